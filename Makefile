@@ -1,0 +1,47 @@
+# run: the agent before a stand-in kube-dns · test: everything this machine can run · check: fast gate
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: run test check format bench test-vm test-cluster scenario image clean
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/.dev: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check $$($(PYTHON) -c 'import tomllib; print(*(f"\"{d}\"" for d in tomllib.load(open("pyproject.toml","rb"))["dependency-groups"]["dev"]))' | tr -d '"')
+	touch $@
+
+run: $(STAMP)
+	$(BIN)/python -m nodecache.demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(if $(T),-k '$(T)')
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -m 'not system and not vm and not cluster'
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+scenario: $(VENV)/.dev
+	$(BIN)/python -m tests.scenarios $(NAME)
+
+test-vm: $(VENV)/.dev
+	$(BIN)/python -m pytest -m vm
+
+test-cluster: $(VENV)/.dev
+	$(BIN)/python -m pytest -m cluster -rs
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
