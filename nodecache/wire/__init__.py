@@ -1,0 +1,50 @@
+"""DNS messages as bytes.
+
+The law of this package: functions here take bytes a stranger sent. They raise
+MalformedMessage and nothing else, keep no state, and never read a clock or a
+socket. They import nothing of nodecache.
+"""
+
+from .answer import Answer, Kind, read_answer
+from .compress import compressed, cut_to
+from .constants import CLASS_IN, HEADER_SIZE, Ede, Flag, Rcode, Rdtype, rcode_text
+from .errors import MalformedMessage
+from .frame import FrameBuffer, framed
+from .names import expanded_name
+from .query import Query, read_query, upstream_query
+from .reply import (
+    ExtendedErrors,
+    empty_reply,
+    error_reply,
+    opt_record,
+    reply_limit,
+    reply_to,
+)
+
+__all__ = [
+    "CLASS_IN",
+    "HEADER_SIZE",
+    "Answer",
+    "Ede",
+    "ExtendedErrors",
+    "Flag",
+    "FrameBuffer",
+    "Kind",
+    "MalformedMessage",
+    "Query",
+    "Rcode",
+    "Rdtype",
+    "compressed",
+    "cut_to",
+    "empty_reply",
+    "error_reply",
+    "expanded_name",
+    "framed",
+    "opt_record",
+    "rcode_text",
+    "read_answer",
+    "read_query",
+    "reply_limit",
+    "reply_to",
+    "upstream_query",
+]
