@@ -1,0 +1,278 @@
+"""A small HTTP/1.1 server inside the worker's event loop, for metrics and probes.
+
+The law of this module: a page never delays a query, and a stranger costs little. Long pages are made
+in slices, with the loop given back between two of them; octets of a request, the time it may take
+and connections at once are bounded. It understands requests without a body, which is all that a
+kubelet, Prometheus or curl sends. What the pages say is told in `probes.py` and `metrics/`.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+log = logging.getLogger(__name__)
+
+# A scrape's request is about 300 octets; nobody who wants these pages sends 8 KiB.
+MAX_HEAD_OCTETS = 8192
+
+# What CoreDNS' metrics and health servers allow for reading a request and for writing a response.
+EXCHANGE_SECONDS = 5.0
+
+# Longer than a usual scrape interval, so that Prometheus keeps its connection.
+IDLE_SECONDS = 130.0
+
+# One kubelet and a few scrapers need five; the rest is for people.
+MAX_CONNECTIONS = 64
+
+# A tenth of the 2 ms that a scrape may hold up a query.
+SLICE_SECONDS = 0.0002
+
+TEXT = "text/plain; charset=utf-8"
+
+# linux/in.h and linux/in6.h: bind to an address that the host does not have yet.
+_IP_FREEBIND = 15
+_IPV6_FREEBIND = 78
+
+# IPv6 is left out of the kernel, or switched off on this host.
+_NO_IPV6 = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
+
+
+class MalformedRequest(Exception):  # noqa: N818 (named as the fault reads)
+    """A request that cannot be understood; `status` is what its sender gets."""
+
+    def __init__(self, status: HTTPStatus) -> None:
+        super().__init__(status.phrase)
+        self.status = status
+
+
+@dataclass(slots=True, frozen=True)
+class Request:
+    """What a client asks for. Header names are lowered."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    is_last: bool
+    """The client wants the connection closed after the response."""
+
+    def takes_gzip(self) -> bool:
+        """Whether the client asks for gzip (RFC 9110, 12.5.3: a weight of 0 refuses it)."""
+        for coding in self.headers.get("accept-encoding", "").lower().split(","):
+            name, _, weight = coding.replace(" ", "").partition(";q=")
+            if name == "gzip":
+                return weight == "" or weight.strip("0.") != ""
+        return False
+
+
+@dataclass(slots=True, frozen=True)
+class Response:
+    """What a page answers. `encoding` names the compression that `body` already has."""
+
+    status: HTTPStatus
+    body: bytes
+    content_type: str = TEXT
+    encoding: str = ""
+
+
+Page = Callable[[Request], Awaitable[Response]]
+
+
+class WebServer:
+    """Serves pages by path, 404 for any other path, on every socket given to `serve`."""
+
+    def __init__(self, pages: Mapping[str, Page]) -> None:
+        self._pages = pages
+        self._listeners: list[asyncio.Server] = []
+        self._connections: dict[asyncio.StreamWriter, None] = {}  # longest untouched first
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Answer on `listener`, whoever bound it; it belongs to the server from now on."""
+        server = await asyncio.start_server(self._converse, sock=listener, limit=MAX_HEAD_OCTETS)
+        self._listeners.append(server)
+
+    def close(self) -> None:
+        """Stop listening, and end every connection at once."""
+        for server in self._listeners:
+            server.close()
+        for writer in self._connections:
+            writer.transport.abort()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._touch(writer)
+        try:
+            while await self._exchange(reader, writer):
+                self._touch(writer)
+            writer.close()
+        except (TimeoutError, OSError, asyncio.IncompleteReadError):
+            writer.transport.abort()
+        finally:
+            self._connections.pop(writer, None)
+
+    def _touch(self, writer: asyncio.StreamWriter) -> None:
+        """Make `writer` the youngest connection; the oldest goes where there are too many."""
+        self._connections.pop(writer, None)
+        self._connections[writer] = None
+        if len(self._connections) > MAX_CONNECTIONS:
+            next(iter(self._connections)).transport.abort()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer one request; False where the connection is to be closed after it."""
+        try:
+            request = await read_request(reader)
+        except MalformedRequest as error:
+            request = None
+            response = Response(error.status, f"{error}\n".encode())
+        else:
+            if request is None:
+                return False
+            response = await self._response(request)
+        is_last = request is None or request.is_last
+        writer.write(head_of(response, is_last=is_last))
+        if request is None or request.method != "HEAD":
+            writer.write(response.body)
+        async with asyncio.timeout(EXCHANGE_SECONDS):
+            await writer.drain()
+        return not is_last
+
+    async def _response(self, request: Request) -> Response:
+        page = self._pages.get(request.path)
+        if page is None:
+            return Response(HTTPStatus.NOT_FOUND, b"404 page not found\n")
+        try:
+            return await page(request)
+        except Exception:
+            log.exception("the page %s could not be made", request.path)
+            return Response(HTTPStatus.INTERNAL_SERVER_ERROR, b"see the log\n")
+
+
+async def read_request(reader: asyncio.StreamReader) -> Request | None:
+    """Read the head of one request; None where the client has nothing more to ask.
+
+    Raises MalformedRequest, and TimeoutError where the rest of it does not come in time.
+    """
+    async with asyncio.timeout(IDLE_SECONDS):
+        first = await reader.read(1)
+    if not first:
+        return None
+    async with asyncio.timeout(EXCHANGE_SECONDS):
+        try:
+            rest = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.LimitOverrunError:
+            raise MalformedRequest(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE) from None
+    return parse_head(first + rest)
+
+
+def parse_head(head: bytes) -> Request:
+    """Read a request's line and headers (RFC 9112, 3 and 5); raises MalformedRequest and nothing else."""
+    request_line, *lines = head.decode("latin-1").strip("\r\n").split("\r\n")
+    method, _, rest = request_line.partition(" ")
+    target, _, version = rest.partition(" ")
+    if not method.isalpha() or not target or version not in ("HTTP/1.1", "HTTP/1.0"):
+        raise MalformedRequest(HTTPStatus.BAD_REQUEST)
+    headers = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name or name != name.strip():
+            raise MalformedRequest(HTTPStatus.BAD_REQUEST)
+        headers[name.lower()] = value.strip()
+    if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
+        raise MalformedRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    wish = headers.get("connection", "").lower()
+    is_last = wish != "keep-alive" if version == "HTTP/1.0" else wish == "close"
+    return Request(method, target.partition("?")[0], headers, is_last)
+
+
+def head_of(response: Response, *, is_last: bool) -> bytes:
+    """The status line and headers of `response`."""
+    lines = [
+        f"HTTP/1.1 {response.status.value} {response.status.phrase}",
+        f"Content-Type: {response.content_type}",
+        f"Content-Length: {len(response.body)}",
+    ]
+    if response.encoding:
+        lines.append(f"Content-Encoding: {response.encoding}")
+    if is_last:
+        lines.append("Connection: close")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+async def made_in_slices(pieces: Iterable[bytes], *, is_gzip: bool) -> bytes:
+    """Join `pieces`, letting the loop do other work whenever a slice of time is used up.
+
+    Each piece must be quick to make. Compression goes along with it, fast rather than tight: a
+    scrape of 200 KB shrinks twentyfold either way.
+    """
+    loop = asyncio.get_running_loop()
+    squeeze = zlib.compressobj(level=1, wbits=31) if is_gzip else None
+    body = bytearray()
+    slice_ends = loop.time() + SLICE_SECONDS
+    for piece in pieces:
+        body += squeeze.compress(piece) if squeeze else piece
+        if loop.time() >= slice_ends:
+            await asyncio.sleep(0)
+            slice_ends = loop.time() + SLICE_SECONDS
+    if squeeze:
+        body += squeeze.flush()
+    return bytes(body)
+
+
+def open_listener(address: str) -> socket.socket:
+    """Bind `address` in Go's form: `:9253` (every address), `127.0.0.1:0`, `[::1]:80`, `name:80`.
+
+    Several processes may bind it (SO_REUSEPORT), as two agents do while one hands over to the
+    other, and before the host has it, since the agent binds before it adds its own addresses.
+    Raises ValueError where the text is no address, OSError where it cannot be bound.
+    """
+    host, port = split_address(address)
+    if not host:
+        return _listen_everywhere(port)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    found.sort(key=lambda info: info[0])  # IPv4 first where a name has both, as in Go
+    family, _, _, _, name = found[0]
+    return _listen(family, name)
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Split `host:port` or `[host]:port`; raises ValueError."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isascii() or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"an address is HOST:PORT or :PORT, not {address!r}")
+    if host.startswith("[") and host.endswith("]"):
+        return host[1:-1], int(port)
+    if ":" in host:
+        raise ValueError(f"an IPv6 address needs brackets: {address!r}")
+    return host, int(port)
+
+
+def _listen_everywhere(port: int) -> socket.socket:
+    """Listen on `[::]` for both families, or on 0.0.0.0 where the kernel has no IPv6."""
+    try:
+        return _listen(socket.AF_INET6, ("::", port))
+    except OSError as error:
+        if error.errno not in _NO_IPV6:
+            raise
+    return _listen(socket.AF_INET, ("0.0.0.0", port))
+
+
+def _listen(family: int, name: tuple[object, ...]) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, name[0] != "::")
+            listener.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
+        else:
+            listener.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        listener.bind(name)
+        listener.listen(socket.SOMAXCONN)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
