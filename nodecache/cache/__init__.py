@@ -1,0 +1,37 @@
+"""Kept answers.
+
+The law of this package: no socket and no clock; `now` (monotonic seconds) comes in as an argument.
+Entries hold octets as upstream wrote them; nothing here parses a message.
+"""
+
+from .entry import Entry
+from .failures import FailedQuestion, Failures
+from .freshness import (
+    Prefetch,
+    is_due_for_prefetch,
+    note_failed_refresh,
+    note_hits,
+    recheck_seconds,
+    stale_errors,
+)
+from .keep import Bounds, may_be_kept, reply_ttl
+from .segment import Budget
+from .store import Cache, Counts
+
+__all__ = [
+    "Bounds",
+    "Budget",
+    "Cache",
+    "Counts",
+    "Entry",
+    "FailedQuestion",
+    "Failures",
+    "Prefetch",
+    "is_due_for_prefetch",
+    "may_be_kept",
+    "note_failed_refresh",
+    "note_hits",
+    "recheck_seconds",
+    "reply_ttl",
+    "stale_errors",
+]

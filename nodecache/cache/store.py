@@ -1,0 +1,88 @@
+"""The cache of one zone.
+
+What is asked decides what may answer: the key holds name, type, class, DO and CD. CD because an
+answer fetched without validation may not be served to those who want it validated (RFC 4035
+§3.2.2), DO because its records differ (RFC 4035 §3.2.1). AD is no part of it: the bit is stored
+and shown to those who ask (RFC 6840 §5.7). RD is none either: an answer is the same however it
+was asked for. A positive answer and a negative one never stand side by side: the newer wins.
+"""
+
+from dataclasses import dataclass
+
+from nodecache.wire import Answer, Flag
+
+from .entry import Entry
+from .segment import Budget, Segment, note_asked
+
+# AA on every hit, as CoreDNS: old libc resolvers drop answers without it.
+_HIT_FLAGS = int(Flag.QR | Flag.AA)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happens at a zone's cache without a reply; replies are counted where they leave."""
+
+    prefetches: int = 0
+    served_stale: int = 0
+    drops: int = 0
+
+
+class Cache:
+    """Kept answers of one zone, positive and negative apart, each with its capacity.
+
+    `stale_seconds` is how long past its TTL an entry is still of use (RFC 8767).
+    """
+
+    def __init__(
+        self, budget: Budget, success_capacity: int, denial_capacity: int, stale_seconds: float = 0
+    ) -> None:
+        self.success = Segment(success_capacity, budget)
+        self.denial = Segment(denial_capacity, budget)
+        self.counts = Counts()
+        self.stale_seconds = stale_seconds
+
+    def __len__(self) -> int:
+        return len(self.success) + len(self.denial)
+
+    def get(self, key: bytes, now: float) -> Entry | None:
+        """The entry under `key`, fresh or still of use when stale: its remaining TTL tells."""
+        entry = self.success.get(key) or self.denial.get(key)
+        if entry is None or now >= entry.stored_at + entry.ttl + self.stale_seconds:
+            return None
+        note_asked(entry)
+        return entry
+
+    def put(self, key: bytes, answer: Answer, ttl: int, now: float) -> Entry:
+        """Keep `answer` for `ttl` seconds from `now`, in place of what stood under `key`."""
+        flags = answer.flags | _HIT_FLAGS
+        entry = self.success.get(key) or self.denial.get(key)
+        if entry is None:
+            entry = Entry(
+                key,
+                answer.wire,
+                answer.ttl_offsets,
+                flags,
+                answer.rcode,
+                answer.kind,
+                ttl,
+                now,
+                answer.ede,
+            )
+        else:
+            if entry.segment is not None:
+                entry.segment.remove(entry)
+            entry.renew(answer, flags, ttl, now)
+        segment = self.denial if entry.is_denial else self.success
+        segment.add(entry, now + ttl + self.stale_seconds)
+        return entry
+
+    def drop(self, key: bytes) -> None:
+        """Forget what stands under `key`."""
+        entry = self.success.get(key) or self.denial.get(key)
+        if entry is not None and entry.segment is not None:
+            entry.segment.remove(entry)
+
+    def close(self) -> None:
+        """Give all octets back to the budget: the zone is gone."""
+        self.success.clear()
+        self.denial.clear()
