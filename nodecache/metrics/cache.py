@@ -1,0 +1,68 @@
+"""Series of the cache, `coredns_cache_*`, and of its bytes."""
+
+from collections.abc import Iterator, Sequence
+
+from .exposition import Family, counter, gauge
+from .source import CacheNumbers, Source
+
+_ZONES = ("server", "zones", "view")
+_TYPED = ("server", "type", "zones", "view")
+
+
+def cache_families(source: Source) -> Iterator[Family]:
+    """What the cache of every zone holds and did."""
+    caches = source.caches
+    entries = gauge("coredns_cache_entries", "Answers kept that can still be served.", *_TYPED)
+    hits = counter("coredns_cache_hits_total", "Queries answered from the cache.", *_TYPED)
+    evictions = counter("coredns_cache_evictions_total", "Answers given up for room.", *_TYPED)
+    for numbers in caches:
+        _add_typed(entries, numbers, numbers.success_entries, numbers.denial_entries)
+        _add_typed(hits, numbers, numbers.hits_success, numbers.hits_denial)
+        _add_typed(evictions, numbers, numbers.evictions_success, numbers.evictions_denial)
+    yield entries
+    yield hits
+    yield evictions
+    yield _plain(
+        "coredns_cache_requests_total", "Queries the cache was asked for.", caches, "requests"
+    )
+    yield _plain(
+        "coredns_cache_misses_total", "Queries the cache could not answer.", caches, "misses"
+    )
+    yield _plain(
+        "coredns_cache_prefetch_total",
+        "Answers fetched anew before their end.",
+        caches,
+        "prefetches",
+    )
+    yield _plain(
+        "coredns_cache_served_stale_total", "Queries answered past the TTL.", caches, "served_stale"
+    )
+    yield _plain(
+        "coredns_cache_drops_total", "Answers not kept: not what was asked.", caches, "drops"
+    )
+    yield from _room_families(source)
+
+
+def _add_typed(family: Family, numbers: CacheNumbers, success: int, denial: int) -> None:
+    family.add((numbers.server, "success", numbers.zones, ""), success)
+    family.add((numbers.server, "denial", numbers.zones, ""), denial)
+
+
+def _plain(name: str, text: str, caches: Sequence[CacheNumbers], field: str) -> Family:
+    family = counter(name, text, *_ZONES)
+    for numbers in caches:
+        family.add((numbers.server, numbers.zones, ""), getattr(numbers, field))
+    return family
+
+
+def _room_families(source: Source) -> Iterator[Family]:
+    agent = source.agent
+    used = gauge("nodecache_cache_bytes", "Memory that kept answers take, all zones together.")
+    used.add((), agent.cache_octets)
+    yield used
+    budget = gauge("nodecache_cache_budget_bytes", "Memory that kept answers may take.")
+    budget.add((), agent.cache_budget_octets)
+    yield budget
+    table = gauge("nodecache_reply_table_entries", "Finished replies ready for equal queries.")
+    table.add((), agent.reply_table_entries)
+    yield table

@@ -1,0 +1,106 @@
+"""The metrics page: everything that is counted, read and rendered in pieces at each scrape."""
+
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+
+from nodecache import __version__, vitals
+from nodecache.vitals import KeeperVitals
+from nodecache.web import Request, Response, made_in_slices
+
+from .agent import agent_families, load_families
+from .cache import cache_families
+from .dns import directive_families, dns_families
+from .exposition import CONTENT_TYPE, Family, HistogramFamily
+from .forward import forward_families, old_forward_families, upstream_state_families
+from .host import host_families, process_families, python_families
+from .oldnames import before_1_7_families
+from .source import Source
+
+
+class Collector:
+    """Makes the page. Both metrics ports serve the same one, as the original does.
+
+    `read` says what there is to tell at the moment of a scrape. Counts of zones and upstreams that
+    a reload takes away are given to `carry`, so that no counter ever goes back.
+    """
+
+    def __init__(self, read: Callable[[], Source], keeper: KeeperVitals | None = None) -> None:
+        self.keeper = keeper or KeeperVitals()
+        """The newest that the keeper told; the agent puts each new one here."""
+        self.pages: dict[int, int] = {}
+        self.pages_in_flight = 0
+        self._read = read
+        self._carried: dict[str, Family] = {}
+
+    def carry(self, gone: Source) -> None:
+        """Keep what the parts of `gone` have counted so far."""
+        for counts in gone.servers:
+            counts.fold()
+        for family in counted_families(gone):
+            if family.kind == "gauge":
+                continue
+            known = self._carried.setdefault(family.name, family)
+            if known is not family:
+                _add_family(known, family)
+
+    def families(self) -> Iterator[Family]:
+        """Every family, each made when it is asked for."""
+        source = self._read()
+        for counts in source.servers:
+            counts.fold()
+        source.agent.pages = self.pages
+        source.agent.pages_in_flight = self.pages_in_flight
+        for family in counted_families(source):
+            carried = self._carried.get(family.name)
+            if carried:
+                _add_family(family, carried)
+            yield family
+        yield from agent_families(source.agent, __version__)
+        yield from load_families(source.agent)
+        yield from host_families(self.keeper)
+        worker, network = vitals.measure(), vitals.network_octets()
+        yield from process_families(worker, self.keeper.process, network)
+        yield from python_families()
+
+    def pieces(self) -> Iterator[bytes]:
+        """The page's text in pieces, each quick to make."""
+        for family in self.families():
+            for piece in family.pieces():
+                yield piece.encode()
+
+    async def page(self, request: Request) -> Response:
+        """Serve the page, gzipped where the scraper asks for it."""
+        is_gzip = request.takes_gzip()
+        self.pages_in_flight += 1
+        try:
+            body = await made_in_slices(self.pieces(), is_gzip=is_gzip)
+        except Exception:
+            self._count(HTTPStatus.INTERNAL_SERVER_ERROR)
+            raise
+        finally:
+            self.pages_in_flight -= 1
+        self._count(HTTPStatus.OK)
+        return Response(HTTPStatus.OK, body, CONTENT_TYPE, "gzip" if is_gzip else "")
+
+    def _count(self, status: HTTPStatus) -> None:
+        self.pages[status] = self.pages.get(status, 0) + 1
+
+
+def counted_families(source: Source) -> Iterator[Family]:
+    """The families whose counts belong to zones and upstreams, which a reload may take away."""
+    yield from dns_families(source)
+    yield from cache_families(source)
+    yield from forward_families(source)
+    yield from old_forward_families(source)
+    yield from upstream_state_families(source)
+    yield from directive_families(source.directives)
+    yield from before_1_7_families(source)
+
+
+def _add_family(to: Family, other: Family) -> None:
+    for labels, value in other.values.items():
+        to.add(labels, value)
+    if isinstance(to, HistogramFamily) and isinstance(other, HistogramFamily):
+        to.bounds = to.bounds or other.bounds
+        for labels, (buckets, total) in other.histograms.items():
+            to.merge(labels, buckets, total)

@@ -1,0 +1,158 @@
+"""Series of queries and replies, `coredns_dns_*`, and of the directives that make replies."""
+
+from collections.abc import Iterator
+
+from .exposition import Family, counter, gauge, histogram
+from .source import DirectiveCounts, ServerCounts, Source
+
+_ZONE = ("server", "zone", "view")
+
+# The types that CoreDNS tells apart (plugin/metrics/vars), as RFC 6895's registry numbers them.
+_TYPE_LABELS = {
+    1: "A",
+    2: "NS",
+    5: "CNAME",
+    6: "SOA",
+    12: "PTR",
+    15: "MX",
+    16: "TXT",
+    28: "AAAA",
+    33: "SRV",
+    43: "DS",
+    46: "RRSIG",
+    47: "NSEC",
+    48: "DNSKEY",
+    50: "NSEC3",
+    64: "SVCB",
+    65: "HTTPS",
+    251: "IXFR",
+    252: "AXFR",
+    255: "ANY",
+}
+
+
+def type_label(qtype: int) -> str:
+    """The `type` label of a query; what is rarely asked shares one, so that series stay few."""
+    return _TYPE_LABELS.get(qtype, "other")
+
+
+def dns_families(source: Source) -> Iterator[Family]:
+    """What every zone was asked and what it answered."""
+    yield _requests(source)
+    yield _responses(source)
+    yield _durations(source)
+    yield _sizes(source)
+    yield _response_sizes(source)
+    yield _do_requests(source)
+    enabled = gauge(
+        "coredns_plugin_enabled", "Directives in use, by server and zone.", *_ZONE, "name"
+    )
+    for server, zone, directive in source.plugins:
+        enabled.values[server, zone, "", directive] = 1
+    yield enabled
+
+
+def _zone(counts: ServerCounts) -> tuple[str, str, str]:
+    return counts.server, counts.zone, counts.view
+
+
+def _requests(source: Source) -> Family:
+    requests = counter(
+        "coredns_dns_requests_total", "Queries received.", *_ZONE, "proto", "family", "type"
+    )
+    for counts in source.servers:
+        for (transport, family, qtype), count in counts.requests.items():
+            requests.add((*_zone(counts), transport, family, type_label(qtype)), count)
+    return requests
+
+
+def _responses(source: Source) -> Family:
+    responses = counter(
+        "coredns_dns_responses_total",
+        "Replies sent, by the directive that made them.",
+        *_ZONE,
+        "rcode",
+        "plugin",
+    )
+    for counts in source.servers:
+        for (rcode, directive), count in counts.responses.items():
+            responses.add((*_zone(counts), rcode, directive), count)
+    return responses
+
+
+def _durations(source: Source) -> Family:
+    durations = histogram(
+        "coredns_dns_request_duration_seconds", "Time from query to reply.", *_ZONE
+    )
+    for counts in source.servers:
+        durations.observe_all(_zone(counts), counts.duration)
+    return durations
+
+
+def _sizes(source: Source) -> Family:
+    sizes = histogram("coredns_dns_request_size_bytes", "Octets of queries.", *_ZONE, "proto")
+    for counts in source.servers:
+        for transport, counted in counts.request_size.items():
+            sizes.observe_all((*_zone(counts), transport), counted)
+    return sizes
+
+
+def _response_sizes(source: Source) -> Family:
+    sizes = histogram(
+        "coredns_dns_response_size_bytes",
+        "Octets of replies before they are cut to what the client takes.",
+        *_ZONE,
+        "proto",
+    )
+    for counts in source.servers:
+        for transport, counted in counts.response_size.items():
+            sizes.observe_all((*_zone(counts), transport), counted)
+    return sizes
+
+
+def _do_requests(source: Source) -> Family:
+    requests = counter("coredns_dns_do_requests_total", "Queries with the DO bit set.", *_ZONE)
+    for counts in source.servers:
+        requests.add(_zone(counts), counts.do_requests)
+    return requests
+
+
+def directive_families(counts: DirectiveCounts) -> Iterator[Family]:
+    """What the small directives count; most of them show nothing until they are used."""
+    matched = counter(
+        "coredns_template_matches_total", "Queries answered by a template.", *_ZONE, "class", "type"
+    )
+    matched.values.update(counts.template_matches)
+    yield matched
+    failed_labels = (*_ZONE, "class", "type", "section", "template")
+    failed = counter(
+        "coredns_template_template_failures_total",
+        "Templates that could not be filled in.",
+        *failed_labels,
+    )
+    failed.values.update(counts.template_failures)
+    yield failed
+    unreadable = counter(
+        "coredns_template_rr_failures_total",
+        "Filled-in templates that are no record.",
+        *failed_labels,
+    )
+    unreadable.values.update(counts.template_rr_failures)
+    yield unreadable
+    translated = counter(
+        "coredns_dns64_requests_translated_total", "AAAA answers made from A records.", "server"
+    )
+    for server, count in counts.dns64_translated.items():
+        translated.add((server,), count)
+    yield translated
+    yield from _hosts_families(counts)
+
+
+def _hosts_families(counts: DirectiveCounts) -> Iterator[Family]:
+    entries = gauge("coredns_hosts_entries", "Names and addresses held by hosts.", "hostsfile")
+    for file, count in counts.hosts_entries.items():
+        entries.add((file,), count)
+    yield entries
+    reloaded = gauge("coredns_hosts_reload_timestamp_seconds", "When a hosts file was last read.")
+    reloaded.add((), counts.hosts_reloaded_at)
+    yield reloaded

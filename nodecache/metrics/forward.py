@@ -1,0 +1,117 @@
+"""Series of upstreams: `coredns_proxy_*`, `coredns_forward_*` of today and of before CoreDNS 1.11."""
+
+from collections.abc import Iterator, Mapping
+
+from .exposition import Family, counter, gauge, histogram
+from .source import Source
+
+_PROXY = "forward"
+
+
+def forward_families(source: Source) -> Iterator[Family]:
+    """What upstreams were asked, under the names that CoreDNS has now."""
+    yield _plain(
+        source,
+        "coredns_forward_healthcheck_broken_total",
+        "Queries sent although every upstream was down.",
+        "healthcheck_broken",
+    )
+    yield _plain(
+        source,
+        "coredns_forward_max_concurrent_rejects_total",
+        "Queries refused because max_concurrent were in flight.",
+        "max_concurrent_rejects",
+    )
+    labels = ("proxy_name", "to")
+    durations = histogram(
+        "coredns_proxy_request_duration_seconds",
+        "Time until an upstream answered.",
+        *labels,
+        "rcode",
+    )
+    failures = counter(
+        "coredns_proxy_healthcheck_failures_total", "Probes that an upstream failed.", *labels
+    )
+    hits = counter(
+        "coredns_proxy_conn_cache_hits_total",
+        "Queries sent on an open connection.",
+        *labels,
+        "proto",
+    )
+    misses = counter(
+        "coredns_proxy_conn_cache_misses_total", "Queries that opened one.", *labels, "proto"
+    )
+    for counts in source.upstreams:
+        upstream = (_PROXY, counts.to)
+        for rcode, counted in counts.duration_by_rcode.items():
+            durations.observe_all((*upstream, rcode), counted)
+        failures.add(upstream, counts.healthcheck_failures)
+        _add_by_transport(hits, upstream, counts.conn_hits)
+        _add_by_transport(misses, upstream, counts.conn_misses)
+    yield from (durations, failures, hits, misses)
+
+
+def _plain(source: Source, name: str, text: str, field: str) -> Family:
+    family = counter(name, text)
+    family.add((), sum(getattr(counts, field) for counts in source.forwarders))
+    return family
+
+
+def _add_by_transport(family: Family, labels: tuple[str, ...], counts: Mapping[str, int]) -> None:
+    for transport, count in counts.items():
+        family.add((*labels, transport), count)
+
+
+def old_forward_families(source: Source) -> Iterator[Family]:
+    """The same under the names of before 1.11, which public dashboards and alerts still ask for."""
+    requests = counter("coredns_forward_requests_total", "Queries sent to an upstream.", "to")
+    responses = counter("coredns_forward_responses_total", "Answers of an upstream.", "to", "rcode")
+    durations = histogram(
+        "coredns_forward_request_duration_seconds", "Time until an answer came.", "to", "rcode"
+    )
+    failures = counter(
+        "coredns_forward_healthcheck_failures_total", "Probes that an upstream failed.", "to"
+    )
+    hits = counter(
+        "coredns_forward_conn_cache_hits_total", "Sends on open connections.", "to", "proto"
+    )
+    misses = counter(
+        "coredns_forward_conn_cache_misses_total", "Sends that opened one.", "to", "proto"
+    )
+    for counts in source.upstreams:
+        to = counts.to
+        requests.add((to,), 0)
+        for rcode, counted in counts.duration_by_rcode.items():
+            durations.observe_all((to, rcode), counted)
+            answers = sum(counted.buckets)
+            responses.add((to, rcode), answers)
+            requests.add((to,), answers)
+        failures.add((to,), counts.healthcheck_failures)
+        _add_by_transport(hits, (to,), counts.conn_hits)
+        _add_by_transport(misses, (to,), counts.conn_misses)
+    yield from (requests, responses, durations, failures, hits, misses)
+
+
+def upstream_state_families(source: Source) -> Iterator[Family]:
+    """How upstreams stand, and what the forwarders saved or spent beyond the plain exchange."""
+    yield _plain(
+        source,
+        "nodecache_coalesced_queries_total",
+        "Misses that joined an equal query already in flight.",
+        "coalesced",
+    )
+    yield _plain(
+        source,
+        "nodecache_hedged_queries_total",
+        "Queries asked of a second upstream because the first was slow.",
+        "hedged",
+    )
+    out = gauge("nodecache_upstream_quarantined", "Upstreams left out: 1, others: 0.", "to")
+    pace = gauge("nodecache_upstream_round_trip_seconds", "Smoothed time until an answer.", "to")
+    waiting = gauge("nodecache_upstream_queries_in_flight", "Queries not yet answered.", "to")
+    for state in source.upstream_states:
+        to = (state.to,)
+        out.values[to] = max(out.values.get(to, 0), int(state.is_quarantined))
+        pace.values[to] = max(pace.values.get(to, 0), state.round_trip_seconds)
+        waiting.add(to, state.in_flight)
+    yield from (out, pace, waiting)

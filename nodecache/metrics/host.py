@@ -1,0 +1,133 @@
+"""Series of the host's side and of both processes: what the keeper told, and what /proc shows."""
+
+import gc
+import platform
+import resource
+import sys
+from collections.abc import Iterator, Mapping
+
+from nodecache.vitals import SETUP_ERRORS, KeeperVitals, Process
+
+from .exposition import Family, counter, gauge
+
+
+def host_families(keeper: KeeperVitals) -> Iterator[Family]:
+    """Errors, repairs and state of the interface, its addresses and the packet rules."""
+    errors = counter(
+        "coredns_nodecache_setup_errors_total", "Errors of setting up the host.", "errortype"
+    )
+    for kind in SETUP_ERRORS:
+        errors.add((kind,), 0)
+    _add_all(errors, keeper.setup_errors)
+    yield errors
+    repairs = counter(
+        "nodecache_repairs_total", "What was gone from the host and put back.", "what"
+    )
+    yield _add_all(repairs, dict.fromkeys(("interface", "address", "rule"), 0) | keeper.repairs)
+    replaced = counter("nodecache_worker_replacements_total", "Workers replaced.", "reason")
+    yield _add_all(
+        replaced, dict.fromkeys(("exited", "killed", "hung"), 0) | keeper.workers_replaced
+    )
+    packets = counter(
+        "nodecache_rule_packets_total", "Packets that our rules matched: interception.", "address"
+    )
+    yield _add_all(packets, keeper.rule_packets)
+    held = gauge("nodecache_address_held", "Whether a listen address is on the node.", "address")
+    yield _add_all(held, keeper.addresses_held)
+    left = gauge(
+        "nodecache_lease_remaining_seconds",
+        "Until the kernel drops an unrenewed address.",
+        "address",
+    )
+    yield _add_all(left, keeper.lease_seconds_left)
+
+
+def _add_all(family: Family, values: Mapping[str, float]) -> Family:
+    for label, value in values.items():
+        family.add((label,), value)
+    return family
+
+
+def process_families(
+    worker: Process, keeper: Process, network: tuple[int, int]
+) -> Iterator[Family]:
+    """`process_*` of keeper and worker together, each page of memory and each second once.
+
+    Memory is the worker's resident memory, shared pages included, and the keeper's private one:
+    the two share what they loaded before the fork. CPU includes workers that have died. The start
+    is the keeper's: what a restart of the container changes.
+    """
+    received, sent = network
+    yield _one(
+        counter("process_cpu_seconds_total", "CPU time of keeper and workers, user and system."),
+        worker.cpu_seconds + keeper.cpu_seconds,
+    )
+    yield _one(
+        gauge("process_resident_memory_bytes", "Memory of keeper and worker, shared pages once."),
+        worker.resident_octets + keeper.private_octets,
+    )
+    yield _one(
+        gauge("process_virtual_memory_bytes", "Address space of keeper and worker."),
+        worker.virtual_octets + keeper.virtual_octets,
+    )
+    yield _one(
+        gauge("process_virtual_memory_max_bytes", "Limit on a process' address space."),
+        _limit(resource.RLIMIT_AS),
+    )
+    yield _one(
+        gauge("process_open_fds", "Open files of keeper and worker."),
+        worker.open_files + keeper.open_files,
+    )
+    yield _one(
+        gauge("process_max_fds", "Limit on the worker's open files."),
+        _limit(resource.RLIMIT_NOFILE),
+    )
+    yield _one(
+        gauge("process_start_time_seconds", "When the keeper started."),
+        keeper.started_at or worker.started_at,
+    )
+    yield _one(
+        gauge("nodecache_worker_start_time_seconds", "When the worker started."), worker.started_at
+    )
+    yield _one(
+        counter("process_network_receive_bytes_total", "Octets into the network namespace."),
+        received,
+    )
+    yield _one(
+        counter("process_network_transmit_bytes_total", "Octets out of the network namespace."),
+        sent,
+    )
+
+
+def _one(family: Family, value: float) -> Family:
+    family.add((), value)
+    return family
+
+
+def _limit(which: int) -> float:
+    """Soft limit of this process; where there is none, the largest number, as Go's client says."""
+    soft, _ = resource.getrlimit(which)
+    return float(2**64 - 1) if soft == resource.RLIM_INFINITY else soft
+
+
+def python_families() -> Iterator[Family]:
+    """The interpreter and its garbage collector, named as prometheus_client names them."""
+    info = gauge(
+        "python_info",
+        "Always 1.",
+        *("implementation", "major", "minor", "patchlevel", "version"),
+    )
+    major, minor, patch = map(str, sys.version_info[:3])
+    version = platform.python_version()
+    info.add((platform.python_implementation(), major, minor, patch, version), 1)
+    yield info
+    generations = gc.get_stats()
+    for field, name, text in (
+        ("collections", "python_gc_collections_total", "Runs of the collector."),
+        ("collected", "python_gc_objects_collected_total", "Objects it freed."),
+        ("uncollectable", "python_gc_objects_uncollectable_total", "Objects it could not free."),
+    ):
+        family = counter(name, text, "generation")
+        for generation, stats in enumerate(generations):
+            family.add((str(generation),), stats[field])
+        yield family

@@ -1,0 +1,40 @@
+"""Names that CoreDNS gave up with 1.7.0 and node-cache later, which some dashboards still ask for.
+
+A public mixin takes its list of instances from `coredns_dns_request_count_total`, and a widely
+copied dashboard asks `old or new`; both see the same numbers under either name.
+"""
+
+from collections.abc import Iterator
+
+from .dns import type_label
+from .exposition import Family, counter, gauge
+from .source import Source
+
+
+def before_1_7_families(source: Source) -> Iterator[Family]:
+    """The old counters of queries, replies, cache entries and panics."""
+    requests = counter(
+        "coredns_dns_request_count_total", "Queries.", "server", "zone", "proto", "family"
+    )
+    types = counter("coredns_dns_request_type_count_total", "Queries.", "server", "zone", "type")
+    wanting = counter("coredns_dns_request_do_count_total", "Queries with DO.", "server", "zone")
+    rcodes = counter(
+        "coredns_dns_response_rcode_count_total", "Replies.", "server", "zone", "rcode"
+    )
+    for counts in source.servers:
+        zone = (counts.server, counts.zone)
+        wanting.add(zone, counts.do_requests)
+        for (transport, family, qtype), count in counts.requests.items():
+            requests.add((*zone, transport, family), count)
+            types.add((*zone, type_label(qtype)), count)
+        for (rcode, _), count in counts.responses.items():
+            rcodes.add((*zone, rcode), count)
+    yield from (requests, types, wanting, rcodes)
+    size = gauge("coredns_cache_size", "Answers kept.", "server", "type")
+    for numbers in source.caches:
+        size.add((numbers.server, "success"), numbers.success_entries)
+        size.add((numbers.server, "denial"), numbers.denial_entries)
+    yield size
+    panics = counter("coredns_panic_count_total", "Queries that met an unexpected exception.")
+    panics.add((), source.agent.panics)
+    yield panics
