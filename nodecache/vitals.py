@@ -1,17 +1,17 @@
 """What the keeper tells the worker for the metrics page, and how a process is measured.
 
 The page is served by the worker, so whatever only the keeper knows (the host's side, its own CPU and
-memory, workers that died) travels to it as one line of JSON. Both sides import this file and it
+memory, workers that died) travels to it over their channel. Both sides import this file and it
 imports nothing of ours. Facts of a process come from /proc, see proc(5).
 """
 
 import dataclasses
-import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 # The original's five kinds, in its spelling; alerts need each of them at 0 from the start.
 SETUP_ERRORS = ("iptables", "iptables_lock", "interface_add", "interface_check", "configmap")
@@ -40,27 +40,31 @@ class KeeperVitals:
     """The keeper's counts since it started, and how the host stands now."""
 
     process: Process = field(default_factory=Process)
-    setup_errors: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SETUP_ERRORS, 0))
+    setup_errors: dict[str, int] = field(default_factory=dict)
     workers_replaced: dict[str, int] = field(default_factory=dict)
     """By what ended the worker: `exited`, `killed`, `hung`."""
     repairs: dict[str, int] = field(default_factory=dict)
-    """What had to be put back: `interface`, `address`, `rule`."""
+    """What had to be put back: `link`, `address`, `rules`."""
     rule_packets: dict[str, int] = field(default_factory=dict)
-    """Packets that our rules matched, by listen address."""
-    addresses_held: dict[str, bool] = field(default_factory=dict)
-    """Listen addresses on the interface now: True while the lease on them is renewed."""
-    lease_seconds_left: dict[str, float] = field(default_factory=dict)
-    """Until the kernel drops an address that nobody renews; only for addresses on a lease."""
+    """Packets that our rules matched, by the way they went: `input_udp` and the like."""
+    rules_backend: str = ""
+    """`nftables`, `iptables`, `none`; empty where the host is not ours to set up."""
+    lease: dict[str, float] = field(default_factory=dict)
+    """`seconds`, `is_held`, `withdrawals`, `renewals`."""
+    probes: dict[str, int] = field(default_factory=dict)
+    """The keeper's own queries to the worker: `answered`, `unanswered`."""
 
-    def to_line(self) -> bytes:
-        """One line of JSON."""
-        return json.dumps(dataclasses.asdict(self), separators=(",", ":")).encode() + b"\n"
+    def to_fields(self) -> dict[str, Any]:
+        """What JSON can carry; the host's part is what `Host.state()` gives."""
+        return dataclasses.asdict(self)
 
     @classmethod
-    def from_line(cls, line: bytes) -> "KeeperVitals":
-        """Read what `to_line` wrote."""
-        facts = json.loads(line)
-        return cls(**facts | {"process": Process(**facts["process"])})
+    def from_fields(cls, fields: Mapping[str, Any]) -> "KeeperVitals":
+        """Read what `to_fields` wrote; fields of another version are passed over."""
+        known = {item.name for item in dataclasses.fields(cls)}
+        vitals = cls(**{name: value for name, value in fields.items() if name in known})
+        vitals.process = Process(**fields.get("process", {}))
+        return vitals
 
 
 def measure(pid: int | str = "self", *, is_private_wanted: bool = False) -> Process:

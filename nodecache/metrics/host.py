@@ -23,23 +23,53 @@ def host_families(keeper: KeeperVitals) -> Iterator[Family]:
     repairs = counter(
         "nodecache_repairs_total", "What was gone from the host and put back.", "what"
     )
-    yield _add_all(repairs, dict.fromkeys(("interface", "address", "rule"), 0) | keeper.repairs)
+    yield _add_all(repairs, dict.fromkeys(("link", "address", "rules"), 0) | keeper.repairs)
     replaced = counter("nodecache_worker_replacements_total", "Workers replaced.", "reason")
     yield _add_all(
         replaced, dict.fromkeys(("exited", "killed", "hung"), 0) | keeper.workers_replaced
     )
+    yield from _interception_families(keeper)
+    yield from _lease_families(keeper)
+
+
+def _interception_families(keeper: KeeperVitals) -> Iterator[Family]:
+    backend = gauge(
+        "nodecache_rules_info", "Always 1; what the packet rules are made with.", "backend"
+    )
+    if keeper.rules_backend:
+        backend.add((keeper.rules_backend,), 1)
+    yield backend
     packets = counter(
-        "nodecache_rule_packets_total", "Packets that our rules matched: interception.", "address"
+        "nodecache_rule_packets_total", "Packets that our rules matched: interception.", "flow"
     )
     yield _add_all(packets, keeper.rule_packets)
-    held = gauge("nodecache_address_held", "Whether a listen address is on the node.", "address")
-    yield _add_all(held, keeper.addresses_held)
-    left = gauge(
-        "nodecache_lease_remaining_seconds",
-        "Until the kernel drops an unrenewed address.",
-        "address",
+    probes = counter("nodecache_probes_total", "The keeper's own queries to the worker.", "outcome")
+    yield _add_all(probes, keeper.probes)
+
+
+def _lease_families(keeper: KeeperVitals) -> Iterator[Family]:
+    """Nothing where no address is on a lease."""
+    lease = keeper.lease
+    if not lease:
+        return
+    yield _one(
+        gauge(
+            "nodecache_lease_seconds", "After this long unrenewed the kernel drops the addresses."
+        ),
+        lease.get("seconds", 0),
     )
-    yield _add_all(left, keeper.lease_seconds_left)
+    yield _one(
+        gauge("nodecache_lease_held", "Whether the addresses on a lease are ours now."),
+        lease.get("is_held", 0),
+    )
+    yield _one(
+        counter("nodecache_lease_renewals_total", "Times the lease was renewed."),
+        lease.get("renewals", 0),
+    )
+    yield _one(
+        counter("nodecache_lease_withdrawals_total", "Times traffic was sent back to kube-dns."),
+        lease.get("withdrawals", 0),
+    )
 
 
 def _add_all(family: Family, values: Mapping[str, float]) -> Family:
