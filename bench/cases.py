@@ -1,0 +1,172 @@
+"""The loads every server gets, and how one of them is measured."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import traffic
+from bench.dnsperf import Load
+from bench.stage import Stage
+
+MICROSECONDS = 1e6
+QUIET_QUERIES_PER_SECOND = 2_000  # a busy node of the field's reports, an idle one for a cache
+WARM_QUERIES_PER_SECOND = 5_000  # slow enough that no server loses one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One load: flat out for CPU and rate, then at a set pace for latency."""
+
+    name: str
+    title: str
+    names: Callable[[int], list[str]]
+    queries: int  # flat out
+    pace: int  # queries a second while latency is taken
+    paced_queries: int
+    is_warm: bool = False  # every name is asked once beforehand
+    is_flat_out: bool = True
+    has_cookie: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What one run of one case gave. Microseconds, and a share of the queries."""
+
+    queries_per_second: float
+    cpu: float
+    mean: float
+    median: float
+    p99: float
+    lost_share: float
+
+
+def _repeated(names: Callable[[], list[str]]) -> Callable[[int], list[str]]:
+    def repeat(count: int) -> list[str]:
+        once = names()
+        return once * (count // len(once))
+
+    return repeat
+
+
+CASES = (
+    Case(
+        name="hit",
+        title="1,000 names, all cached",
+        names=_repeated(traffic.hit_names),
+        queries=200_000,
+        pace=10_000,
+        paced_queries=20_000,
+        is_warm=True,
+    ),
+    Case(
+        name="nx",
+        title="1,000 names that do not exist, all cached",
+        names=_repeated(traffic.missing_names),
+        queries=100_000,
+        pace=10_000,
+        paced_queries=20_000,
+        is_warm=True,
+    ),
+    Case(
+        name="miss",
+        title="every name new",
+        names=traffic.new_names,
+        queries=100_000,
+        pace=4_000,
+        paced_queries=12_000,
+    ),
+    Case(
+        name="zipf",
+        title="Zipf over 100,000 names, TTL 30 s, from an empty cache",
+        names=traffic.zipf_names,
+        queries=150_000,
+        pace=4_000,
+        paced_queries=12_000,
+    ),
+    Case(
+        name="quiet",
+        title="2,000 queries a second, all cached",
+        names=_repeated(traffic.hit_names),
+        queries=0,
+        pace=QUIET_QUERIES_PER_SECOND,
+        paced_queries=10_000,
+        is_warm=True,
+        is_flat_out=False,
+    ),
+    Case(
+        name="case",
+        title="cached names, each time in another random case (0x20)",
+        names=traffic.case_names,
+        queries=100_000,
+        pace=10_000,
+        paced_queries=20_000,
+        is_warm=True,
+    ),
+    Case(
+        name="cookie",
+        title="cached names, with a DNS cookie",
+        names=_repeated(traffic.hit_names),
+        queries=100_000,
+        pace=10_000,
+        paced_queries=20_000,
+        is_warm=True,
+        has_cookie=True,
+    ),
+)
+
+
+class NamesFiles:
+    """The files dnsperf reads, each made once and used by every server."""
+
+    def __init__(self, folder: Path, scale: float) -> None:
+        self._folder = folder
+        self._scale = scale
+
+    def flat_out(self, case: Case) -> Path:
+        return self._file(f"{case.name}-flat", case, self.scaled(case.queries), 0)
+
+    def paced(self, case: Case) -> Path:
+        # Names that the run before it did not ask, where they are to be new.
+        return self._file(f"{case.name}-paced", case, case.paced_queries, self.scaled(case.queries))
+
+    def warm(self, case: Case) -> Path:
+        names = sorted({name.lower() for name in case.names(traffic.HIT_NAMES * 20)})
+        return self._written(f"{case.name}-warm", names)
+
+    def scaled(self, queries: int) -> int:
+        return max(traffic.HIT_NAMES, int(queries * self._scale)) if queries else 0
+
+    def _file(self, name: str, case: Case, count: int, skipped: int) -> Path:
+        return self._written(name, case.names(count + skipped)[skipped:])
+
+    def _written(self, name: str, names: list[str]) -> Path:
+        path = self._folder / f"{name}.names"
+        return path if path.exists() else traffic.write_names(path, names)
+
+
+def warm_up(stage: Stage, case: Case, files: NamesFiles) -> None:
+    """Ask every name twice, so that all are cached whichever way the server decides that."""
+    load = Load(names=files.warm(case), times=2, queries_per_second=WARM_QUERIES_PER_SECOND)
+    stage.ask(load)
+
+
+def measure(stage: Stage, case: Case, files: NamesFiles) -> Figures:
+    """Run one case on a running server."""
+    if case.is_warm:
+        warm_up(stage, case, files)
+    paced = Load(names=files.paced(case), queries_per_second=case.pace, has_cookie=case.has_cookie)
+    loads = [paced]
+    if case.is_flat_out:
+        loads.insert(0, Load(names=files.flat_out(case), has_cookie=case.has_cookie))
+    before = stage.cpu_seconds()
+    first = stage.ask(loads[0])
+    cpu = stage.cpu_seconds() - before
+    last = stage.ask(paced) if case.is_flat_out else first
+    return Figures(
+        queries_per_second=first.queries_per_second,
+        cpu=cpu / max(1, first.answered - first.failed) * MICROSECONDS,
+        mean=last.mean_latency,
+        median=last.latency(0.5),
+        p99=last.latency(0.99),
+        lost_share=(first.lost + first.failed) / max(1, first.sent),
+    )
