@@ -1,0 +1,35 @@
+"""Clients' queries, from the socket to the reply.
+
+The law of this package: a hit never awaits and starts no task. Only the socket callbacks here
+read the clock; what they call is told `now` (monotonic seconds). Counting is plain integers.
+"""
+
+from .asker import Asker
+from .counts import Outcome, ServerCounts
+from .handler import Handler
+from .router import Zones, name_to_wire
+from .source import ForwardSource, Source
+from .tcp import TcpLimits, TcpListener
+from .udp import UdpListener, WildcardUdpListener
+from .waiting import WaitingRoom
+from .zone import Served, StalePolicy, Zone, ZoneOptions
+
+__all__ = [
+    "Asker",
+    "ForwardSource",
+    "Handler",
+    "Outcome",
+    "Served",
+    "ServerCounts",
+    "Source",
+    "StalePolicy",
+    "TcpLimits",
+    "TcpListener",
+    "UdpListener",
+    "WaitingRoom",
+    "WildcardUdpListener",
+    "Zone",
+    "ZoneOptions",
+    "Zones",
+    "name_to_wire",
+]

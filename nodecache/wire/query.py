@@ -15,6 +15,10 @@ from .constants import (
 from .errors import MalformedMessage
 from .names import question_name_end, read_name_end
 
+# Plain ints: an enum member costs a look-up and a slow operator each time.
+_QR, _RD, _AD, _CD = int(Flag.QR), int(Flag.RD), int(Flag.AD), int(Flag.CD)
+_RD_CD = _RD | _CD
+
 _HEADER = Struct("!5H")  # flags and the four counts, from octet 2 on
 _TWO = Struct("!2H")
 _OPT = Struct("!HHBBHH")  # type, payload size, extended rcode, version, flags, rdata size
@@ -80,7 +84,7 @@ def read_query(packet: bytes) -> Query:
     if len(packet) < HEADER_SIZE:
         raise MalformedMessage("message is shorter than a header", None)
     flags, questions, answers, authorities, additionals = _HEADER.unpack_from(packet, 2)
-    if flags & Flag.QR:
+    if flags & _QR:
         raise MalformedMessage("message is a response", None)
     if flags & OPCODE_MASK:
         raise MalformedMessage("opcode is not QUERY", Rcode.NOTIMP)
@@ -102,7 +106,7 @@ def read_query(packet: bytes) -> Query:
             _take_opt(query, question_end)
         else:
             _read_records(query, answers, authorities, additionals)
-    cd = KEY_CD if flags & Flag.CD else 0
+    cd = KEY_CD if flags & _CD else 0
     query.key = (
         # Only the name: lowering all of it would turn type 65 (HTTPS, 0x41) into 97. Length
         # octets are safe, being at most 63.
@@ -176,7 +180,7 @@ def upstream_query(query: Query, message_id: int) -> bytes:
     for clients who ask for it; CoreDNS's cache does the same. A client's options stay with us:
     the answer goes to others too.
     """
-    flags = query.flags & (Flag.RD | Flag.CD) | Flag.AD
+    flags = query.flags & _RD_CD | _AD
     if not query.payload_size:
         return _UPSTREAM_HEADER.pack(message_id, flags, 1, 0, 0, 0) + query.question
     opt = _UPSTREAM_OPT_DO if query.has_do else _UPSTREAM_OPT

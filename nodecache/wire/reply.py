@@ -15,10 +15,18 @@ from .constants import (
     MIN_PAYLOAD_SIZE,
     OPTION_EDE,
     OUR_PAYLOAD_SIZE,
+    RCODE_MASK,
     Flag,
     Rdtype,
 )
+from .errors import MalformedMessage
+from .names import question_name_end
 from .query import Query
+
+# Plain ints: an enum member costs a look-up and a slow operator each time.
+_QR = int(Flag.QR)
+_OWN = int(Flag.RD | Flag.CD)
+_NOT_OWN = 0xFFFF & ~_OWN
 
 _U16 = Struct("!H")
 _U32 = Struct("!I")
@@ -54,8 +62,7 @@ def reply_to(
     clients with an OPT.
     """
     reply = bytearray(wire)
-    own = query.flags & (Flag.RD | Flag.CD)
-    _PUT_FLAGS(reply, 0, query.packet[:2], flags & ~(Flag.RD | Flag.CD) | own)
+    _PUT_FLAGS(reply, 0, query.packet[:2], flags & _NOT_OWN | query.flags & _OWN)
     reply[HEADER_SIZE : query.question_end] = query.packet[HEADER_SIZE : query.question_end]
     if ttl is not None:
         for offset in ttl_offsets:
@@ -86,20 +93,34 @@ def empty_reply(query: Query, rcode: int, ede: ExtendedErrors = (), flags: int =
 
     As CoreDNS has it for what the server itself says: RA and AA 0 unless in `flags`.
     """
-    own = query.flags & (Flag.RD | Flag.CD)
+    own = query.flags & _OWN
     has_opt = bool(query.payload_size)
-    header = _HEADER.pack(Flag.QR | flags | own | rcode & 0xF, 1, 0, 0, int(has_opt))
+    header = _HEADER.pack(_QR | flags | own | rcode & 0xF, 1, 0, 0, int(has_opt))
     reply = query.packet[:2] + header + query.question
     return reply + opt_record(query, ede, rcode >> 4) if has_opt else reply
 
 
 def error_reply(packet: bytes, rcode: int) -> bytes:
-    """A bare header for a message that could not be read: its id, opcode and RD echoed.
+    """A reply to a message that was refused: its id, opcode and RD echoed, and its question.
 
-    BADVERS lives in the OPT alone (RFC 6891 §6.1.3), so there the reply has one.
+    Without the question where that is what could not be read. BADVERS lives in the OPT alone
+    (RFC 6891 §6.1.3), so there the reply has one.
     """
-    flags = Flag.QR | (packet[2] & 0x79) << 8 | rcode & 0xF
-    if rcode < 16:
-        return packet[:2] + _HEADER.pack(flags, 0, 0, 0, 0)
-    opt = _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, rcode >> 4, 0, 0, 0)
-    return packet[:2] + _HEADER.pack(flags, 0, 0, 0, 1) + opt
+    flags = _QR | (packet[2] & 0x79) << 8 | rcode & 0xF
+    question = _whole_question(packet)
+    opt = b""
+    if rcode > RCODE_MASK:
+        opt = _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, rcode >> 4, 0, 0, 0)
+    counts = _HEADER.pack(flags, int(bool(question)), 0, 0, int(bool(opt)))
+    return packet[:2] + counts + question + opt
+
+
+def _whole_question(packet: bytes) -> bytes:
+    """The one question of `packet`, or nothing where there is not one, or it is broken."""
+    if packet[4:6] != b"\0\1":
+        return b""
+    try:
+        end = question_name_end(packet, HEADER_SIZE) + 4
+    except MalformedMessage:
+        return b""
+    return packet[HEADER_SIZE:end] if end <= len(packet) else b""

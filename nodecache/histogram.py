@@ -1,0 +1,32 @@
+"""A histogram as plain numbers; the exporter makes it cumulative."""
+
+from bisect import bisect_left
+
+
+class Histogram:
+    """Observations sorted by upper bounds: `buckets` has one more than `bounds`, for the rest.
+
+    Not cumulative. `sum` is that of the observed values, in their unit.
+    """
+
+    __slots__ = ("bounds", "buckets", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.buckets = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float, times: int = 1) -> None:
+        """Sort in `value`, seen `times`; a value equal to a bound is below it."""
+        self.buckets[bisect_left(self.bounds, value)] += times
+        self.sum += value * times
+
+    def move_from_first(self, value: float) -> None:
+        """One that is counted in the first bucket turns out to be `value`, already in the sum."""
+        self.buckets[0] -= 1
+        self.buckets[bisect_left(self.bounds, value)] += 1
+
+    @property
+    def count(self) -> int:
+        """How many were observed."""
+        return sum(self.buckets)

@@ -1,0 +1,31 @@
+"""When a dead worker is replaced: at once, unless it dies young again and again."""
+
+_YOUNG_SECONDS = 10.0
+_FIRST_PAUSE = 0.1
+_MOST_PAUSE = 10.0
+
+
+class Respawn:
+    """Back-off from nothing up to 10 s, doubling; forgotten once a worker grew old."""
+
+    def __init__(self) -> None:
+        self.deaths = 0
+        self._young_deaths = 0
+        self._born_at = 0.0
+
+    def born(self, now: float) -> None:
+        """A worker was started."""
+        self._born_at = now
+
+    def died(self, now: float) -> float:
+        """A worker died; seconds until the next may be started."""
+        self.deaths += 1
+        if now - self._born_at >= _YOUNG_SECONDS:
+            self._young_deaths = 0
+        self._young_deaths += 1
+        if self._young_deaths <= _FREE_DEATHS:
+            return 0.0
+        return min(_FIRST_PAUSE * 2.0 ** (self._young_deaths - _FREE_DEATHS - 1), _MOST_PAUSE)
+
+
+_FREE_DEATHS = 3  # killed three times in ten seconds may still be chance, or somebody's test

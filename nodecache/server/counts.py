@@ -1,0 +1,98 @@
+"""What is counted of queries and replies: plain integers, told by `metrics` at scrape.
+
+A reply is counted by one increment under a tuple that says all that the metrics tell apart. The
+tuples are few (sizes and types repeat), and turning them into families waits for the scrape.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple, TypeVar
+
+from nodecache.histogram import Histogram
+from nodecache.wire import rcode_text
+
+K = TypeVar("K")
+
+# plugin/metrics of CoreDNS: prometheus.ExponentialBuckets(0.00025, 2, 16), in seconds.
+DURATION_BOUNDS = tuple(0.00025 * 2**n for n in range(16))
+# plugin/pkg/… request and response sizes, in octets.
+SIZE_BOUNDS = (0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16e3, 32e3, 48e3, 64e3)
+
+# More kinds of replies than this are folded at once: somebody plays with sizes.
+_MOST_TALLIES = 20_000
+
+
+class Outcome(IntEnum):
+    """What the cache had to do with a reply."""
+
+    UNCACHED = 0
+    HIT_SUCCESS = 1
+    HIT_DENIAL = 2
+    MISS = 3
+
+
+class Tally(NamedTuple):
+    """All that the metrics tell apart of one reply. Sizes in octets."""
+
+    transport: str
+    family: str
+    qtype: int
+    rcode: int
+    request_size: int
+    response_size: int
+    has_do: bool
+    written_by: str
+    outcome: Outcome
+
+
+@dataclass(slots=True)
+class ServerCounts:
+    """Queries and replies of one zone at one listen address.
+
+    `server` is CoreDNS's label, as `dns://169.254.20.10:53`; `zone` the longest of its block's
+    zones. `fold` brings `requests` and the rest up to date with the tallies.
+    """
+
+    server: str
+    zone: str
+    view: str = ""
+    duration: Histogram = field(default_factory=lambda: Histogram(DURATION_BOUNDS))
+    requests: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    responses: dict[tuple[str, str], int] = field(default_factory=dict)
+    request_size: dict[str, Histogram] = field(default_factory=dict)
+    response_size: dict[str, Histogram] = field(default_factory=dict)
+    do_requests: int = 0
+    outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    _tallies: dict[Tally | tuple[object, ...], int] = field(default_factory=dict)
+
+    def count(self, tally: "tuple[object, ...]", times: int = 1) -> None:
+        """Count a reply `times`; `tally` is a Tally or a plain tuple of the same fields."""
+        tallies = self._tallies
+        tallies[tally] = tallies.get(tally, 0) + times
+        if len(tallies) > _MOST_TALLIES:
+            self.fold()
+
+    def fold(self) -> None:
+        """Add what was tallied since the last time to the counts that are told."""
+        tallies, self._tallies = self._tallies, {}
+        for tally, times in tallies.items():
+            self._add(Tally(*tally), times)  # type: ignore[arg-type]
+
+    def _add(self, tally: Tally, times: int) -> None:
+        transport = tally.transport
+        _add(self.requests, (transport, tally.family, tally.qtype), times)
+        _add(self.responses, (rcode_text(tally.rcode), tally.written_by), times)
+        _sizes(self.request_size, transport).observe(tally.request_size, times)
+        _sizes(self.response_size, transport).observe(tally.response_size, times)
+        self.do_requests += times if tally.has_do else 0
+        self.outcomes[tally.outcome] += times
+
+
+def _add(counts: dict[K, int], key: K, times: int) -> None:
+    counts[key] = counts.get(key, 0) + times
+
+
+def _sizes(histograms: dict[str, Histogram], transport: str) -> Histogram:
+    if transport not in histograms:
+        histograms[transport] = Histogram(SIZE_BOUNDS)
+    return histograms[transport]

@@ -1,0 +1,33 @@
+"""One question on its way upstream, and everybody who waits for its answer."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from nodecache.cache import Entry
+
+from .asker import Asker
+from .counts import ServerCounts
+from .source import Ask
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """Equal misses joined: the first asks upstream, the rest wait with it.
+
+    `stale` is an expired answer that will do if nothing better comes; `patience` is the timer
+    that hands it out. Without waiters the flight is a prefetch, or a refresh behind a stale reply.
+    """
+
+    key: bytes
+    waiters: list[tuple[Asker, ServerCounts]] = field(default_factory=list)
+    stale: Entry | None = None
+    ask: Ask | None = None
+    patience: asyncio.TimerHandle | None = None
+
+    def take_waiters(self) -> list[tuple[Asker, ServerCounts]]:
+        """Those who wait; they do no longer."""
+        waiters, self.waiters = self.waiters, []
+        if self.patience is not None:
+            self.patience.cancel()
+            self.patience = None
+        return waiters

@@ -1,0 +1,127 @@
+"""The reply table: a query's octets behind its id → the finished reply's octets behind its id.
+
+The one place where finished replies live, and no truth of its own: it can be dropped at any time.
+A reply is good until its TTL next changes, at most a second; then it is aged in place, as long as
+the cache still holds the very answer it was made from. The table is bounded by two generations:
+when the young one is full it becomes the old one, and what was not asked again is gone.
+
+What may not enter: queries with options, with TSIG or in mixed case (`Query.is_alike_for_all`),
+cut replies, and zones with a directive that treats each query or client on its own.
+"""
+
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from nodecache.cache import Entry, note_hits
+
+if TYPE_CHECKING:
+    from .zone import Served
+
+_PUT_TTL = Struct("!I").pack_into
+
+# A reply weighs about 450 octets here: 8,192 in each of two generations are 7 MB at most.
+_MOST_YOUNG = 8192
+
+
+class Finished:
+    """One finished reply. `hits` are those not yet counted anywhere else."""
+
+    __slots__ = ("entry", "good_until", "hits", "served", "stored_at", "tail", "tally")
+
+    def __init__(
+        self,
+        tail: bytes,
+        good_until: float,
+        entry: Entry,
+        served: "Served",
+        tally: tuple[object, ...],
+    ) -> None:
+        self.tail = tail
+        self.good_until = good_until
+        self.entry = entry
+        self.stored_at = entry.stored_at
+        self.served = served
+        self.tally = tally
+        self.hits = 0
+
+    def fold(self, now: float) -> None:
+        """Pass the hits on to the zone's counts and to the entry's, for prefetch."""
+        if hits := self.hits:
+            self.hits = 0
+            self.served.counts.count(self.tally, hits)
+            self.served.counts.duration.buckets[0] += hits
+            self.entry.asked = 3
+            if (prefetch := self.served.zone.prefetch) is not None:
+                note_hits(self.entry, hits, prefetch, now)
+
+    def age(self, now: float) -> bool:
+        """Count the TTLs down to `now`; False where the reply has to be made anew.
+
+        That is when the entry holds another answer by now, is gone, is stale, or wants to be
+        fetched again: the zone sees to all of these.
+        """
+        self.fold(now)
+        entry = self.entry
+        ttl = entry.remaining_ttl(now)
+        if ttl <= 0 or entry.stored_at != self.stored_at or entry.segment is None:
+            return False
+        if self.served.zone.wants_prefetch(entry, now):
+            return False
+        if not self.served.zone.keeps_ttl:
+            tail = bytearray(self.tail)
+            for offset in entry.ttl_offsets:
+                _PUT_TTL(tail, offset - 2, ttl)
+            self.tail = bytes(tail)
+        self.good_until = entry.changes_at(now)
+        return True
+
+
+class Replies:
+    """Finished replies of one socket, by the query's octets behind its id."""
+
+    __slots__ = ("_most_young", "_old", "young")
+
+    def __init__(self, most_young: int = _MOST_YOUNG) -> None:
+        self.young: dict[bytes, Finished] = {}
+        self._old: dict[bytes, Finished] = {}
+        self._most_young = most_young
+
+    def __len__(self) -> int:
+        return len(self.young) + len(self._old)
+
+    def put(self, query_tail: bytes, finished: Finished, now: float) -> None:
+        """Keep a finished reply."""
+        if len(self.young) >= self._most_young:
+            self._fold(self._old, now)
+            self._old, self.young = self.young, {}
+        self.young[query_tail] = finished
+
+    def recover(self, query_tail: bytes, now: float) -> Finished | None:
+        """A reply that `young` does not have fresh: aged, or taken back from the old ones."""
+        finished = self.young.get(query_tail)
+        if finished is None:
+            finished = self._old.pop(query_tail, None)
+            if finished is None:
+                return None
+            self.put(query_tail, finished, now)
+        if finished.good_until > now or finished.age(now):
+            return finished
+        del self.young[query_tail]
+        return None
+
+    def drop(self, now: float) -> None:
+        """Forget all, counting what was not counted: the zones have changed."""
+        self.fold(now)
+        self.young = {}
+        self._old = {}
+
+    def fold(self, now: float) -> None:
+        """Count all hits that were not counted yet: before a scrape."""
+        self._fold(self.young, now)
+        self._fold(self._old, now)
+
+    @staticmethod
+    def _fold(generation: dict[bytes, Finished], now: float) -> None:
+        for finished in generation.values():
+            if finished.hits:
+                finished.fold(now)

@@ -1,0 +1,40 @@
+"""How many queries may wait for upstreams: in all, and for each client.
+
+Nothing is queued without bound: a dead upstream must not eat the node's memory, and one pod's
+flood must not take the waiting room from the others (a quarter of it is the default share).
+"""
+
+DEFAULT_MOST = 8192  # at about 2 KiB each, 16 MiB
+DEFAULT_SHARE = 4
+
+
+class WaitingRoom:
+    """Places for queries that wait. `refused` counts those that found none."""
+
+    def __init__(self, most: int = DEFAULT_MOST, most_per_client: int | None = None) -> None:
+        self.most = most
+        self.most_per_client = most_per_client or max(1, most // DEFAULT_SHARE)
+        self.refused = 0
+        self._waiting = 0
+        self._by_client: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return self._waiting
+
+    def enter(self, host: str) -> bool:
+        """Take a place for the client at `host`; False where there is none."""
+        mine = self._by_client.get(host, 0)
+        if self._waiting >= self.most or mine >= self.most_per_client:
+            self.refused += 1
+            return False
+        self._waiting += 1
+        self._by_client[host] = mine + 1
+        return True
+
+    def leave(self, host: str) -> None:
+        """Give a place back."""
+        self._waiting -= 1
+        if (mine := self._by_client[host] - 1) > 0:
+            self._by_client[host] = mine
+        else:
+            del self._by_client[host]

@@ -1,0 +1,69 @@
+"""The keeper's hold on one worker process: its birth, its signs of life, its end."""
+
+import contextlib
+import gc
+import os
+import signal
+from collections.abc import Callable
+
+from nodecache.channel import Channel, Message, channel_pair
+
+# A worker that says nothing for this long is stuck: its loop says so once a second.
+SILENT_SECONDS = 5.0
+
+
+class Worker:
+    """One forked worker. `heard_at` is when it last said anything, monotonic seconds."""
+
+    def __init__(self, pid: int, channel: Channel, now: float) -> None:
+        self.pid = pid
+        self.pidfd = os.pidfd_open(pid)
+        self.channel = channel
+        self.heard_at = now
+        self.is_ready = False
+
+    def messages(self, now: float) -> list[Message]:
+        """What it said since the last call."""
+        said: list[Message] = []
+        with contextlib.suppress(BlockingIOError):
+            while (message := self.channel.receive()) is not None:
+                said.append(message)
+        if said:
+            self.heard_at = now
+        return said
+
+    def is_silent(self, now: float) -> bool:
+        """Whether it said nothing for too long."""
+        return now - self.heard_at > SILENT_SECONDS
+
+    def kill(self) -> None:
+        """End it at once; its death is told by `pidfd` like any other."""
+        signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+    def reap(self) -> str:
+        """Collect the dead process; how it died, in words."""
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self.pidfd)
+        self.channel.close()
+        code = os.waitstatus_to_exitcode(status)
+        return f"exited with {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+
+
+def fork_worker(body: Callable[[Channel], int], now: float) -> Worker:
+    """Fork a worker that runs `body` and exits with what it returns.
+
+    The keeper runs no thread, so that a fork is safe. What was imported is shared with the child;
+    freezing it first keeps its garbage collector from touching, and so copying, those pages.
+    """
+    ours, theirs = channel_pair()
+    gc.freeze()
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        return Worker(pid, ours, now)
+    status = 1
+    try:
+        ours.close()
+        status = body(theirs)
+    finally:
+        os._exit(status)
