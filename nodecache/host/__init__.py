@@ -1,0 +1,27 @@
+"""The host side: interface, addresses and their lease, packet rules, the worker's watch.
+
+The law of this package: nothing here waits (see host.py), nothing here reads DNS beyond a probe's
+header, and nothing of ours outside this package is imported. pyroute2 is imported late, and only
+in netlink.py.
+"""
+
+from .guard import Guard, Verdict
+from .host import Host, HostCounts
+from .lease import Action, Lease
+from .options import Address, HostError, HostOptions
+from .rules import Rule, all_rules, rules_for
+
+__all__ = [
+    "Action",
+    "Address",
+    "Guard",
+    "Host",
+    "HostCounts",
+    "HostError",
+    "HostOptions",
+    "Lease",
+    "Rule",
+    "Verdict",
+    "all_rules",
+    "rules_for",
+]

@@ -1,0 +1,223 @@
+"""Accepting in other people's filter chains, only where they might drop, and taken out again.
+
+An accept ends the walk through one base chain; a drop in any other still wins. So a table of our
+own cannot open the way: where a chain of the host's at the input or output hook has the policy
+drop, or a rule that may lead to a drop, our accept rules go to its head. Chains of the host's that
+cannot drop, and kube-proxy's own, are not touched.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from .commands import Command, Job, Result
+from .iptables import VARIANTS, Iptables, binary, legacy_tables, read_listing
+from .nftables import NFT, TABLE, RulesError
+from .options import HostOptions
+from .rules import ALLOW_TRAFFIC, Rule, all_rules
+
+log = logging.getLogger(__name__)
+
+_HOOKS = {"input": "INPUT", "output": "OUTPUT"}
+_FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6)}
+_IPTABLES_TABLES = {"filter", "nat", "mangle", "raw", "security"}
+_NOT_THE_HOSTS = {TABLE, "ip kube-proxy", "ip6 kube-proxy"}
+_HARMLESS_TARGETS = {"ACCEPT", "RETURN", "LOG", "NFLOG", "MARK", "CONNMARK", "TRACE", ""}
+_MAY_DROP = {"drop", "reject", "jump", "goto", "queue"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A base chain of the host's, at the input or output hook."""
+
+    family: str
+    table: str
+    name: str
+    hook: str
+    policy: str
+
+    def __str__(self) -> str:
+        return f"{self.family} {self.table} {self.name}"
+
+
+def chain_may_drop(listing: str) -> bool:
+    """Whether what `iptables -S CHAIN` prints can drop a packet, our own rules aside."""
+    for line in listing.splitlines():
+        words = line.split()
+        if words[:1] == ["-P"] and words[2] != "ACCEPT":
+            return True
+        if (
+            words[:1] == ["-A"]
+            and ALLOW_TRAFFIC not in line
+            and _target(words) not in _HARMLESS_TARGETS
+        ):
+            return True
+    return False
+
+
+def _target(words: list[str]) -> str:
+    """What a listed rule does; kube-proxy's chains drop tracked packets alone, ours are not."""
+    for option in ("-j", "-g"):
+        if option in words:
+            target = words[words.index(option) + 1]
+            return "RETURN" if target.startswith("KUBE-") else target
+    return ""
+
+
+def host_chains(text: str) -> list[Chain]:
+    """The host's own filter chains at input and output, from `nft -j list chains`."""
+    chains = []
+    for entry in _entries(text):
+        chain = entry.get("chain", {})
+        is_filter = chain.get("type") == "filter" and chain.get("hook") in _HOOKS
+        family, table = chain.get("family"), chain.get("table")
+        is_iptables = family != "inet" and table in _IPTABLES_TABLES and chain["name"].isupper()
+        is_the_hosts = f"{family} {table}" not in _NOT_THE_HOSTS and family in _FAMILIES
+        if is_filter and is_the_hosts and not is_iptables:
+            policy = chain.get("policy", "accept")
+            chains.append(Chain(family, table, chain["name"], chain["hook"], policy))
+    return chains
+
+
+def ours_listed(text: str) -> tuple[dict[str, list[int]], bool]:
+    """From `nft -j -a list chain …`: our rules (comment → handles); whether others may drop."""
+    ours: dict[str, list[int]] = {}
+    may_drop = False
+    for entry in _entries(text):
+        rule = entry.get("rule")
+        if rule is None:
+            continue
+        comment = str(rule.get("comment", ""))
+        if comment.startswith(ALLOW_TRAFFIC):
+            ours.setdefault(comment, []).append(rule["handle"])
+        else:
+            may_drop = may_drop or _names(rule.get("expr")) & _MAY_DROP != set()
+    return ours, may_drop
+
+
+def _names(expression: Any) -> set[str]:
+    """Every key in a nested expression: a rule's verdict may stand deep in a map."""
+    if isinstance(expression, dict):
+        return set(expression).union(*(_names(value) for value in expression.values()))
+    if isinstance(expression, list):
+        return set().union(*(_names(value) for value in expression))
+    return set()
+
+
+def _entries(text: str) -> list[dict[str, Any]]:
+    try:
+        entries = json.loads(text)["nftables"]
+    except (ValueError, KeyError, TypeError):
+        return []
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
+def accept_rule(rule: Rule) -> tuple[str, str]:
+    """One accept rule in nft's words, and the comment by which it is found again."""
+    family = "ip" if rule.address.version == 4 else "ip6"
+    address, port = ("daddr", "dport") if rule.is_to else ("saddr", "sport")
+    comment = f"{ALLOW_TRAFFIC} ({rule.protocol} {rule.address})"
+    match = f"{family} {address} {rule.address} {rule.protocol} {port} {rule.port}"
+    return f'{match} fib {address} type local accept comment "{comment}"', comment
+
+
+class ForeignFilters:
+    """Our accept rules in the host's filter chains. Jobs raise RulesError."""
+
+    def __init__(self, options: HostOptions, *, has_nft: bool, skip_variant: str | None) -> None:
+        self._rules = tuple(rule for rule in all_rules(options) if rule.table == "filter")
+        self._has_nft = has_nft
+        self._skip_variant = skip_variant  # the iptables backend has its accept rules there anyway
+        self._sets: dict[tuple[str, int, str], Iptables] = {}
+        self._placed: set[str] = set()  # the chains that hold our rules
+        self.watched: set[tuple[str, str]] = set()  # (table, chain): changes there matter to us
+        self.repairs = 0
+
+    def ensure(self) -> Job:
+        """Have our accept rules where something may drop, and nowhere else."""
+        yield from self._visit(self._rules)
+
+    def remove(self) -> Job:
+        """Take them out everywhere."""
+        yield from self._visit(())
+
+    def _visit(self, rules: tuple[Rule, ...]) -> Job:
+        chains = ""
+        if self._has_nft:
+            chains = (yield Command((NFT, "-j", "list", "chains"))).stdout
+        for variant in VARIANTS:
+            for version in (4, 6):
+                if variant != self._skip_variant and self._is_in_use(variant, version, chains):
+                    yield from self._visit_iptables(variant, version, rules)
+        found = host_chains(chains)
+        self.watched = {("filter", "INPUT"), ("filter", "OUTPUT")}
+        self.watched |= {(chain.table, chain.name) for chain in found}
+        for chain in found:
+            yield from self._visit_chain(chain, rules)
+
+    def _is_in_use(self, variant: str, version: int, chains: str) -> bool:
+        if variant == "legacy":
+            return "filter" in legacy_tables(version)
+        if not self._has_nft:
+            return True
+        family = "ip" if version == 4 else "ip6"
+        found = (entry.get("chain", {}) for entry in _entries(chains))
+        return any((c.get("family"), c.get("table")) == (family, "filter") for c in found)
+
+    def _visit_iptables(self, variant: str, version: int, rules: tuple[Rule, ...]) -> Job:
+        for chain in _HOOKS.values():
+            fitting = tuple(
+                r for r in self._rules if r.chain == chain and r.address.version == version
+            )
+            listing = (binary(variant, version), "-w", "5", "-S", chain, "-t", "filter")
+            listed = yield Command(listing)
+            if not listed.is_ok or not fitting:
+                continue
+            key = (variant, version, chain)
+            if rules and chain_may_drop(listed.stdout):
+                accepts = self._sets.setdefault(key, Iptables(variant, fitting))
+                before = accepts.repairs
+                yield from accepts.ensure()
+                self.repairs += accepts.repairs - before
+                self._place(f"filter {chain} ({binary(variant, version)})")
+            elif read_listing("filter", listed.stdout):
+                self._sets.pop(key, None)
+                self._placed.clear()
+                addresses = tuple(dict.fromkeys(rule.address for rule in fitting))
+                yield from Iptables(variant, fitting).remove(addresses, chains=(("filter", chain),))
+
+    def _visit_chain(self, chain: Chain, rules: tuple[Rule, ...]) -> Job:
+        listed = yield Command((NFT, "-j", "-a", "list", "chain", *str(chain).split()))
+        ours, may_drop = ours_listed(listed.stdout)
+        wanted: dict[str, str] = {}
+        if may_drop or chain.policy == "drop":
+            wanted = {comment: text for text, comment in map(accept_rule, _fitting(chain, rules))}
+        script = [f"insert rule {chain} {text}" for c, text in wanted.items() if c not in ours]
+        if script:
+            self.repairs += str(chain) in self._placed
+            self._place(str(chain))
+        for comment, handles in ours.items():
+            doomed = handles[1:] if comment in wanted else handles
+            script += [f"delete rule {chain} handle {handle}" for handle in doomed]
+        if script:
+            yield from _apply(script)
+
+    def _place(self, chain: str) -> None:
+        if chain not in self._placed:
+            self._placed.add(chain)
+            log.info("%s may drop: accepting the listen addresses' traffic there", chain)
+
+
+def _fitting(chain: Chain, rules: tuple[Rule, ...]) -> list[Rule]:
+    return [
+        rule
+        for rule in rules
+        if rule.chain == _HOOKS[chain.hook] and rule.address.version in _FAMILIES[chain.family]
+    ]
+
+
+def _apply(script: list[str]) -> Job:
+    applied: Result = yield Command((NFT, "-f", "-"), stdin="\n".join([*script, ""]))
+    if not applied.is_ok:
+        raise RulesError(f"nft: {applied.reason}")

@@ -1,0 +1,184 @@
+"""The policy that joins probes, lease and host: traffic is drawn only while it is answered."""
+
+import enum
+import logging
+import math
+import socket
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .host import Host
+from .lease import Action, Lease
+from .options import Address
+from .probe import QUESTION, Outcome, Probe, Target
+
+log = logging.getLogger(__name__)
+
+
+class Verdict(enum.Enum):
+    """What the keeper is to do with the worker."""
+
+    KEEP = "keep"
+    REPLACE = "replace"
+
+
+class Guard:
+    """Watches the worker by its answers, and holds up or gives back the host accordingly.
+
+    `targets` tells where to probe; by default every listen address that is on our interface, at
+    the DNS port.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        *,
+        question: bytes = QUESTION,
+        targets: Callable[[], Iterable[Target]] | None = None,
+    ) -> None:
+        self.host = host
+        self._probe = Probe(host.poller, question)
+        self._targets = targets or self._own_targets
+        self._lease: Lease | None = None
+        self._probe_at = math.inf
+        self._is_closing = False
+        self.answered = 0
+        self.unanswered = 0
+
+    def fileno(self) -> int:
+        """The one descriptor to poll for reading."""
+        return self.host.fileno()
+
+    @property
+    def is_settled(self) -> bool:
+        """No program runs and none waits to be run."""
+        return self.host.is_settled
+
+    def worker_ready(self, now: float) -> None:
+        """A worker serves. The first one is what the host has waited for to be brought up."""
+        if self._is_closing:
+            return
+        if self._lease is None:
+            self._lease = Lease(self.host.options.lease_seconds, now)
+            self.host.bring_up(now)
+        self._lease.worker_ready(now)
+        self._probe_at = now
+
+    def worker_gone(self, now: float) -> None:
+        """The worker ended. The silence counts on until another one answers."""
+        self._probe.cancel()
+        self._probe_at = math.inf
+        if self._lease is not None:
+            self._lease.worker_gone()
+            self._carry_out(self._lease.due(now), now)
+
+    def worker_heard(self, now: float) -> None:
+        """A heartbeat: believed only while no address is there at which one could ask."""
+        if self._lease is not None and not self._is_closing and not list(self._targets()):
+            self._carry_out(self._lease.answered(now), now)
+
+    def turn(self, now: float) -> Verdict:
+        """Do what is due; never waits."""
+        self.host.turn(now)
+        if self._lease is None or self._is_closing:
+            return Verdict.KEEP
+        actions = self._ask(self._lease, now)
+        actions += self._lease.due(now)
+        return self._carry_out(actions, now)
+
+    def next_wake(self, now: float) -> float:
+        """When `turn` is to be called even if the descriptor is not readable."""
+        times = [self.host.next_wake(now)]
+        if self._lease is not None and not self._is_closing:
+            times.append(self._lease.next_wake())
+            times.append(self._probe.deadline if self._probe.is_running else self._probe_at)
+        return min(times)
+
+    def give_back(self, now: float) -> None:
+        """A clean stop begins: no more probes, rules away. `is_settled` tells when it is done."""
+        self._is_closing = True
+        self._probe.cancel()
+        self.host.give_back(now)
+
+    def remove_interface(self, now: float) -> None:
+        """A clean stop ends: after what was in flight is answered."""
+        self.host.remove_interface(now)
+
+    def settle(self, seconds: float) -> bool:
+        """Run a loop of our own until settled, at most `seconds`; whether it came to that."""
+        return self.host.settle(seconds)
+
+    def close_in_child(self) -> None:
+        """After a fork, in the child: close the descriptors, change nothing on the host."""
+        self._probe.close_in_child()
+        self.host.close_in_child()
+
+    def state(self) -> dict[str, Any]:
+        """What the worker's metrics tell of the host side, ready for JSON."""
+        state = self.host.state()
+        state["probes"] = {"answered": self.answered, "unanswered": self.unanswered}
+        state["lease"]["withdrawals"] = self._lease.withdrawals if self._lease is not None else 0
+        return state
+
+    def _ask(self, lease: Lease, now: float) -> list[Action]:
+        """Go on with the running probe, or begin one that is due."""
+        if not self._probe.is_running:
+            if now < self._probe_at:
+                return []
+            targets = list(self._targets())
+            self._probe_at = now + lease.probe_seconds
+            if not targets:
+                return []
+            self._probe.start(targets, now, lease.probe_seconds)
+        outcome = self._probe.turn(now)
+        if outcome is Outcome.ANSWERED:
+            self.answered += 1
+            return lease.answered(now)
+        if outcome is Outcome.SILENT:
+            self.unanswered += 1
+            return lease.unanswered(now)
+        return []
+
+    def _carry_out(self, actions: list[Action], now: float) -> Verdict:
+        verdict = Verdict.KEEP
+        for action in actions:
+            if action is Action.RENEW:
+                self.host.renew(now)
+            elif action is Action.WITHDRAW:
+                log.warning("nothing answers (%s): withdrawing %s", self._silent(), self._leased())
+                self.host.withdraw(now)
+            elif action is Action.RESTORE:
+                log.info("answers again: restoring %s", self._leased())
+                self.host.restore(now)
+            else:
+                log.warning("the worker answers nothing (%s): replacing it", self._silent())
+                self._probe.cancel()
+                self._probe_at = math.inf
+                verdict = Verdict.REPLACE
+        return verdict
+
+    def _silent(self) -> str:
+        return ", ".join(self._probe.silent) or "no probe came back"
+
+    def _leased(self) -> str:
+        return (
+            ", ".join(str(address) for address in self.host.options.leased_addresses) or "nothing"
+        )
+
+    def _own_targets(self) -> list[Target]:
+        options = self.host.options
+        addresses = self.host.probe_addresses()
+        if not options.setup_interface:
+            addresses = tuple(address for address in addresses if _is_local(address))
+        return [(address, options.dns_port) for address in addresses]
+
+
+def _is_local(address: Address) -> bool:
+    """Whether this host holds `address`, by the simplest means: a socket can be bound to it."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,253 @@
+"""The rules through iptables and ip6tables: checked, inserted, listed, deleted until gone.
+
+Two programs may be behind the name, with separate rules: `legacy` and `nft`. Ours go where
+kube-proxy's chains are, for there the cluster's rules are.
+"""
+
+import logging
+import shlex
+from collections import Counter
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+from .commands import Command, Job, Result, Steps
+from .nftables import RulesError
+from .options import Address
+from .rules import ALLOW_TRAFFIC, FALL_BACK, SKIP_CONNTRACK, Rule
+
+log = logging.getLogger(__name__)
+
+VARIANTS = ("nft", "legacy")
+COMMENTS = (SKIP_CONNTRACK, ALLOW_TRAFFIC, FALL_BACK)
+LOCK_WAIT = ("-w", "5")  # seconds; iptables 1.4.22 and later
+MAX_ROUNDS = 20  # of deleting what is listed: a rule doubled by a fault is still only so many
+_CHAINS = (("raw", "PREROUTING"), ("raw", "OUTPUT"), ("filter", "INPUT"), ("filter", "OUTPUT"))
+_NAT_CHAINS = (("nat", "PREROUTING"), ("nat", "OUTPUT"))
+# Chains that the kubelet or kube-proxy makes in every mode that uses iptables.
+_KUBE_CHAINS = (
+    ("mangle", "KUBE-IPTABLES-HINT"),
+    ("mangle", "KUBE-KUBELET-CANARY"),
+    ("mangle", "KUBE-PROXY-CANARY"),
+    ("nat", "KUBE-SERVICES"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One rule as `iptables -S` prints it: what makes it ours, and the words that delete it."""
+
+    table: str
+    chain: str
+    words: tuple[str, ...]
+    packets: int
+    comment: str
+    address: Address | None
+    identity: tuple[str, str, str, bool, str, bool]  # chain, address, protocol, is_to, port, local
+
+
+def binary(variant: str, version: int) -> str:
+    """The program for a variant ("nft", "legacy", or "" for the system's choice) and family."""
+    name = "iptables" if version == 4 else "ip6tables"
+    return f"{name}-{variant}" if variant else name
+
+
+def argv(variant: str, operation: str, rule: Rule) -> tuple[str, ...]:
+    """The command line that checks (`-C`), inserts (`-I`) or deletes (`-D`) one rule."""
+    side = "d" if rule.is_to else "s"
+    type_match = "--dst-type" if rule.is_to else "--src-type"
+    local: tuple[str, ...] = ("-m", "addrtype", type_match, "LOCAL") if rule.is_local_only else ()
+    target: tuple[str, ...] = (rule.target,)
+    if rule.to_address is not None:
+        local = ("-m", "addrtype", "!", type_match, "LOCAL")
+        is_6 = rule.to_address.version == 6
+        host = f"[{rule.to_address}]" if is_6 else str(rule.to_address)
+        target = (rule.target, "--to-destination", f"{host}:{rule.port}")
+    return (
+        binary(variant, rule.address.version), *LOCK_WAIT, operation, rule.chain, "-t", rule.table,
+        "-p", rule.protocol, f"-{side}", str(rule.address), f"--{side}port", str(rule.port),
+        *local, "-j", *target, "-m", "comment", "--comment", rule.comment,
+    )  # fmt: skip
+
+
+def identity(rule: Rule) -> tuple[str, str, str, bool, str, bool]:
+    """What tells one of our rules from another, comparable with `Listed.identity`."""
+    return (
+        f"{rule.table} {rule.chain}", str(rule.address), rule.protocol, rule.is_to,
+        str(rule.port), rule.is_local_only,
+    )  # fmt: skip
+
+
+def read_listing(table: str, text: str) -> list[Listed]:
+    """The rules with one of our comments in what `iptables -v -S CHAIN -t TABLE` prints."""
+    return [
+        _read_line(table, shlex.split(line))
+        for line in text.splitlines()
+        if line.startswith("-A ") and any(comment in line for comment in COMMENTS)
+    ]
+
+
+def _read_line(table: str, words: list[str]) -> Listed:
+    packets = 0
+    if "-c" in words:
+        at = words.index("-c")
+        packets = int(words[at + 1])
+        del words[at : at + 3]
+
+    def after(*options: str) -> str:
+        return next((words[words.index(o) + 1] for o in options if o in words), "")
+
+    text = after("-d", "-s").partition("/")[0]
+    address = ip_address(text) if text else None
+    chain, is_to = words[1], "-d" in words
+    port = after("--dport" if is_to else "--sport")
+    named = (f"{table} {chain}", str(address), after("-p"), is_to, port, "addrtype" in words)
+    return Listed(table, chain, tuple(words[2:]), packets, after("--comment"), address, named)
+
+
+def legacy_tables(version: int, proc: Path = Path("/proc/net")) -> frozenset[str]:
+    """The legacy tables in use. Naming another one to iptables-legacy would create it."""
+    name = "ip_tables_names" if version == 4 else "ip6_tables_names"
+    try:
+        return frozenset((proc / name).read_text().split())
+    except OSError:
+        return frozenset()
+
+
+def find_variant() -> Steps[str]:
+    """Where kube-proxy's chains are: "nft", "legacy", or "" (the system's choice) for nowhere."""
+    for table, chain in _KUBE_CHAINS:
+        for variant in VARIANTS:
+            if variant == "legacy" and table not in legacy_tables(4):
+                continue
+            listing = (binary(variant, 4), *LOCK_WAIT, "-n", "-L", chain, "1", "-t", table)
+            if (yield Command(listing)).is_ok:
+                return variant
+    return ""
+
+
+class Iptables:
+    """Some of the rules in one variant. Jobs raise RulesError, but only after the last rule."""
+
+    def __init__(self, variant: str, rules: tuple[Rule, ...]) -> None:
+        self.variant = variant
+        self.rules = rules
+        self.packets: dict[str, int] = {}
+        self.repairs = 0
+        self._was_complete = False
+
+    def ensure(self) -> Job:
+        """Each rule exactly once: `-C`, and `-I` at the head when it is not there."""
+        problem: RulesError | None = None
+        for rule in self.rules:
+            try:
+                yield from self._ensure(rule)
+            except RulesError as error:
+                problem = problem or error
+                if error.errortype == "iptables_lock":
+                    raise  # the next rule would wait for the same lock
+        yield from self._remove_doubles()
+        if problem is not None:
+            raise problem
+        self._was_complete = True
+
+    def remove(
+        self,
+        addresses: tuple[Address, ...],
+        *,
+        keep: tuple[Rule, ...] = (),
+        chains: tuple[tuple[str, str], ...] = (),
+    ) -> Job:
+        """Delete every rule of ours or the original's for `addresses`, but for those of `keep`.
+
+        Looked for in `chains` (table, chain), by default in every one that holds our rules.
+        """
+        kept = {identity(rule) for rule in keep}
+        self._was_complete = False
+        for version in sorted({address.version for address in addresses}):
+            for table, chain in chains or _chains_of(self.rules):
+                for _ in range(MAX_ROUNDS):
+                    rules = yield from self.listed(version, table, chain)
+                    doomed = [
+                        rule
+                        for rule in rules
+                        if rule.address in addresses and rule.identity not in kept
+                    ]
+                    if not doomed:
+                        break
+                    yield from self._delete(version, doomed)
+
+    def listed(self, version: int, table: str, chain: str) -> Steps[list[Listed]]:
+        """The rules with our comments in one chain; none where the table is not in use."""
+        if self.variant == "legacy" and table not in legacy_tables(version):
+            return []
+        listing = (binary(self.variant, version), *LOCK_WAIT, "-v", "-S", chain, "-t", table)
+        result = yield Command(listing)
+        return read_listing(table, result.stdout) if result.is_ok else []
+
+    def _ensure(self, rule: Rule) -> Job:
+        found = yield Command(argv(self.variant, "-C", rule))
+        if found.is_ok:
+            return
+        if found.code != 1:
+            raise _problem(found, rule)
+        inserted = yield Command(argv(self.variant, "-I", rule))
+        if not inserted.is_ok:
+            raise _problem(inserted, rule)
+        if self._was_complete:
+            self.repairs += 1
+            log.info(
+                "added back rule: %s %s %s %s port %d",
+                rule.table, rule.chain, rule.protocol, rule.address, rule.port,
+            )  # fmt: skip
+
+    def _remove_doubles(self) -> Job:
+        wanted = {identity(rule) for rule in self.rules}
+        packets: Counter[str] = Counter()
+        for version in sorted({rule.address.version for rule in self.rules}):
+            for table, chain in _chains_of(self.rules):
+                rules = yield from self.listed(version, table, chain)
+                seen: set[object] = set()
+                doubles = []
+                for rule in rules:
+                    if rule.identity in wanted:
+                        packets[_counter_name(rule)] += rule.packets
+                        if rule.identity in seen:
+                            doubles.append(rule)
+                        seen.add(rule.identity)
+                yield from self._delete(version, doubles)
+        self.packets.update(packets)
+
+    def _delete(self, version: int, rules: list[Listed]) -> Job:
+        """Delete each of `rules` once, by the words under which it was listed."""
+        for rule in rules:
+            deleted = yield Command(
+                (
+                    binary(self.variant, version),
+                    *LOCK_WAIT,
+                    "-D",
+                    rule.chain,
+                    "-t",
+                    rule.table,
+                    *rule.words,
+                )
+            )
+            if not deleted.is_ok and deleted.code != 1:
+                raise _problem(deleted, rule)
+
+
+def _chains_of(rules: tuple[Rule, ...]) -> tuple[tuple[str, str], ...]:
+    has_nat = any(rule.table == "nat" for rule in rules)
+    return (*_CHAINS, *_NAT_CHAINS) if has_nat else _CHAINS
+
+
+def _counter_name(rule: Listed) -> str:
+    _, _, protocol, is_to, port, _ = rule.identity
+    side = "to" if is_to else "from"
+    return f"{rule.table}_{rule.chain.lower()}_{protocol}_{side}_{port}"
+
+
+def _problem(result: Result, rule: Rule | Listed) -> RulesError:
+    text = f"iptables: {rule.table} {rule.chain} {rule.address}: {result.reason}"
+    errortype = "iptables_lock" if "xtables lock" in result.stderr else "iptables"
+    return RulesError(text, errortype)

@@ -1,0 +1,65 @@
+"""Listening sockets on addresses that may not be there yet.
+
+Binding comes first, the address second: traffic is drawn only once it can be answered. So the
+sockets are bound with IP_FREEBIND, and survive every withdrawal of their address.
+"""
+
+import socket
+
+from .options import Address
+
+# Python has no name for these (linux/in.h, linux/in6.h).
+IP_FREEBIND = 15
+IPV6_FREEBIND = 78
+BACKLOG = 1024  # connections waiting while a worker is replaced; the kernel caps it at somaxconn
+
+
+def udp_socket(
+    address: Address, port: int, *, free_bind: bool = True, reuse_port: bool = False,
+    receive_octets: int = 0,
+) -> socket.socket:  # fmt: skip
+    """A bound, non-blocking UDP socket; `receive_octets` asks for a larger buffer (0 = as it is).
+
+    Raises OSError: EADDRINUSE when somebody else serves there.
+    """
+    server = _bound(socket.SOCK_DGRAM, address, port, free_bind=free_bind, reuse_port=reuse_port)
+    if receive_octets:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_octets)
+    return server
+
+
+def tcp_socket(
+    address: Address, port: int, *, free_bind: bool = True, reuse_port: bool = False,
+    backlog: int = BACKLOG,
+) -> socket.socket:  # fmt: skip
+    """A listening, non-blocking TCP socket. Raises OSError as `udp_socket` does."""
+    server = _bound(socket.SOCK_STREAM, address, port, free_bind=free_bind, reuse_port=reuse_port)
+    server.listen(backlog)
+    return server
+
+
+def _bound(
+    kind: socket.SocketKind, address: Address, port: int, *, free_bind: bool, reuse_port: bool
+) -> socket.socket:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    server = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        if kind is socket.SOCK_STREAM:
+            # connections of a former life in TIME_WAIT must not keep us from the port
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if address.version == 6:
+            server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if free_bind and not address.is_unspecified:
+            level, option = (
+                (socket.IPPROTO_IP, IP_FREEBIND)
+                if address.version == 4
+                else (socket.IPPROTO_IPV6, IPV6_FREEBIND)
+            )
+            server.setsockopt(level, option, 1)
+        server.bind((str(address), port))
+    except OSError:
+        server.close()
+        raise
+    return server

@@ -1,0 +1,190 @@
+"""Which backend carries the rules, when it is looked at, and what it found."""
+
+import logging
+import math
+import select
+from collections.abc import Callable
+
+from .commands import Command, Job, Result, Steps
+from .foreign import ForeignFilters
+from .iptables import VARIANTS, Iptables, binary, find_variant, legacy_tables
+from .nftables import NFT, TABLE, NftTable, RulesError, table_script
+from .notices import NftNotices
+from .options import Address, HostError, HostOptions, of_version
+from .rules import all_rules
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+FOREIGN_SECONDS = 1.0  # the host's firewall is looked at no more often than this
+VERSION_SECONDS = 5.0
+
+Run = Callable[[Command], Result]
+
+
+def choose_backend(options: HostOptions, run: Run) -> str:
+    """The backend to use, "nftables" or "iptables": the asked one, or the first that works here.
+
+    Asks the kernel to check the very table we shall want. Raises HostError.
+    """
+    reasons = []
+    if options.rules in ("auto", "nftables"):
+        checked = run(Command((NFT, "-c", "-f", "-"), table_script(options), VERSION_SECONDS))
+        if checked.is_ok:
+            return "nftables"
+        reasons.append(f"nftables: {checked.reason}")
+    if options.rules in ("auto", "iptables"):
+        versions = [version for version in (4, 6) if of_version(options.addresses, version)]
+        asked = [run(Command((binary("", v), "--version"), "", VERSION_SECONDS)) for v in versions]
+        refused = [result.reason for result in asked if not result.is_ok]
+        if not refused:
+            if reasons:
+                log.warning("using iptables; %s", reasons[0])
+            return "iptables"
+        reasons.append(f"iptables: {refused[0]}")
+    raise HostError(
+        f"no way to set packet rules ({'; '.join(reasons)}); -setupiptables=false does without"
+    )
+
+
+class Rulebook:
+    """The packet rules in the chosen backend, and our accepts in the host's own filters."""
+
+    def __init__(self, options: HostOptions, backend: str) -> None:
+        self._options = options
+        self.backend = backend
+        self._rules = all_rules(options)
+        self._table = NftTable(options)
+        self._iptables: Iptables | None = None
+        self._has_nft = backend == "nftables"
+        self._foreign = ForeignFilters(options, has_nft=self._has_nft, skip_variant=None)
+        self._notices: NftNotices | None = None
+        self._former: tuple[Address, ...] = ()
+        self._is_clean = False  # leftovers of former lives were looked for
+        self._problems: list[RulesError] = []
+        self._retry_seconds = RETRY_SECONDS
+        self._table_at = self._foreign_at = math.inf
+        self._foreign_looked_at = -math.inf
+
+    @property
+    def due_at(self) -> float:
+        """When `ensure` is to be run next."""
+        return min(self._table_at, self._foreign_at)
+
+    @property
+    def packets(self) -> dict[str, int]:
+        """Packets seen by rule, as of the last comparison."""
+        return dict(self._iptables.packets if self._iptables is not None else self._table.packets)
+
+    @property
+    def repairs(self) -> int:
+        """How often something had to be put back."""
+        carried = self._iptables.repairs if self._iptables is not None else self._table.repairs
+        return carried + self._foreign.repairs
+
+    def watch(self, poller: select.epoll) -> None:
+        """Listen to the kernel's notices about nftables, where it has them."""
+        if self._notices is None:
+            try:
+                self._notices = NftNotices()
+            except OSError:
+                return  # no nftables in this kernel: comparing now and then has to do
+            poller.register(self._notices.fileno(), select.EPOLLIN)
+
+    def ask_all(self, now: float, former: tuple[Address, ...]) -> None:
+        """Have everything compared by the next `ensure`."""
+        self._former = former
+        self._table_at = self._foreign_at = now
+
+    def read_notices(self, now: float) -> None:
+        """Learn from the kernel what is to be compared, and when."""
+        if self._notices is None:
+            return
+        concern = self._notices.concern(TABLE.split()[1], self._foreign.watched)
+        if concern.is_table and self.backend == "nftables":
+            self._table_at = min(self._table_at, now)
+        if concern.is_foreign:
+            soon = max(now, self._foreign_looked_at + FOREIGN_SECONDS)
+            self._foreign_at = min(self._foreign_at, soon)
+            if self.backend == "iptables":
+                self._table_at = min(self._table_at, soon)
+
+    def ensure(self, now: float) -> Job:
+        """Compare and mend what is due. Problems are kept for `take_problems`, not raised."""
+        is_table_due, is_foreign_due = now >= self._table_at, now >= self._foreign_at
+        self._table_at = self._foreign_at = now + self._options.sync_seconds
+        if is_table_due:
+            yield from self._attempt(self._ensure_own(), now)
+        if is_foreign_due:
+            self._foreign_looked_at = now
+            yield from self._attempt(self._foreign.ensure(), now)
+        if not self._is_clean and not self._problems:
+            yield from self._attempt(self._remove_leftovers(), now)
+            self._is_clean = not self._problems
+        if not self._problems:
+            self._retry_seconds = RETRY_SECONDS
+
+    def remove(self) -> Job:
+        """Take away everything of ours."""
+        if self.backend == "nftables":
+            yield from self._attempt(self._table.remove(), math.inf)
+        elif self._iptables is not None:
+            yield from self._attempt(self._iptables.remove(self._options.addresses), math.inf)
+        yield from self._attempt(self._foreign.remove(), math.inf)
+
+    def take_problems(self) -> list[RulesError]:
+        """What went wrong since last asked."""
+        problems, self._problems = self._problems, []
+        return problems
+
+    def close(self) -> None:
+        """Stop listening to notices."""
+        if self._notices is not None:
+            self._notices.close()
+
+    def _attempt(self, job: Job, now: float) -> Job:
+        try:
+            yield from job
+        except RulesError as error:
+            self._problems.append(error)
+            self._table_at = self._foreign_at = now + self._retry_seconds
+            self._retry_seconds = min(self._retry_seconds * 2, self._options.sync_seconds)
+
+    def _ensure_own(self) -> Job:
+        if self.backend == "nftables":
+            yield from self._table.ensure()
+            return
+        if self._iptables is None:
+            variant = yield from find_variant()
+            log.info("packet rules through %s", binary(variant, 4))
+            self._iptables = Iptables(variant, self._rules)
+            has_nft = (yield Command((NFT, "--version"))).is_ok
+            own = yield from _resolved(variant)
+            self._foreign = ForeignFilters(self._options, has_nft=has_nft, skip_variant=own)
+        yield from self._iptables.ensure()
+
+    def _remove_leftovers(self) -> Job:
+        """Rules of a former life with another backend, and the original's own, once."""
+        addresses = tuple(dict.fromkeys((*self._options.addresses, *self._former)))
+        if self.backend == "iptables":
+            yield Command((NFT, "delete", "table", *TABLE.split()))  # mostly: there is none
+        own = ""
+        if self._iptables is not None:
+            own = yield from _resolved(self._iptables.variant)
+        for variant in VARIANTS:
+            in_use = legacy_tables(4) | legacy_tables(6)
+            if variant == "legacy" and not in_use:
+                continue
+            keep = self._rules
+            if variant != own:
+                # our accepts may be there on purpose
+                keep = tuple(rule for rule in self._rules if rule.table == "filter")
+            yield from Iptables(variant, self._rules).remove(addresses, keep=keep)
+
+
+def _resolved(variant: str) -> Steps[str]:
+    """Which variant the system's choice ("") is."""
+    if variant:
+        return variant
+    told = yield Command((binary("", 4), "--version"))
+    return "nft" if "nf_tables" in told.stdout else "legacy"

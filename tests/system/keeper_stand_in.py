@@ -1,0 +1,144 @@
+"""A stand-in keeper for the host's tests: a poll loop, a Guard, and a worker that answers REFUSED.
+
+Run as a program, its one argument is JSON: HostOptions by name (addresses as texts). It prints
+`ready` when the host is settled, answers `state`, `mute`, `kill` and `stop` on its input, and on SIGTERM
+stops cleanly.
+"""
+
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+from ipaddress import ip_address
+
+from nodecache.host import Guard, Host, HostError, HostOptions, Verdict, listen
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="[%(levelname)s] %(message)s")
+    wanted = json.loads(sys.argv[1])
+    for name in ("addresses", "leased", "fallback"):
+        if wanted.get(name) is not None:
+            wanted[name] = tuple(ip_address(text) for text in wanted[name])
+    try:
+        options = HostOptions(**wanted)
+        host = Host(options)
+        host.check_needs()
+    except HostError as error:
+        print(f"[FATAL] {error}", file=sys.stderr)
+        return 1
+    sockets = [
+        make(address, options.dns_port)
+        for address in options.addresses
+        for make in (listen.udp_socket, listen.tcp_socket)
+    ]
+    return StandIn(Guard(host), sockets).run()
+
+
+class StandIn:
+    def __init__(self, guard: Guard, sockets: list[socket.socket]) -> None:
+        self.guard = guard
+        self.sockets = sockets
+        self.worker = 0
+        self.is_told = False
+        self.is_stopping = False
+
+    def run(self) -> int:
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "is_stopping", True))
+        wake, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(write_end)
+        self.fork()
+        poller = select.poll()
+        for descriptor in (self.guard.fileno(), 0, wake):
+            poller.register(descriptor, select.POLLIN)
+        while not self.is_stopping:
+            now = time.monotonic()
+            wait = min(self.guard.next_wake(now) - now, 10)
+            for descriptor, _ in poller.poll(max(wait, 0) * 1000 + 1):
+                if descriptor == 0:
+                    self.obey(os.read(0, 100).decode().split(), poller)
+            now = time.monotonic()
+            if self.guard.turn(now) is Verdict.REPLACE:
+                self.replace()
+            elif os.waitpid(self.worker, os.WNOHANG)[0]:
+                self.guard.worker_gone(now)
+                self.fork()
+            if self.guard.is_settled and not self.is_told:
+                self.is_told = True
+                print("ready", flush=True)
+        return self.stop()
+
+    def obey(self, words: list[str], poller: select.poll) -> None:
+        if not words:
+            poller.unregister(0)
+        for word in words:
+            if word == "state":
+                print(json.dumps(self.guard.state()), flush=True)
+            elif word == "mute":  # this worker, and all that follow, say nothing until SIGUSR1's
+                os.kill(self.worker, signal.SIGUSR1)
+            elif word == "stop":
+                os.kill(self.worker, signal.SIGSTOP)
+
+    def replace(self) -> None:
+        os.kill(self.worker, signal.SIGKILL)
+        os.waitpid(self.worker, 0)
+        self.guard.worker_gone(time.monotonic())
+        self.fork()
+
+    def fork(self) -> None:
+        self.worker = os.fork()
+        if self.worker == 0:
+            self.guard.close_in_child()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            answer(self.sockets)
+        self.guard.worker_ready(time.monotonic())
+
+    def stop(self) -> int:
+        self.guard.give_back(time.monotonic())
+        self.guard.settle(8)
+        os.kill(self.worker, signal.SIGTERM)
+        os.waitpid(self.worker, 0)
+        self.guard.remove_interface(time.monotonic())
+        return 0
+
+
+def answer(sockets: list[socket.socket]) -> None:
+    """Refuse every query with a TXT-free reply; `mute` is a file that exists."""
+    poller = select.poll()
+    by_fd = {}
+    for server in sockets:
+        by_fd[server.fileno()] = server
+        poller.register(server, select.POLLIN)
+    while True:
+        for descriptor, _ in poller.poll():
+            server = by_fd[descriptor]
+            if os.path.exists(os.environ.get("STAND_IN_MUTE", "/nonexistent")):
+                time.sleep(0.05)
+                continue
+            if server.type is socket.SOCK_DGRAM:
+                packet, client = server.recvfrom(4096)
+                server.sendto(refused(packet), client)
+                continue
+            connection, _ = server.accept()
+            connection.settimeout(1)
+            try:
+                packet = connection.recv(4096)[2:]
+                reply = refused(packet)
+                connection.send(struct.pack("!H", len(reply)) + reply)
+            except OSError:
+                pass
+            connection.close()
+
+
+def refused(packet: bytes) -> bytes:
+    return packet[:2] + b"\x81\x85" + packet[4:]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
