@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import coalesce, compare, growth, machine, memory, ratio, stall, start
+from bench import coalesce, compare, growth, machine, memory, micro, ratio, stall, start
 from bench.build import CannotBuild, compile_program
 from bench.cases import CASES
 from bench.context import Bench, Measurement
@@ -21,6 +21,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "stall": stall.report,
     "coalesce": coalesce.report,
     "ratio": ratio.report,
+    "micro": micro.report,
 }
 
 
