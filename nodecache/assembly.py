@@ -1,12 +1,12 @@
 """From one server block's options to its running zone."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from nodecache.cache import Bounds, Budget, Cache, Failures, Prefetch
 from nodecache.corefile import CacheOptions, ServerBlock
-from nodecache.forward import Forwarder, Network, Upstreams
+from nodecache.forward import Forwarder, Upstreams
 from nodecache.server import (
     ForwardSource,
     StalePolicy,
@@ -17,10 +17,11 @@ from nodecache.server import (
 )
 
 _ROOT = (b"\0",)
-_REVERSE = ("in-addr.arpa.", "ip6.arpa.")
+_EVERYWHERE = (".", "in-addr.arpa.", "ip6.arpa.")
 # Popular names are fetched again before they expire: asked ten times without a pause of a minute,
 # a tenth of the TTL before the end. Each costs one query a TTL, as it would by a miss.
 _DEFAULT_PREFETCH = Prefetch(amount=10, seconds=60.0, percentage=10)
+_UNCACHED_TTL = 0
 
 
 @dataclass(slots=True)
@@ -28,7 +29,6 @@ class Workshop:
     """What all zones of a worker share."""
 
     loop: asyncio.AbstractEventLoop
-    network: Network
     upstreams: Upstreams
     budget: Budget
     room: WaitingRoom
@@ -41,5 +41,105 @@ class Built:
 
     block: ServerBlock
     zone: Zone
-    forwarders: list[Forwarder] = field(default_factory=list)
-    close: Callable[[], None] | None = None
+    forwarders: Sequence[Forwarder]
+
+    def close(self, *, keeps_cache: bool) -> None:
+        """Let go of the forwarders; of the cache too unless another zone has taken it over."""
+        for forwarder in self.forwarders:
+            forwarder.close()
+        if not keeps_cache:
+            self.zone.cache.close()
+
+
+def build(block: ServerBlock, shop: Workshop, before: Built | None = None) -> Built:
+    """Make a block's zone; where `before` asked the same upstreams, its answers are kept."""
+    options = zone_options(block)
+    forwarders = [
+        Forwarder(forward, shop.upstreams, own_addresses=shop.own_addresses)
+        for forward in block.forwards
+    ]
+    zone = Zone(
+        options,
+        _cache(block, options, shop.budget, before),
+        Failures(_servfail_seconds(block.cache)),
+        ForwardSource(forwarders),
+        shop.room,
+        shop.loop,
+    )
+    return Built(block, zone, forwarders)
+
+
+def _cache(block: ServerBlock, options: ZoneOptions, budget: Budget, before: Built | None) -> Cache:
+    cache = block.cache or CacheOptions()
+    stale_seconds = options.stale.seconds if options.stale else 0.0
+    if before is None:
+        return Cache(budget, cache.success_capacity, cache.denial_capacity, stale_seconds)
+    kept = before.zone.cache
+    kept.success.capacity, kept.denial.capacity = cache.success_capacity, cache.denial_capacity
+    kept.stale_seconds = stale_seconds
+    return kept
+
+
+def zone_options(block: ServerBlock) -> ZoneOptions:
+    """The behaviour that a block's directives ask for, our defaults where it leaves them open."""
+    names = tuple(zone.zone_name for zone in block.zones)
+    cache = block.cache
+    if cache is None:
+        return ZoneOptions(
+            names=names, uses_cache=False, stale=None, logs_errors=block.errors is not None
+        )
+    return ZoneOptions(
+        names=names,
+        bounds=_bounds(block, cache),
+        stale=_stale(block, cache),
+        prefetch=_prefetch(cache),
+        keeps_ttl=cache.keepttl,
+        success_disabled=tuple(map(name_to_wire, cache.disable_success)),
+        denial_disabled=tuple(map(name_to_wire, cache.disable_denial)),
+        cached_zones=tuple(map(name_to_wire, cache.zones)) or _ROOT,
+        logs_errors=block.errors is not None,
+    )
+
+
+def _bounds(block: ServerBlock, cache: CacheOptions) -> Bounds:
+    """The directive's bounds; denials of the cluster domain are short unless it says otherwise."""
+    denial_ttl = cache.denial_ttl
+    own = block.nodecache
+    if not cache.has_denial and all(zone.zone_name not in _EVERYWHERE for zone in block.zones):
+        denial_ttl = min(denial_ttl, int(own.denial_cap_seconds))
+    return Bounds(
+        success_min_ttl=cache.success_min_ttl,
+        success_ttl=cache.success_ttl,
+        denial_min_ttl=min(cache.denial_min_ttl, denial_ttl),
+        denial_ttl=denial_ttl,
+    )
+
+
+def _stale(block: ServerBlock, cache: CacheOptions) -> StalePolicy | None:
+    """`serve_stale` as CoreDNS has it; without it RFC 8767, for an hour at most."""
+    asked = cache.serve_stale
+    if asked is None:
+        own = block.nodecache
+        if not own.stale_seconds:
+            return None
+        return StalePolicy(
+            seconds=own.stale_seconds, patience_seconds=own.client_deadline_seconds
+        )
+    if not asked.seconds:
+        return None
+    patience = 0.0 if asked.mode == "immediate" else asked.verify_timeout_seconds or None
+    return StalePolicy(seconds=asked.seconds, patience_seconds=patience, ttl=asked.response_ttl)
+
+
+def _prefetch(cache: CacheOptions) -> Prefetch | None:
+    asked = cache.prefetch
+    if asked is None:
+        return _DEFAULT_PREFETCH
+    if not asked.amount:
+        return None
+    return Prefetch(amount=asked.amount, seconds=asked.seconds, percentage=asked.percentage)
+
+
+def _servfail_seconds(cache: CacheOptions | None) -> float | None:
+    """The directive's fixed time; None for RFC 9520's back-off where it says nothing."""
+    return cache.servfail_seconds if cache is not None else None

@@ -16,6 +16,7 @@ import pickle
 import selectors
 import signal
 import socket
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
@@ -57,7 +58,8 @@ class Keeper:
         self._vitals_at = 0.0
         self._is_stopping = False
         self._stop_at: float | None = None
-        self._reload_failures = 0
+        self._refusals = 0
+        self._deaths: Counter[str] = Counter()
         self._selector = selectors.DefaultSelector()
         self._signals = _SignalPipe((*_STOP_SIGNALS, *_RELOAD_SIGNALS))
 
@@ -133,6 +135,7 @@ class Keeper:
     def _replace(self, why: str) -> None:
         if self._worker is not None:
             log.error("worker %d %s: it is replaced", self._worker.pid, why)
+            self._worker.is_hung = True
             self._worker.kill()
             self._worker.heard_at = monotonic()
 
@@ -143,6 +146,7 @@ class Keeper:
         self._selector.unregister(worker.channel.fileno())
         self._selector.unregister(worker.pidfd)
         how = worker.reap()
+        self._deaths["hung" if worker.is_hung else how.partition(" ")[0]] += 1
         self._worker = None
         self._give_up_pending()
         if self._guard is not None:
@@ -187,19 +191,21 @@ class Keeper:
 
     def _vitals(self) -> KeeperVitals:
         state = self._guard.host.state() if self._guard is not None else {}
-        return KeeperVitals.from_state(
-            measure(is_private_wanted=True),
-            state,
-            workers_replaced=self._respawn.deaths,
-            configmap_errors=self._source.errors,
-            reload_failures=self._reload_failures,
-            is_last_known_good=bool(self._config and self._config.is_last_known_good),
-        )
+        vitals = KeeperVitals.from_fields(state)
+        vitals.process = measure(is_private_wanted=True)
+        vitals.workers_replaced = dict(self._deaths)
+        errors = vitals.setup_errors
+        errors["configmap"] = errors.get("configmap", 0) + self._source.errors
+        return vitals
 
     def _tell_vitals(self, now: float) -> None:
         self._vitals_at = now + _VITALS_SECONDS
         if self._worker is not None and self._worker.is_ready:
-            self._worker.channel.send("vitals", line=self._vitals().to_line())
+            self._worker.channel.send(
+                "vitals",
+                fields=self._vitals().to_fields(),
+                reload_failures=self._source.failures + self._refusals,
+            )
 
     # A changed configuration
 
@@ -248,7 +254,7 @@ class Keeper:
 
     def _on_refused(self, why: str) -> None:
         log.error("Restart failed: %s; the running configuration stays", why)
-        self._reload_failures += 1
+        self._refusals += 1
         self._vitals_at = 0.0
         self._give_up_pending()
 
@@ -304,12 +310,14 @@ class Keeper:
     def _stop(self) -> int:
         """Give the node's traffic back, then answer what is left, then go."""
         if self._guard is not None:
-            self._guard.take_down(monotonic())
+            self._guard.give_back(monotonic())
             self._guard.settle(SETTLE_SECONDS)
         worker = self._worker
         if worker is not None:
             worker.channel.send("stop")
             self._await_end(worker)
+        if self._guard is not None:  # not before: a reply needs its source address
+            self._guard.remove_interface(monotonic())
         for sockets in self._sockets.values():
             sockets.close()
         if self._flags.pidfile:

@@ -78,24 +78,21 @@ def set_debug(*, is_debug: bool) -> None:
 class Sink:
     """A file descriptor that is written to only while that cannot block.
 
-    `patience_seconds` is how long a line may wait for a slow reader before it is counted as lost:
+    `patience_seconds` is how long a line may wait for a slow reader before it is given up:
     some tenths for the keeper, which has time, and nothing for the worker.
     """
 
     def __init__(self, descriptor: int, patience_seconds: float = 0.0) -> None:
-        self.lost = 0
         self._descriptor = descriptor
         self._patience_milliseconds = round(patience_seconds * 1000)
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
 
-    def write(self, line: str) -> None:
-        """Write `line` and a newline, or count it as lost."""
+    def write(self, line: str) -> bool:
+        """Write `line` and a newline; False where it had to be given up."""
         octets = f"{line}\n".encode(errors="backslashreplace")
-        for start in range(0, len(octets), _CHUNK_OCTETS):
-            if not self._write_chunk(octets[start : start + _CHUNK_OCTETS]):
-                self.lost += 1
-                return
+        starts = range(0, len(octets), _CHUNK_OCTETS)
+        return all(self._write_chunk(octets[start : start + _CHUNK_OCTETS]) for start in starts)
 
     def _write_chunk(self, chunk: bytes) -> bool:
         try:
@@ -111,11 +108,13 @@ class LineHandler(logging.Handler):
 
     def __init__(self, sink: Sink, form: Form, clock: Callable[[], float]) -> None:
         super().__init__()
-        self.sink = sink
+        self.lost = 0
+        """Lines that nobody read in time."""
+        self._sink = sink
         self.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
         self._clock = clock
         self._floods = Floods()
-        self._told_lost = 0
+        self._untold = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write `record`, or count it where it is one of a flood."""
@@ -138,12 +137,13 @@ class LineHandler(logging.Handler):
             self._write(summary)
 
     def _write(self, record: logging.LogRecord) -> None:
-        lost = self.sink.lost - self._told_lost
-        if lost:
-            self._told_lost = self.sink.lost
-            text = f"{lost} log lines were lost because nobody read them in time"
-            self.sink.write(self.format(_record("nodecache", logging.WARNING, text)))
-        self.sink.write(self.format(record))
+        if self._untold:
+            text = f"{self._untold} log lines were lost because nobody read them in time"
+            if self._sink.write(self.format(_record("nodecache", logging.WARNING, text))):
+                self._untold = 0
+        if not self._sink.write(self.format(record)):
+            self.lost += 1
+            self._untold += 1
 
 
 @dataclass(slots=True)

@@ -1,8 +1,9 @@
 """The listening sockets: the keeper's for as long as it lives, lent to every worker."""
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from nodecache.host import listen
 from nodecache.plan import ListenAddress
@@ -35,18 +36,49 @@ class Sockets:
 
 
 def open_sockets(address: ListenAddress) -> Sockets:
-    """Bind both sockets of `address`; CannotListen when the kernel refuses."""
+    """Bind both sockets of `address`; CannotListen when the kernel refuses.
+
+    With SO_REUSEPORT, as the original: the next version of this pod may bind before we are gone.
+    """
     try:
-        udp = listen.udp_socket(address.host, address.port)
+        udp = _bound(address, listen.udp_socket, socket.SOCK_DGRAM)
         try:
-            tcp = listen.tcp_socket(address.host, address.port)
+            tcp = _bound(address, listen.tcp_socket, socket.SOCK_STREAM)
         except OSError:
             udp.close()
             raise
     except OSError as error:
         raise CannotListen(f"cannot listen on {address}: {error.strerror or error}") from error
-    listen.raise_buffers(udp, RECEIVE_OCTETS, SEND_OCTETS)
+    udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_OCTETS)
+    udp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_OCTETS)
     return Sockets(udp, tcp)
+
+
+def _bound(
+    address: ListenAddress, make: Callable[..., socket.socket], kind: socket.SocketKind
+) -> socket.socket:
+    if address.host:
+        return make(ip_address(address.host), address.port, reuse_port=True)
+    return _everywhere(address.port, kind)
+
+
+def _everywhere(port: int, kind: socket.SocketKind) -> socket.socket:
+    """A socket for every address of both families; of IPv4 alone where the kernel has no IPv6."""
+    has_ipv6 = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if has_ipv6 else socket.AF_INET
+    server = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind is socket.SOCK_STREAM))
+        if has_ipv6:
+            server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        server.bind(("", port))
+        if kind is socket.SOCK_STREAM:
+            server.listen(listen.BACKLOG)
+    except OSError:
+        server.close()
+        raise
+    return server
 
 
 def sockets_from(descriptors: Iterable[int]) -> list[Sockets]:

@@ -42,7 +42,7 @@ _IPV6_FREEBIND = 78
 _NO_IPV6 = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
 
-class MalformedRequest(Exception):  # noqa: N818 (named as the fault reads)
+class MalformedRequest(Exception):
     """A request that cannot be understood; `status` is what its sender gets."""
 
     def __init__(self, status: HTTPStatus) -> None:
@@ -88,19 +88,21 @@ class WebServer:
     def __init__(self, pages: Mapping[str, Page]) -> None:
         self._pages = pages
         self._listeners: list[asyncio.Server] = []
-        self._connections: dict[asyncio.StreamWriter, None] = {}  # longest untouched first
+        self._connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}  # oldest first
 
     async def serve(self, listener: socket.socket) -> None:
         """Answer on `listener`, whoever bound it; it belongs to the server from now on."""
         server = await asyncio.start_server(self._converse, sock=listener, limit=MAX_HEAD_OCTETS)
         self._listeners.append(server)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop listening, and end every connection at once."""
         for server in self._listeners:
             server.close()
-        for writer in self._connections:
-            writer.transport.abort()
+        conversations = list(self._connections.values())
+        for conversation in conversations:
+            conversation.cancel()
+        await asyncio.gather(*conversations, return_exceptions=True)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._touch(writer)
@@ -108,15 +110,19 @@ class WebServer:
             while await self._exchange(reader, writer):
                 self._touch(writer)
             writer.close()
+            await writer.wait_closed()
         except (TimeoutError, OSError, asyncio.IncompleteReadError):
-            writer.transport.abort()
+            pass  # the client's loss
         finally:
+            writer.transport.abort()
             self._connections.pop(writer, None)
 
     def _touch(self, writer: asyncio.StreamWriter) -> None:
         """Make `writer` the youngest connection; the oldest goes where there are too many."""
+        conversation = asyncio.current_task()
+        assert conversation is not None
         self._connections.pop(writer, None)
-        self._connections[writer] = None
+        self._connections[writer] = conversation
         if len(self._connections) > MAX_CONNECTIONS:
             next(iter(self._connections)).transport.abort()
 

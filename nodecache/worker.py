@@ -2,11 +2,14 @@
 
 import contextlib
 import gc
+import logging
 import os
 import signal
 from collections.abc import Callable
 
 from nodecache.channel import Channel, Message, channel_pair
+
+log = logging.getLogger(__name__)
 
 # A worker that says nothing for this long is stuck: its loop says so once a second.
 SILENT_SECONDS = 5.0
@@ -21,6 +24,7 @@ class Worker:
         self.channel = channel
         self.heard_at = now
         self.is_ready = False
+        self.is_hung = False
 
     def messages(self, now: float) -> list[Message]:
         """What it said since the last call."""
@@ -65,5 +69,7 @@ def fork_worker(body: Callable[[Channel], int], now: float) -> Worker:
     try:
         ours.close()
         status = body(theirs)
+    except Exception:
+        log.exception("the worker ends on what nobody expected")
     finally:
         os._exit(status)

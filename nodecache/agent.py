@@ -1,0 +1,155 @@
+"""The worker process: everything that answers queries, on one uvloop.
+
+It is forked by the keeper with the listening sockets and a valid configuration in hand, builds
+zones and listeners from them, and says so. What it is told over the channel: a new configuration,
+the host's numbers, to stop.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import pickle
+import signal
+from collections.abc import Mapping
+from time import monotonic
+
+import uvloop
+
+from nodecache import log as logs
+from nodecache.cache import Budget
+from nodecache.channel import Channel, Message, from_descriptor
+from nodecache.config import Config
+from nodecache.flags import Flags
+from nodecache.forward import Network, Upstreams
+from nodecache.host import privileges
+from nodecache.pages import Pages
+from nodecache.plan import ListenAddress
+from nodecache.server import WaitingRoom
+from nodecache.serving import Serving
+from nodecache.sockets import Sockets, sockets_from
+from nodecache.assembly import Workshop
+from nodecache.vitals import KeeperVitals
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 1.0
+DRAIN_SECONDS = 5.0  # what clients may still wait for when we are told to stop
+_DRAIN_STEP_SECONDS = 0.02
+# Young objects are looked at in lots of this size; the old ones, a whole cache, never by chance:
+# a full collection over 500,000 entries would stop the world for 100 ms, and entries make no
+# cycles. What does (exceptions, closed connections) is collected while the cache is small.
+_YOUNG_OBJECTS = 10_000
+_FULL_COLLECTION_UP_TO = 20_000
+
+
+class Agent:
+    """One worker's life."""
+
+    def __init__(
+        self, flags: Flags, channel: Channel, vitals: KeeperVitals, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._flags = flags
+        self._channel = channel
+        self._loop = loop
+        self._stopped = asyncio.Event()
+        self._ticks = 0
+        self._shop = Workshop(
+            loop, Upstreams(Network(loop)), Budget(), WaitingRoom()
+        )
+        self._serving = Serving(self._shop)
+        self._pages = Pages(flags, self._serving, vitals)
+
+    async def run(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
+        """Serve until told to stop, then answer what is left."""
+        await self._serving.begin(config, sockets)
+        await self._pages.begin(config)
+        self._loop.add_reader(self._channel.fileno(), self._on_keeper_says)
+        self._loop.add_signal_handler(signal.SIGTERM, self._stopped.set)
+        self._tick()
+        self._pages.readiness.tell("sockets", is_met=True)
+        self._channel.send("ready")
+        await self._stopped.wait()
+        await self._drain()
+
+    # What the keeper says
+
+    def _on_keeper_says(self) -> None:
+        while True:
+            try:
+                message = self._channel.receive()
+            except BlockingIOError:
+                return
+            if message is None:  # the keeper is gone: nobody holds up the host any more
+                os._exit(1)
+            self._heed(message)
+
+    def _heed(self, message: Message) -> None:
+        match message.kind:
+            case "reload":
+                self._loop.create_task(self._reload(message))
+            case "vitals":
+                vitals = KeeperVitals.from_fields(message.fields["fields"])
+                self._pages.take_vitals(vitals, message.fields["reload_failures"])
+            case "stop":
+                self._stopped.set()
+
+    async def _reload(self, message: Message) -> None:
+        """Take a new configuration, whole or not at all, and tell which."""
+        descriptor, *lent = message.descriptors
+        config, addresses = pickle.loads(from_descriptor(descriptor))  # noqa: S301 - our keeper's
+        sockets = dict(zip(addresses, sockets_from(lent), strict=True))
+        try:
+            await self._serving.change_to(config, sockets)
+        except (OSError, ValueError) as error:
+            for pair in sockets.values():
+                pair.close()
+            self._channel.send("refused", why=str(error))
+            return
+        await self._pages.change_to(config)
+        gc.freeze()
+        self._channel.send("reloaded")
+
+    # The passing of time
+
+    def _tick(self) -> None:
+        """Once a second: a sign of life, and the small chores."""
+        self._channel.send("alive")
+        self._serving.tick(monotonic())
+        self._pages.tick()
+        self._ticks += 1
+        if self._ticks % 60 == 0 and self._serving.entries < _FULL_COLLECTION_UP_TO:
+            gc.collect()
+        self._loop.call_later(HEARTBEAT_SECONDS, self._tick)
+
+    async def _drain(self) -> None:
+        """Read no more, answer what is queued and in flight, within bounds."""
+        self._serving.stop_reading()
+        end = monotonic() + DRAIN_SECONDS
+        while self._serving.waiting and monotonic() < end:
+            await asyncio.sleep(_DRAIN_STEP_SECONDS)
+        self._serving.close()
+        await asyncio.sleep(0)  # one turn, for what is written to leave
+        self._pages.close()
+
+
+def main(
+    flags: Flags,
+    config: Config,
+    sockets: Mapping[ListenAddress, Sockets],
+    channel: Channel,
+    vitals: KeeperVitals,
+) -> int:
+    """Be a worker until told to stop; the exit status. Runs in a forked child."""
+    privileges.die_with_parent(signal.SIGKILL)
+    logs.configure(form=flags.log_format)
+    if os.geteuid() == 0 and flags.user is not None:
+        privileges.become_worker(*flags.user)
+    gc.set_threshold(_YOUNG_OBJECTS, 50, 1_000_000)
+
+    async def serve() -> None:
+        await Agent(flags, channel, vitals, asyncio.get_running_loop()).run(config, sockets)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve())
+    return 0

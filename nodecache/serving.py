@@ -1,0 +1,174 @@
+"""The zones and listeners in force, and how they change as one."""
+
+import logging
+from collections.abc import Mapping
+from time import monotonic
+
+from nodecache.assembly import Built, Workshop, build
+from nodecache.config import Config
+from nodecache.plan import ListenAddress
+from nodecache.server import (
+    Handler,
+    Served,
+    ServerCounts,
+    TcpListener,
+    UdpListener,
+    WildcardUdpListener,
+    Zones,
+    name_to_wire,
+)
+from nodecache.sockets import Sockets
+
+log = logging.getLogger(__name__)
+
+
+class Listener:
+    """Both sockets of one listen address, and the handler behind them."""
+
+    def __init__(self, address: ListenAddress, sockets: Sockets, handler: Handler) -> None:
+        self.sockets = sockets
+        self.handler = handler
+        kind = WildcardUdpListener if is_wildcard(address.host) else UdpListener
+        self.udp = kind(sockets.udp, handler)
+        self.tcp = TcpListener(sockets.tcp, handler)
+
+    def stop(self) -> None:
+        """Read and accept no more."""
+        self.udp.stop()
+        self.tcp.stop()
+
+    def close(self) -> None:
+        """End what is open once it is answered, and give the sockets up."""
+        self.stop()
+        self.tcp.close()
+        self.sockets.close()
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether a socket bound to `host` takes packets for every address."""
+    return host in ("", "0.0.0.0", "::")
+
+
+class Serving:
+    """Everything made from the running configuration.
+
+    Counts outlive reloads: they are kept by server label and zone name.
+    """
+
+    def __init__(self, shop: Workshop) -> None:
+        self.shop = shop
+        self.config: Config | None = None
+        self.built: list[Built] = []
+        self.listeners: dict[ListenAddress, Listener] = {}
+        self.counts: dict[tuple[str, str], ServerCounts] = {}
+        self.placed: list[tuple[str, str, Built]] = []
+
+    async def begin(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
+        """Build everything and start to read."""
+        await self.change_to(config, sockets)
+
+    async def change_to(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
+        """Replace the zones behind the listeners; nothing is changed where building fails.
+
+        Raises OSError or ValueError with the reason, from what a block names (files, keys).
+        """
+        shop = self.shop
+        shop.own_addresses = frozenset((a.host, a.port) for a in sockets)
+        shop.budget.limit = config.budget_octets
+        built, kept = self._build(config)
+        old, self.built, self.config = self.built, built, config
+        self._route(config, sockets)
+        await self._start(sockets)
+        for gone in old:
+            gone.close(keeps_cache=id(gone) in kept)
+
+    def _build(self, config: Config) -> tuple[list[Built], set[int]]:
+        """The new zones, and which of the old ones lend their cache."""
+        built: list[Built] = []
+        kept: set[int] = set()
+        try:
+            for block in config.corefile.blocks:
+                before = next((old for old in self.built if _asks_alike(old, block)), None)
+                built.append(build(block, self.shop, before))
+                if before is not None:
+                    kept.add(id(before))
+        except (OSError, ValueError):
+            for made in built:
+                for forwarder in made.forwarders:
+                    forwarder.close()
+            raise
+        return built, kept
+
+    def _route(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
+        """Put the new zones behind the listeners, and make those that are new."""
+        now = monotonic()
+        self.placed = []
+        for address in sockets:
+            zones = []
+            for place in config.places:
+                if place.address == address:
+                    made = self.built[place.block]
+                    counts = self._counts(address.label, place.zone_name)
+                    self.placed.append((address.label, place.zone_name, made))
+                    zones.append((name_to_wire(place.zone_name), Served(made.zone, counts)))
+            handler = Handler(Zones(zones), self._counts(address.label, "dropped"))
+            if (listener := self.listeners.get(address)) is not None:
+                listener.handler.zones = handler.zones
+                listener.udp.replies.drop(now)
+            else:
+                self.listeners[address] = Listener(address, sockets[address], handler)
+        for address in [each for each in self.listeners if each not in sockets]:
+            self.listeners.pop(address).close()
+
+    def _counts(self, server: str, zone: str) -> ServerCounts:
+        return self.counts.setdefault((server, zone), ServerCounts(server, zone))
+
+    async def _start(self, sockets: Mapping[ListenAddress, Sockets]) -> None:
+        for address, pair in sockets.items():
+            listener = self.listeners[address]
+            if listener.sockets is pair:
+                listener.udp.start(self.shop.loop)
+                await listener.tcp.start(self.shop.loop)
+            else:
+                pair.close()  # the same socket as the listener's: a second descriptor of it
+
+    def fold(self) -> None:
+        """Bring every count up to date."""
+        now = monotonic()
+        for listener in self.listeners.values():
+            listener.udp.replies.fold(now)
+        for counts in self.counts.values():
+            counts.fold()
+
+    def tick(self, now: float) -> None:
+        """Once a second: drop what is past all use, a bounded lot."""
+        self.shop.budget.sweep(now)
+
+    @property
+    def entries(self) -> int:
+        """Answers kept in all caches."""
+        return sum(len(made.zone.cache) for made in self.built)
+
+    @property
+    def waiting(self) -> int:
+        """Queries that wait for an answer."""
+        return len(self.shop.room) + sum(each.tcp.waiting for each in self.listeners.values())
+
+    def stop_reading(self) -> None:
+        """Answer what is queued in the sockets, and read no more."""
+        for listener in self.listeners.values():
+            listener.stop()
+            listener.udp.drain()
+
+    def close(self) -> None:
+        """End everything."""
+        for made in self.built:
+            made.zone.close()
+            made.close(keeps_cache=True)
+        for listener in self.listeners.values():
+            listener.close()
+
+
+def _asks_alike(old: Built, block: object) -> bool:
+    """Whether a block asks the same upstreams for the same names: its answers stay true."""
+    return (old.block.zones, old.block.forwards) == (block.zones, block.forwards)  # type: ignore[attr-defined]
