@@ -27,12 +27,14 @@ KEEPER_CAPABILITIES = frozenset(
     }
 )
 NOBODY = 65534
+KEEPER_OOM_SCORE_ADJ = -998  # one above the kubelet's -999: the node's DNS goes late
 
 _LAST_CAPABILITY = Path("/proc/sys/kernel/cap_last_cap")
 _OOM_SCORE_ADJ = Path("/proc/self/oom_score_adj")
 _CAPABILITY_VERSION_3 = 0x20080522
 # linux/prctl.h
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_READ, _PR_CAPBSET_DROP = 1, 4, 23, 24
+_PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 2, 4
+_PR_CAPBSET_READ, _PR_CAPBSET_DROP = 23, 24
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -48,10 +50,7 @@ def keep_only(capabilities: Iterable[int]) -> None:
     """Give up every capability not named, for this process and all it starts, and new ones too."""
     wanted = sum(1 << capability for capability in set(capabilities))
     _, permitted, _ = _capabilities()
-    for capability in range(_last_capability() + 1):
-        is_bound = _prctl(_PR_CAPBSET_READ, capability) == 1
-        if is_bound and not wanted >> capability & 1 and has_capability(CAP_SETPCAP):
-            _prctl(_PR_CAPBSET_DROP, capability)
+    _bound(wanted)
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     _set_capabilities(permitted & wanted)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
@@ -61,21 +60,38 @@ def become_worker(uid: int = NOBODY, gid: int = NOBODY) -> None:
     """End up with no capability, as another user where we are root, with no way back.
 
     A process that is not root keeps its user. The OOM score goes back to plain: the worker is the
-    one to go, and is replaced.
+    one to go, and is replaced. A signal asked for with `die_with_parent` stays asked for, although
+    the kernel forgets it at a change of user.
     """
     set_oom_score_adj(0)
+    signal = _death_signal()
     if os.geteuid() == 0 and uid != 0 and has_capability(CAP_SETUID):
-        keep_only({CAP_SETUID, CAP_SETGID, CAP_SETPCAP})
+        _bound(0)  # first: it takes a capability that the change of user takes away
         os.setgroups([])
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)  # leaving uid 0 empties the capabilities
     keep_only(())
     _prctl(_PR_SET_DUMPABLE, 0)
+    die_with_parent(signal)
 
 
 def die_with_parent(signal: int) -> None:
     """Have the kernel send us `signal` when the process that forked us ends."""
     _prctl(_PR_SET_PDEATHSIG, signal)
+
+
+def _bound(wanted: int) -> None:
+    """Take everything but `wanted` out of the bounding set, where that is allowed."""
+    for capability in range(_last_capability() + 1):
+        is_bound = _prctl(_PR_CAPBSET_READ, capability) == 1
+        if is_bound and not wanted >> capability & 1 and has_capability(CAP_SETPCAP):
+            _prctl(_PR_CAPBSET_DROP, capability)
+
+
+def _death_signal() -> int:
+    signal = ctypes.c_int(0)
+    _check(_libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(signal), 0, 0, 0))
+    return signal.value
 
 
 def set_oom_score_adj(score: int) -> bool:
