@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
 """What CoreDNS' own exporter answers."""
 
-Kind = Literal["counter", "gauge", "histogram"]
+Kind = Literal["counter", "gauge", "histogram", "untyped"]
 Labels = tuple[str, ...]
 
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
@@ -35,7 +35,7 @@ class Buckets(Protocol):
 
 
 class Family:
-    """Counters or gauges of one name. Values given for the same labels add up."""
+    """Numbers of one name. Values given for the same labels add up."""
 
     __slots__ = ("help", "kind", "label_names", "name", "values")
 

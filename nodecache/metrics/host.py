@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from nodecache.vitals import SETUP_ERRORS, KeeperVitals, Process
 
 from .exposition import Family, counter, gauge
+from .oldnames import old_setup_errors
 
 
 def host_families(keeper: KeeperVitals) -> Iterator[Family]:
@@ -20,6 +21,7 @@ def host_families(keeper: KeeperVitals) -> Iterator[Family]:
         errors.add((kind,), 0)
     _add_all(errors, keeper.setup_errors)
     yield errors
+    yield old_setup_errors(errors)
     repairs = counter(
         "nodecache_repairs_total", "What was gone from the host and put back.", "what"
     )

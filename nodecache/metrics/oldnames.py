@@ -35,6 +35,26 @@ def before_1_7_families(source: Source) -> Iterator[Family]:
         size.add((numbers.server, "success"), numbers.success_entries)
         size.add((numbers.server, "denial"), numbers.denial_entries)
     yield size
+    yield from _forward_families(source)
     panics = counter("coredns_panic_count_total", "Queries that met an unexpected exception.")
     panics.add((), source.agent.panics)
     yield panics
+
+
+def _forward_families(source: Source) -> Iterator[Family]:
+    requests = counter("coredns_forward_request_count_total", "Queries sent on.", "to")
+    rcodes = counter("coredns_forward_response_rcode_count_total", "Answers.", "to", "rcode")
+    for counts in source.upstreams:
+        requests.add((counts.to,), 0)
+        for rcode, counted in counts.duration_by_rcode.items():
+            answers = sum(counted.buckets)
+            requests.add((counts.to,), answers)
+            rcodes.add((counts.to, rcode), answers)
+    yield from (requests, rcodes)
+
+
+def old_setup_errors(errors: Family) -> Family:
+    """The original's errors under their name without `_total`, which no counter may have today."""
+    old = Family("coredns_nodecache_setup_errors", "untyped", errors.help, errors.label_names)
+    old.values = errors.values
+    return old

@@ -1,0 +1,104 @@
+"""The whole page, from the counts of a busy node."""
+
+import asyncio
+import gzip
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from nodecache.metrics import CacheNumbers, Collector, Source
+from nodecache.vitals import KeeperVitals, Process
+from nodecache.web import Request
+from tests.helpers.numbers import A, FakeServer, busy_node, busy_server, busy_upstream
+
+
+def samples(collector: Collector) -> dict[tuple[str, tuple[str, ...]], float]:
+    """Every sample of a page by name and label values."""
+    page = b"".join(collector.pieces()).decode()
+    return {
+        (sample.name, tuple(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+    }
+
+
+def scrape(collector: Collector, **headers: str) -> tuple[bytes, str]:
+    response = asyncio.run(collector.page(Request("GET", "/metrics", headers, is_last=True)))
+    return response.body, response.encoding
+
+
+def test_two_forwarders_with_the_same_upstream_are_one_series():
+    source = Source(
+        upstreams=[busy_upstream("10.96.0.10:53", 3), busy_upstream("10.96.0.10:53", 4)]
+    )
+    page = samples(Collector(lambda: source))
+    name = "coredns_proxy_request_duration_seconds_count"
+    assert page[name, ("forward", "10.96.0.10:53", "NOERROR")] == 7
+    assert page["coredns_forward_requests_total", ("10.96.0.10:53",)] == 9
+
+
+def test_counters_do_not_go_back_when_a_reload_takes_a_zone_away():
+    kept, gone = busy_server("127.0.0.1", "."), busy_server("127.0.0.1", "old.test.")
+    source = Source(servers=[kept, gone])
+    collector = Collector(lambda: source)
+    before = samples(collector)
+    collector.carry(Source(servers=[gone]))
+    source.servers = [kept, FakeServer(gone.server, gone.zone)]
+    after = samples(collector)
+    counted = {key for key in before if key[0].startswith("coredns_dns_")}
+    assert counted
+    assert {key: after[key] for key in counted} == {key: before[key] for key in counted}
+
+
+def test_what_is_carried_twice_adds_up():
+    collector = Collector(Source)
+    for _ in range(2):
+        collector.carry(Source(servers=[busy_server("127.0.0.1", ".", 5)]))
+    labels = ("dns://127.0.0.1:53", ".", "", "udp", "1", "A")
+    assert samples(collector)["coredns_dns_requests_total", labels] == 10
+
+
+def test_gauges_of_a_zone_that_is_gone_are_gone():
+    collector = Collector(Source)
+    collector.carry(Source(caches=[CacheNumbers(server="s", zones=".", success_entries=7)]))
+    assert not [name for name, _ in samples(collector) if name == "coredns_cache_entries"]
+
+
+def test_rare_types_share_one_label():
+    server = FakeServer(
+        "dns://127.0.0.1:53", ".", requests={("udp", "1", n): 1 for n in range(300)}
+    )
+    page = samples(Collector(lambda: Source(servers=[server])))
+    types = {labels[-1] for name, labels in page if name == "coredns_dns_requests_total"}
+    assert len(types) == 20
+    assert page["coredns_dns_requests_total", (server.server, ".", "", "udp", "1", "other")] == 281
+    assert A in {labels[2] for labels in server.requests}
+
+
+def test_memory_of_both_processes_is_counted_once_and_cpu_in_full():
+    keeper = KeeperVitals(
+        process=Process(cpu_seconds=1000.0, resident_octets=10**12, private_octets=10**9)
+    )
+    page = samples(Collector(Source, keeper))
+    assert 10**9 < page["process_resident_memory_bytes", ()] < 10**10
+    assert page["process_cpu_seconds_total", ()] > 1000.0
+
+
+def test_page_is_gzipped_only_for_those_who_ask():
+    collector = Collector(busy_node)
+    plain, encoding = scrape(collector)
+    assert encoding == ""
+    packed, encoding = scrape(collector, **{"accept-encoding": "gzip;q=1.0, identity"})
+    assert encoding == "gzip"
+    assert plain.splitlines()[:50] == gzip.decompress(packed).splitlines()[:50]
+    assert len(packed) < len(plain) / 10
+
+
+def test_pages_served_are_counted():
+    collector = Collector(busy_node)
+    scrape(collector)
+    assert samples(collector)["promhttp_metric_handler_requests_total", ("200",)] == 1
+
+
+def test_no_piece_of_a_page_is_long():
+    """A piece is what the loop cannot give back in between: at most one histogram."""
+    assert max(piece.count(b"\n") for piece in Collector(busy_node).pieces()) <= 20

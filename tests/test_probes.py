@@ -1,0 +1,60 @@
+"""What the kubelet hears."""
+
+import asyncio
+
+import pytest
+
+from nodecache import probes, web
+from nodecache.probes import Readiness, SelfCheck
+from nodecache.web import Request, WebServer
+
+ANY = Request("GET", "/ready", {}, is_last=True)
+
+
+def test_ready_only_when_every_condition_is_met():
+    ready = Readiness()
+    ready.require("sockets", "probe", "addresses")
+    ready.tell("probe", is_met=True)
+    response = asyncio.run(ready.page(ANY))
+    assert (response.status, response.body) == (503, b"sockets,addresses")
+    ready.tell("sockets", is_met=True)
+    ready.tell("addresses", is_met=True)
+    response = asyncio.run(ready.page(ANY))
+    assert (response.status, response.body) == (200, b"OK")
+
+
+def test_condition_that_no_longer_holds_takes_readiness_away():
+    ready = Readiness()
+    ready.tell("addresses", is_met=False)
+    assert asyncio.run(ready.page(ANY)).status == 503
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT"])
+def test_health_is_ok_for_any_method(method):
+    response = asyncio.run(probes.health_page(Request(method, "/health", {}, is_last=True)))
+    assert (response.status, response.body) == (200, b"OK")
+
+
+def test_self_check_measures_how_long_health_takes():
+    seen: list[float] = []
+
+    async def run() -> int:
+        server = WebServer({"/health": probes.health_page})
+        listener = web.open_listener("127.0.0.1:0")
+        port = listener.getsockname()[1]
+        await server.serve(listener)
+        check = SelfCheck(host="127.0.0.1", port=port, observe=seen.append)
+        await check.check()
+        await server.close()
+        return check.failures
+
+    assert asyncio.run(run()) == 0
+    assert len(seen) == 1
+
+
+def test_self_check_counts_what_does_not_answer():
+    with web.open_listener("127.0.0.1:0") as listener:
+        port = listener.getsockname()[1]
+    check = SelfCheck(host="127.0.0.1", port=port, observe=lambda _: pytest.fail("no answer"))
+    asyncio.run(check.check())
+    assert check.failures == 1
