@@ -95,14 +95,16 @@ class WebServer:
         server = await asyncio.start_server(self._converse, sock=listener, limit=MAX_HEAD_OCTETS)
         self._listeners.append(server)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Stop listening, and end every connection at once."""
         for server in self._listeners:
             server.close()
-        conversations = list(self._connections.values())
-        for conversation in conversations:
+        for conversation in self._connections.values():
             conversation.cancel()
-        await asyncio.gather(*conversations, return_exceptions=True)
+
+    async def wait_closed(self) -> None:
+        """Wait until the last connection has ended, after `close`."""
+        await asyncio.gather(*self._connections.values(), return_exceptions=True)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._touch(writer)

@@ -45,7 +45,8 @@ def test_self_check_measures_how_long_health_takes():
         await server.serve(listener)
         check = SelfCheck(host="127.0.0.1", port=port, observe=seen.append)
         await check.check()
-        await server.close()
+        server.close()
+        await server.wait_closed()
         return check.failures
 
     assert asyncio.run(run()) == 0

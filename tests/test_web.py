@@ -37,7 +37,8 @@ def with_server(talk: Callable[[int], Awaitable[bytes]]) -> bytes:
             async with asyncio.timeout(10):
                 return await talk(port)
         finally:
-            await server.close()
+            server.close()
+            await server.wait_closed()
 
     return asyncio.run(run())
 
