@@ -60,7 +60,7 @@ def _bench(arguments: argparse.Namespace, workspace: Path) -> Bench:
 
 def _versions(bench: Bench) -> str:
     return "\n".join(
-        f"- {found.peer.name}: {machine.version_of([found.program, found.peer.version])}"
+        f"- {found.peer.name}: {machine.version_of([found.program, *found.peer.version])}"
         for found in bench.peers
         if found.peer.has_cache
     )

@@ -8,7 +8,7 @@ import time
 
 from bench.context import Bench
 from bench.peers import Found
-from bench.stage import Stage, set_stage
+from bench.stage import Stage, each, set_stage
 from bench.table import markdown_table
 
 CLIENTS = 100
@@ -18,7 +18,7 @@ WAIT_SECONDS = 3.0
 
 def report(bench: Bench) -> str:
     """One row a server."""
-    rows = [_row(bench, found) for found in bench.caches()]
+    rows = each(bench.caches(), lambda found: _row(bench, found))
     header = ["server", "queries upstream, median", "most", "clients answered"]
     title = f"## {CLIENTS} clients ask for the same new name at once"
     return f"{title}\n\n" + markdown_table(header, rows)

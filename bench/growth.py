@@ -12,7 +12,7 @@ from bench import traffic
 from bench.context import Bench
 from bench.dnsperf import Load
 from bench.peers import Found
-from bench.stage import MEBI, Stage, set_stage
+from bench.stage import MEBI, Stage, each, set_stage
 from bench.table import markdown_table
 
 FULL_ENTRIES = 500_000
@@ -45,7 +45,7 @@ def report(bench: Bench) -> str:
         "kept",
         "MiB",
     ]
-    rows = [_row(bench, found) for found in bench.caches()]
+    rows = each(bench.caches(), lambda found: _row(bench, found))
     return "## Growth\n\n" + markdown_table(header, rows)
 
 

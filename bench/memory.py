@@ -6,7 +6,7 @@ from bench import traffic
 from bench.context import Bench
 from bench.dnsperf import Load
 from bench.peers import STOCK_ENTRIES, Found
-from bench.stage import MEBI, set_stage
+from bench.stage import MEBI, each, set_stage
 from bench.table import markdown_table, with_ratios
 
 SETTLE_SECONDS = 1.0
@@ -15,7 +15,7 @@ FILL_QUERIES_PER_SECOND = 4_000
 
 def report(bench: Bench) -> str:
     """One row a server."""
-    figures = {found.peer.name: _measure(bench, found) for found in bench.peers}
+    figures = dict(each(bench.peers, lambda found: _measure(bench, found)))
     idle_base, full_base = figures.get("original", (None, None))
     rows = [
         [name, with_ratios(idle, None, idle_base), with_ratios(full, None, full_base)]
@@ -25,11 +25,11 @@ def report(bench: Bench) -> str:
     return "## Memory (PSS of the process tree)\n\n" + markdown_table(header, rows)
 
 
-def _measure(bench: Bench, found: Found) -> tuple[float, float]:
+def _measure(bench: Bench, found: Found) -> tuple[str, tuple[float, float]]:
     names = traffic.write_names(bench.workspace / "memory", traffic.new_names(STOCK_ENTRIES))
     with set_stage(found, bench.cores, bench.workspace) as stage:
         time.sleep(SETTLE_SECONDS)
         idle = stage.memory_octets()
         stage.ask(Load(names=names, times=2, queries_per_second=FILL_QUERIES_PER_SECOND))
         time.sleep(SETTLE_SECONDS)
-        return idle / MEBI, stage.memory_octets() / MEBI
+        return found.peer.name, (idle / MEBI, stage.memory_octets() / MEBI)

@@ -41,7 +41,7 @@ class Peer:
     name: str
     leg: str  # how it asks the upstream
     command: Callable[[str, Setting], list[str]]
-    version: str = "--version"
+    version: tuple[str, ...] = ("--version",)
     has_cache: bool = True
 
 
@@ -180,7 +180,7 @@ net.ipv6 = false
 trust_anchors.remove('.')
 cache.size = {size}
 policy.add(policy.all(policy.FLAGS('TCP')))
-policy.add(policy.all(policy.STUB('127.0.0.1@{setting.upstream_port}')))
+policy.add(policy.all(policy.FORWARD('127.0.0.1@{setting.upstream_port}')))
 """
     return [program, "-n", "-c", setting.write("kresd.conf", text), str(setting.folder)]
 
@@ -203,6 +203,10 @@ def find_native(name: str) -> str | None:
     return None
 
 
+# Of the original not even this works without an address.
+_GO_VERSION = ("-version", "-localip=127.0.0.1", "-setupinterface=false", "-setupiptables=false")
+
+
 def _ours() -> str | None:
     """The console script of the interpreter that runs the bench."""
     return shutil.which("nodecache", path=str(Path(sys.executable).parent))
@@ -212,13 +216,19 @@ def _table(floor: Path) -> tuple[tuple[str | None, Peer], ...]:
     """Every peer with the program found for it, or None."""
     return (
         (str(floor), Peer(name="floor", leg="-", command=_floor, has_cache=False)),
-        (_ours(), Peer(name="nodecache", leg="TCP", command=_node_cache, version="-version")),
+        (_ours(), Peer(name="nodecache", leg="TCP", command=_node_cache, version=_GO_VERSION)),
         (
             find_native("node-cache"),
-            Peer(name="original", leg="TCP", command=_node_cache, version="-version"),
+            Peer(name="original", leg="TCP", command=_node_cache, version=_GO_VERSION),
         ),
-        (find_native("coredns"), Peer(name="coredns", leg="TCP", command=_coredns)),
-        (shutil.which("unbound"), Peer(name="unbound", leg="TCP", command=_unbound, version="-V")),
+        (
+            find_native("coredns"),
+            Peer(name="coredns", leg="TCP", command=_coredns, version=("-version",)),
+        ),
+        (
+            shutil.which("unbound"),
+            Peer(name="unbound", leg="TCP", command=_unbound, version=("-V",)),
+        ),
         (shutil.which("dnsdist"), Peer(name="dnsdist", leg="TCP", command=_dnsdist)),
         (shutil.which("kresd"), Peer(name="knot-resolver", leg="TCP", command=_knot_resolver)),
         (shutil.which("pdns_recursor"), Peer(name="pdns-recursor", leg="UDP", command=_recursor)),

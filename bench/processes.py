@@ -75,7 +75,7 @@ def wait_until_it_answers(port: int, pid: int, seconds: float = READY_SECONDS) -
         udp.connect(("127.0.0.1", port))
         while (passed := time.monotonic() - began) < seconds:
             if is_zombie(pid):
-                raise NotReady("it ended at once; see its log")
+                raise NotReady("it ended at once")
             if _is_answered(udp):
                 return time.monotonic() - began
     raise NotReady(f"no answer within {passed:.0f} s")

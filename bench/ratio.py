@@ -4,7 +4,7 @@ from bench import traffic
 from bench.context import Bench
 from bench.dnsperf import Load
 from bench.peers import STOCK_ENTRIES, Found
-from bench.stage import set_stage
+from bench.stage import each, set_stage
 from bench.table import markdown_table
 
 QUERIES = 200_000
@@ -14,7 +14,7 @@ SECONDS = 60
 
 def report(bench: Bench) -> str:
     """One row a server."""
-    rows = [_row(bench, found) for found in bench.caches()]
+    rows = each(bench.caches(), lambda found: _row(bench, found))
     title = f"## Zipf over {traffic.ZIPF_NAMES:,} names with about {STOCK_ENTRIES:,} entries"
     return f"{title}\n\n" + markdown_table(["server", "share upstream", "unanswered"], rows)
 

@@ -2,16 +2,22 @@
 
 import contextlib
 import struct
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from bench import dnsperf, processes
 from bench.build import compile_program
+from bench.dnsperf import NoDnsperf
 from bench.machine import Cores
 from bench.peers import STOCK_ENTRIES, Found, Setting
+from bench.processes import NotReady
 
 MEBI = 1 << 20
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +75,32 @@ def set_stage(
     ):
         processes.wait_until_it_answers(setting.upstream_port, upstream_pid)
         with processes.running(argv, cores.server, folder / "server.log") as pid:
+            try:
+                started_seconds = processes.wait_until_it_answers(setting.port, pid)
+            except NotReady as error:
+                raise NotReady(f"{error}: {_last_line(folder / 'server.log')}") from None
             yield Stage(
                 port=setting.port,
                 pid=pid,
                 cores=cores,
                 folder=folder,
                 counts=counts,
-                started_seconds=processes.wait_until_it_answers(setting.port, pid),
+                started_seconds=started_seconds,
             )
+
+
+def each(peers: Iterable[Found], measure: Callable[[Found], T]) -> list[T]:
+    """What `measure` finds for each server; one that cannot be measured is said and left out."""
+    figures = []
+    for found in peers:
+        print(f"bench: {found.peer.name}", file=sys.stderr)
+        try:
+            figures.append(measure(found))
+        except (NotReady, NoDnsperf) as error:
+            print(f"bench: {found.peer.name} left out: {error}", file=sys.stderr)
+    return figures
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"

@@ -8,7 +8,7 @@ from bench import dnsperf, traffic
 from bench.context import Bench
 from bench.dnsperf import Load, Outcome
 from bench.peers import Found
-from bench.stage import MEBI, Stage, set_stage
+from bench.stage import MEBI, Stage, each, set_stage
 from bench.table import markdown_table
 
 HITS_PER_SECOND = 2_000
@@ -19,7 +19,7 @@ SECONDS = 8
 def report(bench: Bench) -> str:
     """One row a server: alone, then beside the stalled queries."""
     header = ["server", "alone p50 / p99 / p99.9 µs", "beside stalled misses", "hits lost", "MiB"]
-    rows = [_row(bench, found) for found in bench.caches()]
+    rows = each(bench.caches(), lambda found: _row(bench, found))
     title = (
         f"## Hits at {HITS_PER_SECOND:,} q/s beside {STALLED_PER_SECOND:,} stalled misses a second"
     )

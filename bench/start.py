@@ -4,7 +4,7 @@ import statistics
 
 from bench.context import Bench
 from bench.peers import Found
-from bench.stage import set_stage
+from bench.stage import each, set_stage
 from bench.table import markdown_table
 
 STARTS = 7
@@ -12,7 +12,7 @@ STARTS = 7
 
 def report(bench: Bench) -> str:
     """One row a server."""
-    rows = [_row(bench, found) for found in bench.peers]
+    rows = each(bench.peers, lambda found: _row(bench, found))
     header = ["server", "median ms", "most ms"]
     return "## Exec to first answer\n\n" + markdown_table(header, rows)
 
