@@ -1,0 +1,49 @@
+"""What has to be looked at again, and when.
+
+The law of this module: no socket, no clock. Only queries that did not get their answer at once
+come here, and one timer for the whole worker serves all of them.
+"""
+
+from typing import Generic, TypeVar
+
+TICK_SECONDS = 0.01
+_TICKS_A_SECOND = 100
+
+T = TypeVar("T")
+
+
+class Agenda(Generic[T]):
+    """Things by the tick they fall due in: adding and taking cost the same however many there are.
+
+    Due means not before its time, and up to one tick after.
+    """
+
+    __slots__ = ("_by_tick", "_done")
+
+    def __init__(self) -> None:
+        self._by_tick: dict[int, list[T]] = {}
+        self._done = 0  # every tick up to this one was taken
+
+    def __bool__(self) -> bool:
+        return bool(self._by_tick)
+
+    def add(self, thing: T, at: float, now: float) -> None:
+        """Have `thing` fall due at `at`, in seconds."""
+        if not self._by_tick:
+            self._done = int(now * _TICKS_A_SECOND)
+        tick = max(int(at * _TICKS_A_SECOND), self._done) + 1
+        things = self._by_tick.get(tick)
+        if things is None:
+            self._by_tick[tick] = [thing]
+        else:
+            things.append(thing)
+
+    def due(self, now: float) -> list[T]:
+        """Everything that fell due by `now`, the earliest first."""
+        current = int(now * _TICKS_A_SECOND)
+        things: list[T] = []
+        while self._by_tick and self._done < current:
+            self._done += 1
+            things += self._by_tick.pop(self._done, ())
+        self._done = max(self._done, current)
+        return things

@@ -1,0 +1,395 @@
+"""One query on its way to the upstreams: from the first attempt to the answer.
+
+    ask ─► attempt ─ answer ─────────────────────────► done(answer)       nearly always
+             ├ slow ─ hedge: once more on another way, if the budget has it
+             ├ silent connection, or lost one ─ the same again elsewhere, at once
+             ├ no answer, refused, nonsense ─ the next upstream
+             ├ SERVFAIL, REFUSED ─ the next upstream; the last one's word stands
+             └ deadline, or nobody left to ask ──────► done(failure)
+
+An attempt that was given up for lost stays known to its connection: a late answer is welcome
+while the query waits, and tells afterwards how slow the upstream was.
+"""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from nodecache.wire import Answer, Flag, MalformedMessage, Query, Rcode, read_answer
+
+from .failure import Failure, unanswered, unreachable
+
+if TYPE_CHECKING:
+    from .forwarder import Forwarder
+    from .upstream import Upstream
+
+_TC = Flag.TC >> 8
+
+# Answers that say more of the server than of the name.
+LAME_RCODES = frozenset({Rcode.SERVFAIL, Rcode.REFUSED})
+
+# A server that takes one query a connection makes a pipeline move up by one each time.
+_MOST_LOSSES = 8
+
+# Before an upstream that failed at once is asked again, doubling: coredns#7723 tells of
+# thousands of dials for one query.
+_PAUSE_SECONDS = 0.025
+
+
+class Carrier(Protocol):
+    """The connection or socket that an attempt left on."""
+
+    @property
+    def path(self) -> str:
+        """Both ends, as Go writes them."""
+
+
+class Attempt:
+    """An ask sent to one upstream, once. `carrier` is None while it waits for a connection."""
+
+    __slots__ = ("ask", "by_stream", "carrier", "question", "sent_at", "upstream")
+
+    def __init__(
+        self,
+        ask: "Ask",
+        upstream: "Upstream",
+        question: bytes,
+        now: float,
+        by_stream: bool,  # noqa: FBT001 - made for every query, and keywords cost
+    ) -> None:
+        self.ask = ask
+        self.upstream = upstream
+        self.question = question
+        self.sent_at = now
+        self.by_stream = by_stream
+        self.carrier: Carrier | None = None
+
+
+class Trouble:
+    """What an ask remembers once it was not answered at once.
+
+    `open` attempts may still bring an answer. `held` is an answer that is no good, but better
+    than none. `asked` are the upstreams tried, the first first. `delegate` took over for good.
+    """
+
+    __slots__ = (
+        "asked",
+        "connect_failures",
+        "delegate",
+        "hedge_at",
+        "held",
+        "latest",
+        "losses",
+        "open",
+        "reason",
+        "retry_at",
+        "tries",
+    )
+
+    def __init__(self, first: Attempt) -> None:
+        pace = first.upstream.pace
+        self.asked = [first.upstream]
+        self.latest = first
+        self.tries = self.open = 1
+        self.connect_failures = 0
+        self.losses = 0
+        self.held: Answer | None = None
+        self.reason = ""
+        self.hedge_at = first.sent_at + pace.hedge_seconds
+        self.retry_at = first.sent_at + pace.lost_seconds
+        self.delegate: Ask | None = None
+
+
+class Ask:
+    """A query that somebody waits for. `done` hears of its end once; after `cancel`, never.
+
+    Nothing here is told before the call that sent the query has returned.
+    """
+
+    __slots__ = ("_done", "_forwarder", "_trouble", "deadline", "is_done", "query", "transport")
+
+    def __init__(
+        self,
+        forwarder: "Forwarder",
+        query: Query,
+        deadline: float,
+        done: Callable[[Answer | Failure], None],
+        transport: str,
+    ) -> None:
+        self._forwarder = forwarder
+        self._done = done
+        self._trouble: Trouble | None = None
+        self.query = query
+        self.deadline = deadline
+        self.transport = transport
+        self.is_done = False
+
+    def cancel(self) -> None:
+        """Nobody waits any more."""
+        if not self.is_done:
+            self._end()
+        elif self._trouble is not None and self._trouble.delegate is not None:
+            self._trouble.delegate.cancel()
+
+    # What becomes of an attempt
+
+    def answered(self, attempt: Attempt, packet: bytes, now: float) -> None:
+        """An upstream answered; `packet` has the id and the question of `attempt`."""
+        upstream = attempt.upstream
+        try:
+            answer = read_answer(packet)
+        except MalformedMessage as fault:
+            upstream.counts.malformed += 1
+            self.attempt_failed(attempt, f"malformed answer from {upstream.to}: {fault}", now)
+            return
+        upstream.answered(answer.rcode, now - attempt.sent_at, now)
+        if self.is_done:
+            return
+        if packet[2] & _TC or answer.rcode in self._forwarder.unwelcome_rcodes:
+            self._answered_badly(attempt, answer, now)
+            return
+        if not upstream.health.is_good:
+            upstream.health.served()
+        self._end()
+        self._done(answer)
+
+    def _answered_badly(self, attempt: Attempt, answer: Answer, now: float) -> None:
+        """An answer that is cut off, or one that sends us elsewhere."""
+        upstream = attempt.upstream
+        trouble = self._in_trouble(attempt)
+        if answer.is_truncated:
+            if attempt.by_stream:
+                upstream.counts.truncated_streams += 1
+                self.attempt_failed(attempt, f"truncated answer by TCP from {upstream.to}", now)
+            else:
+                trouble.open -= 1
+                self._send(upstream, now, by_stream=True)
+            return
+        if answer.rcode in LAME_RCODES:
+            upstream.health.failed_to_serve(now)
+        else:
+            upstream.health.served()
+        trouble.open -= 1
+        trouble.held = answer
+        self._proceed(now, is_failover=answer.rcode in self._forwarder.failover_rcodes)
+
+    def attempt_failed(
+        self, attempt: Attempt, reason: str, now: float, *, is_connect: bool = False
+    ) -> None:
+        """`attempt` will bring no answer."""
+        if self.is_done:
+            return
+        trouble = self._in_trouble(attempt)
+        trouble.open -= 1
+        trouble.reason = reason
+        if is_connect:
+            trouble.connect_failures += 1
+            trouble.tries -= 1
+        self._proceed(now, is_failover=True)
+
+    def connection_lost(
+        self, attempt: Attempt, reason: str, now: float, *, has_worked: bool
+    ) -> None:
+        """The connection ended under way: once more on a fresh one, before anybody is blamed.
+
+        More often where the connection had brought answers: servers hang up after some queries.
+        """
+        if self.is_done:
+            return
+        trouble = self._in_trouble(attempt)
+        trouble.losses += 1
+        if trouble.open > 1 or trouble.losses > (_MOST_LOSSES if has_worked else 1):
+            self.attempt_failed(attempt, reason, now)
+            return
+        trouble.open -= 1
+        trouble.reason = reason
+        self._forwarder.counts.retried += 1
+        self._send(attempt.upstream, now, by_stream=attempt.by_stream)
+
+    def evacuate(self, attempt: Attempt, now: float) -> None:
+        """`attempt`'s connection says nothing any more: ask elsewhere, at once."""
+        if self.is_done:
+            return
+        trouble = self._in_trouble(attempt)
+        if trouble.latest is not attempt or not self._may_try_again(trouble):
+            return
+        self._forwarder.counts.retried += 1
+        self._send_again(trouble, now)
+
+    def slowed(self, attempt: Attempt, now: float) -> None:
+        """`attempt` was not answered at once: the clock looks after it from now on."""
+        if not self.is_done:
+            self._sleep(self._in_trouble(attempt), now)
+
+    # What time brings
+
+    def wake(self, now: float) -> None:
+        """Something is due: a hedge, another try, or the end."""
+        trouble = self._trouble
+        if self.is_done or trouble is None:
+            return
+        if now >= self.deadline:
+            self._time_out(trouble)
+            return
+        if now >= trouble.retry_at:
+            self._retry(trouble, now)
+        elif now >= trouble.hedge_at:
+            trouble.hedge_at = math.inf
+            self._hedge(trouble, now)
+        if not self.is_done:
+            self._sleep(trouble, now)
+
+    def _sleep(self, trouble: Trouble, now: float) -> None:
+        at = min(self.deadline, trouble.hedge_at, trouble.retry_at)
+        self._forwarder.ticker.wake_at(self, at, now)
+
+    def _hedge(self, trouble: Trouble, now: float) -> None:
+        """The answer takes longer than nearly all others: ask once more, on another way."""
+        forwarder = self._forwarder
+        another = forwarder.another_equal(trouble.asked, now)
+        if another is None and trouble.latest.carrier is None:
+            return  # it waits for a connection, and the pool is at it
+        if forwarder.budget.take(now):
+            forwarder.counts.hedged += 1
+            if another is not None:
+                self._send(another, now)
+            else:
+                self._send_elsewhere(trouble, now)
+
+    def _retry(self, trouble: Trouble, now: float) -> None:
+        """The latest attempt must be lost. It may still be answered, but ask again.
+
+        An upstream in good health is asked freely; one that says nothing to anybody gets no
+        more than the budget allows, or its death would double the load.
+        """
+        latest = trouble.latest
+        lost_seconds = latest.upstream.pace.lost_seconds
+        trouble.hedge_at = math.inf
+        trouble.retry_at = now + lost_seconds * 2**trouble.tries
+        if latest.carrier is not None and trouble.open:
+            latest.upstream.fell_silent(latest.sent_at, now)
+        if not self._may_try_again(trouble):
+            trouble.retry_at = math.inf
+        elif not trouble.open or self._is_worth_it(trouble, now):
+            self._forwarder.counts.retried += 1
+            self._send_again(trouble, now)
+
+    def _is_worth_it(self, trouble: Trouble, now: float) -> bool:
+        upstream = self._forwarder.next_upstream(trouble.asked, now) or trouble.latest.upstream
+        if upstream is trouble.latest.upstream and trouble.latest.carrier is None:
+            return False
+        return upstream.health.is_good or self._forwarder.budget.take(now)
+
+    def _time_out(self, trouble: Trouble) -> None:
+        if trouble.held is not None:
+            self._finish(trouble.held)
+            return
+        latest = trouble.latest
+        to = latest.upstream.to
+        protocol = "tcp" if latest.by_stream else "udp"
+        if latest.carrier is None:
+            reason = f"dial {protocol} {to}: i/o timeout"
+        else:
+            reason = f"read {protocol} {latest.carrier.path}: i/o timeout"
+        self._fail(unanswered(to, reason))
+
+    # What to do next
+
+    def _proceed(self, now: float, *, is_failover: bool) -> None:
+        """An attempt is over: the next upstream, or patience, or the end."""
+        trouble = self._trouble
+        assert trouble is not None
+        may_try = self._may_try_again(trouble)
+        following = self._forwarder.next_upstream(trouble.asked, now)
+        if is_failover and following is not None and may_try:
+            self._forwarder.counts.failed_over += 1
+            self._send(following, now)
+        elif trouble.open > 0:
+            return
+        elif trouble.held is not None:
+            self._finish(trouble.held)
+        elif may_try and now < self.deadline:
+            trouble.hedge_at = math.inf
+            trouble.retry_at = now + _PAUSE_SECONDS * 2 ** (
+                trouble.tries + trouble.connect_failures
+            )
+            self._sleep(trouble, now)
+        else:
+            self._fail(unreachable(trouble.reason))
+
+    def _may_try_again(self, trouble: Trouble) -> bool:
+        forwarder = self._forwarder
+        return (
+            trouble.tries < forwarder.most_tries
+            and trouble.connect_failures < forwarder.most_connect_failures
+        )
+
+    def _send_again(self, trouble: Trouble, now: float) -> None:
+        """To an upstream that was not asked yet, or on another way to one that was."""
+        forwarder = self._forwarder
+        upstream = trouble.latest.upstream
+        if not upstream.health.is_good or not trouble.open:
+            upstream = forwarder.next_upstream(trouble.asked, now) or upstream
+        elif forwarder.policy.is_exchangeable:
+            upstream = forwarder.another_equal(trouble.asked, now) or upstream
+        if upstream is trouble.latest.upstream:
+            self._send_elsewhere(trouble, now)
+        else:
+            self._send(upstream, now)
+
+    def _in_trouble(self, attempt: Attempt) -> Trouble:
+        if self._trouble is None:
+            self._trouble = Trouble(attempt)
+        return self._trouble
+
+    def _send(self, upstream: "Upstream", now: float, *, by_stream: bool | None = None) -> None:
+        """One more attempt, to `upstream`."""
+        attempt = self._attempt(upstream, now, by_stream=by_stream)
+        upstream.send(attempt, now)
+
+    def _send_elsewhere(self, trouble: Trouble, now: float) -> None:
+        """One more attempt, to the same upstream on another way."""
+        latest = trouble.latest
+        attempt = self._attempt(latest.upstream, now, by_stream=latest.by_stream)
+        latest.upstream.send_elsewhere(attempt, latest.carrier, now)
+
+    def _attempt(self, upstream: "Upstream", now: float, *, by_stream: bool | None) -> Attempt:
+        trouble = self._trouble
+        assert trouble is not None
+        if by_stream is None:
+            by_stream = upstream.is_stream_only or self._forwarder.is_by_stream(self.transport)
+        attempt = Attempt(self, upstream, trouble.latest.question, now, by_stream)
+        trouble.latest = attempt
+        trouble.tries += 1
+        trouble.open += 1
+        if upstream not in trouble.asked:
+            trouble.asked.append(upstream)
+        return attempt
+
+    # The end
+
+    def _finish(self, answer: Answer) -> None:
+        """`answer` is the last word, unless another forwarder of the block may do better."""
+        following = self._forwarder.forwarder_after(answer, self.query)
+        self._end()
+        if following is None:
+            self._done(answer)
+        elif self._trouble is not None:
+            now = self._forwarder.ticker.now()
+            self._trouble.delegate = following.ask(
+                self.query, self.deadline, self._done, now, self.transport
+            )
+
+    def _fail(self, failure: Failure) -> None:
+        self._forwarder.counts.failed += 1
+        self._end()
+        self._done(failure)
+
+    def fail_soon(self, failure: Failure) -> None:
+        """End without any attempt, once the caller has had its Ask."""
+        self._forwarder.counts.failed += 1
+        self._forwarder.network.call_soon(lambda: None if self.is_done else self._fail(failure))
+
+    def _end(self) -> None:
+        self.is_done = True
+        self._forwarder.in_flight -= 1

@@ -1,0 +1,72 @@
+"""What is counted of upstreams and forwarders: plain numbers, told by `metrics` at scrape."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nodecache.histogram import Histogram
+from nodecache.wire import rcode_text
+
+# plugin/pkg/proxy of CoreDNS: prometheus.ExponentialBuckets(0.00025, 2, 16), in seconds.
+DURATION_BOUNDS = tuple(0.00025 * 2**n for n in range(16))
+
+
+@dataclass(slots=True, eq=False)
+class UpstreamCounts:
+    """What one upstream was asked, and how it went. `to` is `ip:port`."""
+
+    to: str
+    durations: dict[int, Histogram] = field(default_factory=dict)
+    """Seconds until an answer came, by its rcode."""
+    healthcheck_failures: int = 0
+    sent: dict[str, int] = field(default_factory=lambda: {"udp": 0, "tcp": 0, "tcp-tls": 0})
+    """Queries sent, by transport as CoreDNS calls it."""
+    conn_misses: dict[str, int] = field(default_factory=lambda: {"udp": 0, "tcp": 0, "tcp-tls": 0})
+    """Queries that had to wait for a new connection."""
+    unmatched: int = 0
+    """Answers to nothing we asked: late, unasked or forged."""
+    malformed: int = 0
+    truncated_streams: int = 0
+    """Answers that said by TCP that TCP is needed (TC)."""
+    connections_opened: int = 0
+    connections_lost: int = 0
+    """Connections that ended while they owed us answers."""
+    connections_silent: int = 0
+    """Connections that went silent while they owed us answers."""
+    loops: int = 0
+    """Times that it was found to lead back to us."""
+
+    @property
+    def duration_by_rcode(self) -> Mapping[str, Histogram]:
+        """Seconds until an answer came, by its rcode's text."""
+        return {rcode_text(rcode): counted for rcode, counted in self.durations.items()}
+
+    @property
+    def conn_hits(self) -> Mapping[str, int]:
+        """Queries that found a connection open, by transport."""
+        return {name: sent - self.conn_misses[name] for name, sent in self.sent.items()}
+
+    def histogram(self, rcode: int) -> Histogram:
+        """The histogram for answers with `rcode`, made when it is first needed."""
+        counted = self.durations.get(rcode)
+        if counted is None:
+            counted = self.durations[rcode] = Histogram(DURATION_BOUNDS)
+        return counted
+
+
+@dataclass(slots=True, eq=False)
+class ForwarderCounts:
+    """What one forwarder went through, all its upstreams together."""
+
+    healthcheck_broken: int = 0
+    """Queries sent although every upstream was down."""
+    max_concurrent_rejects: int = 0
+    coalesced: int = 0
+    """Queries that joined an equal one in flight; the zone counts them."""
+    hedged: int = 0
+    """Queries asked a second time because the first was slow."""
+    retried: int = 0
+    """Queries asked again because their connection, or the first upstream, failed them."""
+    failed_over: int = 0
+    """Queries asked of another upstream because of the first one's answer."""
+    failed: int = 0
+    """Queries that ended without an answer."""

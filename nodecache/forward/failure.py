@@ -1,0 +1,50 @@
+"""What a query comes back with when no upstream gave an answer."""
+
+from dataclasses import dataclass
+
+from nodecache.wire import Ede, Rcode
+
+
+@dataclass(slots=True)
+class Failure:
+    """No answer, and why.
+
+    The client gets `rcode` with the Extended DNS Error `ede_code` and `ede_text` (RFC 8914).
+    `reason` is for the operator, in the words of Go's network library: the `consolidate`
+    patterns in people's Corefiles match them.
+    """
+
+    rcode: int
+    ede_code: int
+    ede_text: bytes
+    reason: str
+
+
+def unanswered(to: str, reason: str) -> Failure:
+    """Every upstream stayed silent until the deadline; `to` is the last one asked."""
+    text = f"{to} did not answer in time"
+    return Failure(Rcode.SERVFAIL, Ede.NO_REACHABLE_AUTHORITY, text.encode(), reason)
+
+
+def unreachable(reason: str) -> Failure:
+    """The network, or an upstream's behaviour, kept every answer from us."""
+    return Failure(Rcode.SERVFAIL, Ede.NETWORK_ERROR, reason.encode(), reason)
+
+
+def no_upstream(reason: str) -> Failure:
+    """There is nobody to ask: none configured, all down, or all of them lead back to us."""
+    return Failure(Rcode.SERVFAIL, Ede.NO_REACHABLE_AUTHORITY, reason.encode(), reason)
+
+
+def too_many(most: int) -> Failure:
+    """`max_concurrent` is reached; CoreDNS answers REFUSED."""
+    reason = f"concurrent queries exceeded maximum {most}"
+    return Failure(Rcode.REFUSED, Ede.OTHER, reason.encode(), reason)
+
+
+def error_text(error: Exception | None) -> str:
+    """What went wrong, in Go's words for the usual cases: lower case, without the number."""
+    if error is None:
+        return "EOF"
+    text = getattr(error, "strerror", None) or str(error)
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,173 @@
+"""The forwarder: whom to ask, how often, and for how long.
+
+Callbacks all the way: a query that goes well starts no task and no timer. What can go wrong with
+one query is in `ask`; what is wrong with an upstream, in `health`.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+from nodecache.wire import HEADER_SIZE, Answer, Kind, Query
+
+from .ask import Ask, Attempt
+from .counts import ForwarderCounts
+from .failure import Failure, no_upstream, too_many
+from .health import Standing
+from .names import covers, zone_suffix
+from .network import Endpoint
+from .pace import Budget
+from .policy import policy_named
+from .registry import Upstreams
+from .settings import Settings
+from .upstream import Upstream
+
+# Beyond the first: one more for each upstream, and a pair for losses (RFC 9520 §3.1).
+_EXTRA_TRIES = 2
+
+
+class Forwarder:
+    """One `forward` directive at work."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        upstreams: Upstreams,
+        endpoints: Sequence[Endpoint],
+        following: "Forwarder | None" = None,
+    ) -> None:
+        self.settings = settings
+        self.network = upstreams.network
+        self.ticker = upstreams.ticker
+        self.policy = policy_named(settings.policy)
+        self.counts = ForwarderCounts()
+        self.budget = Budget(self.network.clock())
+        self.failover_rcodes = settings.failover_rcodes
+        self.unwelcome_rcodes = settings.failover_rcodes | settings.next_rcodes
+        self.in_flight = 0
+        self.most_tries = 0
+        self.most_connect_failures: float = math.inf
+        self._following = following
+        self._registry = upstreams
+        self._most_in_flight = settings.max_concurrent or math.inf
+        self._from_zone = zone_suffix(settings.from_zone)
+        self._except_zones = tuple(map(zone_suffix, settings.except_zones))
+        self._upstreams: list[Upstream] = []
+        self.set_upstreams(endpoints)
+
+    @property
+    def upstreams(self) -> Sequence[Upstream]:
+        """The upstreams in their order."""
+        return self._upstreams
+
+    def set_upstreams(self, endpoints: Sequence[Endpoint]) -> None:
+        """Ask these from now on; what is in flight to others runs out by itself."""
+        old = self._upstreams
+        distinct = dict.fromkeys(endpoints)
+        self._upstreams = [self._registry.take(e, self.settings.upstream) for e in distinct]
+        for upstream in old:
+            self._registry.give_back(upstream)
+        count = len(self._upstreams)
+        self.most_tries = 2 * count + _EXTRA_TRIES
+        attempts = self.settings.max_connect_attempts
+        self.most_connect_failures = 2 * count if attempts is None else attempts or math.inf
+
+    def covers(self, query: Query) -> bool:
+        """Whether this `forward` takes the query's name."""
+        return covers(query.qname, self._from_zone, self._except_zones)
+
+    def ask(
+        self,
+        query: Query,
+        deadline: float,
+        done: Callable[[Answer | Failure], None],
+        now: float,
+        transport: str = "udp",
+    ) -> Ask:
+        """Ask upstream. `done` hears the outcome once, after this has returned.
+
+        `deadline` and `now` are monotonic seconds; `transport` is the client's, `udp` or `tcp`.
+        """
+        ask = Ask(self, query, deadline, done, transport)
+        if self.in_flight >= self._most_in_flight:
+            self.in_flight += 1
+            self.counts.max_concurrent_rejects += 1
+            ask.fail_soon(too_many(self.settings.max_concurrent))
+            return ask
+        self.in_flight += 1
+        self.budget.asks += 1
+        upstream = self._first(now)
+        if isinstance(upstream, Failure):
+            ask.fail_soon(upstream)
+            return ask
+        question = query.packet[HEADER_SIZE : query.question_end]
+        by_stream = upstream.is_stream_only or self.is_by_stream(transport)
+        upstream.send(Attempt(ask, upstream, question, now, by_stream), now)
+        return ask
+
+    def is_by_stream(self, transport: str) -> bool:
+        """Whether a client's `transport` makes the query go by TCP, when nothing else does."""
+        return transport == "tcp" and not self.settings.prefer_udp
+
+    # Whom to ask
+
+    def _first(self, now: float) -> Upstream | Failure:
+        """The upstream that gets a new query."""
+        upstreams = self._upstreams
+        if not upstreams:
+            return no_upstream("no nameservers found")
+        place = self.policy.first(len(upstreams))
+        upstream = upstreams[place]
+        if upstream.health.is_good:
+            return upstream
+        return self._first_in_trouble(place, now)
+
+    def _first_in_trouble(self, place: int, now: float) -> Upstream | Failure:
+        upstreams = self._upstreams
+        order = [upstreams[other] for other in self.policy.order(place, len(upstreams))]
+        best = min(order, key=lambda upstream: upstream.health.standing(now))
+        standing = best.health.standing(now)
+        if standing is Standing.LOOPING:
+            return no_upstream(f"{best.to} leads back to this server")
+        if standing is Standing.DOWN:
+            self.counts.healthcheck_broken += 1
+            if self.settings.fails_fast:
+                return no_upstream("no healthy proxies")
+        return best
+
+    def next_upstream(self, asked: Sequence[Upstream], now: float) -> Upstream | None:
+        """The best of those that were not asked yet."""
+        others = [
+            upstream
+            for upstream in self._upstreams
+            if upstream not in asked and not upstream.health.is_looping
+        ]
+        if len(others) < 2:
+            return others[0] if others else None
+        order = self.policy.order(self._upstreams.index(others[0]), len(self._upstreams))
+        ranked = [self._upstreams[place] for place in order]
+        return min(
+            (upstream for upstream in ranked if upstream in others),
+            key=lambda upstream: upstream.health.standing(now),
+        )
+
+    def another_equal(self, asked: Sequence[Upstream], now: float) -> Upstream | None:
+        """One in good health, not asked yet, whose answer is as good as the first one's."""
+        if not self.policy.is_exchangeable:
+            return None
+        upstream = self.next_upstream(asked, now)
+        return upstream if upstream is not None and upstream.health.is_good else None
+
+    def forwarder_after(self, answer: Answer, query: Query) -> "Forwarder | None":
+        """The forwarder that `next` hands this answer's query to, if any."""
+        settings = self.settings
+        is_handed_on = answer.rcode in settings.next_rcodes or (
+            settings.next_on_nodata and answer.kind is Kind.NODATA
+        )
+        following = self._following if is_handed_on else None
+        while following is not None and not following.covers(query):
+            following = following._following  # noqa: SLF001 - its own kind
+        return following
+
+    def close(self) -> None:
+        """Give the upstreams back; what is in flight runs out by itself."""
+        self.set_upstreams(())

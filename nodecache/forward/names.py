@@ -1,0 +1,26 @@
+"""Zone names, as far as forwarding needs them."""
+
+
+def zone_suffix(zone_name: str) -> bytes:
+    """`zone_name` (absolute, in lower case, checked when it was read) as on the wire."""
+    labels = [label.encode() for label in zone_name.rstrip(".").split(".") if label]
+    return b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
+
+
+def is_within(qname: bytes, suffix: bytes) -> bool:
+    """Whether `qname`, on the wire and in lower case, is `suffix` or below it."""
+    if suffix == b"\0":
+        return True
+    offset = 0
+    while qname[offset]:
+        if len(qname) - offset == len(suffix):
+            return qname.endswith(suffix)
+        offset += qname[offset] + 1
+    return False
+
+
+def covers(qname: bytes, from_zone: bytes, except_zones: tuple[bytes, ...]) -> bool:
+    """Whether a `forward FROM` with `except` takes `qname`; FROM itself is always taken."""
+    if not is_within(qname, from_zone):
+        return False
+    return qname == from_zone or not any(is_within(qname, zone) for zone in except_zones)

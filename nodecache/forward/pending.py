@@ -1,0 +1,136 @@
+"""Which answer belongs to which query: message ids, and the forging rule.
+
+The law of this module: no socket, no clock. An answer counts only where it comes on the
+connection that carried the query, with the query's id, name, type and class (RFC 5452 §9.1).
+"""
+
+import os
+from array import array
+from collections.abc import Callable, Iterator
+from typing import Generic, Protocol, TypeVar
+
+from nodecache.wire import HEADER_SIZE
+
+# Far below the 65,536 ids there are, or `add` would spin looking for a free one; and what one
+# connection may owe us before another has to help.
+MAX_PENDING = 4096
+
+_BLOCK_OCTETS = 2048  # one system call for a thousand ids
+
+
+def random_ids() -> Iterator[int]:
+    """Message ids nobody can guess, without end: RFC 5452 §4.3, §9.2.
+
+    Start one after a fork, never before: both processes would hand out the same ids.
+    """
+    while True:
+        yield from array("H", os.urandom(_BLOCK_OCTETS))
+
+
+class Asked(Protocol):
+    """What is kept of a query while it waits."""
+
+    question: bytes
+    sent_at: float
+
+
+A = TypeVar("A", bound=Asked)
+
+
+class Pending(Generic[A]):
+    """Queries sent on one connection and not yet answered, by message id.
+
+    Kept in two tables: what was sent a moment ago, and what turned out to be slow. So a look for
+    slow ones meets each query once, however many wait.
+    """
+
+    __slots__ = ("_random_id", "_slow", "_young")
+
+    def __init__(self, random_id: Callable[[], int]) -> None:
+        self._random_id = random_id
+        self._young: dict[int, A] = {}
+        self._slow: dict[int, A] = {}
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._slow)
+
+    def add(self, asked: A) -> int:
+        """Take a message id that no other pending query holds; the caller minds MAX_PENDING."""
+        message_id = self._random_id()
+        while message_id in self._young or message_id in self._slow:
+            message_id = self._random_id()
+        self._young[message_id] = asked
+        return message_id
+
+    def match(self, packet: bytes) -> A | None:
+        """The query this answers, which waits no longer; None: late, unasked or forged."""
+        if len(packet) < HEADER_SIZE:
+            return None
+        message_id = packet[0] << 8 | packet[1]
+        table = self._young
+        asked = table.get(message_id)
+        if asked is None:
+            table = self._slow
+            asked = table.get(message_id)
+            if asked is None:
+                return None
+        if not packet.startswith(asked.question, HEADER_SIZE) and not _is_same_question(
+            packet, asked.question
+        ):
+            return None
+        del table[message_id]
+        return asked
+
+    def oldest(self) -> A | None:
+        """The query that waits longest."""
+        for table in (self._slow, self._young):
+            for asked in table.values():
+                return asked
+        return None
+
+    def slowed(self, sent_before: float) -> list[A]:
+        """Queries sent up to `sent_before` that were not told of yet."""
+        young = self._young
+        if not young:
+            return []
+        slow = []
+        for message_id, asked in young.items():
+            if asked.sent_at > sent_before:
+                break
+            slow.append((message_id, asked))
+        for message_id, asked in slow:
+            del young[message_id]
+            self._slow[message_id] = asked
+        return [asked for _, asked in slow]
+
+    def drop(self, sent_before: float) -> list[A]:
+        """Give up slow queries sent up to `sent_before`."""
+        gone = []
+        for message_id, asked in self._slow.items():
+            if asked.sent_at > sent_before:
+                break
+            gone.append(message_id)
+        return [self._slow.pop(message_id) for message_id in gone]
+
+    def all(self) -> list[A]:
+        """Every query that waits, longest first."""
+        return [*self._slow.values(), *self._young.values()]
+
+    def clear(self) -> list[A]:
+        """Give up every query, longest waiting first."""
+        waiting = self.all()
+        self._slow.clear()
+        self._young.clear()
+        return waiting
+
+
+def _is_same_question(packet: bytes, question: bytes) -> bool:
+    """Whether `packet` repeats `question`, its name perhaps in other letter case.
+
+    Only the name may differ in case: type 65 (HTTPS) is an A in upper case.
+    """
+    end = HEADER_SIZE + len(question)
+    return (
+        packet[end - 4 : end] == question[-4:]
+        and packet[HEADER_SIZE : end - 4].lower() == question[:-4].lower()
+    )

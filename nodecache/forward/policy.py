@@ -1,0 +1,71 @@
+"""In which order upstreams are asked: `policy random|round_robin|sequential`.
+
+The law of this module: no socket, no clock, and nothing of how an upstream is doing. It hands
+out places in the list of upstreams; the forwarder prefers, among them, those that answer.
+"""
+
+import random
+from collections.abc import Callable
+
+
+class Policy:
+    """The order of the Corefile, from the top for each query: `sequential`.
+
+    `is_exchangeable` says whether the operator treats all upstreams as equals. Where he does
+    not, the first one's word is final for as long as it can be had.
+    """
+
+    __slots__ = ()
+    is_exchangeable = False
+
+    def first(self, count: int) -> int:  # noqa: ARG002 - the others need it
+        """The place of the upstream to ask first, of `count`."""
+        return 0
+
+    def order(self, first: int, count: int) -> list[int]:
+        """Every place in the order to try, after `first` was drawn."""
+        return [first, *(place for place in range(count) if place != first)]
+
+
+class RoundRobin(Policy):
+    """The next one for each query."""
+
+    __slots__ = ("_last",)
+    is_exchangeable = True
+
+    def __init__(self) -> None:
+        self._last = -1
+
+    def first(self, count: int) -> int:
+        """The place after the last query's."""
+        self._last = place = (self._last + 1) % count
+        return place
+
+    def order(self, first: int, count: int) -> list[int]:
+        """From `first` on, around."""
+        return [(first + step) % count for step in range(count)]
+
+
+class Random(Policy):
+    """Any one, CoreDNS's default. Not a secret, so a cheap generator will do."""
+
+    __slots__ = ("_random",)
+    is_exchangeable = True
+
+    def __init__(self, source: Callable[[], float] = random.random) -> None:
+        self._random = source
+
+    def first(self, count: int) -> int:
+        """Any place."""
+        return int(self._random() * count)
+
+    def order(self, first: int, count: int) -> list[int]:
+        """`first`, then the others shuffled."""
+        others = [place for place in range(count) if place != first]
+        others.sort(key=lambda _: self._random())
+        return [first, *others]
+
+
+def policy_named(name: str) -> Policy:
+    """The policy a Corefile calls `name`, which was checked when it was read."""
+    return {"sequential": Policy, "round_robin": RoundRobin, "random": Random}[name]()

@@ -1,0 +1,295 @@
+"""The connections to one upstream: which one a query takes, and when there is another.
+
+One connection carries everything while its oldest query is young: so a loop turn's queries leave
+in one write. Where the oldest waits (a server that answers in order, one at a time, as CoreDNS
+does), the least loaded takes over and one more is opened.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from .counts import UpstreamCounts
+from .failure import error_text
+from .pending import MAX_PENDING
+from .stream import StreamConnection
+
+if TYPE_CHECKING:
+    from .ask import Attempt
+    from .upstream import Upstream
+
+# While the oldest query of a connection is younger, the next ones follow it.
+_PATIENCE_SECONDS = 0.01
+# An upstream this quick gets all of a loop turn's queries in one write; a slower one may be
+# answering in order, and its queries are dealt out singly.
+_QUICK_SECONDS = 0.005
+
+# A packet lost in opening costs a second by the kernel's clock (RFC 6298 §2); and a Service
+# address may have sent us to a pod that is gone. Another connection finds out sooner.
+_REDIAL_SECONDS = 0.05
+_DIAL_SECONDS = 2.0  # CoreDNS waits 1 to 30 s
+_FIRST_BACK_OFF_SECONDS = 0.02
+_MOST_BACK_OFF_SECONDS = 1.0
+
+# A server that hangs up after so many queries is believed for this long: dnsmasq's limit is 100.
+_BELIEVE_SECONDS = 300.0
+
+_AGE_JITTER = 0.25  # connections of many nodes must not all end at once
+
+
+class StreamPool:
+    """Connections that are open or opening, and the queries that wait for one."""
+
+    def __init__(self, upstream: "Upstream", random_id: Callable[[], int]) -> None:
+        self.upstream = upstream
+        self.counts: UpstreamCounts = upstream.counts
+        self.random_id = random_id
+        self.transport = "tcp-tls" if upstream.settings.tls is not None else "tcp"
+        self._network = upstream.network
+        self._connections: list[StreamConnection] = []
+        self._opening: list[StreamConnection] = []
+        self._waiting: deque[Attempt] = deque()
+        self._chosen: StreamConnection | None = None
+        self._room = 0  # queries that `_chosen` may still take in this turn
+        self._is_flush_due = False
+        self._back_off_seconds = 0.0
+        self._dial_after = 0.0
+        self._lifetime = 0  # queries a connection answers before the server hangs up; 0: unknown
+        self._lifetime_until = 0.0
+
+    # Sending
+
+    def send(self, attempt: "Attempt", now: float) -> None:
+        """Send on the best connection there is, or on the next one there will be."""
+        connection = self._chosen
+        if self._room > 0 and connection is not None:
+            self._room -= 1
+        else:
+            connection = self._choose(now, None)
+            if connection is None:
+                self._wait(attempt, now)
+                return
+        connection.add(attempt)
+        if not self._is_flush_due:
+            self._is_flush_due = True
+            self._network.call_soon(self._flush)
+
+    def send_elsewhere(self, attempt: "Attempt", carrier: object, now: float) -> None:
+        """Send on another connection than `carrier`, opening one if need be."""
+        connection = self._choose(now, carrier)
+        if connection is None:
+            self._wait(attempt, now)
+            return
+        self._chosen, self._room = None, 0
+        connection.add(attempt)
+        if not self._is_flush_due:
+            self._is_flush_due = True
+            self._network.call_soon(self._flush)
+
+    def _choose(self, now: float, avoided: object) -> StreamConnection | None:
+        best: StreamConnection | None = None
+        fewest = MAX_PENDING
+        for connection in self._connections:
+            if not connection.is_usable or connection is avoided:
+                continue
+            oldest = connection.pending.oldest()
+            if oldest is None or now - oldest.sent_at < _PATIENCE_SECONDS:
+                if connection.room > 0:
+                    return self._settle_on(connection)
+            elif (load := len(connection.pending)) < fewest:
+                best, fewest = connection, load
+        self._open_another(now)
+        return None if best is None else self._settle_on(best)
+
+    def _settle_on(self, connection: StreamConnection) -> StreamConnection:
+        room = connection.room if self.upstream.pace.seconds < _QUICK_SECONDS else 1
+        if self._lifetime:
+            left = self._lifetime - connection.sent
+            if left <= 1:
+                connection.is_spent = True
+            room = min(room, left)
+        self._chosen, self._room = connection, room - 1
+        return connection
+
+    def _wait(self, attempt: "Attempt", now: float) -> None:
+        if len(self._waiting) >= MAX_PENDING:
+            reason = f"too many queries wait for a connection to {self.upstream.to}"
+            self._network.call_soon(partial(attempt.ask.attempt_failed, attempt, reason, now))
+            return
+        self.counts.conn_misses[self.transport] += 1
+        self._waiting.append(attempt)
+        attempt.ask.slowed(attempt, now)
+
+    def _flush(self) -> None:
+        self._is_flush_due = False
+        self._chosen, self._room = None, 0
+        for connection in self._connections:
+            connection.flush()
+
+    # Opening
+
+    def _open_another(self, now: float) -> None:
+        """Open one more, within bounds: one at a time, unless it takes long."""
+        settings = self.upstream.settings
+        usable = sum(connection.is_usable for connection in self._connections)
+        if self._opening or usable >= settings.max_connections or now < self._dial_after:
+            return
+        self._dial(now)
+
+    def _dial(self, now: float) -> None:
+        connection = StreamConnection(self, now)
+        if max_age := self.upstream.settings.max_age_seconds:
+            connection.old_at = now + max_age * random.uniform(1 - _AGE_JITTER, 1)  # noqa: S311
+        self._opening.append(connection)
+        settings = self.upstream.settings
+        connection.stream = self._network.open_stream(
+            self.upstream.endpoint, connection, settings.tls
+        )
+        self.upstream.watch()
+
+    def opened(self, connection: StreamConnection, now: float) -> None:
+        """A connection is there: those who wait go first."""
+        self._opening.remove(connection)
+        self._connections.append(connection)
+        self.counts.connections_opened += 1
+        self._back_off_seconds = 0.0
+        self._replace_aged(now)
+        while self._waiting and connection.room > 0:
+            attempt = self._waiting.popleft()
+            if not attempt.ask.is_done:
+                attempt.sent_at = now
+                connection.add(attempt)
+        connection.flush()
+
+    def _dial_failed(self, connection: StreamConnection, reason: str, now: float) -> None:
+        self._opening.remove(connection)
+        self._back_off_seconds = min(
+            max(2 * self._back_off_seconds, _FIRST_BACK_OFF_SECONDS), _MOST_BACK_OFF_SECONDS
+        )
+        self._dial_after = now + self._back_off_seconds
+        if self._opening:
+            return  # another may still come through
+        self.upstream.unreachable(now)
+        waiting, self._waiting = self._waiting, deque()
+        for attempt in waiting:
+            attempt.ask.attempt_failed(attempt, reason, now, is_connect=True)
+
+    # Losing
+
+    def lost(self, connection: StreamConnection, error: Exception | None, now: float) -> None:
+        """The other side ended it, or it never opened."""
+        if not connection.is_open:
+            reason = f"dial tcp {self.upstream.to}: connect: {error_text(error)}"
+            self._dial_failed(connection, reason, now)
+            return
+        owed = self._drop(connection)
+        if not owed:
+            return
+        self.counts.connections_lost += 1
+        if error is None and connection.answered:
+            self._lifetime = connection.answered
+            self._lifetime_until = now + _BELIEVE_SECONDS
+        reason = f"read tcp {connection.path}: {error_text(error)}" if error else "EOF"
+        has_worked = connection.answered > 0
+        for attempt in owed:
+            attempt.ask.connection_lost(attempt, reason, now, has_worked=has_worked)
+
+    def retire(self, connection: StreamConnection, now: float) -> None:
+        """It owed answers for too long."""
+        path = connection.path
+        connection.stream.close()
+        for attempt in self._drop(connection):
+            attempt.ask.attempt_failed(attempt, f"read tcp {path}: i/o timeout", now)
+
+    def suspect(self, connection: StreamConnection, now: float) -> None:
+        """It says nothing: what it owes is asked for elsewhere, at once."""
+        self.counts.connections_silent += 1
+        if connection is self._chosen:
+            self._chosen, self._room = None, 0
+        self.upstream.fell_silent(connection.heard_at, now)
+        for attempt in connection.pending.all():
+            attempt.ask.evacuate(attempt, now)
+
+    def heard(self, connection: StreamConnection, now: float) -> None:  # noqa: ARG002
+        """A suspect spoke, or a spent one got an answer."""
+        connection.is_suspect = False
+        if connection.is_spent and not connection.pending:
+            self.close_one(connection)
+
+    def _drop(self, connection: StreamConnection) -> "list[Attempt]":
+        if connection in self._connections:
+            self._connections.remove(connection)
+        if connection is self._chosen:
+            self._chosen, self._room = None, 0
+        connection.is_open = False
+        return connection.pending.clear()
+
+    def close_one(self, connection: StreamConnection) -> None:
+        """Close one that owes nothing."""
+        self._drop(connection)
+        connection.stream.close()
+
+    @property
+    def in_flight(self) -> int:
+        """Queries that are owed an answer."""
+        return sum(len(c.pending) for c in self._connections) + len(self._waiting)
+
+    # Time
+
+    def tick(self, now: float) -> bool:
+        """Look after every connection; False: nothing is under way."""
+        is_busy = False
+        for connection in list(self._connections):
+            is_busy |= connection.tick(now)
+        for connection in list(self._opening):
+            if now - connection.opened_at > _DIAL_SECONDS:
+                connection.stream.close()
+                self._dial_failed(connection, f"dial tcp {self.upstream.to}: i/o timeout", now)
+        self._help_waiting(now)
+        return is_busy or bool(self._opening) or bool(self._waiting)
+
+    def _help_waiting(self, now: float) -> None:
+        """Those who wait for a connection get another attempt at one."""
+        if not self._waiting or now < self._dial_after:
+            return
+        if not self._opening or (
+            len(self._opening) < self.upstream.settings.max_connections
+            and now - self._opening[-1].opened_at > _REDIAL_SECONDS
+        ):
+            self._dial(now)
+
+    def housekeep(self, now: float) -> bool:
+        """Close what is idle, used up or too old; False: nothing is open."""
+        settings = self.upstream.settings
+        if now > self._lifetime_until:
+            self._lifetime = 0
+        idle = [c for c in self._connections if not c.pending]
+        surplus = len(idle) - (settings.max_idle_connections or len(idle))
+        for connection in reversed(idle):
+            unused = now - connection.heard_at
+            if unused >= settings.expire_seconds or connection.is_spent or surplus > 0:
+                surplus -= 1
+                self.close_one(connection)
+        if not self._opening and any(now > connection.old_at for connection in self._connections):
+            self._dial(now)
+        return bool(self._connections or self._opening)
+
+    def _replace_aged(self, now: float) -> None:
+        """A fresh connection takes over from one that is too old."""
+        for connection in self._connections:
+            if now > connection.old_at:
+                connection.is_spent = True
+                return
+
+    def close(self) -> "list[Attempt]":
+        """Close everything; what was owed."""
+        owed = list(self._waiting)
+        self._waiting.clear()
+        for connection in [*self._connections, *self._opening]:
+            owed += connection.pending.clear()
+            connection.stream.close()
+        self._connections.clear()
+        self._opening.clear()
+        return owed

@@ -1,0 +1,135 @@
+"""Is an upstream alive? Asked only once it failed a query, as CoreDNS does."""
+
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from nodecache.wire import CLASS_IN, HEADER_SIZE, Flag, FrameBuffer, Rdtype, framed
+
+from .network import Datagram, Stream, Timer
+from .pending import random_ids
+
+if TYPE_CHECKING:
+    from .upstream import Upstream
+
+_HEADER = Struct("!6H")
+_QUESTION_END = Struct("!2H")
+_ANSWER_SECONDS = 1.0  # CoreDNS's read time-out for probes
+
+
+class Prober:
+    """At most one probe of an upstream at a time, again and again until one is answered.
+
+    Any response counts, whatever it says. Over TCP, or TLS, where the queries go that way.
+    """
+
+    def __init__(self, upstream: "Upstream") -> None:
+        self._upstream = upstream
+        self._is_running = False
+        self._stream: Stream | None = None
+        self._datagram: Datagram | None = None
+        self._timer: Timer | None = None
+        self._frames = FrameBuffer()
+        self._message_id = 0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the upstream is being probed."""
+        return self._is_running
+
+    def start(self) -> None:
+        """Probe until an answer comes, unless that is under way or not wanted."""
+        if not self._is_running and self._upstream.settings.max_fails > 0:
+            self._is_running = True
+            self._probe()
+
+    def stop(self) -> None:
+        """Probe no more."""
+        self._is_running = False
+        self._drop()
+
+    def _probe(self) -> None:
+        upstream = self._upstream
+        self._message_id = next(random_ids())
+        self._timer = upstream.network.call_later(_ANSWER_SECONDS, self._unanswered)
+        try:
+            if upstream.is_stream_only:
+                self._frames = FrameBuffer()
+                self._stream = upstream.network.open_stream(
+                    upstream.endpoint, self, upstream.settings.tls
+                )
+                return
+            self._datagram = upstream.network.open_datagram(
+                upstream.endpoint, _PacketReceiver(self)
+            )
+        except OSError:
+            return  # the time-out counts it
+        self._datagram.send(self._query())
+
+    def _query(self) -> bytes:
+        settings = self._upstream.settings
+        flags = Flag.RD if settings.probe_recursion else 0
+        return probe_query(self._message_id, settings.probe_name, Rdtype.NS, flags)
+
+    # What the connection tells
+
+    def opened(self, now: float) -> None:  # noqa: ARG002
+        """Connected: ask."""
+        if self._stream is not None:
+            self._stream.write(framed(self._query()))
+
+    def received(self, data: bytes, now: float) -> None:
+        """Octets of a stream came."""
+        for packet in self._frames.feed(data):
+            self.answered(packet, now)
+
+    def closed(self, error: Exception | None, now: float) -> None:  # noqa: ARG002
+        """No connection, or none any more; the time-out counts it, and paces the next probe."""
+        self._stream = None
+
+    def answered(self, packet: bytes, now: float) -> None:  # noqa: ARG002
+        """A response: alive."""
+        if len(packet) < HEADER_SIZE or packet[0] << 8 | packet[1] != self._message_id:
+            return
+        if packet[2] & Flag.QR >> 8:
+            self.stop()
+            self._upstream.health.probed(is_alive=True)
+
+    def _unanswered(self) -> None:
+        self._timer = None
+        self._drop()
+        self._upstream.counts.healthcheck_failures += 1
+        self._upstream.health.probed(is_alive=False)
+        self._timer = self._upstream.network.call_later(
+            self._upstream.settings.probe_seconds, self._probe
+        )
+
+    def _drop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for way in (self._stream, self._datagram):
+            if way is not None:
+                way.close()
+        self._stream = self._datagram = None
+
+
+class _PacketReceiver:
+    """Hands a prober what comes by UDP."""
+
+    def __init__(self, prober: Prober) -> None:
+        self._prober = prober
+
+    def received(self, packet: bytes, now: float) -> None:
+        """A packet came."""
+        self._prober.answered(packet, now)
+
+    def refused(self, error: OSError, now: float) -> None:
+        """Nobody listens; the time-out counts it."""
+
+
+def probe_query(message_id: int, name: str, qtype: int, flags: int) -> bytes:
+    """A plain query for `name`, which is absolute and was checked when it was read."""
+    labels = [label.encode() for label in name.rstrip(".").split(".") if label]
+    qname = b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
+    header = _HEADER.pack(message_id, flags, 1, 0, 0, 0)
+    return header + qname + _QUESTION_END.pack(qtype, CLASS_IN)

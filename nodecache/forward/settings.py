@@ -1,0 +1,55 @@
+"""What a forwarder is told to do: the `forward` directive, in the forwarder's own terms."""
+
+from dataclasses import dataclass, field
+from ssl import SSLContext
+
+from nodecache.wire import Rcode
+
+# Kept short by default so that a Service address is spread anew over its pods: an upstream
+# scaled up gets its share within minutes. CoreDNS has no limit unless `max_age` is set.
+_DEFAULT_MAX_AGE_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamSettings:
+    """How one upstream is spoken to. Forwarders with equal settings share its connections."""
+
+    force_tcp: bool = False
+    expire_seconds: float = 10.0
+    """An idle connection is closed after this long."""
+    max_age_seconds: float = _DEFAULT_MAX_AGE_SECONDS
+    """A connection takes no more queries after about this long; 0 is never."""
+    max_idle_connections: int = 0
+    """Idle connections kept; 0 is as many as there are."""
+    max_connections: int = 4
+    """Connections at once: kube-dns' dnsmasq takes 20 from all of a cluster's nodes."""
+    max_fails: int = 2
+    """More failed probes in a row than this, and the upstream is down; 0 is never."""
+    read_timeout_seconds: float = 2.0
+    probe_seconds: float = 0.5
+    """Between two probes of an upstream that failed."""
+    probe_recursion: bool = True
+    probe_name: str = "."
+    tls: SSLContext | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How queries are forwarded. Defaults are CoreDNS's, but for `failover_rcodes`."""
+
+    from_zone: str = "."
+    except_zones: tuple[str, ...] = ()
+    prefer_udp: bool = False
+    policy: str = "random"
+    max_concurrent: int = 0
+    """Queries in flight at once, beyond which they are refused; 0 is no limit."""
+    max_connect_attempts: int | None = None
+    """Failed connection attempts one query may cost; 0 is no limit, None twice the upstreams."""
+    fails_fast: bool = False
+    """Give up at once when every upstream is down, instead of trying one all the same."""
+    failover_rcodes: frozenset[int] = frozenset({Rcode.SERVFAIL, Rcode.REFUSED})
+    """Answers that make the next upstream be asked: users' wish since 2018 (coredns#2524)."""
+    next_rcodes: frozenset[int] = frozenset()
+    """Answers that make the next forwarder of the block be asked."""
+    next_on_nodata: bool = False
+    upstream: UpstreamSettings = field(default_factory=UpstreamSettings)

@@ -1,0 +1,138 @@
+"""One pipelined connection to an upstream: frames, and who waits for which."""
+
+import math
+from typing import TYPE_CHECKING
+
+from nodecache.wire import FrameBuffer, framed, upstream_query
+
+from .network import Stream
+from .pending import MAX_PENDING, Pending
+
+if TYPE_CHECKING:
+    from .ask import Attempt
+    from .pool import StreamPool
+
+# A query older than this is slow: its own deadlines are looked after from then on.
+SLOW_SECONDS = 0.02
+
+# A connection that owes answers and has said nothing for this long is looked at: has the other
+# side's kernel confirmed our octets? If not, it is dead to us; if so, the server is slow.
+_DEAF_SECONDS = 0.06
+# Silent for so long and unconfirmed, a connection does not come back.
+_DEAD_SECONDS = 1.0
+
+
+class StreamConnection:
+    """One connection. It tells each query's ask what became of it.
+
+    Usable: open, not suspected of being dead, and neither too old nor used up. An answer clears
+    a suspicion; what is spent is closed once nothing is owed.
+    """
+
+    __slots__ = (
+        "_frames",
+        "_outgoing",
+        "_pool",
+        "answered",
+        "heard_at",
+        "is_open",
+        "is_spent",
+        "is_suspect",
+        "old_at",
+        "opened_at",
+        "pending",
+        "sent",
+        "stream",
+    )
+
+    def __init__(self, pool: "StreamPool", now: float) -> None:
+        self._pool = pool
+        self._frames = FrameBuffer()
+        self._outgoing: list[bytes] = []
+        self.pending: Pending[Attempt] = Pending(pool.random_id)
+        self.stream: Stream
+        self.opened_at = self.heard_at = now
+        self.old_at = math.inf
+        self.sent = 0
+        self.answered = 0
+        self.is_open = False
+        self.is_suspect = False
+        self.is_spent = False
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether new queries may go here."""
+        return self.is_open and not self.is_suspect and not self.is_spent
+
+    @property
+    def room(self) -> int:
+        """How many more queries it may take."""
+        return MAX_PENDING - len(self.pending)
+
+    @property
+    def path(self) -> str:
+        """Both ends, as Go writes them."""
+        return f"{self.stream.local}->{self._pool.upstream.to}"
+
+    def add(self, attempt: "Attempt") -> None:
+        """Send a query with the next `flush`."""
+        attempt.carrier = self
+        message_id = self.pending.add(attempt)
+        self._outgoing.append(framed(upstream_query(attempt.ask.query, message_id)))
+        self.sent += 1
+
+    def flush(self) -> None:
+        """Write what was added since the last time, in one piece."""
+        outgoing = self._outgoing
+        if outgoing:
+            self._outgoing = []
+            self.stream.write(b"".join(outgoing))
+
+    # What the stream tells
+
+    def opened(self, now: float) -> None:
+        """It may be used."""
+        self.is_open = True
+        self.opened_at = self.heard_at = now
+        self._pool.opened(self, now)
+
+    def received(self, data: bytes, now: float) -> None:
+        """Hand each answer to its ask."""
+        pending = self.pending
+        self.heard_at = now
+        for packet in self._frames.feed(data):
+            attempt = pending.match(packet)
+            if attempt is None:
+                self._pool.counts.unmatched += 1
+            else:
+                self.answered += 1
+                attempt.ask.answered(attempt, packet, now)
+        if self.is_suspect or self.is_spent:
+            self._pool.heard(self, now)
+
+    def closed(self, error: Exception | None, now: float) -> None:
+        """It ended by itself."""
+        self._pool.lost(self, error, now)
+
+    # What time tells
+
+    def tick(self, now: float) -> bool:
+        """Look after slow queries, and after silence; False: nothing is owed."""
+        for attempt in self.pending.slowed(now - SLOW_SECONDS):
+            attempt.ask.slowed(attempt, now)
+        oldest = self.pending.oldest()
+        if oldest is None:
+            return False
+        silence = now - max(oldest.sent_at, self.heard_at)
+        if silence > _DEAF_SECONDS:
+            self._judge(silence, now)
+        return True
+
+    def _judge(self, silence: float, now: float) -> None:
+        is_deaf = not self.stream.is_acknowledged()
+        upstream = self._pool.upstream
+        if silence > (_DEAD_SECONDS if is_deaf else upstream.settings.read_timeout_seconds):
+            self._pool.retire(self, now)
+        elif not self.is_suspect and (is_deaf or silence > upstream.pace.lost_seconds):
+            self.is_suspect = True
+            self._pool.suspect(self, now)

@@ -1,0 +1,102 @@
+"""One coarse timer for all that waits: slow queries, silent connections, deadlines.
+
+A query that is answered at once never meets it. It runs only while something waits.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from .agenda import TICK_SECONDS, Agenda
+from .network import Network, Timer
+
+# How often open connections are looked over for age and idleness.
+_HOUSEKEEPING_SECONDS = 1.0
+
+
+class Watched(Protocol):
+    """Something with queries under way or connections open."""
+
+    def tick(self, now: float) -> bool:
+        """Look after what is under way; False: there is nothing more."""
+
+    def housekeep(self, now: float) -> bool:
+        """Close what is idle or old; False: nothing is open."""
+
+
+class Sleeper(Protocol):
+    """A query that wants to be looked at again."""
+
+    def wake(self, now: float) -> None:
+        """Its time has come."""
+
+
+class Ticker:
+    """Calls `tick` on what is busy and `wake` on what falls due, every 10 ms; housekeeps every 1 s."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._busy: dict[Watched, None] = {}
+        self._open: dict[Watched, None] = {}
+        self._agenda: Agenda[Sleeper] = Agenda()
+        self._timer: Timer | None = None
+        self._housekeeping: Timer | None = None
+
+    def watch(self, watched: Watched) -> None:
+        """Tick `watched` until it says that nothing is under way; and housekeep it."""
+        self._busy[watched] = None
+        self._run()
+        if watched not in self._open:
+            self._open[watched] = None
+            if self._housekeeping is None:
+                self._housekeeping = self._later(_HOUSEKEEPING_SECONDS, self._housekeep)
+
+    def wake_at(self, sleeper: Sleeper, at: float, now: float) -> None:
+        """Wake `sleeper` at `at`, or up to a tick later."""
+        self._agenda.add(sleeper, at, now)
+        self._run()
+
+    def now(self) -> float:
+        """The time, for what has not been told it."""
+        return self._network.clock()
+
+    def forget(self, watched: Watched) -> None:
+        """Tick `watched` no more."""
+        self._busy.pop(watched, None)
+        self._open.pop(watched, None)
+
+    def close(self) -> None:
+        """Stop for good."""
+        for timer in (self._timer, self._housekeeping):
+            if timer is not None:
+                timer.cancel()
+        self._busy.clear()
+        self._open.clear()
+
+    def _later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        return self._network.call_later(seconds, callback)
+
+    def _run(self) -> None:
+        if self._timer is None:
+            self._timer = self._later(TICK_SECONDS, self._tick)
+
+    def _tick(self) -> None:
+        # The timer counts as running while the queries are looked at, so that what they send
+        # does not start a second one.
+        now = self._network.clock()
+        for watched in list(self._busy):
+            if not watched.tick(now):
+                self._busy.pop(watched, None)
+        for sleeper in self._agenda.due(now):
+            sleeper.wake(now)
+        self._timer = None
+        if self._busy or self._agenda:
+            self._run()
+
+    def _housekeep(self) -> None:
+        now = self._network.clock()
+        for watched in list(self._open):
+            if not watched.housekeep(now):
+                self._open.pop(watched, None)
+        self._housekeeping = None
+        if self._open:
+            self._housekeeping = self._later(_HOUSEKEEPING_SECONDS, self._housekeep)

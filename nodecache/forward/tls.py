@@ -1,0 +1,132 @@
+"""DNS over TLS to upstreams: RFC 7858, RFC 8310.
+
+`TlsStream` stands between the pool and a plain stream. It holds no socket: octets in, octets
+out, so that it works on any stream there is.
+"""
+
+import ssl
+
+from .network import Stream, StreamReceiver
+
+_READ_OCTETS = 65536
+
+
+def tls_context(certificate: str = "", key: str = "", authority: str = "") -> ssl.SSLContext:
+    """What `tls [CERT KEY] [CA]` asks for; the system's authorities where no CA is named.
+
+    TLS 1.2 and 1.3 as CoreDNS. OSError, or its kind ssl.SSLError, where a file will not do.
+    """
+    context = ssl.create_default_context(cafile=authority or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if certificate:
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+class TlsStream:
+    """A TLS connection over a plain one. `carry` gives it the plain one, once."""
+
+    __slots__ = ("_incoming", "_is_open", "_outgoing", "_receiver", "_session", "_stream")
+
+    def __init__(self, receiver: StreamReceiver, context: ssl.SSLContext, server_name: str) -> None:
+        self._receiver = receiver
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._session = context.wrap_bio(
+            self._incoming, self._outgoing, server_hostname=server_name
+        )
+        self._is_open = False
+        self._stream: Stream | None = None
+
+    def carry(self, stream: Stream) -> None:
+        """Speak over `stream`, which is still opening."""
+        self._stream = stream
+
+    # What the plain stream tells
+
+    def opened(self, now: float) -> None:
+        """The TCP connection stands: shake hands."""
+        self._shake_hands(now)
+
+    def received(self, data: bytes, now: float) -> None:
+        """Octets came; hand on what they say."""
+        self._incoming.write(data)
+        if not self._is_open:
+            self._shake_hands(now)
+        if self._is_open:
+            self._read(now)
+
+    def closed(self, error: Exception | None, now: float) -> None:
+        """The plain stream ended."""
+        if self._stream is not None:
+            self._stream = None
+            self._receiver.closed(error, now)
+
+    def _shake_hands(self, now: float) -> None:
+        try:
+            self._session.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+        except ssl.SSLError as error:
+            self._fail(error, now)
+        else:
+            self._is_open = True
+            self._flush()
+            self._receiver.opened(now)
+
+    def _read(self, now: float) -> None:
+        parts = []
+        failure: ssl.SSLError | None = None
+        has_ended = False
+        try:
+            while part := self._session.read(_READ_OCTETS):
+                parts.append(part)
+            has_ended = True
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            has_ended = True
+        except ssl.SSLError as error:
+            failure = error
+        self._flush()  # the session may owe an answer: new keys, an alert
+        if parts:
+            self._receiver.received(b"".join(parts), now)
+        if failure is not None or has_ended:
+            self._fail(failure, now)
+
+    def _fail(self, error: ssl.SSLError | None, now: float) -> None:
+        self._flush()  # an alert, where there is one to send
+        if self._stream is not None:
+            self._stream.close()
+            self.closed(error, now)
+
+    def _flush(self) -> None:
+        if self._stream is not None and self._outgoing.pending:
+            self._stream.write(self._outgoing.read())
+
+    # What the pool asks for
+
+    @property
+    def local(self) -> str:
+        """Our end as `address:port`."""
+        return "" if self._stream is None else self._stream.local
+
+    def write(self, data: bytes) -> None:
+        """Send `data` under TLS; the pool writes only what is open."""
+        if self._stream is None:
+            return
+        try:
+            self._session.write(data)
+        except ssl.SSLError:
+            return  # the session is broken; reading will say how
+        self._flush()
+
+    def is_acknowledged(self) -> bool:
+        """Whether the other side's kernel has lately confirmed what we sent."""
+        return self._stream is not None and self._stream.is_acknowledged()
+
+    def close(self) -> None:
+        """Close at once; nothing is told any more."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()

@@ -1,0 +1,114 @@
+"""One server we ask: how to reach it, how it is doing, and what it was asked."""
+
+from typing import TYPE_CHECKING
+
+from .counts import UpstreamCounts
+from .datagram import DatagramPool
+from .health import Health
+from .network import Endpoint, Network
+from .pace import Pace
+from .pending import random_ids
+from .pool import StreamPool
+from .probe import Prober
+from .settings import UpstreamSettings
+from .ticker import Ticker
+
+if TYPE_CHECKING:
+    from .ask import Attempt, Carrier
+
+
+class Upstream:
+    """A server at one address. Forwarders whose settings are alike share it."""
+
+    def __init__(
+        self, endpoint: Endpoint, settings: UpstreamSettings, network: Network, ticker: Ticker
+    ) -> None:
+        self.endpoint = endpoint
+        self.settings = settings
+        self.network = network
+        self.to = str(endpoint)
+        self.counts = UpstreamCounts(self.to)
+        self.health = Health(settings.max_fails)
+        self.pace = Pace()
+        self.heard_at = network.clock()
+        next_id = random_ids().__next__
+        self.streams = StreamPool(self, next_id)
+        self.datagrams = DatagramPool(self, next_id)
+        self.is_stream_only = settings.force_tcp or settings.tls is not None
+        self.users = 0
+        self.is_retired = False
+        self._is_watched = False
+        self._ticker = ticker
+        self._prober = Prober(self)
+
+    @property
+    def in_flight(self) -> int:
+        """Queries that are owed an answer."""
+        return self.streams.in_flight + self.datagrams.in_flight
+
+    def send(self, attempt: "Attempt", now: float) -> None:
+        """Send a query on its way. Nothing becomes of it before this returns."""
+        if not self._is_watched:
+            self.watch()
+        if attempt.by_stream:
+            self.streams.send(attempt, now)
+        else:
+            self.datagrams.send(attempt, now)
+
+    def send_elsewhere(self, attempt: "Attempt", carrier: "Carrier | None", now: float) -> None:
+        """Send a query on another way than `carrier`."""
+        if not self._is_watched:
+            self.watch()
+        if attempt.by_stream:
+            self.streams.send_elsewhere(attempt, carrier, now)
+        else:
+            self.datagrams.send(attempt, now)
+
+    def answered(self, rcode: int, seconds: float, now: float) -> None:
+        """Count an answer that took `seconds`."""
+        self.heard_at = now
+        self.pace.observe(seconds)
+        self.counts.histogram(rcode).observe(seconds)
+
+    def fell_silent(self, heard_at: float, now: float) -> None:
+        """A connection says nothing since `heard_at`; perhaps others do."""
+        if self.heard_at <= heard_at:
+            self.health.stayed_silent(now)
+            self._prober.start()
+
+    def unreachable(self, now: float) -> None:
+        """The network says that there is no way, or nobody."""
+        self.health.stayed_silent(now)
+        self._prober.start()
+
+    # Time
+
+    def watch(self) -> None:
+        """Have the clock look after what is under way."""
+        self._is_watched = True
+        self._ticker.watch(self)
+
+    def tick(self, now: float) -> bool:
+        """Look after what is under way; False: nothing is."""
+        is_busy = self.streams.tick(now) | self.datagrams.tick(now)
+        self._is_watched = is_busy
+        return is_busy
+
+    def housekeep(self, now: float) -> bool:
+        """Close what is idle or old; False: nothing is open."""
+        if self.is_retired and not self.in_flight:
+            self.close(now)
+            return False
+        return self.streams.housekeep(now) | self.datagrams.housekeep(now)
+
+    def retire(self) -> None:
+        """Nobody asks it any more: close once everything in flight has run out."""
+        self.is_retired = True
+        self._prober.stop()
+
+    def close(self, now: float) -> None:
+        """Close every connection; what was owed will not come."""
+        self._prober.stop()
+        self._ticker.forget(self)
+        for attempt in self.streams.close() + self.datagrams.close():
+            attempt.ask.attempt_failed(attempt, "upstream was removed", now)
