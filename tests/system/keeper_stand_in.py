@@ -1,10 +1,11 @@
 """A stand-in keeper for the host's tests: a poll loop, a Guard, and a worker that answers REFUSED.
 
 Run as a program, its one argument is JSON: HostOptions by name (addresses as texts). It prints
-`ready` when the host is settled, answers `state`, `mute`, `kill` and `stop` on its input, and on SIGTERM
-stops cleanly.
+`ready` when the host is settled, answers `state` on its input, stops its worker (SIGSTOP) at `stop`,
+and ends cleanly on SIGTERM. While the file named by STAND_IN_MUTE exists, no worker answers.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ import struct
 import sys
 import time
 from ipaddress import ip_address
+from pathlib import Path
 
 from nodecache.host import Guard, Host, HostError, HostOptions, Verdict, listen
 
@@ -79,8 +81,6 @@ class StandIn:
         for word in words:
             if word == "state":
                 print(json.dumps(self.guard.state()), flush=True)
-            elif word == "mute":  # this worker, and all that follow, say nothing until SIGUSR1's
-                os.kill(self.worker, signal.SIGUSR1)
             elif word == "stop":
                 os.kill(self.worker, signal.SIGSTOP)
 
@@ -109,7 +109,7 @@ class StandIn:
 
 
 def answer(sockets: list[socket.socket]) -> None:
-    """Refuse every query with a TXT-free reply; `mute` is a file that exists."""
+    """Refuse every query."""
     poller = select.poll()
     by_fd = {}
     for server in sockets:
@@ -118,12 +118,13 @@ def answer(sockets: list[socket.socket]) -> None:
     while True:
         for descriptor, _ in poller.poll():
             server = by_fd[descriptor]
-            if os.path.exists(os.environ.get("STAND_IN_MUTE", "/nonexistent")):
+            if Path(os.environ.get("STAND_IN_MUTE", "/nonexistent")).exists():
                 time.sleep(0.05)
                 continue
             if server.type is socket.SOCK_DGRAM:
                 packet, client = server.recvfrom(4096)
-                server.sendto(refused(packet), client)
+                with contextlib.suppress(OSError):  # its own address may be withdrawn by now
+                    server.sendto(refused(packet), client)
                 continue
             connection, _ = server.accept()
             connection.settimeout(1)
