@@ -8,7 +8,7 @@ from struct import Struct
 
 from .constants import HEADER_SIZE, POINTER_BITS, POINTER_MASK, Flag
 from .names import expanded_name
-from .rdata import name_offsets
+from .rdata import is_compressible, name_offsets
 
 _COUNTS = Struct("!4H")
 _RECORD = Struct("!HHIH")
@@ -63,7 +63,11 @@ def _copy_record(message: bytes, offset: int, writer: _Writer) -> int:
     start, names = name_offsets(message, rdtype, offset)
     writer.message += message[offset:start]
     for _ in range(names):
-        writer.name(expanded_name(message, start))
+        name = expanded_name(message, start)
+        if is_compressible(rdtype):
+            writer.name(name)
+        else:
+            writer.message += name
         start = _skip_name(message, start)
     writer.message += message[start:end]
     _U16.pack_into(writer.message, fixed + 8, len(writer.message) - fixed - _RECORD_SIZE)

@@ -53,6 +53,8 @@ class Query:
     has_do: bool = False
     options: bytes = b""
     has_tsig: bool = False
+    upstream_options: bytes | None = None
+    """Options to send upstream, where a directive wants some; they bring an OPT with them."""
 
     @property
     def id(self) -> bytes:
@@ -181,6 +183,11 @@ def upstream_query(query: Query, message_id: int) -> bytes:
     the answer goes to others too.
     """
     flags = query.flags & _RD_CD | _AD
+    if query.upstream_options is not None:
+        options = query.upstream_options
+        do = EDNS_DO if query.has_do else 0
+        opt = b"\0" + _OPT.pack(Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, do, len(options)) + options
+        return _UPSTREAM_HEADER.pack(message_id, flags, 1, 0, 0, 1) + query.question + opt
     if not query.payload_size:
         return _UPSTREAM_HEADER.pack(message_id, flags, 1, 0, 0, 0) + query.question
     opt = _UPSTREAM_OPT_DO if query.has_do else _UPSTREAM_OPT

@@ -46,6 +46,29 @@ def check_rdata(packet: bytes, rdtype: int, start: int, end: int, sizes: dict[in
             raise MalformedMessage("record data does not fill its size")
 
 
+# RFC 3597 §4: only names in data that RFC 1035 defines may be written with pointers.
+_COMPRESSIBLE = frozenset(
+    {
+        Rdtype.NS,
+        Rdtype.MD,
+        Rdtype.MF,
+        Rdtype.CNAME,
+        Rdtype.SOA,
+        Rdtype.MB,
+        Rdtype.MG,
+        Rdtype.MR,
+        Rdtype.PTR,
+        Rdtype.MINFO,
+        Rdtype.MX,
+    }
+)
+
+
+def is_compressible(rdtype: int) -> bool:
+    """Whether names in `rdtype`'s data may be written with pointers; all must be read."""
+    return rdtype in _COMPRESSIBLE
+
+
 def name_offsets(packet: bytes, rdtype: int, start: int) -> tuple[int, int]:
     """Where the names of `rdtype`'s data begin (an offset), and how many there are."""
     before, names, _ = _NAMES.get(rdtype, (0, 0, 0))
