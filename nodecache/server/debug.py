@@ -1,0 +1,13 @@
+"""`debug`: messages as text that Wireshark reads (text2pcap)."""
+
+_OCTETS_A_LINE = 16
+_PREFIX = "debug: "
+
+
+def hex_dump(packet: bytes) -> str:
+    """`packet` as offsets and octets, every line marked so that it can be picked out of a log."""
+    lines = [
+        f"{_PREFIX}{start:06x} {packet[start : start + _OCTETS_A_LINE].hex(' ')}"
+        for start in range(0, len(packet), _OCTETS_A_LINE)
+    ]
+    return "\n".join([*lines, f"{_PREFIX}{len(packet):06x}"])

@@ -1,0 +1,115 @@
+"""`hosts`: answers from a hosts file and from lines of the Corefile."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from nodecache.wire import CLASS_IN, Query, Rcode, Rdtype
+
+from .chain import Client, Result, refusal
+from .dns_name import ZoneNames
+from .hosts_file import HostsFile, HostsMap, parse_hosts, reversed_address
+from .records import Record, Sections, reply_of
+
+log = logging.getLogger("plugin/hosts")
+
+_TYPES = {Rdtype.A: False, Rdtype.AAAA: True}
+
+
+class Hosts:
+    """Answers A, AAAA and PTR from hosts lines, and denies other types of the names in them.
+
+    A name in `zones` that no line has passes on where `fall` covers it, else it is SERVFAIL: a
+    hosts file has no SOA that a denial could carry. `refresh` is to be called when serving begins
+    and every `refresh_seconds` (0: never again), in any thread.
+    """
+
+    name = "hosts"
+
+    def __init__(
+        self,
+        path: str,
+        zones: Iterable[str],
+        inline: Sequence[str] = (),
+        *,
+        ttl: int = 3600,
+        has_reverse: bool = True,
+        refresh_seconds: float = 5.0,
+        fall: Iterable[str] = (),
+        passes_other_types: bool = False,
+    ) -> None:
+        self.refresh_seconds = refresh_seconds
+        self._zones = ZoneNames(zones)
+        self._ttl = ttl
+        self._fall = ZoneNames(fall)
+        self._passes_other_types = passes_other_types
+        parse = partial(parse_hosts, zones=self._zones, has_reverse=has_reverse)
+        self._inline = parse(inline)
+        self.file = HostsFile(path, parse)
+
+    def __len__(self) -> int:
+        """Entries, for `coredns_hosts_entries`."""
+        return sum(len(hosts) for hosts in self._maps())
+
+    def refresh(self) -> None:
+        """Read the file if it changed."""
+        self.file.refresh()
+
+    def warn(self) -> None:
+        """Tell the operator at start what the file's path leads to, if it is no file."""
+        path = Path(self.file.path)
+        if not path.exists():
+            log.warning("File does not exist: %s", path)
+        elif path.is_dir():
+            log.warning("Hosts file %r is a directory", str(path))
+
+    def visit(self, query: Query, client: Client) -> Result | None:  # noqa: ARG002 (anyone's)
+        """The answer of the hosts lines; None where they leave it to others."""
+        if query.qtype == Rdtype.PTR:
+            return self._reverse(query)
+        if self._zones.match(query.qname) is None:
+            return None
+        is_ipv6 = _TYPES.get(query.qtype)  # type: ignore[call-overload]
+        if is_ipv6 is None:
+            return self._other_type(query)
+        addresses = self._addresses(query.qname, is_ipv6=is_ipv6)
+        if addresses or self._is_known(query.qname):
+            return self._answer(query, addresses)
+        return self._unknown(query)
+
+    def _reverse(self, query: Query) -> Result | None:
+        address = reversed_address(query.qname)
+        names = [name for hosts in self._maps() for name in hosts.names.get(address or b"", ())]
+        return self._answer(query, names) if names else None
+
+    def _other_type(self, query: Query) -> Result | None:
+        if self._passes_other_types and self._fall.match(query.qname) is not None:
+            return None
+        return self._answer(query, []) if self._is_known(query.qname) else self._unknown(query)
+
+    def _unknown(self, query: Query) -> Result | None:
+        if self._fall.match(query.qname) is not None:
+            return None
+        return refusal(Rcode.SERVFAIL, "the name is not in the hosts file")
+
+    def _answer(self, query: Query, data: Iterable[bytes]) -> Result:
+        qname = query.question[:-4]
+        records = [Record(qname, query.qtype, CLASS_IN, self._ttl, rdata) for rdata in data]
+        return reply_of(query, Sections(records), written_by=self.name)
+
+    def _addresses(self, qname: bytes, *, is_ipv6: bool) -> list[bytes]:
+        """The file's addresses, then those of the Corefile's lines."""
+        return [
+            address for hosts in self._maps() for address in hosts.addresses(qname, is_ipv6=is_ipv6)
+        ]
+
+    def _is_known(self, qname: bytes) -> bool:
+        return any(
+            hosts.addresses(qname, is_ipv6=is_ipv6)
+            for hosts in self._maps()
+            for is_ipv6 in (False, True)
+        )
+
+    def _maps(self) -> tuple[HostsMap, HostsMap]:
+        return self.file.hosts, self._inline
