@@ -57,12 +57,15 @@ def places(corefile: Corefile, resolve: Resolve) -> tuple[Place, ...]:
 
 
 def _hosts(block: ServerBlock, resolve: Resolve) -> Iterable[str]:
-    """The addresses of a block's `bind`, interfaces resolved, exceptions left out."""
+    """The addresses of a block's `bind`, interfaces resolved, each line's exceptions left out."""
     if block.bind is None:
         return [""]
-    wanted = _resolved(block, block.bind.addresses, resolve)
-    unwanted = set(_resolved(block, block.bind.except_addresses, resolve))
-    return [host for host in dict.fromkeys(wanted) if host not in unwanted]
+    hosts: dict[str, None] = {}
+    for line in block.bind.lines:
+        unwanted = _resolved(block, line.except_addresses, resolve)
+        wanted = _resolved(block, line.addresses, resolve)
+        hosts |= dict.fromkeys(host for host in wanted if host not in unwanted)
+    return hosts
 
 
 def _resolved(block: ServerBlock, tokens: Iterable[str], resolve: Resolve) -> list[str]:

@@ -1,0 +1,129 @@
+"""The `cache` directive."""
+
+from dataclasses import replace
+from typing import Any
+
+from nodecache.corefile.names import zone_name, zone_names
+from nodecache.corefile.options import CacheOptions, PrefetchOptions, StaleOptions
+from nodecache.corefile.reading import (
+    Arguments,
+    Context,
+    Fields,
+    Option,
+    Statement,
+    flag,
+    read_options,
+    single,
+)
+from nodecache.corefile.values import duration, go_duration, integer, one_of, whole
+
+_SERVFAIL_MOST_SECONDS = 300.0  # RFC 2308 §7.1
+_RECHECK_MOST_SECONDS = 300.0
+_MOST_TTL = 2**32 - 1
+
+
+def cache(statement: Statement, context: Context) -> CacheOptions:
+    """`cache [TTL] [ZONES…] { … }`: a first word that is a number is the TTL of all answers."""
+    arguments = statement.arguments
+    fields: dict[str, Any] = {}
+    if _is_integer(arguments.following):
+        ttl = arguments.take("TTL", whole(1))
+        fields |= {"success_ttl": ttl, "denial_ttl": ttl, "has_denial": True}
+    zones = arguments.rest("zone", _zones_of_cache)
+    fields |= {"zones": sum(zones, ())}
+    fields |= read_options(statement, _CACHE, context)
+    _apply_stale_policy(statement, fields)
+    return CacheOptions(**fields)
+
+
+def _is_integer(word: str) -> bool:
+    try:
+        integer(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _zones_of_cache(word: str) -> tuple[str, ...]:
+    """The zones of one word; `{}` is one word and no zone, whatever CoreDNS makes of it."""
+    return () if word == "{}" else zone_names(word)
+
+
+def _capacity(kind: str) -> Option:
+    """`success CAPACITY [TTL] [MINTTL]`, and `denial` alike."""
+
+    def read(arguments: Arguments) -> Fields:
+        fields: Fields = {f"{kind}_capacity": arguments.take("capacity", integer)}
+        if len(arguments):
+            fields[f"{kind}_ttl"] = arguments.take("TTL", whole(1))
+            fields |= {"has_denial": True} if kind == "denial" else {}
+        if len(arguments):
+            fields[f"{kind}_min_ttl"] = arguments.take("least TTL", whole(0))
+        return fields
+
+    return Option(read)
+
+
+def _prefetch(arguments: Arguments) -> Fields:
+    """`prefetch AMOUNT [DURATION] [PERCENTAGE%]`."""
+    return {
+        "prefetch": PrefetchOptions(
+            amount=arguments.take("amount", whole(0)),
+            seconds=arguments.take_or("duration", go_duration, 60.0),
+            percentage=arguments.take_or("percentage", _percentage, 10),
+        )
+    }
+
+
+def _percentage(word: str) -> int:
+    if not word.endswith("%"):
+        raise ValueError(f"must end in %, not {word!r}")
+    return whole(10, 90)(word[:-1])
+
+
+def _serve_stale(arguments: Arguments) -> Fields:
+    """`serve_stale [DURATION] [immediate|verify [TIMEOUT]] [TTL] [RECHECK]`."""
+    fields: Fields = {"seconds": arguments.take_or("duration", duration(0), 3600.0)}
+    fields["mode"] = arguments.take_or("mode", one_of("immediate", "verify"), "immediate")
+    if fields["mode"] == "verify":
+        fields["verify_timeout_seconds"] = arguments.take_or("timeout", duration(0), 0.0)
+    fields["response_ttl"] = arguments.take_or("TTL", _ttl_duration, 0)
+    fields["failure_recheck_seconds"] = arguments.take_or(
+        "recheck", duration(0, _RECHECK_MOST_SECONDS), 0.0
+    )
+    return {"serve_stale": StaleOptions(**fields)}
+
+
+def _ttl_duration(word: str) -> int:
+    seconds = duration(0, _MOST_TTL)(word)
+    if seconds % 1:
+        raise ValueError(f"must be whole seconds, not {word!r}")
+    return int(seconds)
+
+
+def _apply_stale_policy(statement: Statement, fields: Fields) -> None:
+    """`serve_stale_policy prefer_positive` says something about `serve_stale`, so it needs it."""
+    if fields.pop("stale_policy", None) is None:
+        return
+    stale = fields.get("serve_stale")
+    if stale is None:
+        raise statement.arguments.fault("serve_stale_policy needs serve_stale")
+    fields["serve_stale"] = replace(stale, prefers_positive=True)
+
+
+def _disable(arguments: Arguments) -> Fields:
+    """`disable success|denial [ZONES…]`, everywhere without zones."""
+    kind = arguments.take("kind", one_of("success", "denial"))
+    return {f"disable_{kind}": arguments.rest("zone", zone_name) or (".",)}
+
+
+_CACHE = {
+    "success": _capacity("success"),
+    "denial": _capacity("denial"),
+    "prefetch": Option(_prefetch),
+    "serve_stale": Option(_serve_stale),
+    "serve_stale_policy": single("stale_policy", one_of("prefer_positive")),
+    "servfail": single("servfail_seconds", duration(0, _SERVFAIL_MOST_SECONDS)),
+    "disable": Option(_disable),
+    "keepttl": flag("keepttl"),
+}

@@ -1,0 +1,145 @@
+"""The `forward` directive."""
+
+import operator
+
+from nodecache.corefile.destinations import destination
+from nodecache.corefile.mnemonics import rcode
+from nodecache.corefile.names import zone_name, zone_names
+from nodecache.corefile.options import ForwardOptions, TlsOptions
+from nodecache.corefile.reading import (
+    Arguments,
+    Context,
+    Fault,
+    Fields,
+    Option,
+    Statement,
+    a_set,
+    flag,
+    read_options,
+    single,
+)
+from nodecache.corefile.values import (
+    duration,
+    ip,
+    one_of,
+    positive_duration,
+    show_seconds,
+    split_host_port,
+    text,
+    whole,
+)
+
+_MOST_DESTINATIONS = 15
+_MOST_UINT32 = 2**32 - 1
+
+
+def forward(statement: Statement, context: Context) -> ForwardOptions:
+    """`forward FROM TO… { … }`."""
+    arguments = statement.arguments
+    from_zones = arguments.take("FROM", zone_names)
+    destinations = arguments.rest("TO", destination, at_least=1)
+    if len(destinations) > _MOST_DESTINATIONS:
+        raise arguments.fault(f"at most {_MOST_DESTINATIONS} TOs, not {len(destinations)}")
+    if len(from_zones) > 1:
+        written = statement.words[0]
+        context.warn(
+            written, f"{written.text!r} is several zones; only {from_zones[0]} is forwarded"
+        )
+    options = ForwardOptions(
+        from_zone=from_zones[0],
+        to=tuple(word.text for word in statement.words[1:]),
+        destinations=destinations,
+        **read_options(statement, _FORWARD, context),
+    )
+    _check(statement, options)
+    return options
+
+
+def _check(statement: Statement, options: ForwardOptions) -> None:
+    """What no option can be told by itself."""
+    max_age = options.max_age_seconds
+    if max_age and max_age < options.expire_seconds:
+        shown = f"{show_seconds(max_age)} < {show_seconds(options.expire_seconds)}"
+        raise Fault(statement.name, f"max_age must not be less than expire ({shown})")
+    for word, there in zip(statement.words[1:], options.destinations, strict=True):
+        if there.server_name and options.tls_servername:
+            raise Fault(word, f"tls_servername is set, and {word.text!r} names a server as well")
+
+
+def _except(arguments: Arguments) -> Fields:
+    zones = arguments.rest("it", zone_names, at_least=1)
+    return {"except_zones": tuple(name for names in zones for name in names)}
+
+
+def _health_check(arguments: Arguments) -> Fields:
+    """`health_check DURATION [no_rec] [domain NAME]`."""
+    fields: Fields = {"health_check_seconds": arguments.take("it", duration(0))}
+    while len(arguments):
+        match arguments.take("option", one_of("no_rec", "domain")):
+            case "no_rec":
+                fields["health_check_recursion"] = False
+            case _:
+                fields["health_check_domain"] = arguments.take("domain", zone_name)
+    return fields
+
+
+def _tls(arguments: Arguments) -> Fields:
+    """`tls`, `tls CA`, `tls CERT KEY`, `tls CERT KEY CA`."""
+    match [arguments.take("file", text) for _ in range(min(3, len(arguments)))]:
+        case []:
+            options = TlsOptions()
+        case [authority]:
+            options = TlsOptions(authority_file=authority)
+        case [certificate, key, *authorities]:
+            options = TlsOptions(
+                certificate_file=certificate, key_file=key, authority_file="".join(authorities)
+            )
+    return {"tls": options}
+
+
+def _failure_rcode(word: str) -> int:
+    number = rcode(word)
+    if number == 0:
+        raise ValueError(f"must be the code of a failure, not {word!r}")
+    return number
+
+
+def _resolver(word: str) -> str:
+    """`IP` or `IP:PORT`."""
+    try:
+        ip(word)
+    except ValueError:
+        try:
+            ip(split_host_port(word)[0])
+        except ValueError:
+            raise ValueError(f"must be IP or IP:PORT, not {word!r}") from None
+    return word
+
+
+def _resolvers(arguments: Arguments) -> Fields:
+    return {"resolver": arguments.rest("it", _resolver, at_least=1)}
+
+
+_FORWARD = {
+    "except": Option(_except, operator.add),
+    "force_tcp": flag("force_tcp"),
+    "prefer_udp": flag("prefer_udp"),
+    "expire": single("expire_seconds", duration(0)),
+    "max_age": single("max_age_seconds", duration(0)),
+    "max_idle_conns": single("max_idle_conns", whole(0)),
+    "max_fails": single("max_fails", whole(0, _MOST_UINT32)),
+    "max_connect_attempts": single("max_connect_attempts", whole(0, _MOST_UINT32)),
+    "read_timeout": single("read_timeout_seconds", positive_duration),
+    "tls": Option(_tls),
+    "tls_servername": single("tls_servername", text),
+    "policy": single("policy", one_of("random", "round_robin", "sequential")),
+    "health_check": Option(_health_check),
+    "max_concurrent": single("max_concurrent", whole(0)),
+    "next": a_set("next_rcodes", rcode),
+    "next_on_nodata": flag("next_on_nodata"),
+    "failfast_all_unhealthy_upstreams": flag("failfast"),
+    "failover": a_set("failover_rcodes", _failure_rcode),
+    "resolver": Option(_resolvers),
+    "source_address": single("source_address", lambda word: str(ip(word))),
+    "doh_method": single("doh_method", lambda word: one_of("post", "get")(word).upper()),
+}

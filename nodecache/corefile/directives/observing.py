@@ -1,0 +1,244 @@
+"""Directives that tell of what happens: errors, log, prometheus, health, ready, and the like."""
+
+import operator
+from typing import Any, get_args
+
+from nodecache.corefile.names import zone_name, zone_names
+from nodecache.corefile.options import (
+    AnswerClass,
+    Consolidation,
+    DnstapOptions,
+    ErrorsOptions,
+    HealthOptions,
+    LogOptions,
+    MetadataOptions,
+    PprofOptions,
+    PrometheusOptions,
+    ReadyOptions,
+    TlsOptions,
+    TraceOptions,
+)
+from nodecache.corefile.reading import (
+    Arguments,
+    Context,
+    Fault,
+    Fields,
+    Option,
+    Statement,
+    a_set,
+    flag,
+    no_block,
+    read_options,
+    single,
+)
+from nodecache.corefile.values import (
+    boolean,
+    duration,
+    go_duration,
+    host_port,
+    integer,
+    one_of,
+    pattern,
+    text,
+    whole,
+)
+
+_COMMON_FORMAT = (
+    '{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" '
+    "{rcode} {>rflags} {rsize} {duration}"
+)
+_COMBINED_FORMAT = _COMMON_FORMAT + ' "{>opcode}"'
+
+
+def errors(statement: Statement, context: Context) -> ErrorsOptions:
+    """`errors [stdout] { stacktrace; consolidate … }`."""
+    arguments = statement.arguments
+    arguments.take_or("destination", one_of("stdout"), "stdout")
+    arguments.end()
+    return ErrorsOptions(**read_options(statement, _ERRORS, context))
+
+
+def _consolidate(arguments: Arguments) -> Fields:
+    """`consolidate DURATION REGEXP [LEVEL] [show_first]`."""
+    fields: dict[str, Any] = {
+        "seconds": arguments.take("duration", go_duration),
+        "pattern": arguments.take("pattern", pattern),
+    }
+    if len(arguments) and arguments.following != "show_first":
+        levels = one_of("warning", "error", "info", "debug")
+        fields["level"] = arguments.take("level", levels)
+    if len(arguments):
+        arguments.take("last word", one_of("show_first"))
+        fields["show_first"] = True
+    return {"consolidations": (Consolidation(**fields),)}
+
+
+_ERRORS = {
+    "stacktrace": flag("stacktrace"),
+    "consolidate": Option(_consolidate, operator.add),
+}
+
+
+def log(statement: Statement, context: Context) -> LogOptions:
+    """`log [NAMES…] [FORMAT] { class CLASSES… }`: a format is a last word of several with a `{`."""
+    arguments = statement.arguments
+    form = _COMMON_FORMAT
+    if len(arguments) > 1 and "{" in arguments.last:
+        written = arguments.take_last("format", text)
+        form = written.replace("{common}", _COMMON_FORMAT).replace("{combined}", _COMBINED_FORMAT)
+    names = arguments.rest("name", zone_name) or (".",)
+    return LogOptions(names=names, format=form, **read_options(statement, _LOG, context))
+
+
+_LOG = {"class": a_set("classes", one_of(*get_args(AnswerClass)))}
+
+
+def health(statement: Statement, context: Context) -> HealthOptions:
+    """`health [ADDRESS] { lameduck DURATION }`."""
+    return HealthOptions(**_address(statement), **read_options(statement, _HEALTH, context))
+
+
+_HEALTH = {"lameduck": single("lameduck_seconds", duration(0))}
+
+
+def _address(statement: Statement) -> Fields:
+    """The one word of directives that serve HTTP; no field where there is none."""
+    arguments = statement.arguments
+    fields = {"address": arguments.take("address", host_port)} if len(arguments) else {}
+    arguments.end()
+    return fields
+
+
+def prometheus(statement: Statement, context: Context) -> PrometheusOptions:
+    """`prometheus [ADDRESS] { runtime_metrics; tls FILE }`."""
+    return PrometheusOptions(**_address(statement), **read_options(statement, _PROMETHEUS, context))
+
+
+_PROMETHEUS = {
+    "runtime_metrics": flag("runtime_metrics"),
+    "tls": single("tls_config_file", text),
+}
+
+
+def ready(statement: Statement, context: Context) -> ReadyOptions:
+    """`ready [ADDRESS] { monitor until-ready|continuously }`."""
+    return ReadyOptions(**_address(statement), **read_options(statement, _READY, context))
+
+
+_READY = {"monitor": single("monitor", one_of("until-ready", "continuously"))}
+
+
+def pprof(statement: Statement, context: Context) -> PprofOptions:
+    """`pprof [ADDRESS] { block [RATE] }`."""
+    return PprofOptions(**_address(statement), **read_options(statement, _PPROF, context))
+
+
+_PPROF = {"block": Option(lambda arguments: {"block_rate": arguments.take_or("it", integer, 1)})}
+
+
+def metadata(statement: Statement, _: Context) -> MetadataOptions:
+    """`metadata [ZONES…]`."""
+    zones = statement.arguments.rest("zone", zone_names)
+    no_block(statement)
+    return MetadataOptions(zones=tuple(name for names in zones for name in names))
+
+
+_ENDPOINTS = {"zipkin": "localhost:9411", "datadog": "localhost:8126"}
+
+
+def trace(statement: Statement, context: Context) -> TraceOptions:
+    """`trace [[zipkin|datadog] ENDPOINT] { … }`."""
+    arguments = statement.arguments
+    kind = "zipkin"
+    if len(arguments) > 1:
+        kind = arguments.take("kind", one_of(*_ENDPOINTS))
+    endpoint = arguments.take_or("endpoint", text, "") or _ENDPOINTS[kind]
+    arguments.end()
+    if kind == "zipkin" and "http" not in endpoint:
+        endpoint = f"http://{endpoint}/api/v2/spans"
+    fields = read_options(statement, _TRACE, context)
+    return TraceOptions(endpoint_type=kind, endpoint=endpoint, **fields)  # type: ignore[arg-type]
+
+
+def _client_server(arguments: Arguments) -> Fields:
+    return {"client_server": arguments.take_or("it", boolean, default=True)}
+
+
+def _analytics_rate(arguments: Arguments) -> Fields:
+    return {"datadog_analytics_rate": arguments.take_or("it", _rate, 0.0)}
+
+
+def _rate(word: str) -> float:
+    try:
+        rate = float(word)
+    except ValueError:
+        rate = -1.0
+    if not 0 <= rate <= 1:
+        raise ValueError(f"must be a number from 0 to 1, not {word!r}")
+    return rate
+
+
+_TRACE = {
+    "every": single("every", whole(0)),
+    "service": single("service", text),
+    "client_server": Option(_client_server),
+    "datadog_analytics_rate": Option(_analytics_rate),
+    "zipkin_max_backlog_size": single("zipkin_max_backlog_size", integer),
+    "zipkin_max_batch_size": single("zipkin_max_batch_size", integer),
+    "zipkin_max_batch_interval": single("zipkin_max_batch_seconds", go_duration),
+}
+
+
+_MOST_WRITE_BUFFER_MIB = 1024
+_MOST_QUEUES = 4096
+_MESSAGES_A_QUEUE = 10_000
+
+
+def dnstap(statement: Statement, context: Context) -> DnstapOptions:
+    """`dnstap [listen] ENDPOINT [full] [WRITEBUFFER] [QUEUE] { … }`."""
+    arguments = statement.arguments
+    is_listener = arguments.following == "listen"
+    if is_listener:
+        arguments.take("word", text)
+    fields: dict[str, Any] = arguments.take("endpoint", _endpoint)
+    fields["is_full"] = arguments.take_or("word after the endpoint", text, "") == "full"
+    buffer = whole(1, _MOST_WRITE_BUFFER_MIB)
+    fields["write_buffer_mib"] = arguments.take_or("write buffer (MiB)", buffer, 1)
+    queues = arguments.take_or("queue (10,000 messages)", whole(1, _MOST_QUEUES), 1)
+    fields["queue_messages"] = queues * _MESSAGES_A_QUEUE
+    arguments.end()
+    fields |= read_options(statement, _DNSTAP, context)
+    options = DnstapOptions(is_listener=is_listener, **fields)
+    if options.tls is not None and not is_listener:
+        raise Fault(statement.name, "tls is for listeners only")
+    return options
+
+
+def _endpoint(word: str) -> Fields:
+    """`tcp://HOST:PORT`, `tls://HOST:PORT`, `unix://PATH` or a path."""
+    scheme, separator, rest = word.partition("://")
+    if not separator:
+        return {"transport": "unix", "address": word}
+    if scheme not in ("unix", "tcp", "tls") or not rest:
+        raise ValueError(f"must be a path, unix://, tcp:// or tls://, not {word!r}")
+    address = rest if scheme == "unix" else host_port(rest.partition("/")[0])
+    return {"transport": scheme, "address": address}
+
+
+def _dnstap_tls(arguments: Arguments) -> Fields:
+    return {
+        "tls": TlsOptions(
+            certificate_file=arguments.take("certificate", text),
+            key_file=arguments.take("key", text),
+            authority_file=arguments.take_or("authority", text, ""),
+        )
+    }
+
+
+_DNSTAP = {
+    "identity": single("identity", text),
+    "version": single("version", text),
+    "extra": single("extra", text),
+    "skipverify": flag("skip_verify"),
+    "tls": Option(_dnstap_tls),
+}

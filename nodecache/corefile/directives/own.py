@@ -1,0 +1,62 @@
+"""Our own directive, `nodecache { … }`: what CoreDNS has no words for."""
+
+from nodecache.corefile.options import OwnOptions
+from nodecache.corefile.reading import (
+    Arguments,
+    Context,
+    Fields,
+    Option,
+    Statement,
+    read_options,
+    single,
+)
+from nodecache.corefile.values import (
+    duration,
+    octets,
+    on_or_off,
+    one_of,
+    positive_duration,
+    whole,
+)
+
+_LEAST_BUDGET_OCTETS = 1024 * 1024
+_MOST_CONNECTIONS = 64
+_MOST_STALE_SECONDS = 7 * 86400.0  # RFC 8767 §5 has one to three days in mind
+
+
+def nodecache(statement: Statement, context: Context) -> OwnOptions:
+    """`nodecache { … }`."""
+    statement.arguments.end()
+    return OwnOptions(**read_options(statement, _OWN, context))
+
+
+def _budget(word: str) -> int:
+    size = octets(word)
+    if size < _LEAST_BUDGET_OCTETS:
+        raise ValueError(f"must be at least 1Mi, not {word!r}")
+    return size
+
+
+def _stale(word: str) -> float:
+    return 0.0 if word.lower() == "off" else duration(0, _MOST_STALE_SECONDS)(word)
+
+
+def _max_waiting(arguments: Arguments) -> Fields:
+    """`max_waiting N [PER_CLIENT]`."""
+    most = arguments.take("it", whole(1))
+    fields: Fields = {"max_waiting": most}
+    if len(arguments):
+        fields["max_waiting_per_client"] = arguments.take("PER_CLIENT", whole(1, most))
+    return fields
+
+
+_OWN = {
+    "budget": single("budget_octets", _budget),
+    "max_waiting": Option(_max_waiting),
+    "stale": single("stale_seconds", _stale),
+    "client_deadline": single("client_deadline_seconds", positive_duration),
+    "hedge": single("hedges", on_or_off),
+    "pool": single("pool_size", whole(1, _MOST_CONNECTIONS)),
+    "aaaa": single("suppresses_aaaa", lambda word: one_of("pass", "suppress")(word) == "suppress"),
+    "denial_cap": single("denial_cap_seconds", duration(0)),
+}

@@ -1,0 +1,445 @@
+"""What a Corefile asks for, as frozen data. Defaults are CoreDNS's unless a field says otherwise.
+
+Zone names are absolute and lower-cased (`cluster.local.`); durations are float seconds; patterns
+are RE2 text that was compiled once to check it. All of it can be pickled, and compares by value:
+two blocks with equal `forwards` ask the same upstreams.
+"""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv6Network
+from typing import Literal
+
+from .destinations import Destination
+from .rewriting import RewriteOptions
+from .values import IpNetwork
+
+Policy = Literal["random", "round_robin", "sequential"]
+AnswerClass = Literal["all", "success", "denial", "error"]
+
+_WELL_KNOWN_PREFIX = IPv6Network("64:ff9b::/96")  # RFC 6052 §2.1
+
+CHAIN = (
+    "nodecache",
+    "metadata",
+    "timeouts",
+    "reload",
+    "bufsize",
+    "bind",
+    "debug",
+    "trace",
+    "ready",
+    "health",
+    "pprof",
+    "prometheus",
+    "errors",
+    "log",
+    "dnstap",
+    "acl",
+    "any",
+    "dns64",
+    "loadbalance",
+    "minimal",
+    "cache",
+    "rewrite",
+    "template",
+    "hosts",
+    "loop",
+    "forward",
+    "whoami",
+)
+"""The order in which directives see a query, whatever their order in the Corefile."""
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneKey:
+    """One zone of one block: `dns://cluster.local.:53`."""
+
+    zone_name: str
+    port: int
+    scheme: str = "dns"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.zone_name}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class BindLine:
+    """One `bind` line: addresses and names of interfaces, and those of them to leave out."""
+
+    addresses: tuple[str, ...]
+    except_addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindOptions:
+    """`bind`: each line's exceptions take away from that line only."""
+
+    lines: tuple[BindLine, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefetchOptions:
+    """Fetch again before expiry what was hit `amount` times; 0 is off."""
+
+    amount: int
+    seconds: float = 60.0
+    percentage: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaleOptions:
+    """`serve_stale`: for how long past its TTL an answer may be given; 0 is off."""
+
+    seconds: float = 3600.0
+    mode: Literal["immediate", "verify"] = "immediate"
+    verify_timeout_seconds: float = 0.0
+    """How long `verify` waits for the upstream; 0 is for as long as that takes."""
+    response_ttl: int = 0
+    failure_recheck_seconds: float = 0.0
+    """After a failed refresh the upstream is left alone this long."""
+    prefers_positive: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheOptions:
+    """`cache`. Empty `zones` are the block's own."""
+
+    zones: tuple[str, ...] = ()
+    success_capacity: int = 9984
+    success_ttl: int = 3600
+    success_min_ttl: int = 5
+    denial_capacity: int = 9984
+    denial_ttl: int = 1800
+    denial_min_ttl: int = 5
+    has_denial: bool = False
+    """Whether the Corefile itself says how long denials are kept."""
+    servfail_seconds: float | None = None
+    """None where the Corefile does not say (CoreDNS: 5 s); 0 keeps none."""
+    prefetch: PrefetchOptions | None = None
+    serve_stale: StaleOptions | None = None
+    disable_success: tuple[str, ...] = ()
+    disable_denial: tuple[str, ...] = ()
+    keepttl: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsOptions:
+    """`tls`: empty names are none; without an authority, the system's are trusted."""
+
+    certificate_file: str = ""
+    key_file: str = ""
+    authority_file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardOptions:
+    """`forward FROM TO…`."""
+
+    from_zone: str = "."
+    to: tuple[str, ...]
+    """As written, files too."""
+    destinations: tuple[Destination, ...]
+    """`to`, read: addresses, resolv.conf files and host names, in order."""
+    except_zones: tuple[str, ...] = ()
+    force_tcp: bool = False
+    prefer_udp: bool = False
+    expire_seconds: float = 10.0
+    max_age_seconds: float | None = None
+    """None where the Corefile does not say (CoreDNS: no limit); 0 is no limit."""
+    max_idle_conns: int = 0
+    max_fails: int = 2
+    max_connect_attempts: int | None = None
+    """None where the Corefile does not say: twice the upstreams; 0 is no limit."""
+    read_timeout_seconds: float = 2.0
+    tls: TlsOptions | None = None
+    tls_servername: str = ""
+    policy: Policy = "random"
+    health_check_seconds: float = 0.5
+    health_check_recursion: bool = True
+    health_check_domain: str = "."
+    max_concurrent: int = 0
+    next_rcodes: frozenset[int] = frozenset()
+    next_on_nodata: bool = False
+    failfast: bool = False
+    failover_rcodes: frozenset[int] | None = None
+    """None where the Corefile does not say (CoreDNS: none)."""
+    resolver: tuple[str, ...] = ()
+    """Who resolves destinations that are host names; empty is the node's resolvers."""
+    source_address: str = ""
+    doh_method: Literal["POST", "GET"] = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class Consolidation:
+    """Errors like `pattern` are counted for `seconds` and told in one line."""
+
+    seconds: float
+    pattern: str
+    level: Literal["error", "warning", "info", "debug"] = "error"
+    show_first: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorsOptions:
+    """`errors`."""
+
+    stacktrace: bool = False
+    consolidations: tuple[Consolidation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthOptions:
+    """`health`."""
+
+    address: str = ":8080"
+    lameduck_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrometheusOptions:
+    """`prometheus`."""
+
+    address: str = "localhost:9153"
+    runtime_metrics: bool = False
+    tls_config_file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyOptions:
+    """`ready`."""
+
+    address: str = ":8181"
+    monitor: Literal["until-ready", "continuously"] = "until-ready"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadOptions:
+    """`reload`."""
+
+    interval_seconds: float = 30.0
+    jitter_seconds: float = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOptions:
+    """One `log` rule: the first whose names hold the qname decides."""
+
+    names: tuple[str, ...] = (".",)
+    format: str
+    """`{common}` and `{combined}` already spelled out."""
+    classes: frozenset[AnswerClass] = frozenset({"all"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostsOptions:
+    """`hosts`. Empty `zones` are the block's own; no `fallthrough_zones`, no falling through."""
+
+    file: str = "/etc/hosts"
+    zones: tuple[str, ...] = ()
+    inline: tuple[str, ...] = ()
+    """Lines as they would stand in a hosts file."""
+    ttl: int = 3600
+    has_reverse: bool = True
+    reload_seconds: float = 5.0
+    fallthrough_zones: tuple[str, ...] = ()
+    fallthrough_unsupported: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendedErrorOptions:
+    """An Extended DNS Error to send along (RFC 8914)."""
+
+    code: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateOptions:
+    """`template CLASS TYPE`. Empty `zones` are the block's own; 255 is ANY for class and type."""
+
+    rdclass: int
+    rdtype: int
+    zones: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = (".*",)
+    answers: tuple[str, ...] = ()
+    additionals: tuple[str, ...] = ()
+    authorities: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    """Name and expression."""
+    expressions: tuple[str, ...] = ()
+    rcode: int = 0
+    ede: ExtendedErrorOptions | None = None
+    fallthrough_zones: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dns64Options:
+    """`dns64`."""
+
+    prefix: IPv6Network = _WELL_KNOWN_PREFIX
+    translate_all: bool = False
+    allow_ipv4: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DnstapOptions:
+    """One `dnstap` line: where frames go, or (`is_listener`) whoever comes gets them."""
+
+    transport: Literal["unix", "tcp", "tls"]
+    address: str
+    """A socket's path, or `host:port`."""
+    is_listener: bool = False
+    is_full: bool = False
+    """Whether frames carry the messages themselves."""
+    write_buffer_mib: int = 1
+    queue_messages: int = 10_000
+    identity: str | None = None
+    """None: the host's name."""
+    version: str | None = None
+    """None: our own."""
+    extra: str = ""
+    skip_verify: bool = False
+    tls: TlsOptions | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadbalanceOptions:
+    """`loadbalance`."""
+
+    policy: Literal["round_robin", "weighted"] = "round_robin"
+    weight_file: str = ""
+    reload_seconds: float = 30.0
+    prefer: tuple[IpNetwork, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeoutsOptions:
+    """`timeouts`: None is the default of the server."""
+
+    read_seconds: float | None = None
+    write_seconds: float | None = None
+    idle_seconds: float | None = None
+    max_tcp_queries: int | None = None
+    """For each connection; -1 is no limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataOptions:
+    """`metadata`. Empty `zones` are the block's own."""
+
+    zones: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PprofOptions:
+    """`pprof`."""
+
+    address: str = "localhost:6053"
+    block_rate: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceOptions:
+    """`trace`."""
+
+    endpoint_type: Literal["zipkin", "datadog"] = "zipkin"
+    endpoint: str = "http://localhost:9411/api/v2/spans"
+    every: int = 1
+    service: str = "coredns"
+    client_server: bool = False
+    datadog_analytics_rate: float = 0.0
+    zipkin_max_backlog_size: int | None = None
+    zipkin_max_batch_size: int | None = None
+    zipkin_max_batch_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AclPolicy:
+    """What happens to a query of one of `rdtypes` from one of `networks`; empty is all."""
+
+    action: Literal["allow", "block", "filter", "drop"]
+    rdtypes: frozenset[int] = frozenset()
+    networks: tuple[IpNetwork, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AclOptions:
+    """One `acl`: the first policy that matches decides. Empty `zones` are the block's own."""
+
+    zones: tuple[str, ...] = ()
+    policies: tuple[AclPolicy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnOptions:
+    """`nodecache { … }`, our own directive. None: what fits the machine or the rest."""
+
+    budget_octets: int | None = None
+    """For all caches of the process together."""
+    max_waiting: int | None = None
+    """Queries that may wait for upstreams, in the whole process."""
+    max_waiting_per_client: int | None = None
+    stale_seconds: float = 3600.0
+    """For how long past its TTL an answer helps out where `serve_stale` is not given; 0 is off."""
+    client_deadline_seconds: float = 1.0
+    """How long a client waits for the upstream before a stale answer is better."""
+    hedges: bool = True
+    """Whether a query that hangs is asked again on another connection."""
+    pool_size: int = 4
+    """TCP connections to each upstream."""
+    suppresses_aaaa: bool = False
+    """Answer AAAA with "no such data" (for clusters without IPv6)."""
+    denial_cap_seconds: float = 5.0
+    """Most seconds a denial is kept for the cluster's own zones, where `cache` does not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerBlock:
+    """One server block. `file` and `line` (of its first key) are for messages."""
+
+    zones: tuple[ZoneKey, ...]
+    bind: BindOptions | None = None
+    cache: CacheOptions | None = None
+    forwards: tuple[ForwardOptions, ...] = ()
+    errors: ErrorsOptions | None = None
+    health: HealthOptions | None = None
+    prometheus: PrometheusOptions | None = None
+    ready: ReadyOptions | None = None
+    reload: ReloadOptions | None = None
+    loop: bool = False
+    logs: tuple[LogOptions, ...] = ()
+    hosts: HostsOptions | None = None
+    templates: tuple[TemplateOptions, ...] = ()
+    rewrites: tuple[RewriteOptions, ...] = ()
+    dns64: Dns64Options | None = None
+    dnstaps: tuple[DnstapOptions, ...] = ()
+    loadbalance: LoadbalanceOptions | None = None
+    bufsize: int | None = None
+    timeouts: TimeoutsOptions | None = None
+    debug: bool = False
+    whoami: bool = False
+    metadata: MetadataOptions | None = None
+    pprof: PprofOptions | None = None
+    trace: TraceOptions | None = None
+    acls: tuple[AclOptions, ...] = ()
+    minimal: bool = False
+    any: bool = False
+    nodecache: OwnOptions = field(default_factory=OwnOptions)
+    directives: tuple[str, ...] = ()
+    """Names of the directives present, in the order of CHAIN."""
+    file: str = field(default="Corefile", compare=False)
+    line: int = field(default=0, compare=False)
+
+    @property
+    def zone_names(self) -> tuple[str, ...]:
+        """The names the block serves."""
+        return tuple(zone.zone_name for zone in self.zones)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corefile:
+    """A whole configuration."""
+
+    blocks: tuple[ServerBlock, ...]
+    warnings: tuple[str, ...] = ()
+    """What works, but not as it reads: `FILE:LINE: directive: what`."""

@@ -1,0 +1,198 @@
+"""How directives read what is written behind their names and in their blocks.
+
+A directive's module holds a table of its options; each row says how one option's words become
+fields of the directive's dataclass. Errors are raised as Fault where the word stands, and gathered,
+so that one run tells every mistake of a file.
+"""
+
+import difflib
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from .errors import CorefileError
+from .lexer import Token
+from .options import ZoneKey
+from .values import Reader
+
+T = TypeVar("T")
+Fields = dict[str, Any]
+
+
+class Fault(Exception):
+    """One mistake, at one word."""
+
+    def __init__(self, token: Token, reason: str) -> None:
+        super().__init__(reason)
+        self.token = token
+        self.reason = reason
+
+    def to_error(self, directive: str = "") -> CorefileError:
+        """The same for the operator, behind the name of the directive it is in."""
+        reason = f"{directive}: {self.reason}" if directive else self.reason
+        return CorefileError(self.token.file, self.token.line, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A directive as written: its name, the words behind it, the lines of its block."""
+
+    name: Token
+    words: tuple[Token, ...]
+    lines: tuple[tuple[Token, ...], ...] = ()
+    has_block: bool = False
+
+    @property
+    def arguments(self) -> "Arguments":
+        """The words behind the name, to be read."""
+        return Arguments(self.name, self.words)
+
+
+@dataclass(slots=True)
+class Context:
+    """What a directive may know of the block it is in, and where it leaves faults and warnings."""
+
+    zones: tuple[ZoneKey, ...]
+    faults: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
+
+    def warn(self, token: Token, reason: str) -> None:
+        """Tell what works, but not as it reads."""
+        self.warnings.append(Fault(token, reason))
+
+
+class Arguments:
+    """The words behind a name, read one by one."""
+
+    def __init__(self, name: Token, words: Sequence[Token]) -> None:
+        self.name = name
+        self._words = list(words)
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    @property
+    def last(self) -> str:
+        """The last word not yet read; "" where there is none."""
+        return self._words[-1].text if self._words else ""
+
+    @property
+    def following(self) -> str:
+        """The next word, not yet read; "" where there is none."""
+        return self._words[0].text if self._words else ""
+
+    def take(self, what: str, read: Reader[T]) -> T:
+        """The next word as `read` understands it; `what` is its name in an error."""
+        if not self._words:
+            raise Fault(self.name, f"{what} is missing")
+        return self._read(what, read, self._words.pop(0))
+
+    def take_or(self, what: str, read: Reader[T], default: T) -> T:
+        """The next word, or `default` where there is none."""
+        return self.take(what, read) if self._words else default
+
+    def take_last(self, what: str, read: Reader[T]) -> T:
+        """The last word."""
+        return self._read(what, read, self._words.pop())
+
+    def rest(self, what: str, read: Reader[T], *, at_least: int = 0) -> tuple[T, ...]:
+        """All words that are left."""
+        if len(self._words) < at_least:
+            raise Fault(self.name, f"{what} is missing")
+        words, self._words = self._words, []
+        return tuple(self._read(what, read, word) for word in words)
+
+    def end(self) -> None:
+        """Nothing may be left."""
+        if self._words:
+            raise Fault(self._words[0], f"takes no more words, but there is {self.following!r}")
+
+    def fault(self, reason: str) -> Fault:
+        """A mistake where the name stands."""
+        return Fault(self.name, reason)
+
+    @staticmethod
+    def _read(what: str, read: Reader[T], word: Token) -> T:
+        try:
+            return read(word.text)
+        except ValueError as error:
+            raise Fault(word, f"{what} {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """How one option's words become fields; given twice, `join` adds to what was said before."""
+
+    read: Callable[[Arguments], Fields]
+    join: Callable[[Any, Any], Any] | None = None
+
+
+Table = Mapping[str, Option]
+
+
+def flag(name: str, *, value: bool = True) -> Option:
+    """An option without words."""
+    return Option(lambda _: {name: value})
+
+
+def single(name: str, read: Reader[Any]) -> Option:
+    """An option with one word, told in errors by the option's own name."""
+    return Option(lambda arguments: {name: arguments.take("it", read)})
+
+
+def several(name: str, read: Reader[Any]) -> Option:
+    """An option with one word or more; a second time it adds to the first."""
+    return Option(lambda a: {name: a.rest("it", read, at_least=1)}, operator.add)
+
+
+def a_set(name: str, read: Reader[Any]) -> Option:
+    """The same, where neither order nor repetition matters."""
+    return Option(lambda a: {name: frozenset(a.rest("it", read, at_least=1))}, operator.or_)
+
+
+def read_options(statement: Statement, table: Table, context: Context) -> Fields:
+    """The fields that the lines of a block set; each line's fault is left in `context`."""
+    fields: Fields = {}
+    for name, *words in statement.lines:
+        option = table.get(name.text)
+        if option is None:
+            fault = Fault(name, f"unknown option {name.text!r}{hint(name.text, table)}")
+            context.faults.append(fault)
+            continue
+        try:
+            read = _read_option(option, Arguments(name, words))
+        except Fault as fault:
+            context.faults.append(_within(name, fault))
+            continue
+        for key, value in read.items():
+            fields[key] = (
+                option.join(fields[key], value) if option.join and key in fields else value
+            )
+    return fields
+
+
+def _read_option(option: Option, arguments: Arguments) -> Fields:
+    fields = option.read(arguments)
+    arguments.end()
+    return fields
+
+
+def _within(option: Token, fault: Fault) -> Fault:
+    """The fault behind the option's name: `expire must be …` where the option is the value."""
+    reason = fault.reason.removeprefix("it ")
+    between = " " if reason != fault.reason or reason.startswith("takes") else ": "
+    return Fault(fault.token, f"{option.text}{between}{reason}")
+
+
+def hint(word: str, known: Iterable[str]) -> str:
+    """`; is 'success' meant?` where a known word is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; is {near[0]!r} meant?" if near else ""
+
+
+def no_block(statement: Statement) -> None:
+    """A block may not follow; an empty one may, as in CoreDNS."""
+    if statement.lines:
+        name = statement.lines[0][0]
+        raise Fault(name, f"has no options, but there is {name.text!r}")
