@@ -1,10 +1,11 @@
 # run: the agent before a stand-in kube-dns · test: everything this machine can run · check: fast gate
+# image: the container image · manifest: deploy/nodelocaldns.yaml from its parts · lock: the image's packages
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test check format bench test-vm test-cluster scenario image clean
+.PHONY: run test check format bench test-vm test-cluster scenario image manifest lock clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +43,23 @@ test-cluster: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
+
+IMAGE ?= nodecache:$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+
+image:
+	docker build --tag $(IMAGE) .
+
+PARTS := $(addprefix deploy/base/,serviceaccount.yaml services.yaml configmap.yaml daemonset.yaml)
+
+manifest: deploy/nodelocaldns.yaml
+
+deploy/nodelocaldns.yaml: $(PARTS) Makefile
+	echo "# Made of deploy/base/ by \`make manifest\`. README.md tells how to fill in the placeholders." >$@
+	for part in $(PARTS); do test $$part = $(firstword $(PARTS)) || echo ---; cat $$part; done >>$@
+
+lock:
+	uv pip compile pyproject.toml --quiet --generate-hashes --universal --python-version 3.11 \
+		--custom-compile-command 'make lock' --output-file deploy/requirements.txt
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,135 @@
+"""The overlays: each renders, fits the schemas, and differs from the base in what it is for."""
+
+import shutil
+
+import kubernetes_validate
+import pytest
+
+from tests.deploy.manifests import (
+    DEPLOY,
+    KUBERNETES_VERSIONS,
+    MANIFEST,
+    Object,
+    container_of,
+    kustomize,
+    load,
+    pick,
+)
+
+OVERLAYS = ("iptables", "ipvs", "dual-stack", "cilium")
+
+# Kinds of the Prometheus operator and of Cilium have no schema in Kubernetes itself.
+_FOREIGN = ("monitoring.coreos.com", "cilium.io")
+
+
+def overlay(name: str) -> list[Object]:
+    return load(kustomize(DEPLOY / "overlays" / name))
+
+
+def with_components(tmp_path, *components: str) -> list[Object]:
+    """The iptables overlay with components switched on, as its comment shows."""
+    shutil.copytree(DEPLOY, tmp_path / "deploy")
+    file = tmp_path / "deploy/overlays/iptables/kustomization.yaml"
+    listed = "".join(f"  - ../../components/{component}\n" for component in components)
+    file.write_text(f"{file.read_text()}components:\n{listed}")
+    return load(kustomize(file.parent))
+
+
+@pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_overlay_fits_the_schema(name, version):
+    for thing in overlay(name):
+        if not thing["apiVersion"].startswith(_FOREIGN):
+            kubernetes_validate.validate(thing, version, strict=True)
+
+
+def test_iptables_overlay_is_the_plain_manifest():
+    def by_name(objects: list[Object]) -> dict[tuple[str, str], Object]:
+        return {(o["kind"], o["metadata"]["name"]): o for o in objects}
+
+    assert by_name(overlay("iptables")) == by_name(load(MANIFEST.read_text()))
+
+
+def test_ipvs_overlay_leaves_the_service_address_to_ipvs():
+    assert container_of(overlay("ipvs"))["args"][:2] == ["-localip", "__PILLAR__LOCAL__DNS__"]
+
+
+def test_dual_stack_overlay_listens_on_two_addresses_of_each_family():
+    objects = overlay("dual-stack")
+    listened = container_of(objects)["args"][1].split(",")
+    assert len(listened) == 4
+    corefile = pick(objects, "ConfigMap")["data"]["Corefile"]
+    binds = [line.split()[1:] for line in corefile.splitlines() if line.split()[0] == "bind"]
+    assert len(binds) == 4
+    assert all(sorted(bind) == sorted(listened) for bind in binds)
+    upstream = pick(objects, "Service", "kube-dns-upstream")
+    assert upstream["spec"]["ipFamilyPolicy"] == "PreferDualStack"
+
+
+def test_cilium_overlay_is_an_ordinary_pod():
+    objects = overlay("cilium")
+    pod = pick(objects, "DaemonSet")["spec"]["template"]["spec"]
+    assert pod["hostNetwork"] is False
+    container = container_of(objects)
+    assert "NET_ADMIN" not in container["securityContext"]["capabilities"]["add"]
+    assert {"-setupinterface=false", "-setupiptables=false"} < set(container["args"])
+    assert not [v for v in pod["volumes"] if v["name"] == "xtables-lock"]
+    assert all("host" not in container[p]["httpGet"] for p in container if p.endswith("Probe"))
+
+
+def test_cilium_redirects_to_ports_that_the_pod_names():
+    objects = overlay("cilium")
+    named = {(p["name"], p["containerPort"]) for p in container_of(objects)["ports"]}
+    policy = pick(objects, "CiliumLocalRedirectPolicy")["spec"]
+    redirected = {(p["name"], int(p["port"])) for p in policy["redirectBackend"]["toPorts"]}
+    assert redirected == {("dns", 53), ("dns-tcp", 53)}
+    assert redirected < named
+    selected = policy["redirectBackend"]["localEndpointSelector"]["matchLabels"]
+    assert selected == pick(objects, "DaemonSet")["spec"]["template"]["metadata"]["labels"]
+
+
+def test_cilium_corefile_binds_every_address():
+    corefile = pick(overlay("cilium"), "ConfigMap")["data"]["Corefile"]
+    assert corefile.count("bind 0.0.0.0") == 4
+    assert "__PILLAR__LOCAL__DNS__" not in corefile
+
+
+@pytest.mark.parametrize("folder", ["dual-stack", "cilium"])
+def test_corefiles_of_overlays_are_the_base_corefile_but_for_addresses(folder):
+    def bare(corefile: str) -> list[str]:
+        lines = [line.split() for line in corefile.splitlines()]
+        return [" ".join(words) for words in lines if words[0] not in ("bind", "health")]
+
+    base = pick(load(MANIFEST.read_text()), "ConfigMap")["data"]["Corefile"]
+    own = (DEPLOY / "overlays" / folder / "Corefile").read_text()
+    assert bare(own) == bare(base)
+
+
+def test_guaranteed_component_asks_for_what_it_may_use(tmp_path):
+    resources = container_of(with_components(tmp_path, "guaranteed"))["resources"]
+    assert resources["requests"] == resources["limits"] == {"cpu": "500m", "memory": "512Mi"}
+
+
+@pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
+def test_network_policy_lets_pods_ask_over_udp_and_tcp(tmp_path, version):
+    policy = pick(
+        with_components(tmp_path, "networkpolicy"), "NetworkPolicy", "allow-node-local-dns"
+    )
+    kubernetes_validate.validate(policy, version, strict=True)
+    for rule in policy["spec"]["egress"]:
+        assert {(p["protocol"], p["port"]) for p in rule["ports"]} == {("UDP", 53), ("TCP", 53)}
+
+
+def test_pod_monitor_selects_the_pods_and_names_the_job_as_public_alerts_do(tmp_path):
+    objects = with_components(tmp_path, "monitoring")
+    monitor = pick(objects, "PodMonitor")["spec"]
+    labels = pick(objects, "DaemonSet")["spec"]["template"]["metadata"]["labels"]
+    assert monitor["selector"]["matchLabels"] == labels
+    assert labels[monitor["jobLabel"]] == "node-local-dns"
+
+
+def test_dashboard_is_where_grafana_looks_for_it(tmp_path):
+    objects = with_components(tmp_path, "monitoring")
+    dashboard = pick(objects, "ConfigMap", "node-local-dns-dashboard")
+    assert dashboard["metadata"]["labels"] == {"grafana_dashboard": "1"}
+    assert list(dashboard["data"]) == ["node-local-dns.json"]

@@ -1,0 +1,174 @@
+"""deploy/nodelocaldns.yaml: fits the documented commands, the schemas, and what the stock file has."""
+
+import subprocess
+
+import kubernetes_validate
+import pytest
+
+from tests.deploy.manifests import (
+    DEPLOY,
+    KUBERNETES_DOCS_SED,
+    KUBERNETES_VERSIONS,
+    LEFT_TO_THE_AGENT,
+    MANIFEST,
+    Object,
+    container_of,
+    load,
+    pick,
+    placeholders,
+    sed,
+)
+
+MODES = list(KUBERNETES_DOCS_SED)
+
+
+@pytest.fixture
+def stock() -> list[Object]:
+    return load(MANIFEST.read_text())
+
+
+@pytest.fixture(params=MODES)
+def filled(request) -> list[Object]:
+    return load(sed(request.param, MANIFEST.read_text()))
+
+
+def test_manifest_is_made_of_its_parts():
+    parts = ("serviceaccount", "services", "configmap", "daemonset")
+    joined = "---\n".join((DEPLOY / "base" / f"{part}.yaml").read_text() for part in parts)
+    assert MANIFEST.read_text().split("\n", 1)[1] == joined, "run make manifest"
+
+
+def test_manifest_has_the_five_placeholders():
+    assert placeholders(MANIFEST.read_text()) == {
+        "__PILLAR__LOCAL__DNS__",
+        "__PILLAR__DNS__DOMAIN__",
+        "__PILLAR__DNS__SERVER__",
+        "__PILLAR__CLUSTER__DNS__",
+        "__PILLAR__UPSTREAM__SERVERS__",
+    }
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_documented_sed_leaves_only_what_the_agent_fills_in(mode):
+    assert placeholders(sed(mode, MANIFEST.read_text())) == LEFT_TO_THE_AGENT[mode]
+
+
+def test_iptables_mode_serves_the_service_address_and_ipvs_mode_does_not():
+    localip = {
+        mode: container_of(load(sed(mode, MANIFEST.read_text())))["args"][1] for mode in MODES
+    }
+    assert localip == {"iptables": "169.254.20.10,10.96.0.10", "ipvs": "169.254.20.10"}
+
+
+@pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
+def test_every_object_fits_the_schema(filled, version):
+    for thing in filled:
+        kubernetes_validate.validate(thing, version, strict=True)
+
+
+def test_objects_are_those_of_the_stock_file(stock):
+    assert [(o["kind"], o["metadata"]["name"]) for o in stock] == [
+        ("ServiceAccount", "node-local-dns"),
+        ("Service", "kube-dns-upstream"),
+        ("Service", "node-local-dns"),
+        ("ConfigMap", "node-local-dns"),
+        ("DaemonSet", "node-local-dns"),
+    ]
+    assert {o["metadata"]["namespace"] for o in stock} == {"kube-system"}
+
+
+def test_base_corefile_has_the_stock_blocks_and_directives(stock):
+    """Somebody who goes back to the original keeps this ConfigMap."""
+    corefile = pick(stock, "ConfigMap")["data"]["Corefile"]
+    heads = [line.split()[0] for line in corefile.splitlines() if line.endswith(":53 {")]
+    assert heads == ["__PILLAR__DNS__DOMAIN__:53", "in-addr.arpa:53", "ip6.arpa:53", ".:53"]
+    first_words = {line.split()[0] for line in corefile.splitlines()}
+    assert first_words - {"}", *heads, "success", "denial", "force_tcp"} == {
+        *("errors", "cache", "reload", "loop", "bind", "forward", "prometheus", "health")
+    }
+
+
+def test_pod_keeps_what_the_stock_pod_has(stock):
+    daemonset = pick(stock, "DaemonSet")
+    pod = daemonset["spec"]["template"]["spec"]
+    assert daemonset["spec"]["updateStrategy"]["rollingUpdate"] == {"maxUnavailable": "10%"}
+    assert daemonset["spec"]["selector"] == {"matchLabels": {"k8s-app": "node-local-dns"}}
+    assert pod["priorityClassName"] == "system-node-critical"
+    assert pod["hostNetwork"] is True
+    assert pod["dnsPolicy"] == "Default"
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["xtables-lock"]["hostPath"]["path"] == "/run/xtables.lock"
+    assert volumes["kube-dns-config"]["configMap"] == {"name": "kube-dns", "optional": True}
+    assert volumes["config-volume"]["configMap"]["items"] == [
+        {"key": "Corefile", "path": "Corefile.base"}
+    ]
+
+
+def test_pod_runs_on_every_linux_node_and_on_no_other(stock):
+    pod = pick(stock, "DaemonSet")["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert pod["tolerations"] == [{"operator": "Exists"}]
+
+
+def test_pod_has_no_access_to_the_api_server(stock):
+    pod = pick(stock, "DaemonSet")["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pick(stock, "ServiceAccount")["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is True, "KUBE_DNS_UPSTREAM_SERVICE_HOST comes from them"
+
+
+def test_container_has_the_least_privilege(stock):
+    security = container_of(stock)["securityContext"]
+    assert security["readOnlyRootFilesystem"] is True
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["capabilities"]["drop"] == ["ALL"]
+    assert "privileged" not in security
+    pod = pick(stock, "DaemonSet")["spec"]["template"]["spec"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_whatever_the_container_writes_is_on_a_volume(stock):
+    """The root file system is read-only."""
+    container = container_of(stock)
+    args = dict(zip(container["args"][::2], container["args"][1::2], strict=True))
+    writable = [m["mountPath"] for m in container["volumeMounts"] if not m.get("readOnly")]
+    for flag in ("-conf", "-pidfile", "-state"):
+        assert any(f"{args[flag]}/".startswith(f"{path}/") for path in writable), flag
+
+
+def test_nothing_keeps_a_second_pod_off_the_node_while_one_replaces_the_other(stock):
+    """Ports of a pod on the host's network are the scheduler's to hand out once."""
+    assert "ports" not in container_of(stock)
+
+
+def test_probes_ask_the_address_that_the_corefile_serves_health_on(filled):
+    container = container_of(filled)
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        asked = container[probe]["httpGet"]
+        assert (asked["host"], asked["port"]) == ("169.254.20.10", 8080)
+    assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
+    assert "health 169.254.20.10:8080" in pick(filled, "ConfigMap")["data"]["Corefile"]
+
+
+@pytest.mark.parametrize("kind", ["requests", "limits"])
+def test_a_limit_range_has_nothing_to_refuse(stock, kind):
+    """Memory that is not asked for is what the namespace's LimitRange says, 500Mi to 1Gi or else."""
+    assert "memory" not in container_of(stock)["resources"].get(kind, {})
+
+
+def test_prometheus_finds_the_pods_by_annotation_and_through_the_headless_service(stock):
+    template = pick(stock, "DaemonSet")["spec"]["template"]
+    service = pick(stock, "Service")
+    wanted = {"prometheus.io/port": "9253", "prometheus.io/scrape": "true"}
+    assert template["metadata"]["annotations"] == wanted
+    assert service["metadata"]["annotations"] == wanted
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["ports"] == [{"name": "metrics", "port": 9253, "targetPort": 9253}]
+
+
+def test_sed_in_place_works_on_a_copy_as_the_documentation_says(tmp_path):
+    copy = tmp_path / "nodelocaldns.yaml"
+    copy.write_text(MANIFEST.read_text())
+    command = f'kubedns=10.96.0.10 domain=x localdns=169.254.20.10; sed -i "{KUBERNETES_DOCS_SED["iptables"]}" {copy}'
+    subprocess.run(["sh", "-c", command], check=True)
+    assert container_of(load(copy.read_text()))["args"][1] == "169.254.20.10,10.96.0.10"
