@@ -1,0 +1,142 @@
+"""Runs on the node (host network, privileged): what of the agent is there.
+
+    node.py state ADDRESS...     links and addresses of the agent, rules and tables that name them
+    node.py conntrack ADDRESS    tracked flows to port 53 of that address
+    node.py signal NAME WHOM     sends a signal to the agent's keeper, its worker, or all of it
+    node.py spare MARK           keeps the OOM killer from processes with that argument
+    node.py bridge NAME          makes a bridge (for the original, on kernels without dummy links)
+    node.py unbridge NAME        removes it
+
+Prints one JSON object.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from pyroute2 import IPRoute, NFCTSocket
+
+DNS_PORT = 53
+PROGRAMS = (b"nodecache", b"node-cache")
+OURS = ("nodelocaldns", "NodeLocal DNS Cache", "nodecache")
+LISTINGS = (
+    ("iptables-save",),
+    ("ip6tables-save",),
+    ("iptables-legacy-save",),
+    ("nft", "list", "ruleset"),
+)
+
+
+def links_and_addresses(wanted: list[str]) -> dict[str, list[str]]:
+    with IPRoute() as route:
+        links = [link.get_attr("IFLA_IFNAME") for link in route.get_links()]
+        addresses = [address.get_attr("IFA_ADDRESS") for address in route.get_addr()]
+    return {
+        "links": [link for link in links if link == "nodelocaldns"],
+        "addresses": [address for address in addresses if address in wanted],
+    }
+
+
+def rule_lines(wanted: list[str]) -> list[str]:
+    """Every line of every listing that names the agent or, without tracking, its addresses."""
+    lines = []
+    for argv in LISTINGS:
+        if shutil.which(argv[0]):
+            text = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+            lines += [line.strip() for line in text.splitlines() if is_ours(line, wanted)]
+    return lines
+
+
+def is_ours(line: str, wanted: list[str]) -> bool:
+    if any(mark in line for mark in OURS):
+        return True
+    return "notrack" in line.lower() and any(address in line for address in wanted)
+
+
+def conntrack(address: str) -> list[str]:
+    """The flows to port 53 of `address` that the kernel tracks, as "protocol client port"."""
+    found = []
+    with NFCTSocket() as netfilter:
+        for entry in netfilter.dump():
+            flow = entry.get_attr("CTA_TUPLE_ORIG")
+            ends, ports = flow.get_attr("CTA_TUPLE_IP"), flow.get_attr("CTA_TUPLE_PROTO")
+            if ends.get_attr("CTA_IP_V4_DST") != address:
+                continue
+            if ports.get_attr("CTA_PROTO_DST_PORT") == DNS_PORT:
+                client, port = ends.get_attr("CTA_IP_V4_SRC"), ports.get_attr("CTA_PROTO_SRC_PORT")
+                found.append(f"{ports.get_attr('CTA_PROTO_NUM')} {client} {port}")
+    return found
+
+
+def processes() -> list[dict[str, object]]:
+    """Every process of the agent on the node: its id, its parent's, its name."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, IndexError):
+            continue
+        if any(word.rpartition(b"/")[2] in PROGRAMS for word in words[:3]):
+            found.append({"pid": int(folder.name), "parent": parent})
+    return found
+
+
+def signal_agent(name: str, whom: str) -> list[int]:
+    """Send a signal to the keeper, to the worker, or to all of the agent's processes."""
+    every = processes()
+    pids = {one["pid"] for one in every}
+    keepers = [one["pid"] for one in every if one["parent"] not in pids]
+    workers = [one["pid"] for one in every if one["parent"] in keepers]
+    chosen = {"keeper": keepers, "worker": workers, "all": sorted(pids)}[whom]
+    for pid in chosen:
+        os.kill(pid, signal.Signals[name])
+    return chosen
+
+
+def spare(mark: str) -> list[int]:
+    """Keep the OOM killer from every process with `mark` among its arguments."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if mark.encode() in words and folder.name.isdigit():
+                (folder / "oom_score_adj").write_text("-1000")
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def bridge(name: str, *, is_wanted: bool) -> bool:
+    """Make or remove a bridge; whether there was anything to do."""
+    with IPRoute() as route:
+        there = route.link_lookup(ifname=name)
+        if bool(there) == is_wanted:
+            return False
+        if is_wanted:
+            route.link("add", ifname=name, kind="bridge")
+        else:
+            route.link("del", index=there[0])
+        return True
+
+
+def main() -> None:
+    what, arguments = sys.argv[1], sys.argv[2:]
+    if what == "state":
+        print(json.dumps({**links_and_addresses(arguments), "rules": rule_lines(arguments)}))
+    elif what == "conntrack":
+        print(json.dumps({"flows": conntrack(arguments[0])}))
+    elif what == "signal":
+        print(json.dumps({"pids": signal_agent(*arguments)}))
+    elif what == "spare":
+        print(json.dumps({"pids": spare(arguments[0])}))
+    else:
+        print(json.dumps({"changed": bridge(arguments[0], is_wanted=what == "bridge")}))
+
+
+main()
