@@ -192,12 +192,18 @@ class Host:
         return True
 
     def probe_addresses(self) -> tuple[Address, ...]:
-        """The listen addresses that are on our link by our own reckoning."""
-        if self._interface is None:
-            return tuple(ip for ip in self.options.addresses if not ip.is_unspecified)
-        away = () if self._is_held else self.options.leased_addresses
-        refused = self._interface.refused
-        return tuple(ip for ip in self.options.addresses if ip not in away and ip not in refused)
+        """The listen addresses at which only our own worker can answer.
+
+        Without our rules in place a query to a Service address is sent on by kube-proxy's, from
+        this host too, and kube-dns would answer for the worker.
+        """
+        is_ours = self._is_held and self._rulebook is not None and self._rulebook.is_in_place
+        away = set() if self._interface is None else self._interface.refused
+        return tuple(
+            ip
+            for ip in self.options.addresses
+            if ip not in away and not ip.is_unspecified and (is_ours or self._stays(ip))
+        )
 
     def state(self) -> dict[str, Any]:
         """What the worker's metrics tell of us, ready for JSON."""
@@ -226,6 +232,10 @@ class Host:
         if self._rulebook is not None:
             self._rulebook.close()
         self._runner.close_in_child()
+
+    def _stays(self, address: Address) -> bool:
+        """Whether an address is there, and nobody else's, however the lease and the rules stand."""
+        return address.is_link_local and address in self.options.standing_addresses
 
     def _open_interface(self) -> Interface:
         if self._interface is None:

@@ -60,6 +60,7 @@ class Rulebook:
         self._foreign = ForeignFilters(options, has_nft=self._has_nft, skip_variant=None)
         self._notices: NftNotices | None = None
         self._former: tuple[Address, ...] = ()
+        self.is_in_place = False  # the last comparison left nothing wanting
         self._is_clean = False  # leftovers of former lives were looked for
         self._problems: list[RulesError] = []
         self._retry_seconds = RETRY_SECONDS
@@ -115,13 +116,15 @@ class Rulebook:
         self._table_at = self._foreign_at = now + self._options.sync_seconds
         if is_table_due:
             yield from self._attempt(self._ensure_own(), now)
+            self.is_in_place = not self._problems
         if is_foreign_due:
             self._foreign_looked_at = now
             yield from self._attempt(self._foreign.ensure(), now)
         if not self._is_clean and not self._problems:
             yield from self._attempt(self._remove_leftovers(), now)
             self._is_clean = not self._problems
-        if not self._problems:
+        self.is_in_place = not self._problems
+        if self.is_in_place:
             self._retry_seconds = RETRY_SECONDS
 
     def remove(self) -> Job:

@@ -70,6 +70,8 @@ class StandIn:
             elif os.waitpid(self.worker, os.WNOHANG)[0]:
                 self.guard.worker_gone(now)
                 self.fork()
+            else:
+                self.guard.worker_heard(now)
             if self.guard.is_settled and not self.is_told:
                 self.is_told = True
                 print("ready", flush=True)

@@ -110,6 +110,7 @@ class World:
         )
         self._wire(self.pod, "to-pod", 1)
         self._wire(self.dns, "to-dns", 2)
+        self.node.run("ip", "route", "add", "default", "via", str(KUBE_DNS))
         self.node.sysctl("net.ipv4.ip_forward", 1)
         self.node.sysctl("net.ipv6.conf.all.forwarding", 1)
         self.servers = [self.serve(self.dns, str(KUBE_DNS)), self.serve(self.dns, str(KUBE_DNS6))]
@@ -189,6 +190,17 @@ class World:
         """The rcode that a pod's query gets; None for no answer. REFUSED is the agent's."""
         with self.pod.entered():
             return ask(address, protocol, seconds)
+
+    def sweep(self) -> None:
+        """End what still runs on the node, and take away what it left: after a failed test."""
+        for pid in run("ip", "netns", "pids", self.node.name, check=False).split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        self.node.run("ip", "link", "delete", INTERFACE, check=False)
+        self.node.run("nft", "delete", "table", "inet", "nodecache", check=False)
+        for variant in ("nft", "legacy"):
+            for table in ("raw", "filter"):
+                self.node.run(f"iptables-{variant}", "-t", table, "-F", check=False)
 
     def remove(self) -> None:
         for namespace in (self.node, self.pod, self.dns):
