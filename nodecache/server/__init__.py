@@ -4,18 +4,23 @@ The law of this package: a hit never awaits and starts no task. Only the socket 
 read the clock; what they call is told `now` (monotonic seconds). Counting is plain integers.
 """
 
-from .asker import Asker
+from .asker import Asker, ClientAsker
+from .chain import Chain
 from .counts import Outcome, ServerCounts
 from .handler import Handler
 from .router import Zones, name_to_wire
-from .source import ForwardSource, Source
+from .replies import Served
+from .source import ChainSource, ForwardSource, Source
 from .tcp import TcpLimits, TcpListener
 from .udp import UdpListener, WildcardUdpListener
 from .waiting import WaitingRoom
-from .zone import Served, StalePolicy, Zone, ZoneOptions
+from .zone import StalePolicy, Zone, ZoneOptions
 
 __all__ = [
     "Asker",
+    "Chain",
+    "ChainSource",
+    "ClientAsker",
     "ForwardSource",
     "Handler",
     "Outcome",

@@ -1,12 +1,32 @@
-"""Who waits for a reply, and how it gets there."""
+"""Who waits for a reply, and how it gets there.
 
-from dataclasses import dataclass
+A zone tells an `Asker` what came of its query: an entry of the cache, an answer from upstream, or
+neither. What that means depends on who asked: a client gets a packet (`ClientAsker`), a chain of
+directives above the cache gets an answer to go on with (`ChainAsker`).
+"""
+
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any, Protocol
 
-from nodecache.wire import Query, reply_limit
+from nodecache.cache import Entry
+from nodecache.forward.failure import Failure
+from nodecache.wire import (
+    Answer,
+    ExtendedErrors,
+    Flag,
+    Query,
+    empty_reply,
+    reply_limit,
+    reply_to,
+)
 
-from .counts import Outcome, ServerCounts
+from .chain import Back, Client
+from .counts import Outcome
+from .replies import Finished, Served
+
+_AD, _TC = int(Flag.AD), int(Flag.TC)
+_NO_AD = 0xFFFF & ~_AD
 
 
 class Transport(Protocol):
@@ -15,18 +35,60 @@ class Transport(Protocol):
     name: str
     """`udp` or `tcp`."""
 
+    local: tuple[str, int]
+    """Where it listens: address and port."""
+
     def send(self, reply: bytes | bytearray, address: Any) -> None:
         """Send a finished reply to the client at `address`; never blocks, never raises."""
 
+    def forget(self, address: Any) -> None:
+        """The client at `address` gets no reply."""
+
+
+class Asker(Protocol):
+    """Somebody who waits for what comes of `query`; told exactly once."""
+
+    query: Query
+
+    @property
+    def host(self) -> str:
+        """The client's address as text."""
+
+    @property
+    def transport_name(self) -> str:
+        """How the client asked: `udp` or `tcp`."""
+
+    def tell_entry(
+        self, entry: Entry, ttl: int | None, ede: ExtendedErrors, good_until: float = 0.0
+    ) -> Finished | None:
+        """What the cache holds, with `ttl` seconds on every record (None: as stored).
+
+        With a `good_until` the reply may enter the reply table, where it is fit for that.
+        """
+
+    def tell_answer(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
+        """What upstream, or a directive, said."""
+
+    def tell_failure(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
+        """No answer: a reply without records."""
+
+
+def shown_flags(flags: int, query: Query) -> int:
+    """AD is for those who ask for it, by AD or DO: RFC 6840 §5.8."""
+    return flags if query.flags & _AD or query.has_do else flags & _NO_AD
+
 
 @dataclass(slots=True)
-class Asker:
-    """One client's query, waiting. `address` is the transport's own notion of where to."""
+class ClientAsker:
+    """A client's query. `address` is the transport's own notion of where to."""
 
     query: Query
     transport: Transport
     address: Any
     received_at: float
+    served: Served
+    outcome: Outcome | None = None
+    """What the cache had to do with it, where a chain of directives answers in the end."""
 
     @property
     def host(self) -> str:
@@ -34,30 +96,85 @@ class Asker:
         return str(self.address[0])
 
     @property
-    def family(self) -> str:
-        """CoreDNS's label: 1 for IPv4, also where it came mapped into IPv6, else 2."""
-        host = self.host
-        return "2" if ":" in host and not host.startswith("::ffff:") else "1"
+    def transport_name(self) -> str:
+        """`udp` or `tcp`."""
+        return self.transport.name
+
+    def tell_entry(
+        self, entry: Entry, ttl: int | None, ede: ExtendedErrors, good_until: float = 0.0
+    ) -> Finished | None:
+        """Reply from the cache."""
+        query = self.query
+        reply = reply_to(
+            query,
+            entry.wire,
+            shown_flags(entry.flags, query),
+            entry.ttl_offsets,
+            ttl,
+            self._limit,
+            ede,
+        )
+        self.transport.send(reply, self.address)
+        outcome = Outcome.HIT_DENIAL if entry.is_denial else Outcome.HIT_SUCCESS
+        tally = self._count(reply, entry.rcode, "cache", outcome)
+        is_udp = self.transport.name == "udp"
+        if good_until and is_udp and query.is_alike_for_all and not reply[2] & _TC >> 8:
+            return Finished(bytes(reply[2:]), good_until, entry, self.served, tally)
+        return None
+
+    def tell_answer(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
+        """Reply with an upstream's or a directive's answer."""
+        query = self.query
+        reply = reply_to(
+            query,
+            answer.wire,
+            shown_flags(answer.flags, query),
+            answer.ttl_offsets,
+            ttl,
+            self._limit,
+            answer.ede,
+            answer.rcode >> 4,
+        )
+        self.transport.send(reply, self.address)
+        self._count(reply, answer.rcode, answer.written_by, outcome)
+
+    def tell_failure(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
+        """Reply without records."""
+        reply = empty_reply(self.query, rcode, ede)
+        self.transport.send(reply, self.address)
+        self._count(reply, rcode, "", outcome)
+
+    def tell_nothing(self) -> None:
+        """The client is to hear nothing at all."""
+        self.transport.forget(self.address)
 
     @property
-    def limit(self) -> int:
-        """Octets that the client can take."""
+    def _limit(self) -> int:
         return reply_limit(self.query, is_stream=self.transport.name == "tcp")
 
+    def _count(
+        self, reply: bytes | bytearray, rcode: int, written_by: str, outcome: Outcome
+    ) -> tuple[object, ...]:
+        counts, host = self.served.counts, self.host
+        tally = tally_of(self.query, self.transport, host, reply, rcode, written_by, outcome)
+        counts.count(tally)
+        counts.duration.observe(monotonic() - self.received_at)
+        return tally
 
-def count_reply(
-    counts: ServerCounts,
-    asker: Asker,
+
+def tally_of(
+    query: Query,
+    transport: Transport,
+    host: str,
     reply: bytes | bytearray,
     rcode: int,
     written_by: str,
     outcome: Outcome,
 ) -> tuple[object, ...]:
-    """Count one reply and its query's time; the tally, to count its like."""
-    query = asker.query
-    tally = (
-        asker.transport.name,
-        asker.family,
+    """What is counted of one reply: the fields of `Tally`, as a plain tuple for speed."""
+    return (
+        transport.name,
+        family_of(host),
         query.qtype,
         rcode,
         len(query.packet),
@@ -66,6 +183,94 @@ def count_reply(
         written_by,
         outcome,
     )
-    counts.count(tally)
-    counts.duration.observe(monotonic() - asker.received_at)
-    return tally
+
+
+def family_of(host: str) -> str:
+    """CoreDNS's label: 1 for IPv4, also where it came mapped into IPv6, else 2."""
+    return "2" if ":" in host and not host.startswith("::ffff:") else "1"
+
+
+@dataclass(slots=True)
+class ChainAsker:
+    """A chain of directives that asks the cache and goes on with what it hears.
+
+    `outer` is the client's query behind it, where there is one; it counts.
+    """
+
+    query: Query
+    client: Client
+    back: Back
+    outer: ClientAsker | None = None
+
+    @property
+    def host(self) -> str:
+        """The client's address as text."""
+        return self.client.address[0]
+
+    @property
+    def transport_name(self) -> str:
+        """`udp` or `tcp`."""
+        return self.client.transport
+
+    def tell_entry(
+        self,
+        entry: Entry,
+        ttl: int | None,
+        ede: ExtendedErrors,
+        good_until: float = 0.0,  # noqa: ARG002 - directives stand between this and any table
+    ) -> Finished | None:
+        """An answer made from the entry, its TTLs as they are now."""
+        query = self.query
+        wire = reply_to(
+            replace(query, payload_size=0),
+            entry.wire,
+            entry.flags,
+            entry.ttl_offsets,
+            ttl,
+            _NO_LIMIT,
+        )
+        self._note(Outcome.HIT_DENIAL if entry.is_denial else Outcome.HIT_SUCCESS)
+        answer = Answer(
+            bytes(wire),
+            query.question_end,
+            entry.rcode,
+            entry.kind,
+            entry.ttl_offsets,
+            entry.ttl if ttl is None else ttl,
+            ede=ede,
+            written_by="cache",
+        )
+        self.back(answer)
+        return None
+
+    def tell_answer(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
+        """The answer, its TTLs set."""
+        self._note(outcome)
+        if ttl is not None and answer.ttl_offsets:
+            wire = bytearray(answer.wire)
+            for offset in answer.ttl_offsets:
+                wire[offset : offset + 4] = ttl.to_bytes(4, "big")
+            answer = replace(answer, wire=bytes(wire), lowest_ttl=ttl)
+        self.back(answer)
+
+    def tell_failure(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
+        """A failure that was logged where it happened."""
+        self._note(outcome)
+        code, text = ede[0] if ede else (0, b"")
+        self.back(Failure(rcode, code, text, ""))
+
+    def _note(self, outcome: Outcome) -> None:
+        if self.outer is not None:
+            self.outer.outcome = outcome
+
+
+_NO_LIMIT = 65_535
+NO_ERRORS: ExtendedErrors = ()
+
+
+def failure_errors(outcome: Answer | Failure) -> ExtendedErrors:
+    """The Extended DNS Errors that tell a client why."""
+    if isinstance(outcome, Failure):
+        is_plain = not outcome.ede_code and not outcome.ede_text
+        return NO_ERRORS if is_plain else ((outcome.ede_code, outcome.ede_text),)
+    return outcome.ede

@@ -18,7 +18,7 @@ import logging
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from nodecache.forward.failure import Failure
 from nodecache.wire import Answer, Ede, Query, Rcode
@@ -61,6 +61,8 @@ class Client:
     received_at: float = 0.0
     metadata: dict[str, str] | None = None
     depth: int = 0
+    outer: Any = None
+    """The zone's own note of who asked; not for directives."""
 
     @property
     def host(self) -> str:

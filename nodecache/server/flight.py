@@ -4,10 +4,10 @@ import asyncio
 from dataclasses import dataclass, field
 
 from nodecache.cache import Entry
+from nodecache.wire import Query
 
 from .asker import Asker
-from .counts import ServerCounts
-from .source import Ask
+from .chain import Ask
 
 
 @dataclass(slots=True, eq=False)
@@ -19,12 +19,13 @@ class Flight:
     """
 
     key: bytes
-    waiters: list[tuple[Asker, ServerCounts]] = field(default_factory=list)
+    query: Query
+    waiters: list[Asker] = field(default_factory=list)
     stale: Entry | None = None
     ask: Ask | None = None
     patience: asyncio.TimerHandle | None = None
 
-    def take_waiters(self) -> list[tuple[Asker, ServerCounts]]:
+    def take_waiters(self) -> list[Asker]:
         """Those who wait; they do no longer."""
         waiters, self.waiters = self.waiters, []
         if self.patience is not None:

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from nodecache.wire import MalformedMessage, Rcode, empty_reply, error_reply, read_query
+from nodecache.wire import MalformedMessage, Query, Rcode, empty_reply, error_reply, read_query
 
-from .asker import Asker, Transport, count_reply
+from .asker import ChainAsker, ClientAsker, Transport, tally_of
+from .chain import Ask, Back, Client, nothing_to_ask
 from .counts import Outcome, ServerCounts
 from .replies import Finished
 from .router import Zones
@@ -19,8 +20,8 @@ class Handler:
 
     def __init__(self, zones: Zones, dropped: ServerCounts) -> None:
         self.zones = zones
-        self.dropped = dropped
         self.malformed = 0
+        self._dropped = dropped
 
     def handle(
         self, packet: bytes, transport: Transport, address: Any, now: float
@@ -33,21 +34,31 @@ class Handler:
             query = read_query(packet)
         except MalformedMessage as fault:
             self.malformed += 1
-            if fault.rcode is not None:
+            if fault.rcode is None:
+                transport.forget(address)
+            else:
                 transport.send(error_reply(packet, fault.rcode), address)
             return None
-        asker = Asker(query, transport, address, now)
         served = self.zones.match(query)
         if served is None:
-            self._refuse(asker)
+            self._refuse(query, transport, address)
             return None
         if query.key == _PROBE:
             transport.send(empty_reply(query, Rcode.REFUSED), address)
             return None
-        return served.zone.serve(asker, served, now)
+        return served.zone.serve(ClientAsker(query, transport, address, now, served), now)
 
-    def _refuse(self, asker: Asker) -> None:
-        """Nobody serves the name: REFUSED, counted under the zone `dropped` as CoreDNS does."""
-        reply = empty_reply(asker.query, Rcode.REFUSED)
-        asker.transport.send(reply, asker.address)
-        count_reply(self.dropped, asker, reply, Rcode.REFUSED, "", Outcome.UNCACHED)
+    def _refuse(self, query: Query, transport: Transport, address: Any) -> None:
+        """No block serves the name. Counted under the zone `dropped`, as CoreDNS does."""
+        reply = empty_reply(query, Rcode.REFUSED)
+        transport.send(reply, address)
+        self._dropped.count(
+            tally_of(query, transport, str(address[0]), reply, Rcode.REFUSED, "", Outcome.UNCACHED)
+        )
+
+    def look_up(self, query: Query, client: Client, back: Back) -> Ask | None:
+        """The server asks itself, for a directive: routed like a client's query, not counted."""
+        served = self.zones.match(query)
+        if served is None:
+            return nothing_to_ask(query, client, back)  # type: ignore[func-returns-value]
+        return served.zone.serve_inner(ChainAsker(query, client, back))

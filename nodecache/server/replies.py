@@ -9,18 +9,45 @@ What may not enter: queries with options, with TSIG or in mixed case (`Query.is_
 cut replies, and zones with a directive that treats each query or client on its own.
 """
 
+from dataclasses import dataclass
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-from nodecache.cache import Entry, note_hits
+from nodecache.cache import Entry, Prefetch, note_hits
 
-if TYPE_CHECKING:
-    from .zone import Served
+from .counts import ServerCounts
 
 _PUT_TTL = Struct("!I").pack_into
 
 # A reply weighs about 450 octets here: 8,192 in each of two generations are 7 MB at most.
 _MOST_YOUNG = 8192
+
+
+class ServingZone(Protocol):
+    """What the ways to a zone need of it; `zone.Zone` is the one."""
+
+    prefetch: Prefetch | None
+    keeps_ttl: bool
+
+    def serve(self, asker: Any, now: float) -> "Finished | None":
+        """Answer a client's query, now or later."""
+
+    def serve_inner(self, asker: Any) -> Any:
+        """Answer a question that the server asks itself."""
+
+    def wants_prefetch(self, entry: Entry, now: float) -> bool:
+        """Whether the next hit on `entry` should go to the zone, to fetch it again."""
+
+
+@dataclass(slots=True)
+class Served:
+    """A zone as it is served at one listen address, with what is counted there.
+
+    `server` is CoreDNS's label for the address, `zone_name` the name that was matched.
+    """
+
+    zone: ServingZone
+    counts: ServerCounts
 
 
 class Finished:
@@ -33,7 +60,7 @@ class Finished:
         tail: bytes,
         good_until: float,
         entry: Entry,
-        served: "Served",
+        served: Served,
         tally: tuple[object, ...],
     ) -> None:
         self.tail = tail

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from nodecache.wire import Query, Rdtype
 
 if TYPE_CHECKING:
-    from .zone import Served
+    from .replies import Served
 
 _ROOT = b"\0"
 

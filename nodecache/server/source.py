@@ -8,71 +8,77 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nodecache.forward import Failure, Forwarder
-from nodecache.wire import Answer, Ede, Query, Rcode
+from nodecache.wire import Answer, Query
 
-from .asker import Asker
+from .chain import Ask, Chain, Client, Silence, nothing_to_ask
 
 Done = Callable[[Answer | Failure], None]
-
-
-class Ask(Protocol):
-    """A question under way."""
-
-    def cancel(self) -> None:
-        """Nobody waits any more."""
 
 
 class Source(Protocol):
     """What is below the cache."""
 
-    def ask(self, asker: Asker, deadline: float, done: Done, now: float) -> Ask | None:
-        """Ask; `done` is called exactly once, perhaps before this returns."""
+    def ask(
+        self,
+        query: Query,
+        client: Client | None,
+        transport: str,
+        deadline: float,
+        done: Done,
+        now: float,
+    ) -> Ask | None:
+        """Ask; `done` is called exactly once, perhaps before this returns.
 
+        `client` is told to directives, where the block has any below its cache (`wants_client`).
+        """
 
-NO_FORWARDER = Failure(
-    rcode=Rcode.SERVFAIL,
-    ede_code=Ede.OTHER,
-    ede_text="no forward covers this name",
-    reason="no next plugin found",
-)
+    wants_client: bool
 
 
 @dataclass(slots=True)
 class ForwardSource:
-    """A block's `forward` directives: the first that takes the name is asked.
-
-    Its `next` rcodes hand the question on to the following one (CoreDNS plugin/forward).
-    """
+    """A block's `forward` directives: the first that covers the name is asked."""
 
     forwarders: Sequence[Forwarder]
+    wants_client: bool = False
 
-    def ask(self, asker: Asker, deadline: float, done: Done, now: float) -> Ask | None:
-        """Ask the first forwarder that takes the name."""
-        return self._ask_from(0, asker, deadline, done, now)
-
-    def _ask_from(
-        self, start: int, asker: Asker, deadline: float, done: Done, now: float
+    def ask(
+        self,
+        query: Query,
+        client: Client | None,
+        transport: str,
+        deadline: float,
+        done: Done,
+        now: float,
     ) -> Ask | None:
-        query = asker.query
-        for index in range(start, len(self.forwarders)):
-            forwarder = self.forwarders[index]
-            if forwarder.takes(query):
-                if forwarder.next_rcodes and index + 1 < len(self.forwarders):
-                    done = self._unless_next(index, asker, deadline, done, now)
-                return forwarder.ask(query, deadline, done, now, asker.transport.name)
-        done(NO_FORWARDER)
-        return None
+        """Ask the first forwarder that covers the name."""
+        for forwarder in self.forwarders:
+            if forwarder.covers(query):
+                return forwarder.ask(query, deadline, done, now, transport)
+        return nothing_to_ask(query, client, done)  # type: ignore[arg-type, func-returns-value]
 
-    def _unless_next(
-        self, index: int, asker: Asker, deadline: float, done: Done, now: float
-    ) -> Done:
-        forwarder, query = self.forwarders[index], asker.query
 
-        def hand_on(outcome: Answer | Failure) -> None:
-            is_next = outcome.rcode in forwarder.next_rcodes
-            if is_next and any(other.takes(query) for other in self.forwarders[index + 1 :]):
-                self._ask_from(index + 1, asker, deadline, done, now)
-            else:
-                done(outcome)
+@dataclass(slots=True)
+class ChainSource:
+    """Directives below the cache, and what they end in."""
 
-        return hand_on
+    chain: Chain
+    wants_client: bool = True
+
+    def ask(
+        self,
+        query: Query,
+        client: Client | None,
+        transport: str,
+        deadline: float,
+        done: Done,
+        now: float,  # noqa: ARG002 - the chain's end has its own
+    ) -> Ask | None:
+        """Send the query down the chain."""
+        assert client is not None
+
+        def heard(result: Answer | Failure | Silence) -> None:
+            if not isinstance(result, Silence):  # only `acl` is silent, and it stands above
+                done(result)
+
+        return self.chain.start(query, client, heard)

@@ -10,7 +10,7 @@ import socket
 from collections import OrderedDict
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 from nodecache.wire import FrameBuffer, framed
 
@@ -104,6 +104,7 @@ class TcpConnection(asyncio.Protocol):
 
     def __init__(self, listener: TcpListener, loop: asyncio.AbstractEventLoop) -> None:
         self.waiting = 0
+        self.local: tuple[str, int] = ("", 0)
         self._listener = listener
         self._limits = listener.limits
         self._loop = loop
@@ -120,9 +121,9 @@ class TcpConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = transport = cast("asyncio.Transport", transport)
         self._peer = transport.get_extra_info("peername") or self._peer
+        self.local = (transport.get_extra_info("sockname") or self.local)[:2]
         transport.set_write_buffer_limits(high=self._limits.unsent_octets)
         self._listener.opened(self)
 
@@ -148,11 +149,7 @@ class TcpConnection(asyncio.Protocol):
                 self._backlog = backlog[index:]
                 break
             self.waiting += 1
-            before = self.waiting
             self._listener.handler.handle(packet, self, self._peer, now)
-            if self.waiting == before and not _deserves_reply(packet):
-                self.waiting -= 1
-                self._has_ended = True  # silence is not an option on a stream: RFC 7766 §8
         self._read_or_not()
 
     def _read_or_not(self) -> None:
@@ -173,6 +170,12 @@ class TcpConnection(asyncio.Protocol):
         if not self._unsent:
             self._loop.call_soon(self._flush)
         self._unsent.append(framed(reply))
+
+    def forget(self, address: Any) -> None:  # noqa: ARG002 - one client
+        """This query gets no reply; nobody who sends such a thing is worth a connection."""
+        self.waiting -= 1
+        self._has_ended = True
+        self._close_if_done()
 
     def _flush(self) -> None:
         unsent, self._unsent = self._unsent, []
@@ -228,8 +231,3 @@ class TcpConnection(asyncio.Protocol):
         """The connection is gone; answers under way find nobody."""
         self._transport = None
         self._listener.connections.pop(self, None)
-
-
-def _deserves_reply(packet: bytes) -> bool:
-    """Whether `Handler` answers this, now or later: not what is no query at all."""
-    return len(packet) >= 12 and not packet[2] & 0x80

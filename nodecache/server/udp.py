@@ -35,6 +35,7 @@ class UdpListener:
 
     def __init__(self, udp_socket: socket.socket, handler: Handler) -> None:
         self.socket = udp_socket
+        self.local: tuple[str, int] = udp_socket.getsockname()[:2]
         self.replies = Replies()
         self.dropped = 0
         self._handler = handler
@@ -106,6 +107,9 @@ class UdpListener:
             self.socket.sendto(reply, address)
         except OSError as error:
             self._note_error(error)
+
+    def forget(self, address: Any) -> None:
+        """A client that gets no reply costs nothing more."""
 
     def _note_error(self, error: OSError) -> None:
         # Full buffers, and what ICMP brings back of clients that are gone (ECONNREFUSED,

@@ -1,16 +1,16 @@
 """One query's path through one server block.
 
-    serve ─ hit ──────────────► reply            no await, no task
-          ├ stale ─ refresh ──► reply at once, or once upstream has had its time
+    serve ─ hit ──────────────► told            no await, no task
+          ├ stale ─ refresh ──► told at once, or once upstream has had its time
           ├ known failure ────► SERVFAIL
-          └ miss ─ join or ask ─► arrived / failed ─► keep ─► every waiter's reply
+          └ miss ─ join or ask ─► landed ─► kept ─► every waiter is told
 
 The zone decides; what an age means is told by `cache.freshness`, for how long an answer is kept
-by `cache.keep`, where answers come from by its `Source`.
+by `cache.keep`, where answers come from by its `Source`, and what a reply looks like by the asker.
+Directives above the cache, where a block has any, wrap all of this (`above`).
 """
 
 import asyncio
-import logging
 from dataclasses import dataclass
 from time import monotonic, time
 
@@ -28,32 +28,23 @@ from nodecache.cache import (
     stale_errors,
 )
 from nodecache.forward import Failure
-from nodecache.wire import (
-    Answer,
-    Ede,
-    ExtendedErrors,
-    Flag,
-    Kind,
-    Query,
-    Rcode,
-    Rdtype,
-    empty_reply,
-    reply_to,
-)
+from nodecache.wire import Answer, Ede, ExtendedErrors, Flag, Kind, Query, Rcode, Rdtype
 
-from .asker import Asker, count_reply
-from .counts import Outcome, ServerCounts
+from .asker import Asker, ChainAsker, ClientAsker, failure_errors
+from .chain import Ask, Back, Chain, Client, Silence, Terminal
+from .counts import Outcome
+from .errors import ErrorLog
 from .flight import Flight
 from .replies import Finished
 from .source import Source
 from .waiting import WaitingRoom
 
-log = logging.getLogger(__name__)
-
-_AD, _TC, _RD = int(Flag.AD), int(Flag.TC), int(Flag.RD)
-_NO_AD = 0xFFFF & ~_AD
+_RD = int(Flag.RD)
 _TRANSFERS = (Rdtype.AXFR, Rdtype.IXFR)
-NO_ROOM: ExtendedErrors = ((Ede.NETWORK_ERROR, b"too many queries wait for an answer"),)
+_NO_TRANSFERS: ExtendedErrors = ((Ede.NOT_SUPPORTED, b"zone transfers are not served"),)
+_NO_ROOM: ExtendedErrors = ((Ede.NETWORK_ERROR, b"too many queries wait for an answer"),)
+# What a SERVFAIL's records, should it have any, are good for: CoreDNS's default.
+_SERVFAIL_TTL = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,29 +62,20 @@ class StalePolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZoneOptions:
-    """A server block's behaviour, complete."""
+    """A server block's behaviour, complete. Zone names are as on the wire, in lower case."""
 
-    names: tuple[str, ...]
     bounds: Bounds = Bounds()
     stale: StalePolicy | None = StalePolicy()
     prefetch: Prefetch | None = None
     keeps_ttl: bool = False
     uses_cache: bool = True
+    joins_misses: bool = True
+    """Off where what is below the cache answers each client on its own, and nothing is kept."""
     deadline_seconds: float = 4.0
     """When upstream has had its time: before the resolvers' 5 s, so that they hear why."""
+    cached_zones: tuple[bytes, ...] = (b"\0",)
     success_disabled: tuple[bytes, ...] = ()
     denial_disabled: tuple[bytes, ...] = ()
-    cached_zones: tuple[bytes, ...] = (b"\0",)
-    servfail_reply_ttl: int = 5
-    logs_errors: bool = False
-
-
-@dataclass(slots=True)
-class Served:
-    """A zone as it is served at one listen address, with what is counted there."""
-
-    zone: "Zone"
-    counts: ServerCounts
 
 
 class Zone:
@@ -107,14 +89,17 @@ class Zone:
         source: Source,
         room: WaitingRoom,
         loop: asyncio.AbstractEventLoop,
+        errors: ErrorLog | None = None,
     ) -> None:
         self.options = options
         self.cache = cache
-        self.failures = failures
-        self.source = source
         self.prefetch = options.prefetch
         self.keeps_ttl = options.keeps_ttl
+        self.above: Chain | None = None
+        self.errors = errors
         self.coalesced = 0
+        self._failures = failures
+        self._source = source
         self._room = room
         self._loop = loop
         self._flights: dict[bytes, Flight] = {}
@@ -124,233 +109,253 @@ class Zone:
         """Questions on their way upstream."""
         return len(self._flights)
 
-    def serve(self, asker: Asker, served: Served, now: float) -> Finished | None:
-        """Answer a query, now or later; a reply for the table where it may go there."""
+    # The ways in
+
+    def serve(self, asker: ClientAsker, now: float) -> Finished | None:
+        """Answer a client's query, now or later; a reply for the table where it may go there."""
+        if self.above is None:
+            return self.resolve(asker, now)
+        self._serve_by_chain(asker, self.above)
+        return None
+
+    def _serve_by_chain(self, asker: ClientAsker, chain: Chain) -> None:
+        """Send the query through the directives that stand above the cache."""
+
+        def done(result: Answer | Failure | Silence) -> None:
+            outcome = asker.outcome or Outcome.UNCACHED
+            if isinstance(result, Answer):
+                asker.tell_answer(result, None, outcome)
+            elif isinstance(result, Failure):
+                self._log(asker.query, result)
+                asker.tell_failure(result.rcode, failure_errors(result), outcome)
+            else:
+                asker.tell_nothing()
+
+        chain.start(asker.query, client_of(asker), done)
+
+    def serve_inner(self, asker: ChainAsker) -> Ask | None:
+        """Answer a question that the server asks itself, through all its directives."""
+        if self.above is None:
+            self.resolve(asker, monotonic())
+            return None
+
+        def done(result: Answer | Failure | Silence) -> None:
+            if isinstance(result, Silence):
+                result = Failure(Rcode.REFUSED, Ede.PROHIBITED, b"", "")
+            asker.back(result)
+
+        return self.above.start(asker.query, asker.client, done)
+
+    def terminal(self) -> Terminal:
+        """What the directives above end in: the cache, and what is below it."""
+
+        def ask(query: Query, client: Client, back: Back) -> Ask | None:
+            self.resolve(ChainAsker(query, client, back, client.outer), monotonic())
+            return None
+
+        return ask
+
+    def resolve(self, asker: Asker, now: float) -> Finished | None:
+        """Answer from the cache, or ask."""
         query = asker.query
         if query.qtype in _TRANSFERS:
-            self._tell(asker, served.counts, Rcode.REFUSED, ((Ede.NOT_SUPPORTED, b""),))
+            asker.tell_failure(Rcode.REFUSED, _NO_TRANSFERS, Outcome.UNCACHED)
             return None
         entry = self.cache.get(query.key, now)
         if entry is not None:
             if entry.remaining_ttl(now) > 0:
-                return self._hit(asker, served, entry, now)
+                return self._hit(asker, entry, now)
             if self.options.stale is not None:
-                self._expired(asker, served.counts, entry, self.options.stale, now)
+                self._expired(asker, entry, self.options.stale, now)
                 return None
-        self._miss(asker, served.counts, now)
+        self._miss(asker, now)
         return None
 
     # A hit
 
-    def _hit(self, asker: Asker, served: Served, entry: Entry, now: float) -> Finished | None:
-        query = asker.query
-        ttl = None if self.keeps_ttl else entry.remaining_ttl(now)
-        reply = self._reply(asker, entry, ttl, entry.ede)
-        asker.transport.send(reply, asker.address)
-        outcome = Outcome.HIT_DENIAL if entry.is_denial else Outcome.HIT_SUCCESS
-        tally = count_reply(served.counts, asker, reply, entry.rcode, "cache", outcome)
+    def _hit(self, asker: Asker, entry: Entry, now: float) -> Finished | None:
         if self.prefetch is not None:
             note_hits(entry, 1, self.prefetch, now)
             if is_due_for_prefetch(entry, self.prefetch, now):
                 self.cache.counts.prefetches += 1
                 self._refresh(asker, entry, now)
-        if query.is_alike_for_all and asker.transport.name == "udp" and not reply[2] & _TC >> 8:
-            return Finished(bytes(reply[2:]), entry.changes_at(now), entry, served, tally)
-        return None
+        ttl = None if self.keeps_ttl else entry.remaining_ttl(now)
+        return asker.tell_entry(entry, ttl, entry.ede, entry.changes_at(now))
 
     def wants_prefetch(self, entry: Entry, now: float) -> bool:
         """Whether the next hit on `entry` should come this way, to fetch it again."""
         return self.prefetch is not None and is_due_for_prefetch(entry, self.prefetch, now)
 
-    def _reply(
-        self, asker: Asker, entry: Entry, ttl: int | None, ede: ExtendedErrors
-    ) -> bytes | bytearray:
-        query = asker.query
-        flags = entry.flags if query.flags & _AD or query.has_do else entry.flags & _NO_AD
-        return reply_to(query, entry.wire, flags, entry.ttl_offsets, ttl, asker.limit, ede)
-
     # An expired entry
 
-    def _expired(
-        self, asker: Asker, counts: ServerCounts, entry: Entry, policy: StalePolicy, now: float
-    ) -> None:
+    def _expired(self, asker: Asker, entry: Entry, policy: StalePolicy, now: float) -> None:
         """Fresh first, where upstream is quick enough; else the stale answer: RFC 8767 §5."""
         if now < entry.refresh_at and not entry.is_refreshing:
-            self._tell_stale(asker, counts, entry, policy)
+            self._tell_stale(asker, entry, policy)
         elif policy.patience_seconds == 0:
-            self._tell_stale(asker, counts, entry, policy)
+            self._tell_stale(asker, entry, policy)
             self._refresh(asker, entry, now)
         else:
-            self._miss(asker, counts, now, entry)
+            self._miss(asker, now, entry)
 
-    def _tell_stale(
-        self, asker: Asker, counts: ServerCounts, entry: Entry, policy: StalePolicy
-    ) -> None:
-        ttl = None if self.keeps_ttl else policy.ttl
-        reply = self._reply(asker, entry, ttl, stale_errors(entry))
-        asker.transport.send(reply, asker.address)
+    def _tell_stale(self, asker: Asker, entry: Entry, policy: StalePolicy) -> None:
         self.cache.counts.served_stale += 1
-        outcome = Outcome.HIT_DENIAL if entry.is_denial else Outcome.HIT_SUCCESS
-        count_reply(counts, asker, reply, entry.rcode, "cache", outcome)
+        asker.tell_entry(entry, None if self.keeps_ttl else policy.ttl, stale_errors(entry))
 
     def _refresh(self, asker: Asker, entry: Entry, now: float) -> None:
         """Fetch an entry again with nobody waiting, once at a time."""
         if not entry.is_refreshing and entry.key not in self._flights:
             entry.is_refreshing = True
-            self._send(Flight(entry.key, stale=entry), asker, now)
+            self._send(Flight(entry.key, asker.query, stale=entry), asker, now)
 
     def _lose_patience(self, flight: Flight) -> None:
         """Upstream had its time: those who wait get the stale answer, the flight goes on."""
         flight.patience = None
         policy, entry = self.options.stale, flight.stale
         if policy is not None and entry is not None:
-            for asker, counts in flight.take_waiters():
-                self._room.leave(asker.host)
-                self._tell_stale(asker, counts, entry, policy)
+            for asker in self._released(flight):
+                self._tell_stale(asker, entry, policy)
 
     # A miss
 
-    def _miss(
-        self, asker: Asker, counts: ServerCounts, now: float, stale: Entry | None = None
-    ) -> None:
+    def _miss(self, asker: Asker, now: float, stale: Entry | None = None) -> None:
         query = asker.query
-        failed = self.failures.get(query.key, now)
+        failed = self._failures.get(query.key, now)
         if failed is not None and stale is None:
-            self._tell(asker, counts, failed.rcode, failed.ede)
-            return
-        if not self._room.enter(asker.host):
-            self._no_room(asker, counts, stale)
-            return
+            asker.tell_failure(failed.rcode, failed.ede, self._missed)
+        elif not self._room.enter(asker.host):
+            self._turn_away(asker, stale)
+        else:
+            self._join_or_ask(asker, stale, now)
+
+    def _join_or_ask(self, asker: Asker, stale: Entry | None, now: float) -> None:
+        query = asker.query
         # A question without RD may be answered by a referral: it joins only its like.
         key = query.key if query.flags & _RD else query.key + b"\0"
         flight = self._flights.get(key)
-        if flight is not None:
+        if flight is not None and self.options.joins_misses:
             self.coalesced += 1
-            flight.waiters.append((asker, counts))
+            flight.waiters.append(asker)
             self._be_patient(flight)
             return
-        flight = Flight(key, [(asker, counts)], stale)
+        flight = Flight(key, query, [asker], stale)
         self._be_patient(flight)
         self._send(flight, asker, now)
 
-    def _no_room(self, asker: Asker, counts: ServerCounts, stale: Entry | None) -> None:
+    def _turn_away(self, asker: Asker, stale: Entry | None) -> None:
+        """Nobody may wait any more: a stale answer, or none."""
         if stale is not None and self.options.stale is not None:
-            self._tell_stale(asker, counts, stale, self.options.stale)
+            self._tell_stale(asker, stale, self.options.stale)
         else:
-            self._tell(asker, counts, Rcode.SERVFAIL, NO_ROOM)
+            asker.tell_failure(Rcode.SERVFAIL, _NO_ROOM, self._missed)
 
     def _be_patient(self, flight: Flight) -> None:
         policy = self.options.stale
-        if flight.stale is not None and flight.patience is None and policy is not None:
-            if policy.patience_seconds is not None:
-                flight.patience = self._loop.call_later(
-                    policy.patience_seconds, self._lose_patience, flight
-                )
+        if flight.stale is None or flight.patience is not None or policy is None:
+            return
+        if policy.patience_seconds is not None:
+            flight.patience = self._loop.call_later(
+                policy.patience_seconds, self._lose_patience, flight
+            )
 
     def _send(self, flight: Flight, asker: Asker, now: float) -> None:
         self._flights[flight.key] = flight
+        client = client_of(asker) if self._source.wants_client else None
 
         def done(outcome: Answer | Failure) -> None:
-            self._landed(flight, asker.query, outcome)
+            self._landed(flight, outcome)
 
-        flight.ask = self.source.ask(asker, now + self.options.deadline_seconds, done, now)
+        deadline = now + self.options.deadline_seconds
+        flight.ask = self._source.ask(
+            flight.query, client, asker.transport_name, deadline, done, now
+        )
 
     # What came back
 
-    def _landed(self, flight: Flight, query: Query, outcome: Answer | Failure) -> None:
+    def _landed(self, flight: Flight, outcome: Answer | Failure) -> None:
         """Keep an answer; tell everybody who waits."""
-        del self._flights[flight.key]
-        now = self._now()
-        if isinstance(outcome, Failure) or outcome.kind is Kind.SERVFAIL:
-            self._failed(flight, query, outcome, now)
-            return
-        if flight.stale is not None and outcome.rcode not in (Rcode.NOERROR, Rcode.NXDOMAIN):
-            self._failed(flight, query, outcome, now)
-            return
-        self.failures.clear(query.key)
-        ttl = reply_ttl(outcome, self.options.bounds)
-        if ttl > 0 and flight.key == query.key and self._may_keep(query, outcome):
-            self.cache.put(query.key, outcome, ttl, now)
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+        now = monotonic()
+        if isinstance(outcome, Failure):
+            self._log(flight.query, outcome)
+            self._failed(flight, outcome, now)
+        elif outcome.kind is Kind.SERVFAIL or (flight.stale and not _is_usable(outcome)):
+            self._failed(flight, outcome, now)
+        else:
+            self._answered(flight, outcome, now)
+
+    def _answered(self, flight: Flight, answer: Answer, now: float) -> None:
+        query = flight.query
+        ttl = reply_ttl(answer, self.options.bounds)
+        if ttl > 0 and flight.key == query.key and self._may_keep(query, answer):
+            self.cache.put(query.key, answer, ttl, now)
         elif flight.stale is not None:
             flight.stale.is_refreshing = False
-        for asker, counts in flight.take_waiters():
-            self._room.leave(asker.host)
-            self._tell_answer(asker, counts, outcome, ttl)
+        self._failures.clear(query.key)
+        shown = None if self.keeps_ttl or not self.options.uses_cache else ttl
+        for asker in self._released(flight):
+            asker.tell_answer(answer, shown, self._missed)
 
-    def _failed(self, flight: Flight, query: Query, outcome: Answer | Failure, now: float) -> None:
+    def _failed(self, flight: Flight, outcome: Answer | Failure, now: float) -> None:
         """No better answer came: the stale one if there is one, else the failure itself."""
-        policy, entry = self.options.stale, flight.stale
-        ede = failure_errors(outcome)
-        if not isinstance(outcome, Failure) or outcome.rcode == Rcode.SERVFAIL:
-            self.failures.note(query.key, outcome.rcode, ede, now)
-        if isinstance(outcome, Failure) and self.options.logs_errors:
-            self.log_error(query, outcome)
+        policy, entry, ede = self.options.stale, flight.stale, failure_errors(outcome)
+        if outcome.rcode == Rcode.SERVFAIL and self.options.uses_cache:
+            self._failures.note(flight.query.key, outcome.rcode, ede, now)
         if entry is not None:
             note_failed_refresh(entry, now)
-        for asker, counts in flight.take_waiters():
-            self._room.leave(asker.host)
+        for asker in self._released(flight):
             if entry is not None and policy is not None:
-                self._tell_stale(asker, counts, entry, policy)
+                self._tell_stale(asker, entry, policy)
             elif isinstance(outcome, Failure):
-                self._tell(asker, counts, outcome.rcode, ede)
+                asker.tell_failure(outcome.rcode, ede, self._missed)
             else:
-                self._tell_answer(asker, counts, outcome, self.options.servfail_reply_ttl)
+                asker.tell_answer(outcome, _SERVFAIL_TTL, self._missed)
+
+    def _released(self, flight: Flight) -> list[Asker]:
+        """Those who waited for a flight, their places given back."""
+        waiters = flight.take_waiters()
+        for asker in waiters:
+            self._room.leave(asker.host)
+        return waiters
 
     def _may_keep(self, query: Query, answer: Answer) -> bool:
         options = self.options
         if not options.uses_cache or not may_be_kept(answer, time()):
             return False
-        denied = answer.kind in (Kind.NODATA, Kind.NXDOMAIN)
-        disabled = options.denial_disabled if denied else options.success_disabled
+        is_denial = answer.kind in (Kind.NODATA, Kind.NXDOMAIN)
+        disabled = options.denial_disabled if is_denial else options.success_disabled
         return is_within(query.qname, options.cached_zones) and not is_within(query.qname, disabled)
 
-    def _tell_answer(self, asker: Asker, counts: ServerCounts, answer: Answer, ttl: int) -> None:
-        query = asker.query
-        flags = answer.flags if query.flags & _AD or query.has_do else answer.flags & _NO_AD
-        reply = reply_to(
-            query,
-            answer.wire,
-            flags,
-            answer.ttl_offsets,
-            None if self.keeps_ttl else ttl,
-            asker.limit,
-            answer.ede,
-            answer.rcode >> 4,
-        )
-        asker.transport.send(reply, asker.address)
-        outcome = Outcome.MISS if self.options.uses_cache else Outcome.UNCACHED
-        count_reply(counts, asker, reply, answer.rcode, answer.written_by, outcome)
+    @property
+    def _missed(self) -> Outcome:
+        return Outcome.MISS if self.options.uses_cache else Outcome.UNCACHED
 
-    def _tell(
-        self, asker: Asker, counts: ServerCounts, rcode: int, ede: ExtendedErrors = ()
-    ) -> None:
-        """A reply of our own, without records."""
-        reply = empty_reply(asker.query, rcode, ede)
-        asker.transport.send(reply, asker.address)
-        outcome = Outcome.MISS if self.options.uses_cache else Outcome.UNCACHED
-        count_reply(counts, asker, reply, rcode, "", outcome)
-
-    def log_error(self, query: Query, failure: Failure) -> None:
-        """One line for the `errors` directive."""
-        log.error("%s", failure.reason)
-
-    def _now(self) -> float:
-        return monotonic()
+    def _log(self, query: Query, failure: Failure) -> None:
+        if self.errors is not None:
+            self.errors.note(query, failure)
 
     def close(self) -> None:
-        """Give up what is under way; the clients hear SERVFAIL."""
+        """Give up what is under way; those who wait hear SERVFAIL."""
         for flight in list(self._flights.values()):
             if flight.ask is not None:
                 flight.ask.cancel()
-            for asker, counts in flight.take_waiters():
-                self._room.leave(asker.host)
-                self._tell(asker, counts, Rcode.SERVFAIL)
+            for asker in self._released(flight):
+                asker.tell_failure(Rcode.SERVFAIL, (), self._missed)
         self._flights.clear()
-        self.cache.close()
+        if self.errors is not None:
+            self.errors.close()
+
+
+def _is_usable(answer: Answer) -> bool:
+    """Whether an answer is better than a stale one: RFC 8767 §4."""
+    return answer.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN)
 
 
 def is_within(qname: bytes, zone_names: tuple[bytes, ...]) -> bool:
     """Whether `qname` (lower case, on the wire) is one of `zone_names` or below one."""
+    if zone_names == (b"\0",):
+        return True
     while zone_names:
         if qname in zone_names:
             return True
@@ -360,8 +365,18 @@ def is_within(qname: bytes, zone_names: tuple[bytes, ...]) -> bool:
     return False
 
 
-def failure_errors(outcome: Answer | Failure) -> ExtendedErrors:
-    """The Extended DNS Errors that tell a client why."""
-    if isinstance(outcome, Failure):
-        return ((outcome.ede_code, outcome.ede_text.encode()),)
-    return outcome.ede
+def client_of(asker: Asker) -> Client:
+    """Whom directives are told that a query is for."""
+    if isinstance(asker, ChainAsker):
+        return asker.client
+    assert isinstance(asker, ClientAsker)
+    counts = asker.served.counts
+    return Client(
+        address=asker.address[:2],
+        local=asker.transport.local,
+        transport=asker.transport.name,
+        server=counts.server,
+        zone_name=counts.zone,
+        received_at=asker.received_at,
+        outer=asker,
+    )

@@ -1,0 +1,80 @@
+"""`log`: a line for every query."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from nodecache.corefile.options import LogOptions
+from nodecache.wire import Query
+
+from .chain import Client, Down, Steps
+from .dns_name import ZoneNames, text_of
+from .log_format import Facts, LogFormat, reply_kind
+from .metadata import note
+from .mnemonics import class_text, type_text
+
+
+class _Rule:
+    """One `log` line of the Corefile, ready to use."""
+
+    __slots__ = ("classes", "format", "names")
+
+    def __init__(self, options: LogOptions) -> None:
+        self.names = ZoneNames(options.names)
+        self.format = LogFormat(options.format)
+        self.classes: frozenset[str] = options.classes
+
+    def wants(self, word: str) -> bool:
+        """Whether replies of this class are logged."""
+        return "all" in self.classes or word in self.classes
+
+
+class QueryLog:
+    """Logs queries by the first rule whose names hold the qname, through `logger`.
+
+    `clock` is monotonic seconds. Lines carry the facts as `fields` too, for logs in JSON.
+    """
+
+    name = "log"
+
+    def __init__(
+        self, rules: Sequence[LogOptions], logger: logging.Logger, clock: Callable[[], float]
+    ) -> None:
+        self._rules = [_Rule(options) for options in rules]
+        self._logger = logger
+        self._clock = clock
+
+    def visit(self, query: Query, client: Client) -> Steps | None:
+        """Let the query pass, and log what came of it."""
+        for rule in self._rules:
+            if rule.names.match(query.qname) is not None:
+                return self._logged(rule, query, client)
+        return None
+
+    def _logged(self, rule: _Rule, query: Query, client: Client) -> Steps:
+        started_at = self._clock()
+        result = yield Down(query)
+        kind = reply_kind(query, result)
+        note(client, "log/type", kind.type_word)
+        note(client, "log/class", kind.word)
+        if rule.wants(kind.word):
+            facts = Facts(query, client, result, self._clock() - started_at)
+            line = rule.format.filled(facts)
+            self._logger.info("%s", line, extra={"fields": _fields(facts)})
+        return result
+
+
+def _fields(facts: Facts) -> dict[str, object]:
+    """What a machine that reads the log wants to sort by."""
+    query, client = facts.query, facts.client
+    return {
+        "client": client.host,
+        "qname": text_of(query.qname),
+        "qtype": type_text(query.qtype),
+        "class": class_text(query.rdclass),
+        "proto": client.transport,
+        "rcode": _RCODE.filled(facts),
+        "duration_seconds": facts.seconds,
+    }
+
+
+_RCODE = LogFormat("{rcode}")
