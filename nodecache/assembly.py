@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from nodecache.cache import Bounds, Budget, Cache, Failures, Prefetch
 from nodecache.corefile import CacheOptions, ServerBlock
 from nodecache.forward import Forwarder, Upstreams
+from nodecache.forwarding import open_forwarders
 from nodecache.server import (
     ForwardSource,
     StalePolicy,
@@ -32,7 +33,6 @@ class Workshop:
     upstreams: Upstreams
     budget: Budget
     room: WaitingRoom
-    own_addresses: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(slots=True)
@@ -54,10 +54,10 @@ class Built:
 def build(block: ServerBlock, shop: Workshop, before: Built | None = None) -> Built:
     """Make a block's zone; where `before` asked the same upstreams, its answers are kept."""
     options = zone_options(block)
-    forwarders = [
-        Forwarder(forward, shop.upstreams, own_addresses=shop.own_addresses)
-        for forward in block.forwards
-    ]
+    forwarders = open_forwarders(block.forwards, shop.upstreams)
+    if block.loop:
+        for forwarder in forwarders:
+            forwarder.watch_for_loops(block.zones[0].zone_name)
     zone = Zone(
         options,
         _cache(block, options, shop.budget, before),

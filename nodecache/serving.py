@@ -73,7 +73,7 @@ class Serving:
         Raises OSError or ValueError with the reason, from what a block names (files, keys).
         """
         shop = self.shop
-        shop.own_addresses = frozenset((a.host, a.port) for a in sockets)
+        shop.upstreams.listen_on(frozenset((a.host, a.port) for a in sockets))
         shop.budget.limit = config.budget_octets
         built, kept = self._build(config)
         old, self.built, self.config = self.built, built, config

@@ -2,33 +2,46 @@
 
 The law of this package: a query that goes well costs no task, no timer and no await. `pending`,
 `policy`, `pace`, `health`, `agenda`, `names` and `failure` do no I/O and have no clock; time is
-told as `now`. Only `sockets` knows asyncio and sockets; everything else asks `network`. Every
+told as `now`. Only `network` knows asyncio and sockets; everything else asks `world`. Every
 caller of `Forwarder.ask` hears of its query's end exactly once, by its deadline.
 """
 
 from .ask import Ask
 from .counts import ForwarderCounts, UpstreamCounts
+from .destinations import Destinations, HostName, NameserverFile
 from .failure import Failure
 from .forwarder import Forwarder
-from .network import Endpoint, Network
+from .hostnames import HostNames
+from .network import Network
 from .registry import Upstreams
-from .settings import Settings, UpstreamSettings
-from .sockets import Sockets
-from .tls import tls_context
+from .settings import (
+    DEFAULT_FAILOVER,
+    DEFAULT_MAX_AGE_SECONDS,
+    Settings,
+    TlsSettings,
+    UpstreamSettings,
+)
 from .upstream import Upstream
+from .world import Endpoint, World
 
 __all__ = [
+    "DEFAULT_FAILOVER",
+    "DEFAULT_MAX_AGE_SECONDS",
     "Ask",
+    "Destinations",
     "Endpoint",
     "Failure",
     "Forwarder",
     "ForwarderCounts",
+    "HostName",
+    "HostNames",
+    "NameserverFile",
     "Network",
     "Settings",
-    "Sockets",
+    "TlsSettings",
     "Upstream",
     "UpstreamCounts",
     "UpstreamSettings",
     "Upstreams",
-    "tls_context",
+    "World",
 ]

@@ -13,10 +13,11 @@ while the query waits, and tells afterwards how slow the upstream was.
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from nodecache.wire import Answer, Flag, MalformedMessage, Query, Rcode, read_answer
 
+from .attempt import Attempt
 from .failure import Failure, unanswered, unreachable
 
 if TYPE_CHECKING:
@@ -34,35 +35,6 @@ _MOST_LOSSES = 8
 # Before an upstream that failed at once is asked again, doubling: coredns#7723 tells of
 # thousands of dials for one query.
 _PAUSE_SECONDS = 0.025
-
-
-class Carrier(Protocol):
-    """The connection or socket that an attempt left on."""
-
-    @property
-    def path(self) -> str:
-        """Both ends, as Go writes them."""
-
-
-class Attempt:
-    """An ask sent to one upstream, once. `carrier` is None while it waits for a connection."""
-
-    __slots__ = ("ask", "by_stream", "carrier", "question", "sent_at", "upstream")
-
-    def __init__(
-        self,
-        ask: "Ask",
-        upstream: "Upstream",
-        question: bytes,
-        now: float,
-        by_stream: bool,  # noqa: FBT001 - made for every query, and keywords cost
-    ) -> None:
-        self.ask = ask
-        self.upstream = upstream
-        self.question = question
-        self.sent_at = now
-        self.by_stream = by_stream
-        self.carrier: Carrier | None = None
 
 
 class Trouble:
@@ -388,7 +360,7 @@ class Ask:
     def fail_soon(self, failure: Failure) -> None:
         """End without any attempt, once the caller has had its Ask."""
         self._forwarder.counts.failed += 1
-        self._forwarder.network.call_soon(lambda: None if self.is_done else self._fail(failure))
+        self._forwarder.world.call_soon(lambda: None if self.is_done else self._fail(failure))
 
     def _end(self) -> None:
         self.is_done = True

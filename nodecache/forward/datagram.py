@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from nodecache.wire import upstream_query
 
+from .attempt import Attempt
 from .counts import UpstreamCounts
 from .failure import error_text
-from .network import Datagram
 from .pending import MAX_PENDING, Pending
 from .stream import SLOW_SECONDS
+from .world import Datagram
 
 if TYPE_CHECKING:
-    from .ask import Attempt
     from .upstream import Upstream
 
 _SOCKETS = 32  # a power of two: an id's low bits draw one
@@ -37,7 +37,10 @@ class DatagramSocket:
         self.born_at = now
         self.uses = 0
         self.is_spent = False
-        self.datagram: Datagram = pool.upstream.network.open_datagram(pool.upstream.endpoint, self)
+        upstream = pool.upstream
+        self.datagram: Datagram = upstream.world.open_datagram(
+            upstream.endpoint, self, upstream.settings.source_address
+        )
 
     @property
     def path(self) -> str:
@@ -69,7 +72,7 @@ class DatagramPool:
         self._sockets: list[DatagramSocket | None] = [None] * _SOCKETS
         self._spent: list[DatagramSocket] = []
 
-    def send(self, attempt: "Attempt", now: float) -> None:
+    def send(self, attempt: Attempt, now: float) -> None:
         """Send from one of the sockets."""
         place = self.random_id() % _SOCKETS
         socket = self._sockets[place]
@@ -84,12 +87,12 @@ class DatagramPool:
         message_id = socket.pending.add(attempt)
         fault = socket.datagram.send(upstream_query(attempt.ask.query, message_id))
         if fault is not None:
-            self.upstream.network.call_soon(partial(self.refused, socket, fault, now))
+            self.upstream.world.call_soon(partial(self.refused, socket, fault, now))
 
-    def _no_way(self, attempt: "Attempt", error: OSError, now: float) -> None:
+    def _no_way(self, attempt: Attempt, error: OSError, now: float) -> None:
         reason = f"dial udp {self.upstream.to}: {error_text(error)}"
         self.upstream.unreachable(now)
-        self.upstream.network.call_soon(
+        self.upstream.world.call_soon(
             partial(attempt.ask.attempt_failed, attempt, reason, now, is_connect=True)
         )
 
@@ -151,7 +154,7 @@ class DatagramPool:
                 self._spend(socket)
         return any(self._sockets) or bool(self._spent)
 
-    def close(self) -> "list[Attempt]":
+    def close(self) -> list[Attempt]:
         """Close everything; what was owed."""
         owed = []
         for socket in [*self._sockets, *self._spent]:

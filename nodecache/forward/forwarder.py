@@ -9,17 +9,19 @@ from collections.abc import Callable, Sequence
 
 from nodecache.wire import HEADER_SIZE, Answer, Kind, Query
 
-from .ask import Ask, Attempt
+from .ask import Ask
+from .attempt import Attempt
 from .counts import ForwarderCounts
+from .destinations import Destinations
 from .failure import Failure, no_upstream, too_many
 from .health import Standing
 from .names import covers, zone_suffix
-from .network import Endpoint
 from .pace import Budget
 from .policy import policy_named
 from .registry import Upstreams
 from .settings import Settings
 from .upstream import Upstream
+from .world import Endpoint
 
 # Beyond the first: one more for each upstream, and a pair for losses (RFC 9520 §3.1).
 _EXTRA_TRIES = 2
@@ -32,27 +34,29 @@ class Forwarder:
         self,
         settings: Settings,
         upstreams: Upstreams,
-        endpoints: Sequence[Endpoint],
-        following: "Forwarder | None" = None,
+        destinations: Destinations,
     ) -> None:
         self.settings = settings
-        self.network = upstreams.network
+        self.following: Forwarder | None = None
+        """Who is asked where `next` says so: the block's next forwarder."""
+        self.world = upstreams.world
         self.ticker = upstreams.ticker
         self.policy = policy_named(settings.policy)
         self.counts = ForwarderCounts()
-        self.budget = Budget(self.network.clock())
+        self.budget = Budget(self.world.clock())
         self.failover_rcodes = settings.failover_rcodes
         self.unwelcome_rcodes = settings.failover_rcodes | settings.next_rcodes
         self.in_flight = 0
         self.most_tries = 0
         self.most_connect_failures: float = math.inf
-        self._following = following
+        self._loop_zone_name = ""
         self._registry = upstreams
         self._most_in_flight = settings.max_concurrent or math.inf
         self._from_zone = zone_suffix(settings.from_zone)
         self._except_zones = tuple(map(zone_suffix, settings.except_zones))
         self._upstreams: list[Upstream] = []
-        self.set_upstreams(endpoints)
+        self._destinations = destinations
+        destinations.follow(self.set_upstreams, self.world)
 
     @property
     def upstreams(self) -> Sequence[Upstream]:
@@ -66,10 +70,21 @@ class Forwarder:
         self._upstreams = [self._registry.take(e, self.settings.upstream) for e in distinct]
         for upstream in old:
             self._registry.give_back(upstream)
+        self._watch_for_loops()
         count = len(self._upstreams)
         self.most_tries = 2 * count + _EXTRA_TRIES
         attempts = self.settings.max_connect_attempts
         self.most_connect_failures = 2 * count if attempts is None else attempts or math.inf
+
+    def watch_for_loops(self, zone_name: str) -> None:
+        """Find out, now and whenever there are others, which upstreams lead back to us."""
+        self._loop_zone_name = zone_name
+        self._watch_for_loops()
+
+    def _watch_for_loops(self) -> None:
+        if self._loop_zone_name:
+            for upstream in self._upstreams:
+                self._registry.loops.watch(upstream, self._loop_zone_name)
 
     def covers(self, query: Query) -> bool:
         """Whether this `forward` takes the query's name."""
@@ -163,11 +178,12 @@ class Forwarder:
         is_handed_on = answer.rcode in settings.next_rcodes or (
             settings.next_on_nodata and answer.kind is Kind.NODATA
         )
-        following = self._following if is_handed_on else None
+        following = self.following if is_handed_on else None
         while following is not None and not following.covers(query):
-            following = following._following  # noqa: SLF001 - its own kind
+            following = following.following
         return following
 
     def close(self) -> None:
         """Give the upstreams back; what is in flight runs out by itself."""
+        self._destinations.close()
         self.set_upstreams(())

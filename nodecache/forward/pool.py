@@ -11,13 +11,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from .attempt import Attempt
 from .counts import UpstreamCounts
 from .failure import error_text
 from .pending import MAX_PENDING
 from .stream import StreamConnection
 
 if TYPE_CHECKING:
-    from .ask import Attempt
     from .upstream import Upstream
 
 # While the oldest query of a connection is younger, the next ones follow it.
@@ -46,8 +46,8 @@ class StreamPool:
         self.upstream = upstream
         self.counts: UpstreamCounts = upstream.counts
         self.random_id = random_id
-        self.transport = "tcp-tls" if upstream.settings.tls is not None else "tcp"
-        self._network = upstream.network
+        self.transport = "tcp-tls" if upstream.endpoint.is_tls else "tcp"
+        self._world = upstream.world
         self._connections: list[StreamConnection] = []
         self._opening: list[StreamConnection] = []
         self._waiting: deque[Attempt] = deque()
@@ -61,7 +61,7 @@ class StreamPool:
 
     # Sending
 
-    def send(self, attempt: "Attempt", now: float) -> None:
+    def send(self, attempt: Attempt, now: float) -> None:
         """Send on the best connection there is, or on the next one there will be."""
         connection = self._chosen
         if self._room > 0 and connection is not None:
@@ -74,9 +74,9 @@ class StreamPool:
         connection.add(attempt)
         if not self._is_flush_due:
             self._is_flush_due = True
-            self._network.call_soon(self._flush)
+            self._world.call_soon(self._flush)
 
-    def send_elsewhere(self, attempt: "Attempt", carrier: object, now: float) -> None:
+    def send_elsewhere(self, attempt: Attempt, carrier: object, now: float) -> None:
         """Send on another connection than `carrier`, opening one if need be."""
         connection = self._choose(now, carrier)
         if connection is None:
@@ -86,7 +86,7 @@ class StreamPool:
         connection.add(attempt)
         if not self._is_flush_due:
             self._is_flush_due = True
-            self._network.call_soon(self._flush)
+            self._world.call_soon(self._flush)
 
     def _choose(self, now: float, avoided: object) -> StreamConnection | None:
         best: StreamConnection | None = None
@@ -113,10 +113,10 @@ class StreamPool:
         self._chosen, self._room = connection, room - 1
         return connection
 
-    def _wait(self, attempt: "Attempt", now: float) -> None:
+    def _wait(self, attempt: Attempt, now: float) -> None:
         if len(self._waiting) >= MAX_PENDING:
             reason = f"too many queries wait for a connection to {self.upstream.to}"
-            self._network.call_soon(partial(attempt.ask.attempt_failed, attempt, reason, now))
+            self._world.call_soon(partial(attempt.ask.attempt_failed, attempt, reason, now))
             return
         self.counts.conn_misses[self.transport] += 1
         self._waiting.append(attempt)
@@ -143,9 +143,9 @@ class StreamPool:
         if max_age := self.upstream.settings.max_age_seconds:
             connection.old_at = now + max_age * random.uniform(1 - _AGE_JITTER, 1)  # noqa: S311
         self._opening.append(connection)
-        settings = self.upstream.settings
-        connection.stream = self._network.open_stream(
-            self.upstream.endpoint, connection, settings.tls
+        upstream = self.upstream
+        connection.stream = self._world.open_stream(
+            upstream.endpoint, connection, upstream.tls, upstream.settings.source_address
         )
         self.upstream.watch()
 
@@ -218,7 +218,7 @@ class StreamPool:
         if connection.is_spent and not connection.pending:
             self.close_one(connection)
 
-    def _drop(self, connection: StreamConnection) -> "list[Attempt]":
+    def _drop(self, connection: StreamConnection) -> list[Attempt]:
         if connection in self._connections:
             self._connections.remove(connection)
         if connection is self._chosen:
@@ -283,7 +283,7 @@ class StreamPool:
                 connection.is_spent = True
                 return
 
-    def close(self) -> "list[Attempt]":
+    def close(self) -> list[Attempt]:
         """Close everything; what was owed."""
         owed = list(self._waiting)
         self._waiting.clear()

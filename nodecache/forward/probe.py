@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from nodecache.wire import CLASS_IN, HEADER_SIZE, Flag, FrameBuffer, Rdtype, framed
 
-from .network import Datagram, Stream, Timer
 from .pending import random_ids
+from .world import Datagram, Stream, Timer
 
 if TYPE_CHECKING:
     from .upstream import Upstream
@@ -50,16 +50,16 @@ class Prober:
     def _probe(self) -> None:
         upstream = self._upstream
         self._message_id = next(random_ids())
-        self._timer = upstream.network.call_later(_ANSWER_SECONDS, self._unanswered)
+        self._timer = upstream.world.call_later(_ANSWER_SECONDS, self._unanswered)
         try:
             if upstream.is_stream_only:
                 self._frames = FrameBuffer()
-                self._stream = upstream.network.open_stream(
-                    upstream.endpoint, self, upstream.settings.tls
+                self._stream = upstream.world.open_stream(
+                    upstream.endpoint, self, upstream.tls, upstream.settings.source_address
                 )
                 return
-            self._datagram = upstream.network.open_datagram(
-                upstream.endpoint, _PacketReceiver(self)
+            self._datagram = upstream.world.open_datagram(
+                upstream.endpoint, _PacketReceiver(self), upstream.settings.source_address
             )
         except OSError:
             return  # the time-out counts it
@@ -99,7 +99,7 @@ class Prober:
         self._drop()
         self._upstream.counts.healthcheck_failures += 1
         self._upstream.health.probed(is_alive=False)
-        self._timer = self._upstream.network.call_later(
+        self._timer = self._upstream.world.call_later(
             self._upstream.settings.probe_seconds, self._probe
         )
 

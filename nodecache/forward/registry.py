@@ -4,33 +4,59 @@ The stock Corefile has three blocks that forward to kube-dns: one pool of connec
 them. And a reload that makes its new forwarders before it closes the old keeps what is open.
 """
 
-from collections.abc import Iterable
+import logging
 
-from .network import Endpoint, Network
+from nodecache.wire import Query
+
+from .loop import LoopWatch
 from .settings import UpstreamSettings
 from .ticker import Ticker
 from .upstream import Upstream
+from .world import Endpoint, World
+
+log = logging.getLogger("plugin/loop")
 
 
 class Upstreams:
     """Upstreams by address and settings; each lives while a forwarder uses it."""
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
-        self.ticker = Ticker(network)
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.loops = LoopWatch()
+        self.own_addresses: frozenset[tuple[str, int]] = frozenset()
+        self.ticker = Ticker(world)
         self._upstreams: dict[tuple[Endpoint, UpstreamSettings], Upstream] = {}
 
-    def all(self) -> Iterable[Upstream]:
+    def all(self) -> list[Upstream]:
         """Every upstream in use, for metrics."""
-        return self._upstreams.values()
+        return list(self._upstreams.values())
+
+    def sighted(self, query: Query) -> bool:
+        """Whether a client's query is our own, sent to find loops: it must not be forwarded."""
+        return self.loops.sighted(query)
+
+    def listen_on(self, addresses: frozenset[tuple[str, int]]) -> None:
+        """Never ask these addresses: they are our own."""
+        self.own_addresses = addresses
+        for upstream in self._upstreams.values():
+            self._check_own(upstream)
+
+    def _check_own(self, upstream: Upstream) -> None:
+        is_own = self.world.is_own(upstream.endpoint, self.own_addresses)
+        if is_own and not upstream.is_own:
+            log.error("upstream %s is this server itself; it is left out", upstream.to)
+        upstream.is_own = is_own
+        upstream.quarantine(is_looping=is_own)
 
     def take(self, endpoint: Endpoint, settings: UpstreamSettings) -> Upstream:
         """The upstream at `endpoint`; to be given back."""
         key = endpoint, settings
         upstream = self._upstreams.get(key)
         if upstream is None:
-            upstream = Upstream(endpoint, settings, self.network, self.ticker)
+            upstream = Upstream(endpoint, settings, self.world, self.ticker)
             self._upstreams[key] = upstream
+            if self.own_addresses:
+                self._check_own(upstream)
         upstream.users += 1
         return upstream
 
@@ -39,11 +65,12 @@ class Upstreams:
         upstream.users -= 1
         if upstream.users == 0:
             del self._upstreams[upstream.endpoint, upstream.settings]
+            self.loops.forget(upstream)
             upstream.retire()
 
     def close(self) -> None:
         """Close everything at once."""
         for upstream in list(self._upstreams.values()):
-            upstream.close(self.network.clock())
+            upstream.close(self.world.clock())
         self._upstreams.clear()
         self.ticker.close()

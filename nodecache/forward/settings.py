@@ -1,13 +1,26 @@
 """What a forwarder is told to do: the `forward` directive, in the forwarder's own terms."""
 
-from dataclasses import dataclass, field
-from ssl import SSLContext
+from dataclasses import dataclass
 
 from nodecache.wire import Rcode
 
-# Kept short by default so that a Service address is spread anew over its pods: an upstream
-# scaled up gets its share within minutes. CoreDNS has no limit unless `max_age` is set.
-_DEFAULT_MAX_AGE_SECONDS = 120.0
+# Kept short so that a Service address is spread anew over its pods: an upstream scaled up gets
+# its share within minutes. CoreDNS has no limit unless `max_age` is set.
+DEFAULT_MAX_AGE_SECONDS = 120.0
+
+# Which answers make the next upstream be asked where the Corefile does not say. CoreDNS: none;
+# users have wished for these two since 2018 (coredns#2524).
+DEFAULT_FAILOVER = frozenset({int(Rcode.SERVFAIL), int(Rcode.REFUSED)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSettings:
+    """Files for TLS; empty names are none. `stamp` changes when one of them does."""
+
+    certificate_file: str = ""
+    key_file: str = ""
+    authority_file: str = ""
+    stamp: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +30,7 @@ class UpstreamSettings:
     force_tcp: bool = False
     expire_seconds: float = 10.0
     """An idle connection is closed after this long."""
-    max_age_seconds: float = _DEFAULT_MAX_AGE_SECONDS
+    max_age_seconds: float = DEFAULT_MAX_AGE_SECONDS
     """A connection takes no more queries after about this long; 0 is never."""
     max_idle_connections: int = 0
     """Idle connections kept; 0 is as many as there are."""
@@ -30,7 +43,8 @@ class UpstreamSettings:
     """Between two probes of an upstream that failed."""
     probe_recursion: bool = True
     probe_name: str = "."
-    tls: SSLContext | None = None
+    tls: TlsSettings = TlsSettings()
+    source_address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +61,8 @@ class Settings:
     """Failed connection attempts one query may cost; 0 is no limit, None twice the upstreams."""
     fails_fast: bool = False
     """Give up at once when every upstream is down, instead of trying one all the same."""
-    failover_rcodes: frozenset[int] = frozenset({Rcode.SERVFAIL, Rcode.REFUSED})
-    """Answers that make the next upstream be asked: users' wish since 2018 (coredns#2524)."""
+    failover_rcodes: frozenset[int] = DEFAULT_FAILOVER
     next_rcodes: frozenset[int] = frozenset()
     """Answers that make the next forwarder of the block be asked."""
     next_on_nodata: bool = False
-    upstream: UpstreamSettings = field(default_factory=UpstreamSettings)
+    upstream: UpstreamSettings = UpstreamSettings()

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from nodecache.wire import FrameBuffer, framed, upstream_query
 
-from .network import Stream
+from .attempt import Attempt
 from .pending import MAX_PENDING, Pending
+from .world import Stream
 
 if TYPE_CHECKING:
-    from .ask import Attempt
     from .pool import StreamPool
 
 # A query older than this is slow: its own deadlines are looked after from then on.
@@ -74,7 +74,7 @@ class StreamConnection:
         """Both ends, as Go writes them."""
         return f"{self.stream.local}->{self._pool.upstream.to}"
 
-    def add(self, attempt: "Attempt") -> None:
+    def add(self, attempt: Attempt) -> None:
         """Send a query with the next `flush`."""
         attempt.carrier = self
         message_id = self.pending.add(attempt)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from .agenda import TICK_SECONDS, Agenda
-from .network import Network, Timer
+from .world import Timer, World
 
 # How often open connections are looked over for age and idleness.
 _HOUSEKEEPING_SECONDS = 1.0
@@ -33,8 +33,8 @@ class Sleeper(Protocol):
 class Ticker:
     """Calls `tick` on what is busy and `wake` on what falls due, every 10 ms; housekeeps every 1 s."""
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
+    def __init__(self, world: World) -> None:
+        self._world = world
         self._busy: dict[Watched, None] = {}
         self._open: dict[Watched, None] = {}
         self._agenda: Agenda[Sleeper] = Agenda()
@@ -57,7 +57,7 @@ class Ticker:
 
     def now(self) -> float:
         """The time, for what has not been told it."""
-        return self._network.clock()
+        return self._world.clock()
 
     def forget(self, watched: Watched) -> None:
         """Tick `watched` no more."""
@@ -73,7 +73,7 @@ class Ticker:
         self._open.clear()
 
     def _later(self, seconds: float, callback: Callable[[], None]) -> Timer:
-        return self._network.call_later(seconds, callback)
+        return self._world.call_later(seconds, callback)
 
     def _run(self) -> None:
         if self._timer is None:
@@ -82,7 +82,7 @@ class Ticker:
     def _tick(self) -> None:
         # The timer counts as running while the queries are looked at, so that what they send
         # does not start a second one.
-        now = self._network.clock()
+        now = self._world.clock()
         for watched in list(self._busy):
             if not watched.tick(now):
                 self._busy.pop(watched, None)
@@ -93,7 +93,7 @@ class Ticker:
             self._run()
 
     def _housekeep(self) -> None:
-        now = self._network.clock()
+        now = self._world.clock()
         for watched in list(self._open):
             if not watched.housekeep(now):
                 self._open.pop(watched, None)

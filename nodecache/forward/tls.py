@@ -6,20 +6,21 @@ out, so that it works on any stream there is.
 
 import ssl
 
-from .network import Stream, StreamReceiver
+from .settings import TlsSettings
+from .world import Stream, StreamReceiver
 
 _READ_OCTETS = 65536
 
 
-def tls_context(certificate: str = "", key: str = "", authority: str = "") -> ssl.SSLContext:
+def tls_context(settings: TlsSettings) -> ssl.SSLContext:
     """What `tls [CERT KEY] [CA]` asks for; the system's authorities where no CA is named.
 
     TLS 1.2 and 1.3 as CoreDNS. OSError, or its kind ssl.SSLError, where a file will not do.
     """
-    context = ssl.create_default_context(cafile=authority or None)
+    context = ssl.create_default_context(cafile=settings.authority_file or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if certificate:
-        context.load_cert_chain(certificate, key)
+    if settings.certificate_file:
+        context.load_cert_chain(settings.certificate_file, settings.key_file)
     return context
 
 

@@ -1,52 +1,61 @@
 """One server we ask: how to reach it, how it is doing, and what it was asked."""
 
-from typing import TYPE_CHECKING
-
+from .attempt import Attempt, Carrier
 from .counts import UpstreamCounts
 from .datagram import DatagramPool
 from .health import Health
-from .network import Endpoint, Network
 from .pace import Pace
 from .pending import random_ids
 from .pool import StreamPool
 from .probe import Prober
 from .settings import UpstreamSettings
 from .ticker import Ticker
-
-if TYPE_CHECKING:
-    from .ask import Attempt, Carrier
+from .tls import tls_context
+from .world import Endpoint, World
 
 
 class Upstream:
     """A server at one address. Forwarders whose settings are alike share it."""
 
     def __init__(
-        self, endpoint: Endpoint, settings: UpstreamSettings, network: Network, ticker: Ticker
+        self, endpoint: Endpoint, settings: UpstreamSettings, world: World, ticker: Ticker
     ) -> None:
         self.endpoint = endpoint
         self.settings = settings
-        self.network = network
+        self.world = world
         self.to = str(endpoint)
         self.counts = UpstreamCounts(self.to)
         self.health = Health(settings.max_fails)
         self.pace = Pace()
-        self.heard_at = network.clock()
+        self.heard_at = world.clock()
+        self.tls = tls_context(settings.tls) if endpoint.is_tls else None
         next_id = random_ids().__next__
         self.streams = StreamPool(self, next_id)
         self.datagrams = DatagramPool(self, next_id)
-        self.is_stream_only = settings.force_tcp or settings.tls is not None
+        self.is_stream_only = settings.force_tcp or endpoint.is_tls
         self.users = 0
         self.is_retired = False
+        self.is_own = False
         self._is_watched = False
         self._ticker = ticker
         self._prober = Prober(self)
+
+    @property
+    def is_quarantined(self) -> bool:
+        """Whether it leads back to us."""
+        return self.health.is_looping
+
+    @property
+    def round_trip_seconds(self) -> float:
+        """The time within which 95 of 100 answers come."""
+        return self.pace.seconds
 
     @property
     def in_flight(self) -> int:
         """Queries that are owed an answer."""
         return self.streams.in_flight + self.datagrams.in_flight
 
-    def send(self, attempt: "Attempt", now: float) -> None:
+    def send(self, attempt: Attempt, now: float) -> None:
         """Send a query on its way. Nothing becomes of it before this returns."""
         if not self._is_watched:
             self.watch()
@@ -55,7 +64,7 @@ class Upstream:
         else:
             self.datagrams.send(attempt, now)
 
-    def send_elsewhere(self, attempt: "Attempt", carrier: "Carrier | None", now: float) -> None:
+    def send_elsewhere(self, attempt: Attempt, carrier: Carrier | None, now: float) -> None:
         """Send a query on another way than `carrier`."""
         if not self._is_watched:
             self.watch()
@@ -80,6 +89,10 @@ class Upstream:
         """The network says that there is no way, or nobody."""
         self.health.stayed_silent(now)
         self._prober.start()
+
+    def quarantine(self, *, is_looping: bool) -> None:
+        """Leave it out because it leads back to us, or no longer; our own address stays out."""
+        self.health.quarantine(is_looping=is_looping or self.is_own)
 
     # Time
 

@@ -1,0 +1,149 @@
+"""Where upstreams are, as the directive names them: addresses, resolv.conf files, host names.
+
+Files are looked at once a second, and names asked for again when their addresses expire; what
+changes reaches the forwarder at once. A file that cannot be read, or names nobody, changes
+nothing: the last good one holds.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .world import Endpoint, Timer, World
+
+log = logging.getLogger("plugin/forward")
+
+_LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class HostName:
+    """An upstream known by name: `endpoint.host` is the name, in lower case."""
+
+    endpoint: Endpoint
+
+
+class NameserverFile(Protocol):
+    """A file in the form of resolv.conf(5)."""
+
+    @property
+    def path(self) -> str:
+        """Where it is."""
+
+    def stamp(self) -> object:
+        """Something that is different when the file is; also when a link leads elsewhere."""
+
+    def read(self) -> Sequence[Endpoint]:
+        """Its nameservers. OSError where it cannot be read."""
+
+
+Destination = Endpoint | HostName | NameserverFile
+
+
+class Names(Protocol):
+    """Who knows the addresses of host names."""
+
+    def addresses(self, name: str) -> Sequence[str]:
+        """What is known now, and to be kept up to date from now on."""
+
+    def close(self) -> None:
+        """Ask no more."""
+
+
+class Destinations:
+    """The endpoints of one directive, kept up to date.
+
+    `make_names` gets what to call when an address changes; it is used only where there are host
+    names. OSError from a file at the start: better a clear error than a zone without upstreams.
+    """
+
+    def __init__(
+        self,
+        destinations: Sequence[Destination],
+        make_names: Callable[[Callable[[], None]], Names] | None = None,
+    ) -> None:
+        self._destinations = destinations
+        self._make_names = make_names
+        self._files: dict[str, tuple[object, Sequence[Endpoint]]] = {}
+        for destination in destinations:
+            if not isinstance(destination, Endpoint | HostName):
+                self._files[destination.path] = (destination.stamp(), destination.read())
+        self._names: Names | None = None
+        self._told: Sequence[Endpoint] = ()
+        self._tell: Callable[[Sequence[Endpoint]], None] | None = None
+        self._timer: Timer | None = None
+
+    def follow(self, tell: Callable[[Sequence[Endpoint]], None], world: World) -> None:
+        """Tell the endpoints now, and again whenever they change."""
+        self._tell = tell
+        if self._make_names is not None and any(
+            isinstance(destination, HostName) for destination in self._destinations
+        ):
+            self._names = self._make_names(self._update)
+        self._update()
+        if self._files:
+            self._look_again(world)
+
+    def close(self) -> None:
+        """Follow no more."""
+        self._tell = None
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._names is not None:
+            self._names.close()
+
+    def _look_again(self, world: World) -> None:
+        def look() -> None:
+            self.look()
+            self._look_again(world)
+
+        self._timer = world.call_later(_LOOK_SECONDS, look)
+
+    def look(self) -> None:
+        """Read again the files that changed."""
+        for destination in self._destinations:
+            if isinstance(destination, Endpoint | HostName):
+                continue
+            stamp, known = self._files[destination.path]
+            if (new_stamp := destination.stamp()) != stamp:
+                self._files[destination.path] = (new_stamp, self._read(destination) or known)
+        self._update()
+
+    def _read(self, file: NameserverFile) -> Sequence[Endpoint]:
+        try:
+            endpoints = file.read()
+        except OSError as error:
+            log.warning("%s cannot be read, its last nameservers stay: %s", file.path, error)
+            return ()
+        if not endpoints:
+            log.warning("%s names no nameserver, the last ones stay", file.path)
+        return endpoints
+
+    def _endpoints(self) -> Sequence[Endpoint]:
+        found: dict[Endpoint, None] = {}
+        for destination in self._destinations:
+            if isinstance(destination, Endpoint):
+                found[destination] = None
+            elif isinstance(destination, HostName):
+                found.update(dict.fromkeys(self._resolved(destination.endpoint)))
+            else:
+                found.update(dict.fromkeys(self._files[destination.path][1]))
+        return tuple(found)
+
+    def _resolved(self, named: Endpoint) -> Sequence[Endpoint]:
+        if self._names is None:
+            return ()
+        name = named.server_name or named.host.rstrip(".")
+        return [
+            Endpoint(address, named.port, named.is_tls, name if named.is_tls else "")
+            for address in self._names.addresses(named.host)
+        ]
+
+    def _update(self) -> None:
+        endpoints = self._endpoints()
+        if self._tell is not None and endpoints != self._told:
+            if self._told:
+                log.info("upstreams are now %s", " ".join(map(str, endpoints)))
+            self._told = endpoints
+            self._tell(endpoints)

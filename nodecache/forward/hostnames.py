@@ -1,0 +1,134 @@
+"""Addresses of upstreams that the Corefile names by host name.
+
+Asked of the node's resolvers, or of those that `resolver` names, with the same machinery as any
+other query; asked again when they expire. What was known stays true until something better is.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from nodecache.wire import Answer, Flag, Query, Rcode, Rdtype, read_query
+
+from .failure import Failure
+from .probe import probe_query
+from .world import Timer
+
+if TYPE_CHECKING:
+    from .forwarder import Forwarder
+
+log = logging.getLogger("plugin/forward")
+
+_DEADLINE_SECONDS = 5.0
+# An address is believed no shorter and no longer than this, whatever its TTL; and a name that
+# could not be resolved is asked for again after the first, doubling up to the last.
+_SHORTEST_SECONDS = 5.0
+_LONGEST_SECONDS = 300.0
+_FIRST_RETRY_SECONDS = 1.0
+_LAST_RETRY_SECONDS = 30.0
+
+_TYPES = (Rdtype.A, Rdtype.AAAA)
+
+
+class HostNames:
+    """Host names and their addresses. `changed` is called when one of them gets others.
+
+    `forwarder` asks the resolvers, and is closed with this.
+    """
+
+    def __init__(self, forwarder: "Forwarder", changed: Callable[[], None]) -> None:
+        self._forwarder = forwarder
+        self._changed = changed
+        self._names: dict[str, _Name] = {}
+
+    def addresses(self, name: str) -> Sequence[str]:
+        """What is known now, IPv4 first; empty until the first answer."""
+        known = self._names.get(name)
+        if known is None:
+            known = self._names[name] = _Name(name, self._forwarder, self._changed)
+            known.resolve()
+        return known.addresses
+
+    def close(self) -> None:
+        """Ask no more."""
+        for name in self._names.values():
+            name.close()
+        self._forwarder.close()
+
+
+class _Name:
+    """One name: its addresses by type, and when to ask again."""
+
+    def __init__(self, name: str, forwarder: "Forwarder", changed: Callable[[], None]) -> None:
+        self._name = name
+        self._forwarder = forwarder
+        self._changed = changed
+        self._found: dict[int, tuple[str, ...]] = {}
+        self._awaited = 0
+        self._shortest_ttl = _LONGEST_SECONDS
+        self._failures = 0
+        self._timer: Timer | None = None
+        self._is_closed = False
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All that is known, IPv4 first."""
+        return tuple(address for rdtype in _TYPES for address in self._found.get(rdtype, ()))
+
+    def resolve(self) -> None:
+        """Ask for every type at once."""
+        now = self._forwarder.world.clock()
+        self._shortest_ttl = _LONGEST_SECONDS
+        self._awaited = len(_TYPES)
+        for rdtype in _TYPES:
+            query = read_query(probe_query(0, self._name, rdtype, Flag.RD))
+            done = partial(self._answered, query)
+            self._forwarder.ask(query, now + _DEADLINE_SECONDS, done, now)
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _answered(self, query: Query, outcome: Answer | Failure) -> None:
+        if self._is_closed:
+            return
+        self._awaited -= 1
+        before = self.addresses
+        if isinstance(outcome, Answer) and outcome.rcode == Rcode.NOERROR:
+            addresses = addresses_in(outcome, query.qtype)
+            self._found[query.qtype] = addresses
+            if addresses and outcome.lowest_ttl is not None:
+                self._shortest_ttl = min(self._shortest_ttl, outcome.lowest_ttl)
+        elif isinstance(outcome, Failure):
+            log.warning("upstream %s: %s", self._name, outcome.reason)
+        if not self.addresses and before:
+            self._found[query.qtype] = before  # an empty answer is no reason to lose the last
+        if self.addresses != before:
+            self._changed()
+        if not self._awaited:
+            self._sleep()
+
+    def _sleep(self) -> None:
+        if self.addresses:
+            self._failures = 0
+            seconds = max(self._shortest_ttl, _SHORTEST_SECONDS)
+        else:
+            seconds = min(_FIRST_RETRY_SECONDS * 2**self._failures, _LAST_RETRY_SECONDS)
+            self._failures = min(self._failures + 1, 10)
+        self._timer = self._forwarder.world.call_later(seconds, self.resolve)
+
+
+def addresses_in(answer: Answer, rdtype: int) -> tuple[str, ...]:
+    """The addresses of type `rdtype` in the answer section, in order."""
+    wire = answer.wire
+    count = wire[6] << 8 | wire[7]
+    found = []
+    for ttl_offset in answer.ttl_offsets[:count]:
+        if wire[ttl_offset - 4] << 8 | wire[ttl_offset - 3] == rdtype:
+            size = wire[ttl_offset + 4] << 8 | wire[ttl_offset + 5]
+            found.append(str(ip_address(wire[ttl_offset + 6 : ttl_offset + 6 + size])))
+    return tuple(found)

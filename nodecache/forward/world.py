@@ -1,0 +1,119 @@
+"""What the forwarder needs of the world: a clock, timers, sockets.
+
+Only `network` has it for real; tests have a simulated one. Callbacks get `now`, so that
+nothing else has to read the clock.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from ssl import SSLContext
+from typing import Protocol
+
+DNS_PORT = 53
+TLS_PORT = 853  # RFC 7858 §3.1
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an upstream listens. `host` is an IP address; `server_name` what its certificate says."""
+
+    host: str
+    port: int = DNS_PORT
+    is_tls: bool = False
+    server_name: str = ""
+
+    def __str__(self) -> str:
+        """As CoreDNS labels it: `10.96.0.10:53`, `[fd00::a]:53`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class Timer(Protocol):
+    """Something that will happen."""
+
+    def cancel(self) -> None:
+        """Have it not happen."""
+
+
+class StreamReceiver(Protocol):
+    """Who is told what happens on a stream."""
+
+    def opened(self, now: float) -> None:
+        """The other side took the connection; with TLS, it proved who it is."""
+
+    def received(self, data: bytes, now: float) -> None:
+        """Octets came, at least one."""
+
+    def closed(self, error: Exception | None, now: float) -> None:
+        """The stream ended, or never opened; None: the other side hung up. Said once."""
+
+
+class Stream(Protocol):
+    """A TCP or TLS connection, perhaps still opening."""
+
+    @property
+    def local(self) -> str:
+        """Our end as `address:port`; empty where it has none yet."""
+
+    def write(self, data: bytes) -> None:
+        """Send, now or when there is room; never raises."""
+
+    def is_acknowledged(self) -> bool:
+        """Whether the other side's kernel has lately confirmed what we sent."""
+
+    def close(self) -> None:
+        """Close at once; nothing is told any more."""
+
+
+class DatagramReceiver(Protocol):
+    """Who is told what happens on a UDP socket."""
+
+    def received(self, packet: bytes, now: float) -> None:
+        """A packet came from where the socket is connected to."""
+
+    def refused(self, error: OSError, now: float) -> None:
+        """Nobody listens there, says the network."""
+
+
+class Datagram(Protocol):
+    """A UDP socket connected to one upstream, on a port the kernel drew at random."""
+
+    @property
+    def local(self) -> str:
+        """Our end as `address:port`."""
+
+    def send(self, packet: bytes) -> OSError | None:
+        """Send, or say what kept it; a full buffer loses the packet, as UDP may."""
+
+    def close(self) -> None:
+        """Close at once."""
+
+
+class World(Protocol):
+    """The world."""
+
+    def clock(self) -> float:
+        """Monotonic seconds."""
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Call back once the loop has read what there is to read."""
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call back in `seconds`."""
+
+    def open_stream(
+        self,
+        endpoint: Endpoint,
+        receiver: StreamReceiver,
+        tls: SSLContext | None = None,
+        source_address: str = "",
+    ) -> Stream:
+        """Begin to connect. The receiver hears of it later, never before this returns."""
+
+    def open_datagram(
+        self, endpoint: Endpoint, receiver: DatagramReceiver, source_address: str = ""
+    ) -> Datagram:
+        """Open a socket. OSError where there is no way there, or no socket left."""
+
+    def is_own(self, endpoint: Endpoint, listen_addresses: frozenset[tuple[str, int]]) -> bool:
+        """Whether what is sent to `endpoint` arrives at one of our `listen_addresses`."""

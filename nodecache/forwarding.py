@@ -1,0 +1,136 @@
+"""From a block's `forward` directives to forwarders at work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from nodecache.corefile import Destination, ForwardOptions, TlsOptions, nameservers
+from nodecache.corefile.destinations import destination
+from nodecache.forward import (
+    DEFAULT_FAILOVER,
+    DEFAULT_MAX_AGE_SECONDS,
+    Destinations,
+    Endpoint,
+    Forwarder,
+    HostName,
+    HostNames,
+    NameserverFile,
+    Settings,
+    TlsSettings,
+    Upstreams,
+    UpstreamSettings,
+)
+
+_NODE_RESOLVERS = "/etc/resolv.conf"
+
+
+def open_forwarders(forwards: Sequence[ForwardOptions], upstreams: Upstreams) -> list[Forwarder]:
+    """One forwarder for each directive, in order; `next` leads from one to the following.
+
+    OSError where a file of theirs cannot be read; ValueError for what they ask and we lack.
+    """
+    opened: list[Forwarder] = []
+    try:
+        for options in forwards:
+            opened.append(_open_forwarder(options, upstreams))  # noqa: PERF401 - closed if one fails
+    except (OSError, ValueError):
+        for forwarder in opened:
+            forwarder.close()
+        raise
+    for forwarder, following in pairwise(opened):
+        forwarder.following = following
+    return opened
+
+
+def _open_forwarder(options: ForwardOptions, upstreams: Upstreams) -> Forwarder:
+    destinations = Destinations(
+        [_destination(each, options.tls_servername) for each in options.destinations],
+        lambda changed: HostNames(_resolver_forwarder(options.resolver, upstreams), changed),
+    )
+    return Forwarder(settings_of(options), upstreams, destinations)
+
+
+def _resolver_forwarder(resolver: Sequence[str], upstreams: Upstreams) -> Forwarder:
+    """Who resolves the names of upstreams: `resolver IP[:PORT]…`, or the node's resolvers."""
+    named = [_destination(destination(word), "") for word in resolver]
+    return Forwarder(Settings(), upstreams, Destinations(named or [ResolvConf(_NODE_RESOLVERS)]))
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvConf:
+    """A file in the form of resolv.conf(5)."""
+
+    path: str
+
+    def stamp(self) -> object:
+        """What the path leads to, and when that was written; None where there is nothing."""
+        try:
+            found = Path(self.path).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+
+    def read(self) -> list[Endpoint]:
+        """Its nameservers. OSError where it cannot be read."""
+        text = Path(self.path).read_text(encoding="utf-8", errors="replace")
+        return [Endpoint(each.host, each.port) for each in nameservers(text)]
+
+
+def _destination(read: Destination, server_name: str) -> Endpoint | HostName | NameserverFile:
+    if read.kind == "file":
+        return ResolvConf(read.host)
+    if read.scheme == "https":
+        raise ValueError("forward: DNS over HTTPS to upstreams is not supported; use tls://")
+    is_tls = read.scheme == "tls"
+    name = (read.server_name or server_name) if is_tls else ""
+    endpoint = Endpoint(read.host, read.port, is_tls, name)
+    return HostName(endpoint) if read.kind == "name" else endpoint
+
+
+def settings_of(options: ForwardOptions) -> Settings:
+    """The directive in the forwarder's terms, our defaults where it leaves them open."""
+    return Settings(
+        from_zone=options.from_zone,
+        except_zones=options.except_zones,
+        prefer_udp=options.prefer_udp,
+        policy=options.policy,
+        max_concurrent=options.max_concurrent,
+        max_connect_attempts=options.max_connect_attempts,
+        fails_fast=options.failfast,
+        failover_rcodes=(
+            DEFAULT_FAILOVER if options.failover_rcodes is None else options.failover_rcodes
+        ),
+        next_rcodes=options.next_rcodes,
+        next_on_nodata=options.next_on_nodata,
+        upstream=UpstreamSettings(
+            force_tcp=options.force_tcp,
+            expire_seconds=options.expire_seconds,
+            max_age_seconds=(
+                max(DEFAULT_MAX_AGE_SECONDS, options.expire_seconds)
+                if options.max_age_seconds is None
+                else options.max_age_seconds
+            ),
+            max_idle_connections=options.max_idle_conns,
+            max_fails=options.max_fails,
+            read_timeout_seconds=options.read_timeout_seconds,
+            probe_seconds=options.health_check_seconds,
+            probe_recursion=options.health_check_recursion,
+            probe_name=options.health_check_domain,
+            tls=_tls_settings(options.tls),
+            source_address=options.source_address,
+        ),
+    )
+
+
+def _tls_settings(options: TlsOptions | None) -> TlsSettings:
+    if options is None:
+        return TlsSettings()
+    files = (options.certificate_file, options.key_file, options.authority_file)
+    stamps = tuple(Path(file).stat().st_mtime_ns for file in files if file)
+    return TlsSettings(
+        certificate_file=options.certificate_file,
+        key_file=options.key_file,
+        authority_file=options.authority_file,
+        stamp=hash(stamps),
+    )
