@@ -45,6 +45,7 @@ class Entry:
     is_refreshing: bool = False
     refresh_at: float = 0.0
     failures: int = 0
+    is_compressed: bool = False
 
     def __post_init__(self) -> None:
         self.octets = ENTRY_OVERHEAD_OCTETS + getsizeof(self.wire) + getsizeof(self.key)
@@ -67,5 +68,6 @@ class Entry:
         self.wire, self.ttl_offsets, self.ede = answer.wire, answer.ttl_offsets, answer.ede
         self.flags, self.rcode, self.kind = flags, answer.rcode, answer.kind
         self.ttl, self.stored_at = ttl, now
+        self.is_compressed = answer.is_compressed
         self.is_refreshing, self.refresh_at, self.failures = False, 0.0, 0
         self.__post_init__()

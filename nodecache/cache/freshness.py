@@ -53,7 +53,7 @@ def stale_errors(entry: Entry) -> ExtendedErrors:
 
 def recheck_seconds(failures: int) -> float:
     """How long a question that failed `failures` times in a row is left alone."""
-    return min(_RECHECK_SECONDS * 2 ** max(failures - 1, 0), _MOST_RECHECK_SECONDS)
+    return min(_RECHECK_SECONDS * 2.0 ** max(failures - 1, 0), _MOST_RECHECK_SECONDS)
 
 
 def note_failed_refresh(entry: Entry, now: float) -> None:

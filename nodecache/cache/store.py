@@ -67,6 +67,7 @@ class Cache:
                 ttl,
                 now,
                 answer.ede,
+                is_compressed=answer.is_compressed,
             )
         else:
             if entry.segment is not None:

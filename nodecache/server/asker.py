@@ -105,15 +105,7 @@ class ClientAsker:
     ) -> Finished | None:
         """Reply from the cache."""
         query = self.query
-        reply = reply_to(
-            query,
-            entry.wire,
-            shown_flags(entry.flags, query),
-            entry.ttl_offsets,
-            ttl,
-            self._limit,
-            ede,
-        )
+        reply = reply_to(query, entry, shown_flags(entry.flags, query), ttl, self._limit, ede)
         self.transport.send(reply, self.address)
         outcome = Outcome.HIT_DENIAL if entry.is_denial else Outcome.HIT_SUCCESS
         tally = self._count(reply, entry.rcode, "cache", outcome)
@@ -127,9 +119,8 @@ class ClientAsker:
         query = self.query
         reply = reply_to(
             query,
-            answer.wire,
+            answer,
             shown_flags(answer.flags, query),
-            answer.ttl_offsets,
             ttl,
             self._limit,
             answer.ede,
@@ -221,14 +212,7 @@ class ChainAsker:
     ) -> Finished | None:
         """An answer made from the entry, its TTLs as they are now."""
         query = self.query
-        wire = reply_to(
-            replace(query, payload_size=0),
-            entry.wire,
-            entry.flags,
-            entry.ttl_offsets,
-            ttl,
-            _NO_LIMIT,
-        )
+        wire = reply_to(replace(query, payload_size=0), entry, entry.flags, ttl, _NO_LIMIT)
         self._note(Outcome.HIT_DENIAL if entry.is_denial else Outcome.HIT_SUCCESS)
         answer = Answer(
             bytes(wire),

@@ -76,7 +76,7 @@ class ServerCounts:
         """Add what was tallied since the last time to the counts that are told."""
         tallies, self._tallies = self._tallies, {}
         for tally, times in tallies.items():
-            self._add(Tally(*tally), times)  # type: ignore[arg-type]
+            self._add(Tally(*tally), times)
 
     def _add(self, tally: Tally, times: int) -> None:
         transport = tally.transport

@@ -61,4 +61,5 @@ class Handler:
         served = self.zones.match(query)
         if served is None:
             return nothing_to_ask(query, client, back)  # type: ignore[func-returns-value]
-        return served.zone.serve_inner(ChainAsker(query, client, back))
+        asked: Ask | None = served.zone.serve_inner(ChainAsker(query, client, back))
+        return asked

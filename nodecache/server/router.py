@@ -1,6 +1,6 @@
 """Which zone answers for a name: the longest suffix that one of the blocks serves."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from nodecache.wire import Query, Rdtype
@@ -24,7 +24,7 @@ class Zones:
         self._zones = dict(zones)
         self._root = self._zones.get(_ROOT)
 
-    def __iter__(self) -> "Iterable[Served]":  # type: ignore[override]
+    def __iter__(self) -> "Iterator[Served]":
         return iter(self._zones.values())
 
     def match(self, query: Query) -> "Served | None":
