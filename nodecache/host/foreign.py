@@ -15,7 +15,7 @@ from .commands import Command, Job, Result
 from .iptables import VARIANTS, Iptables, binary, legacy_tables, read_listing
 from .nftables import NFT, TABLE, RulesError
 from .options import HostOptions
-from .rules import ALLOW_TRAFFIC, Rule, all_rules
+from .rules import ALLOW_TRAFFIC, Rule, all_rules, own_client_rules
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,8 @@ def accept_rule(rule: Rule) -> tuple[str, str]:
     """One accept rule in nft's words, and the comment by which it is found again."""
     family = "ip" if rule.address.version == 4 else "ip6"
     address, port = ("daddr", "dport") if rule.is_to else ("saddr", "sport")
-    comment = f"{ALLOW_TRAFFIC} ({rule.protocol} {rule.address})"
+    side = "to" if rule.is_to else "from"
+    comment = f"{ALLOW_TRAFFIC} ({rule.protocol} {side} {rule.address})"
     match = f"{family} {address} {rule.address} {rule.protocol} {port} {rule.port}"
     return f'{match} fib {address} type local accept comment "{comment}"', comment
 
@@ -125,18 +126,21 @@ def accept_rule(rule: Rule) -> tuple[str, str]:
 class ForeignFilters:
     """Our accept rules in the host's filter chains. Jobs raise RulesError."""
 
-    def __init__(self, options: HostOptions, *, has_nft: bool, skip_variant: str | None) -> None:
-        self._rules = tuple(rule for rule in all_rules(options) if rule.table == "filter")
+    def __init__(self, options: HostOptions, *, has_nft: bool, own_variant: str = "") -> None:
+        listed = tuple(rule for rule in all_rules(options) if rule.table == "filter")
+        clients = (own_client_rules(ip, options.dns_port) for ip in options.addresses)
+        self._own_clients = tuple(rule for rules in clients for rule in rules)
+        self.rules = (*listed, *self._own_clients)
         self._has_nft = has_nft
-        self._skip_variant = skip_variant  # the iptables backend has its accept rules there anyway
+        self._own_variant = own_variant  # where the iptables backend has `listed` in any case
         self._sets: dict[tuple[str, int, str], Iptables] = {}
         self._placed: set[str] = set()  # the chains that hold our rules
-        self.watched: set[tuple[str, str]] = set()  # (table, chain): changes there matter to us
+        self.watched = {("filter", "INPUT"), ("filter", "OUTPUT")}  # (table, chain) of interest
         self.repairs = 0
 
     def ensure(self) -> Job:
         """Have our accept rules where something may drop, and nowhere else."""
-        yield from self._visit(self._rules)
+        yield from self._visit(self.rules)
 
     def remove(self) -> Job:
         """Take them out everywhere."""
@@ -148,10 +152,9 @@ class ForeignFilters:
             chains = (yield Command((NFT, "-j", "list", "chains"))).stdout
         for variant in VARIANTS:
             for version in (4, 6):
-                if variant != self._skip_variant and self._is_in_use(variant, version, chains):
-                    yield from self._visit_iptables(variant, version, rules)
+                if self._is_in_use(variant, version, chains):
+                    yield from self._visit_iptables(variant, version, is_wanted=bool(rules))
         found = host_chains(chains)
-        self.watched = {("filter", "INPUT"), ("filter", "OUTPUT")}
         self.watched |= {(chain.table, chain.name) for chain in found}
         for chain in found:
             yield from self._visit_chain(chain, rules)
@@ -165,17 +168,18 @@ class ForeignFilters:
         found = (entry.get("chain", {}) for entry in _entries(chains))
         return any((c.get("family"), c.get("table")) == (family, "filter") for c in found)
 
-    def _visit_iptables(self, variant: str, version: int, rules: tuple[Rule, ...]) -> Job:
+    def _visit_iptables(self, variant: str, version: int, *, is_wanted: bool) -> Job:
+        is_own = variant == self._own_variant
+        rules = self._own_clients if is_own else self.rules
+        kept = tuple(rule for rule in self.rules if rule not in rules)
         for chain in _HOOKS.values():
-            fitting = tuple(
-                r for r in self._rules if r.chain == chain and r.address.version == version
-            )
+            fitting = tuple(r for r in rules if r.chain == chain and r.address.version == version)
             listing = (binary(variant, version), "-w", "5", "-S", chain, "-t", "filter")
             listed = yield Command(listing)
             if not listed.is_ok or not fitting:
                 continue
             key = (variant, version, chain)
-            if rules and chain_may_drop(listed.stdout):
+            if is_wanted and chain_may_drop(listed.stdout):
                 accepts = self._sets.setdefault(key, Iptables(variant, fitting))
                 before = accepts.repairs
                 yield from accepts.ensure()
@@ -185,7 +189,9 @@ class ForeignFilters:
                 self._sets.pop(key, None)
                 self._placed.clear()
                 addresses = tuple(dict.fromkeys(rule.address for rule in fitting))
-                yield from Iptables(variant, fitting).remove(addresses, chains=(("filter", chain),))
+                yield from Iptables(variant, fitting).remove(
+                    addresses, keep=kept, chains=(("filter", chain),)
+                )
 
     def _visit_chain(self, chain: Chain, rules: tuple[Rule, ...]) -> Job:
         listed = yield Command((NFT, "-j", "-a", "list", "chain", *str(chain).split()))

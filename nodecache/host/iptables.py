@@ -22,8 +22,14 @@ VARIANTS = ("nft", "legacy")
 COMMENTS = (SKIP_CONNTRACK, ALLOW_TRAFFIC, FALL_BACK)
 LOCK_WAIT = ("-w", "5")  # seconds; iptables 1.4.22 and later
 MAX_ROUNDS = 20  # of deleting what is listed: a rule doubled by a fault is still only so many
-_CHAINS = (("raw", "PREROUTING"), ("raw", "OUTPUT"), ("filter", "INPUT"), ("filter", "OUTPUT"))
-_NAT_CHAINS = (("nat", "PREROUTING"), ("nat", "OUTPUT"))
+_CHAINS = (
+    ("raw", "PREROUTING"),
+    ("raw", "OUTPUT"),
+    ("filter", "INPUT"),
+    ("filter", "OUTPUT"),
+    ("nat", "PREROUTING"),
+    ("nat", "OUTPUT"),
+)
 # Chains that the kubelet or kube-proxy makes in every mode that uses iptables.
 _KUBE_CHAINS = (
     ("mangle", "KUBE-IPTABLES-HINT"),
@@ -160,12 +166,12 @@ class Iptables:
     ) -> Job:
         """Delete every rule of ours or the original's for `addresses`, but for those of `keep`.
 
-        Looked for in `chains` (table, chain), by default in every one that holds our rules.
+        Looked for in `chains` (table, chain), by default in every one that may hold such rules.
         """
         kept = {identity(rule) for rule in keep}
         self._was_complete = False
         for version in sorted({address.version for address in addresses}):
-            for table, chain in chains or _chains_of(self.rules):
+            for table, chain in chains or _CHAINS:
                 for _ in range(MAX_ROUNDS):
                     rules = yield from self.listed(version, table, chain)
                     doomed = [
@@ -202,16 +208,17 @@ class Iptables:
             )  # fmt: skip
 
     def _remove_doubles(self) -> Job:
-        wanted = {identity(rule) for rule in self.rules}
+        wanted = {identity(rule): rule for rule in self.rules}
         packets: Counter[str] = Counter()
         for version in sorted({rule.address.version for rule in self.rules}):
-            for table, chain in _chains_of(self.rules):
+            for table, chain in dict.fromkeys((rule.table, rule.chain) for rule in self.rules):
                 rules = yield from self.listed(version, table, chain)
                 seen: set[object] = set()
                 doubles = []
                 for rule in rules:
                     if rule.identity in wanted:
-                        packets[_counter_name(rule)] += rule.packets
+                        if table != "filter":
+                            packets[wanted[rule.identity].counter] += rule.packets
                         if rule.identity in seen:
                             doubles.append(rule)
                         seen.add(rule.identity)
@@ -234,17 +241,6 @@ class Iptables:
             )
             if not deleted.is_ok and deleted.code != 1:
                 raise _problem(deleted, rule)
-
-
-def _chains_of(rules: tuple[Rule, ...]) -> tuple[tuple[str, str], ...]:
-    has_nat = any(rule.table == "nat" for rule in rules)
-    return (*_CHAINS, *_NAT_CHAINS) if has_nat else _CHAINS
-
-
-def _counter_name(rule: Listed) -> str:
-    _, _, protocol, is_to, port, _ = rule.identity
-    side = "to" if is_to else "from"
-    return f"{rule.table}_{rule.chain.lower()}_{protocol}_{side}_{port}"
 
 
 def _problem(result: Result, rule: Rule | Listed) -> RulesError:

@@ -42,26 +42,16 @@ def table_script(options: HostOptions, packets: dict[str, int] | None = None) ->
         lines += _set(f"addresses{version}", f"ipv{version}_addr", addresses)
     lines += _set("dns_ports", "inet_service", (options.dns_port,))
     lines += _set("health_ports", "inet_service", (options.health_port,))
-    for name in dict.fromkeys(counter_name(rule, options) for rule in rules):
+    for name in dict.fromkeys(rule.counter for rule in rules):
         lines.append(f"\tcounter {name} {{ packets {(packets or {}).get(name, 0)} bytes 0 }}")
     for table, chain in dict.fromkeys((rule.table, rule.chain) for rule in rules):
-        lines += _chain(
-            table, chain, [r for r in rules if (r.table, r.chain) == (table, chain)], options
-        )
+        lines += _chain(table, chain, [r for r in rules if (r.table, r.chain) == (table, chain)])
     return "\n".join([*lines, "}", ""])
 
 
 def remove_script() -> str:
     """What `nft -f -` reads to be rid of our table, there or not."""
     return f"add table {TABLE}\ndelete table {TABLE}\n"
-
-
-def counter_name(rule: Rule, options: HostOptions) -> str:
-    """The counter that one rule's packets go to, such as `prerouting_udp_to_dns`."""
-    side = "to" if rule.is_to else "from"
-    port = "dns" if rule.port == options.dns_port else "health"
-    prefix = "fallback_" if rule.target == "DNAT" else ""
-    return f"{prefix}{_HOOKS[rule.chain]}_{rule.protocol}_{side}_{port}"
 
 
 def packets_listed(text: str) -> dict[str, int]:
@@ -116,23 +106,22 @@ def _set(name: str, kind: str, elements: Iterable[object]) -> list[str]:
     return [f"\tset {name} {{ type {kind};{inside} }}"]
 
 
-def _chain(table: str, chain: str, rules: list[Rule], options: HostOptions) -> list[str]:
+def _chain(table: str, chain: str, rules: list[Rule]) -> list[str]:
     kind, priority = _PRIORITIES[table]
     hook = _HOOKS[chain]
     lines = [f"\t\ttype {kind} hook {hook} priority {priority}; policy accept;"]
-    lines += dict.fromkeys(_rule(rule, options) for rule in rules)
+    lines += dict.fromkeys(_rule(rule) for rule in rules)
     return [f"\tchain {table}_{hook} {{", *lines, "\t}"]
 
 
-def _rule(rule: Rule, options: HostOptions) -> str:
+def _rule(rule: Rule) -> str:
     """One line; equal for rules that differ in their address alone, which is in a set."""
     version = rule.address.version
     family = "ip" if version == 4 else "ip6"
     address, port = ("daddr", "dport") if rule.is_to else ("saddr", "sport")
-    ports = "dns_ports" if rule.port == options.dns_port else "health_ports"
-    count = f'counter name "{counter_name(rule, options)}"'
+    count = f'counter name "{rule.counter}"'
     comment = f'comment "{rule.comment}"'
-    match = f"{rule.protocol} {port} @{ports} fib {address} type"
+    match = f"{rule.protocol} {port} @{rule.service}_ports fib {address} type"
     if rule.to_address is not None:  # by address: a set of ours may hold others as well
         to_address = f"[{rule.to_address}]" if version == 6 else str(rule.to_address)
         verdict = f"dnat {family} to {to_address}:{rule.port}"

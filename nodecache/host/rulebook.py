@@ -56,8 +56,7 @@ class Rulebook:
         self._rules = all_rules(options)
         self._table = NftTable(options)
         self._iptables: Iptables | None = None
-        self._has_nft = backend == "nftables"
-        self._foreign = ForeignFilters(options, has_nft=self._has_nft, skip_variant=None)
+        self._foreign = ForeignFilters(options, has_nft=backend == "nftables")
         self._notices: NftNotices | None = None
         self._former: tuple[Address, ...] = ()
         self.is_in_place = False  # the last comparison left nothing wanting
@@ -163,12 +162,14 @@ class Rulebook:
             self._iptables = Iptables(variant, self._rules)
             has_nft = (yield Command((NFT, "--version"))).is_ok
             own = yield from _resolved(variant)
-            self._foreign = ForeignFilters(self._options, has_nft=has_nft, skip_variant=own)
+            self._foreign = ForeignFilters(self._options, has_nft=has_nft, own_variant=own)
+            self._foreign.watched |= {(rule.table, rule.chain) for rule in self._rules}
         yield from self._iptables.ensure()
 
     def _remove_leftovers(self) -> Job:
         """Rules of a former life with another backend, and the original's own, once."""
         addresses = tuple(dict.fromkeys((*self._options.addresses, *self._former)))
+        ours = (*self._rules, *self._foreign.rules)
         if self.backend == "iptables":
             yield Command((NFT, "delete", "table", *TABLE.split()))  # mostly: there is none
         own = ""
@@ -178,10 +179,8 @@ class Rulebook:
             in_use = legacy_tables(4) | legacy_tables(6)
             if variant == "legacy" and not in_use:
                 continue
-            keep = self._rules
-            if variant != own:
-                # our accepts may be there on purpose
-                keep = tuple(rule for rule in self._rules if rule.table == "filter")
+            # our accepts may be anywhere on purpose
+            keep = tuple(rule for rule in ours if variant == own or rule.table == "filter")
             yield from Iptables(variant, self._rules).remove(addresses, keep=keep)
 
 

@@ -36,6 +36,14 @@ class Rule:
     comment: str
     is_local_only: bool = True
     to_address: Address | None = None
+    service: str = "dns"  # or "health": what listens at the port
+
+    @property
+    def counter(self) -> str:
+        """The count its packets belong to, the same for all addresses: `prerouting_udp_to_dns`."""
+        prefix = "fallback_" if self.to_address is not None else ""
+        side = "to" if self.is_to else "from"
+        return f"{prefix}{self.chain.lower()}_{self.protocol}_{side}_{self.service}"
 
 
 def rules_for(address: Address, dns_port: int, health_port: int) -> tuple[Rule, ...]:
@@ -48,7 +56,8 @@ def rules_for(address: Address, dns_port: int, health_port: int) -> tuple[Rule, 
         return tcp, replace(tcp, protocol="udp")
 
     def health(*, is_to: bool) -> Rule:
-        return Rule("raw", "OUTPUT", "tcp", is_to, address, health_port, "NOTRACK", SKIP_CONNTRACK)
+        rule = Rule("raw", "OUTPUT", "tcp", is_to, address, health_port, "NOTRACK", SKIP_CONNTRACK)
+        return replace(rule, service="health")
 
     return (
         *both("raw", "PREROUTING", "NOTRACK", SKIP_CONNTRACK, is_to=True),
@@ -60,6 +69,19 @@ def rules_for(address: Address, dns_port: int, health_port: int) -> tuple[Rule, 
         # the kubelet's liveness probe
         health(is_to=True),
         health(is_to=False),
+    )
+
+
+def own_client_rules(address: Address, dns_port: int) -> tuple[Rule, ...]:
+    """What clients in the host's own network need besides, where the host's filter may drop.
+
+    Their packets pass OUTPUT and INPUT both ways, untracked, so that no "established" rule lets
+    the reply in. The keeper's probe is such a client. The original has no such rules.
+    """
+    return tuple(
+        Rule("filter", chain_name, protocol, is_to, address, dns_port, "ACCEPT", ALLOW_TRAFFIC)
+        for chain_name, is_to in (("OUTPUT", True), ("INPUT", False))
+        for protocol in ("tcp", "udp")
     )
 
 
