@@ -46,7 +46,7 @@ class KeeperVitals:
     repairs: dict[str, int] = field(default_factory=dict)
     """What had to be put back: `link`, `address`, `rules`."""
     rule_packets: dict[str, int] = field(default_factory=dict)
-    """Packets that our rules matched, by the way they went: `input_udp` and the like."""
+    """Packets that our rules matched, by the way they went: `prerouting_udp_to_dns` and the like."""
     rules_backend: str = ""
     """`nftables`, `iptables`, `none`; empty where the host is not ours to set up."""
     lease: dict[str, float] = field(default_factory=dict)

@@ -10,6 +10,7 @@ import asyncio
 import errno
 import logging
 import socket
+import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -199,6 +200,7 @@ def head_of(response: Response, *, is_last: bool) -> bytes:
     """The status line and headers of `response`."""
     lines = [
         f"HTTP/1.1 {response.status.value} {response.status.phrase}",
+        f"Date: {time.strftime('%a, %d %b %Y %H:%M:%S GMT', time.gmtime())}",
         f"Content-Type: {response.content_type}",
         f"Content-Length: {len(response.body)}",
     ]
