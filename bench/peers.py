@@ -15,6 +15,7 @@ from pathlib import Path
 from bench.processes import free_port
 
 STOCK_ENTRIES = 9984  # what node-local-dns' stock Corefile gives each cache
+ROOM_OCTETS = 2048  # for an entry, where nodecache's own budget of octets is to be no limit
 ENTRY_OCTETS = 512  # generous: where a server counts octets it is not to be short of them
 
 
@@ -79,8 +80,20 @@ def corefile(setting: Setting) -> str:
 """
 
 
-def _node_cache(program: str, setting: Setting) -> list[str]:
-    base = setting.write("Corefile.base", corefile(setting))
+def _nodecache(program: str, setting: Setting) -> list[str]:
+    text = corefile(setting)
+    if setting.entries > STOCK_ENTRIES:
+        budget = f"nodecache {{\n        budget {setting.entries * ROOM_OCTETS}\n    }}"
+        text = text.replace("errors", f"errors\n    {budget}")
+    return [program, *_flags(setting, text)]
+
+
+def _original(program: str, setting: Setting) -> list[str]:
+    return [program, *_flags(setting, corefile(setting))]
+
+
+def _flags(setting: Setting, text: str) -> list[str]:
+    base = setting.write("Corefile.base", text)
     flags = {
         "-localip": "127.0.0.1",
         "-conf": str(setting.folder / "Corefile"),
@@ -90,7 +103,7 @@ def _node_cache(program: str, setting: Setting) -> list[str]:
         "-setupinterface": "false",
         "-setupiptables": "false",
     }
-    return [program, *(f"{flag}={value}" for flag, value in flags.items())]
+    return [f"{flag}={value}" for flag, value in flags.items()]
 
 
 def _coredns(program: str, setting: Setting) -> list[str]:
@@ -216,10 +229,10 @@ def _table(floor: Path) -> tuple[tuple[str | None, Peer], ...]:
     """Every peer with the program found for it, or None."""
     return (
         (str(floor), Peer(name="floor", leg="-", command=_floor, has_cache=False)),
-        (_ours(), Peer(name="nodecache", leg="TCP", command=_node_cache, version=_GO_VERSION)),
+        (_ours(), Peer(name="nodecache", leg="TCP", command=_nodecache, version=_GO_VERSION)),
         (
             find_native("node-cache"),
-            Peer(name="original", leg="TCP", command=_node_cache, version=_GO_VERSION),
+            Peer(name="original", leg="TCP", command=_original, version=_GO_VERSION),
         ),
         (
             find_native("coredns"),
