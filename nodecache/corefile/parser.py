@@ -8,10 +8,9 @@ from .errors import CorefileError
 from .lexer import Token
 from .names import zone_keys
 from .options import BindLine, BindOptions, Corefile, OwnOptions, ServerBlock, ZoneKey
-from .reading import Context, Fault, Statement, hint
+from .reading import Context, Fault, Statement
 from .structure import Glob, RawBlock, Read, Sources, structure
-
-_MULTIPLE = {"bind": BindOptions}
+from .values import hint
 
 
 def parse(

@@ -5,16 +5,15 @@ fields of the directive's dataclass. Errors are raised as Fault where the word s
 so that one run tells every mistake of a file.
 """
 
-import difflib
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from .errors import CorefileError
 from .lexer import Token
 from .options import ZoneKey
-from .values import Reader
+from .values import Reader, hint
 
 T = TypeVar("T")
 Fields = dict[str, Any]
@@ -183,12 +182,6 @@ def _within(option: Token, fault: Fault) -> Fault:
     reason = fault.reason.removeprefix("it ")
     between = " " if reason != fault.reason or reason.startswith("takes") else ": "
     return Fault(fault.token, f"{option.text}{between}{reason}")
-
-
-def hint(word: str, known: Iterable[str]) -> str:
-    """`; is 'success' meant?` where a known word is near."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; is {near[0]!r} meant?" if near else ""
 
 
 def no_block(statement: Statement) -> None:

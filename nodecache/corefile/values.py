@@ -4,8 +4,9 @@ Each reader takes one word and returns what it stands for, or raises ValueError 
 goes on after the value's name: `must be a whole number, not 'ten'`.
 """
 
+import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypeVar
@@ -218,3 +219,9 @@ def groups(word: str) -> int:
     import re2  # noqa: PLC0415
 
     return int(re2.compile(word).groups)
+
+
+def hint(word: str, known: Iterable[str]) -> str:
+    """`; is 'success' meant?` where a known word is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; is {near[0]!r} meant?" if near else ""
