@@ -92,9 +92,7 @@ def _wire_steps() -> dict[str, Step]:
         "upstream_query": lambda: upstream_query(query, 17),
         "read_answer, 1 record": lambda: read_answer(one),
         "read_answer, 10 records": lambda: read_answer(ten),
-        "reply_to, 1 record": lambda: reply_to(
-            query, answer.wire, flags, answer.ttl_offsets, 17, UDP_LIMIT
-        ),
+        "reply_to, 1 record": lambda: reply_to(query, answer, flags, 17, UDP_LIMIT),
         "FrameBuffer.feed, 20 messages": lambda: FrameBuffer().feed(stream),
     }
 
