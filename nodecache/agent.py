@@ -54,9 +54,7 @@ class Agent:
         self._loop = loop
         self._stopped = asyncio.Event()
         self._ticks = 0
-        self._shop = Workshop(
-            loop, Upstreams(Network(loop)), Budget(), WaitingRoom()
-        )
+        self._shop = Workshop(loop, Upstreams(Network(loop)), Budget(), WaitingRoom())
         self._serving = Serving(self._shop)
         self._pages = Pages(flags, self._serving, vitals)
 
@@ -64,6 +62,7 @@ class Agent:
         """Serve until told to stop, then answer what is left."""
         await self._serving.begin(config, sockets)
         await self._pages.begin(config)
+        self._drop_privileges()
         self._loop.add_reader(self._channel.fileno(), self._on_keeper_says)
         self._loop.add_signal_handler(signal.SIGTERM, self._stopped.set)
         self._tick()
@@ -71,6 +70,11 @@ class Agent:
         self._channel.send("ready")
         await self._stopped.wait()
         await self._drain()
+
+    def _drop_privileges(self) -> None:
+        """From here on strangers' octets are read: be nobody. All that is ours is open by now."""
+        if os.geteuid() == 0 and self._flags.user is not None:
+            privileges.become_worker(*self._flags.user)
 
     # What the keeper says
 
@@ -143,8 +147,6 @@ def main(
     """Be a worker until told to stop; the exit status. Runs in a forked child."""
     privileges.die_with_parent(signal.SIGKILL)
     logs.configure(form=flags.log_format)
-    if os.geteuid() == 0 and flags.user is not None:
-        privileges.become_worker(*flags.user)
     gc.set_threshold(_YOUNG_OBJECTS, 50, 1_000_000)
 
     async def serve() -> None:

@@ -9,6 +9,7 @@ from nodecache.corefile import CacheOptions, ServerBlock
 from nodecache.forward import Forwarder, Upstreams
 from nodecache.forwarding import open_forwarders
 from nodecache.server import (
+    ErrorLog,
     ForwardSource,
     StalePolicy,
     WaitingRoom,
@@ -22,7 +23,6 @@ _EVERYWHERE = (".", "in-addr.arpa.", "ip6.arpa.")
 # Popular names are fetched again before they expire: asked ten times without a pause of a minute,
 # a tenth of the TTL before the end. Each costs one query a TTL, as it would by a miss.
 _DEFAULT_PREFETCH = Prefetch(amount=10, seconds=60.0, percentage=10)
-_UNCACHED_TTL = 0
 
 
 @dataclass(slots=True)
@@ -58,6 +58,7 @@ def build(block: ServerBlock, shop: Workshop, before: Built | None = None) -> Bu
     if block.loop:
         for forwarder in forwarders:
             forwarder.watch_for_loops(block.zones[0].zone_name)
+    errors = ErrorLog(block.errors, shop.loop.call_later) if block.errors else None
     zone = Zone(
         options,
         _cache(block, options, shop.budget, before),
@@ -65,6 +66,7 @@ def build(block: ServerBlock, shop: Workshop, before: Built | None = None) -> Bu
         ForwardSource(forwarders),
         shop.room,
         shop.loop,
+        errors,
     )
     return Built(block, zone, forwarders)
 
@@ -82,14 +84,10 @@ def _cache(block: ServerBlock, options: ZoneOptions, budget: Budget, before: Bui
 
 def zone_options(block: ServerBlock) -> ZoneOptions:
     """The behaviour that a block's directives ask for, our defaults where it leaves them open."""
-    names = tuple(zone.zone_name for zone in block.zones)
     cache = block.cache
     if cache is None:
-        return ZoneOptions(
-            names=names, uses_cache=False, stale=None, logs_errors=block.errors is not None
-        )
+        return ZoneOptions(uses_cache=False, stale=None)
     return ZoneOptions(
-        names=names,
         bounds=_bounds(block, cache),
         stale=_stale(block, cache),
         prefetch=_prefetch(cache),
@@ -97,7 +95,6 @@ def zone_options(block: ServerBlock) -> ZoneOptions:
         success_disabled=tuple(map(name_to_wire, cache.disable_success)),
         denial_disabled=tuple(map(name_to_wire, cache.disable_denial)),
         cached_zones=tuple(map(name_to_wire, cache.zones)) or _ROOT,
-        logs_errors=block.errors is not None,
     )
 
 
@@ -122,9 +119,7 @@ def _stale(block: ServerBlock, cache: CacheOptions) -> StalePolicy | None:
         own = block.nodecache
         if not own.stale_seconds:
             return None
-        return StalePolicy(
-            seconds=own.stale_seconds, patience_seconds=own.client_deadline_seconds
-        )
+        return StalePolicy(seconds=own.stale_seconds, patience_seconds=own.client_deadline_seconds)
     if not asked.seconds:
         return None
     patience = 0.0 if asked.mode == "immediate" else asked.verify_timeout_seconds or None

@@ -1,19 +1,19 @@
 """The command line: what the container image runs, and the subcommands for people."""
 
-import gc
 import logging
 import platform
 import sys
 from collections.abc import Sequence
-from ipaddress import ip_address
 
 from nodecache import __version__
 from nodecache import log as logs
-from nodecache.config import Config, ConfigSource
+from nodecache.config import ConfigSource
+from nodecache.corefile import CorefileError
+from nodecache.corefile.options import CHAIN
 from nodecache.flags import FlagError, Flags, HelpWanted, parse_flags
 from nodecache.host import Guard, Host, HostError, HostOptions
 from nodecache.keeper import Keeper
-from nodecache.plan import CannotListen
+from nodecache.sockets import CannotListen
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,53 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"nodecache: {error}", file=sys.stderr)  # noqa: T201
         return 2
     if flags.version:
-        print(f"nodecache-{__version__}\nPython {platform.python_version()}")  # noqa: T201
+        print(version())  # noqa: T201
+        return 0
+    if flags.plugins:
+        print("Directives:", *(f"dns.{name}" for name in sorted(CHAIN)), sep="\n  ")  # noqa: T201
         return 0
     return run(flags)
+
+
+def version() -> str:
+    """Ours, and what we run on."""
+    system = f"{platform.system().lower()}/{platform.machine()}"
+    return f"nodecache-{__version__}\n{system}, Python {platform.python_version()}"
+
+
+def run(flags: Flags) -> int:
+    """Read the configuration, and keep an agent until told to stop."""
+    logs.configure(form=flags.log_format)
+    log.info("Starting nodecache: %s", __version__)
+    try:
+        host = Host(host_options(flags)) if flags.sets_up_host else None
+        if host is not None:
+            host.check_needs()
+        source = ConfigSource(flags)
+        config = source.read_or_last_good()
+        keeper = Keeper(flags, source, Guard(host) if host is not None else None)
+        return keeper.run(config)
+    except CorefileError as error:
+        for each in error.all:
+            log.critical("%s", each)
+    except (HostError, CannotListen, OSError) as error:
+        log.critical("%s", error)
+    return 1
+
+
+def host_options(flags: Flags) -> HostOptions:
+    """What the flags ask of the node."""
+    return HostOptions(
+        addresses=flags.local_ips,
+        interface=flags.interface_name,
+        interface_kind=flags.interface_kind,
+        setup_interface=flags.setup_interface,
+        rules=flags.rules,
+        dns_port=flags.dns_port,
+        health_port=flags.health_port,
+        lease_seconds=flags.lease_seconds,
+        leased=flags.leased,
+        fallback=flags.fallback,
+        sync_seconds=flags.sync_seconds,
+        skip_teardown=flags.skip_teardown,
+    )

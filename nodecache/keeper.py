@@ -10,6 +10,7 @@ event loop, and never reads a DNS message.
 """
 
 import contextlib
+import encodings.idna  # noqa: F401 - what the worker would import late, when it is nobody
 import logging
 import os
 import pickle
@@ -20,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
+from typing import Protocol
 
 from nodecache import agent
 from nodecache.channel import Channel, Message, to_descriptor
@@ -40,6 +42,13 @@ _RELOAD_SIGNALS = (signal.SIGHUP, signal.SIGUSR1)
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _VITALS_SECONDS = 5.0
 _LONGEST_WAIT = 1.0
+
+
+class HasFileno(Protocol):
+    """Something a selector can wait for."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
 
 
 class Keeper:
@@ -78,7 +87,7 @@ class Keeper:
             self._turn()
         return self._stop()
 
-    def _listen_to(self, source: "_HasFileno", handler: Callable[[], None]) -> None:
+    def _listen_to(self, source: HasFileno, handler: Callable[[], None]) -> None:
         with contextlib.suppress(KeyError):
             self._selector.unregister(source.fileno())
         self._selector.register(source.fileno(), selectors.EVENT_READ, handler)
@@ -333,14 +342,6 @@ class Keeper:
             worker.kill()
         worker.reap()
         waiting.close()
-
-
-class _HasFileno:
-    """Something a selector can wait for."""
-
-    def fileno(self) -> int:
-        """Its descriptor."""
-        raise NotImplementedError
 
 
 class _SignalPipe:

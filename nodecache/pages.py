@@ -129,7 +129,7 @@ class Pages:
             servers=list(serving.counts.values()),
             plugins=self._plugins(),
             caches=list(self._caches()),
-            upstreams=upstreams,
+            upstreams=[upstream.counts for upstream in upstreams],
             upstream_states=[
                 UpstreamState(
                     to=upstream.to,

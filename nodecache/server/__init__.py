@@ -7,6 +7,7 @@ read the clock; what they call is told `now` (monotonic seconds). Counting is pl
 from .asker import Asker, ClientAsker
 from .chain import Chain
 from .counts import Outcome, ServerCounts
+from .errors import ErrorLog
 from .handler import Handler
 from .router import Zones, name_to_wire
 from .replies import Served
@@ -21,6 +22,7 @@ __all__ = [
     "Chain",
     "ChainSource",
     "ClientAsker",
+    "ErrorLog",
     "ForwardSource",
     "Handler",
     "Outcome",

@@ -105,7 +105,7 @@ class ClientAsker:
     ) -> Finished | None:
         """Reply from the cache."""
         query = self.query
-        reply = reply_to(query, entry, shown_flags(entry.flags, query), ttl, self._limit, ede)
+        reply = reply_to(query, entry, shown_flags(entry.flags, query), ttl, self._limit, ede=ede)
         self.transport.send(reply, self.address)
         outcome = Outcome.HIT_DENIAL if entry.is_denial else Outcome.HIT_SUCCESS
         tally = self._count(reply, entry.rcode, "cache", outcome)
@@ -123,8 +123,8 @@ class ClientAsker:
             shown_flags(answer.flags, query),
             ttl,
             self._limit,
-            answer.ede,
-            answer.rcode >> 4,
+            ede=answer.ede,
+            extended_rcode=answer.rcode >> 4,
         )
         self.transport.send(reply, self.address)
         self._count(reply, answer.rcode, answer.written_by, outcome)
