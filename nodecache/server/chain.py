@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from nodecache.forward.failure import Failure
+from nodecache.forward import Failure
 from nodecache.wire import Answer, Ede, Query, Rcode
 
 log = logging.getLogger(__name__)

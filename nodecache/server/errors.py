@@ -7,7 +7,7 @@ from functools import partial
 from typing import Protocol
 
 from nodecache.corefile.options import Consolidation, ErrorsOptions
-from nodecache.forward.failure import Failure
+from nodecache.forward import Failure
 from nodecache.wire import Query
 
 from .dns_name import text_of

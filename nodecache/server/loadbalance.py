@@ -5,6 +5,7 @@ or TTL offset of the message becoming false; that is every usual answer. Others 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from struct import Struct
 
 from nodecache.wire import Answer, Query, Rcode, Rdtype
@@ -55,7 +56,7 @@ class LoadBalance:
         if self._weigh is None and self._prefer is None:
             wire = shuffled(answer, self._pick)
             if wire is not None:
-                return answer if wire is answer.wire else _with_wire(answer, wire)
+                return answer if wire is answer.wire else replace(answer, wire=wire)
         return self._rewritten(answer, qtype)
 
     def _rewritten(self, answer: Answer, qtype: int) -> Answer:
@@ -85,23 +86,6 @@ def permutation(size: int, pick: Pick) -> list[int]:
         other = index + pick(size - index)
         order[index], order[other] = order[other], order[index]
     return order
-
-
-def _with_wire(answer: Answer, wire: bytes) -> Answer:
-    """`answer` with octets that hold the same records at the same offsets in another order."""
-    return Answer(
-        wire,
-        answer.question_end,
-        answer.rcode,
-        answer.kind,
-        answer.ttl_offsets,
-        answer.lowest_ttl,
-        answer.soa_ttl,
-        answer.signed_from,
-        answer.signed_until,
-        answer.ede,
-        answer.written_by,
-    )
 
 
 def shuffled(answer: Answer, pick: Pick) -> bytes | None:

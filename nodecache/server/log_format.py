@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nodecache.forward.failure import Failure
+from nodecache.forward import Failure
 from nodecache.wire import HEADER_SIZE, Answer, Flag, Kind, Query, Rcode, Rdtype
 
 from .chain import Client, Result

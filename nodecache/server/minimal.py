@@ -1,5 +1,6 @@
 """`minimal`: answers without what nobody asked for."""
 
+from dataclasses import replace
 from struct import Struct
 
 from nodecache.wire import Answer, Kind, Query, Rcode
@@ -33,15 +34,11 @@ def shortened(answer: Answer) -> Answer:
     if not says_it_all or not authorities + additionals:
         return answer
     end = _answers_end(answer.wire, answer.question_end, answers)
-    return Answer(
+    return replace(
+        answer,
         wire=answer.wire[:6] + _COUNTS.pack(answers, 0, 0) + answer.wire[12:end],
-        question_end=answer.question_end,
-        rcode=answer.rcode,
-        kind=answer.kind,
         ttl_offsets=answer.ttl_offsets[:answers],
-        lowest_ttl=answer.lowest_ttl,
-        ede=answer.ede,
-        written_by=answer.written_by,
+        soa_ttl=None,
     )
 
 

@@ -8,7 +8,7 @@ import dns.message
 import dns.rcode
 import dns.rrset
 
-from nodecache.forward.failure import Failure
+from nodecache.forward import Failure
 from nodecache.server.chain import Chain, Client, Directive, Outcome, Result, nothing_to_ask
 from nodecache.wire import Answer, Query, read_answer, read_query
 

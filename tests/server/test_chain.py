@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from nodecache.forward.failure import Failure
+from nodecache.forward import Failure
 from nodecache.server.chain import (
     MOST_LOOKUPS_DEEP,
     Anew,
