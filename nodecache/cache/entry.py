@@ -66,6 +66,7 @@ class Entry:
     def renew(self, answer: Answer, flags: int, ttl: int, now: float) -> None:
         """Take a newer answer to the same question; how often it is asked stays known."""
         self.wire, self.ttl_offsets, self.ede = answer.wire, answer.ttl_offsets, answer.ede
+        self.is_compressed = answer.is_compressed
         self.flags, self.rcode, self.kind = flags, answer.rcode, answer.kind
         self.ttl, self.stored_at = ttl, now
         self.is_compressed = answer.is_compressed

@@ -37,7 +37,8 @@ class Handler:
             if fault.rcode is None:
                 transport.forget(address)
             else:
-                transport.send(error_reply(packet, fault.rcode), address)
+                reply = error_reply(packet, fault.rcode, has_do=fault.has_do)
+                transport.send(reply, address)
             return None
         served = self.zones.match(query)
         if served is None:

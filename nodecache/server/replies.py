@@ -53,7 +53,16 @@ class Served:
 class Finished:
     """One finished reply. `hits` are those not yet counted anywhere else."""
 
-    __slots__ = ("entry", "good_until", "hits", "served", "stored_at", "tail", "tally")
+    __slots__ = (
+        "entry",
+        "good_until",
+        "hits",
+        "served",
+        "stored_at",
+        "tail",
+        "tally",
+        "ttl_offsets",
+    )
 
     def __init__(
         self,
@@ -67,6 +76,8 @@ class Finished:
         self.good_until = good_until
         self.entry = entry
         self.stored_at = entry.stored_at
+        # The entry's own may change: its octets are compressed once somebody has less room.
+        self.ttl_offsets = entry.ttl_offsets
         self.served = served
         self.tally = tally
         self.hits = 0
@@ -96,7 +107,7 @@ class Finished:
             return False
         if not self.served.zone.keeps_ttl:
             tail = bytearray(self.tail)
-            for offset in entry.ttl_offsets:
+            for offset in self.ttl_offsets:
                 _PUT_TTL(tail, offset - 2, ttl)
             self.tail = bytes(tail)
         self.good_until = entry.changes_at(now)

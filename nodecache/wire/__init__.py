@@ -5,15 +5,17 @@ MalformedMessage and nothing else, keep no state, and never read a clock or a
 socket. They import nothing of nodecache.
 """
 
-from .answer import Answer, Kind, read_answer
-from .compress import compressed, cut_to
+from .answer import Answer, Kind
+from .compress import compressed
 from .constants import CLASS_IN, HEADER_SIZE, Ede, Flag, Rcode, Rdtype, rcode_text
 from .errors import MalformedMessage
 from .frame import FrameBuffer, framed
 from .names import expanded_name
+from .options import ExtendedErrors
 from .query import Query, read_query, upstream_query
+from .reader import read_answer
 from .reply import (
-    ExtendedErrors,
+    Body,
     empty_reply,
     error_reply,
     opt_record,
@@ -25,6 +27,7 @@ __all__ = [
     "CLASS_IN",
     "HEADER_SIZE",
     "Answer",
+    "Body",
     "Ede",
     "ExtendedErrors",
     "Flag",
@@ -35,7 +38,6 @@ __all__ = [
     "Rcode",
     "Rdtype",
     "compressed",
-    "cut_to",
     "empty_reply",
     "error_reply",
     "expanded_name",

@@ -4,106 +4,142 @@ A cold path: only for replies that do not fit what the client can take. The mess
 `read_answer` before, so nothing here can run past its end.
 """
 
+from bisect import bisect_right
+from collections.abc import Set as AbstractSet
 from struct import Struct
 
-from .constants import HEADER_SIZE, POINTER_BITS, POINTER_MASK, Flag
+from .constants import HEADER_SIZE, MAX_MESSAGE_SIZE, POINTER_BITS, POINTER_MASK, Flag
+from .errors import MalformedMessage
 from .names import expanded_name
-from .rdata import is_compressible, name_offsets
+from .rdata import COMPRESSIBLE, name_offsets
+from .sections import FIXED_SIZE, TTL_PLACE
 
+_COUNTS_PLACE = 4
 _COUNTS = Struct("!4H")
-_RECORD = Struct("!HHIH")
-_RECORD_SIZE = 10
+_FIXED = Struct("!HHIH")
 _U16 = Struct("!H")
-
-
-class _Writer:
-    """A message being written, with the places of the names in it."""
-
-    def __init__(self, start: bytes) -> None:
-        self.message = bytearray(start)
-        self._places: dict[bytes, int] = {}
-
-    def name(self, name: bytes) -> None:
-        """Write an expanded name, pointing at what equals its end: RFC 1035 §4.1.4."""
-        offset = 0
-        while label_size := name[offset]:
-            rest = name[offset:]
-            place = self._places.get(rest)
-            if place is not None:
-                self.message += _U16.pack(POINTER_BITS << 8 | place)
-                return
-            if len(self.message) <= POINTER_MASK:
-                self._places[rest] = len(self.message)
-            self.message += name[offset : offset + label_size + 1]
-            offset += label_size + 1
-        self.message.append(0)
+_SIZE_PLACE = 8  # of the data's size in a record, behind its owner name
+_TTL_TO_DATA = FIXED_SIZE - TTL_PLACE
+_TTL_TO_SIZE = _SIZE_PLACE - TTL_PLACE
 
 
 def compressed(message: bytes) -> bytes:
     """`message` with every name compressed that RFC 3597 §4 allows to be."""
-    writer = _Writer(message[:HEADER_SIZE])
-    writer.name(expanded_name(message, HEADER_SIZE))
-    offset = _skip_name(message, HEADER_SIZE)
-    writer.message += message[offset : offset + 4]
+    return rewritten(message)[0]
+
+
+def rewritten(
+    message: bytes, without: AbstractSet[int] = frozenset()
+) -> tuple[bytes, tuple[int, ...]]:
+    """`message` compressed, less the records of some types; and the offsets of its TTLs."""
+    writer = _Writer(message)
+    counts = list(_COUNTS.unpack_from(message, _COUNTS_PLACE))
+    offset = writer.copy_name(HEADER_SIZE)
+    writer.out += message[offset : offset + 4]
     offset += 4
-    for _ in range(sum(_COUNTS.unpack_from(message, 4)[1:])):
-        offset = _copy_record(message, offset, writer)
-    return bytes(writer.message)
-
-
-def _copy_record(message: bytes, offset: int, writer: _Writer) -> int:
-    """Write the record at `offset` again; the offset just past it."""
-    writer.name(expanded_name(message, offset))
-    offset = _skip_name(message, offset)
-    rdtype, _, _, rdata_size = _RECORD.unpack_from(message, offset)
-    fixed = len(writer.message)
-    writer.message += message[offset : offset + _RECORD_SIZE]
-    offset += _RECORD_SIZE
-    end = offset + rdata_size
-    start, names = name_offsets(message, rdtype, offset)
-    writer.message += message[offset:start]
-    for _ in range(names):
-        name = expanded_name(message, start)
-        if is_compressible(rdtype):
-            writer.name(name)
-        else:
-            writer.message += name
-        start = _skip_name(message, start)
-    writer.message += message[start:end]
-    _U16.pack_into(writer.message, fixed + 8, len(writer.message) - fixed - _RECORD_SIZE)
-    return end
-
-
-def cut_to(message: bytes, limit: int) -> bytearray:
-    """`message` cut at the last record border within `limit` octets, with TC if any was cut.
-
-    Records go from the end: additional first, then authority, then answer (as CoreDNS's
-    library does), so a client that ignores TC has the best part. Never shorter than the question.
-    """
-    counts = list(_COUNTS.unpack_from(message, 4))
-    offset = _skip_name(message, HEADER_SIZE) + 4
-    kept = [1, 0, 0, 0]
     for section in (1, 2, 3):
         for _ in range(counts[section]):
-            after = _skip_name(message, offset)
-            after += _RECORD_SIZE + _U16.unpack_from(message, after + 8)[0]
-            if after > limit:
-                return _shortened(message, offset, kept)
-            kept[section] += 1
-            offset = after
-    return bytearray(message)
+            end = _name_end(message, offset)
+            rdtype, _, _, rdata_size = _FIXED.unpack_from(message, end)
+            end += FIXED_SIZE + rdata_size
+            if rdtype in without:
+                counts[section] -= 1
+            else:
+                writer.copy_record(offset, rdtype, end)
+            offset = end
+    _COUNTS.pack_into(writer.out, _COUNTS_PLACE, *counts)
+    return bytes(writer.out), tuple(writer.ttl_offsets)
 
 
-def _shortened(message: bytes, end: int, counts: list[int]) -> bytearray:
-    cut = bytearray(message[:end])
-    _COUNTS.pack_into(cut, 4, *counts)
-    cut[2] |= Flag.TC >> 8
-    return cut
+class _Writer:
+    """A message being written again, with the places of the names in it."""
+
+    def __init__(self, message: bytes) -> None:
+        self.out = bytearray(message[:HEADER_SIZE])
+        self.ttl_offsets: list[int] = []
+        self._message = message
+        self._known: dict[int, bytes] = {}
+        self._places: dict[bytes, int] = {}
+
+    def copy_record(self, offset: int, rdtype: int, end: int) -> None:
+        """Write the record from `offset` to `end` again."""
+        message, out = self._message, self.out
+        offset = self.copy_name(offset)
+        fixed = len(out)
+        self.ttl_offsets.append(fixed + TTL_PLACE)
+        out += message[offset : offset + FIXED_SIZE]
+        offset += FIXED_SIZE
+        start, names = name_offsets(message, rdtype, offset)
+        out += message[offset:start]
+        for _ in range(names):
+            if rdtype in COMPRESSIBLE:
+                start = self.copy_name(start)
+            else:
+                out += expanded_name(message, start, self._known)
+                start = _name_end(message, start)
+        out += message[start:end]
+        rdata_size = len(out) - fixed - FIXED_SIZE
+        if rdata_size > MAX_MESSAGE_SIZE:
+            raise MalformedMessage(
+                "record data does not fit a record once its names are written out"
+            )
+        _U16.pack_into(out, fixed + _SIZE_PLACE, rdata_size)
+
+    def copy_name(self, offset: int) -> int:
+        """Write the name at `offset`, pointing at what equals its end; the offset behind it."""
+        out, places = self.out, self._places
+        name = expanded_name(self._message, offset, self._known)
+        at = 0
+        while label_size := name[at]:
+            rest = name[at:]
+            place = places.get(rest)
+            if place is not None:
+                out += _U16.pack(POINTER_BITS << 8 | place)
+                break
+            if len(out) <= POINTER_MASK:
+                places[rest] = len(out)
+            out += name[at : at + label_size + 1]
+            at += label_size + 1
+        else:
+            out.append(0)
+        return _name_end(self._message, offset)
 
 
-def _skip_name(message: bytes, offset: int) -> int:
+def _name_end(message: bytes, offset: int) -> int:
     while label_size := message[offset]:
         if label_size >= POINTER_BITS:
             return offset + 2
         offset += label_size + 1
     return offset + 1
+
+
+def cut_to(
+    message: bytes, ttl_offsets: tuple[int, ...], limit: int
+) -> tuple[bytes, tuple[int, ...]]:
+    """`message` cut at the last record border within `limit` octets, with TC if any was cut.
+
+    Records go from the end: additional first, then authority, then answer (as CoreDNS's
+    library does), so a client that ignores TC has the best part. Never shorter than the question.
+    """
+    kept = bisect_right(ttl_offsets, limit)
+    if kept and _record_end(message, ttl_offsets[kept - 1]) > limit:
+        kept -= 1
+    if kept == len(ttl_offsets):
+        return message, ttl_offsets
+    end = (
+        _record_end(message, ttl_offsets[kept - 1]) if kept else _name_end(message, HEADER_SIZE) + 4
+    )
+    cut = bytearray(message[:end])
+    cut[2] |= Flag.TC >> 8
+    left = kept
+    counts = [1]
+    for count in _COUNTS.unpack_from(message, _COUNTS_PLACE)[1:]:
+        counts.append(min(count, left))
+        left -= counts[-1]
+    _COUNTS.pack_into(cut, _COUNTS_PLACE, *counts)
+    return bytes(cut), ttl_offsets[:kept]
+
+
+def _record_end(message: bytes, ttl_offset: int) -> int:
+    size: int = _U16.unpack_from(message, ttl_offset + _TTL_TO_SIZE)[0]
+    return ttl_offset + _TTL_TO_DATA + size

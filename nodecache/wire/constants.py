@@ -6,6 +6,7 @@ HEADER_SIZE = 12  # RFC 1035 §4.1.1
 MAX_LABEL_SIZE = 63  # RFC 1035 §2.3.4
 MAX_NAME_SIZE = 255  # RFC 1035 §2.3.4, on the wire, with the root's octet
 MAX_MESSAGE_SIZE = 65535  # RFC 1035 §4.2.2: what a TCP length prefix can say
+MAX_DATAGRAM_SIZE = 65507  # what UDP over IPv4 can carry: RFC 768, less both headers
 MIN_PAYLOAD_SIZE = 512  # RFC 1035 §4.2.1, and RFC 6891 §6.2.3 for smaller claims
 OUR_PAYLOAD_SIZE = 1232  # what crosses every path unfragmented: DNS flag day 2020
 POINTER_BITS = 0xC0  # RFC 1035 §4.1.4

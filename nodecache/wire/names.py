@@ -1,7 +1,22 @@
-"""Names as they stand in a message: lengths, labels and compression pointers."""
+"""Names as they stand in a message: lengths, labels and compression pointers.
 
-from .constants import MAX_LABEL_SIZE, MAX_NAME_SIZE, POINTER_BITS
+A pointer may lead to any place before the name it ends, as long as a name can be read there that
+stays before it too: RFC 1035 §4.1.4 asks for "a prior occurrence of the same name". Forward
+pointers and loops are impossible by that alone (RFC 9267 §2 has the servers that forgot). Places
+inside the data of records are allowed because CoreDNS's library points into those of types that
+it does not compress itself (SVCB, NSEC, NAPTR).
+"""
+
+from .constants import HEADER_SIZE, MAX_LABEL_SIZE, MAX_NAME_SIZE, POINTER_BITS
 from .errors import MalformedMessage
+
+# What is noted of a place where a name begins: the octets of the name written out, and above
+# them, in steps of this, the pointers on the way to its end.
+_POINTER_STEP = 512
+_OCTETS = _POINTER_STEP - 1
+_MOST_POINTERS = 126  # as miekg/dns; more would make long chains slow to follow
+_POINTER_BASE = POINTER_BITS << 8
+_MOST_NOTED = _MOST_POINTERS * _POINTER_STEP + _OCTETS
 
 
 def question_name_end(packet: bytes, start: int) -> int:
@@ -19,13 +34,22 @@ def question_name_end(packet: bytes, start: int) -> int:
     return offset + 1
 
 
-def read_name_end(packet: bytes, start: int, sizes: dict[int, int]) -> int:
+def question_places(packet: bytes, name_end: int) -> dict[int, int]:
+    """Notes of the places in a question's name, already read, for `read_name_end` to go on with."""
+    places = {}
+    offset = HEADER_SIZE
+    while label_size := packet[offset]:
+        places[offset] = name_end - offset
+        offset += label_size + 1
+    places[offset] = 1
+    return places
+
+
+def read_name_end(packet: bytes, start: int, places: dict[int, int]) -> int:
     """Offset just past the name at `start`, which may end in a compression pointer.
 
-    `sizes` maps the offset of each label seen so far in this message to the octets that the
-    name from there on takes when written out. A pointer may only lead to such a place, which
-    makes forward pointers, loops and pointers into other data impossible in one look-up
-    (RFC 1035 §4.1.4: "a prior occurrence of the same name"; RFC 9267 §2 for why so strict).
+    `places` notes where names were seen to begin in this message, so that a pointer costs one
+    look-up; it is added to. Read the names of a message in their order.
     """
     offset = start
     labels: list[int] = []
@@ -33,34 +57,88 @@ def read_name_end(packet: bytes, start: int, sizes: dict[int, int]) -> int:
         while (label_size := packet[offset]) and label_size <= MAX_LABEL_SIZE:
             labels.append(offset)
             offset += label_size + 1
-        if label_size == 0:
-            rest, end = 1, offset + 1
-        elif label_size >= POINTER_BITS:
-            target = (label_size & ~POINTER_BITS) << 8 | packet[offset + 1]
-            rest, end = sizes[target], offset + 2
+        if label_size:
+            target = pointer_target(packet, offset)
+            rest = _POINTER_STEP + (
+                places.get(target) or _read_place(packet, target, start, places)
+            )
+            end = offset + 2
         else:
-            raise MalformedMessage("label type is neither a length nor a pointer")
+            rest, end = 1, offset + 1
     except IndexError:
         raise MalformedMessage("name runs past the end") from None
-    except KeyError:
-        raise MalformedMessage("compression pointer does not lead to an earlier name") from None
-    if offset - start + rest > MAX_NAME_SIZE:
-        raise MalformedMessage("name is longer than 255 octets")
-    for label in labels:
-        sizes[label] = offset - label + rest
-    if label_size == 0:
-        sizes[offset] = 1
+    if labels:
+        if offset - start + (rest & _OCTETS) > MAX_NAME_SIZE:
+            raise MalformedMessage("name is longer than 255 octets")
+        for label in labels:
+            places[label] = offset - label + rest
+    if rest > _MOST_NOTED:
+        raise MalformedMessage("name has too many compression pointers")
     return end
 
 
-def expanded_name(packet: bytes, start: int) -> bytes:
-    """The name at `start`, its pointers followed; the message was read by `read_answer` before."""
+def pointer_target(packet: bytes, pointer: int) -> int:
+    """Where the compression pointer at `pointer` leads, which may be anywhere."""
+    target = (packet[pointer] << 8 | packet[pointer + 1]) - _POINTER_BASE
+    if target < 0:
+        raise MalformedMessage("label type is neither a length nor a pointer")
+    return target
+
+
+def _read_place(packet: bytes, start: int, limit: int, places: dict[int, int]) -> int:
+    """Read the name at a place where none was seen to begin, up to `limit`; its note.
+
+    Whatever it passes is noted, so that no octet of a message is read over and over.
+    """
+    passed: list[tuple[int, int]] = []
+    stretch = offset = start  # a stretch is what lies between two pointers
+    read = 0
+    while True:
+        if (
+            not HEADER_SIZE <= offset < limit
+            or read & _OCTETS > MAX_NAME_SIZE
+            or read > _MOST_NOTED
+        ):
+            raise MalformedMessage("compression pointer does not lead to an earlier name")
+        rest = places.get(offset)
+        if rest is not None:
+            break
+        passed.append((offset, read))
+        label_size = packet[offset]
+        if label_size == 0:
+            rest = 1
+            break
+        if label_size <= MAX_LABEL_SIZE:
+            offset += label_size + 1
+            read += label_size + 1
+        else:
+            offset = pointer_target(packet, offset)
+            limit, stretch = stretch, offset
+            read += _POINTER_STEP
+    noted = read + rest
+    if noted & _OCTETS > MAX_NAME_SIZE:
+        raise MalformedMessage("name is longer than 255 octets")
+    for place, before in passed:
+        places[place] = noted - before
+    return noted
+
+
+def expanded_name(packet: bytes, start: int, known: dict[int, bytes] | None = None) -> bytes:
+    """The name at `start`, its pointers followed; the message was read by `read_answer` before.
+
+    `known` remembers the names at the places pointed to, for those who expand many.
+    """
     parts: list[bytes] = []
     offset = start
     while label_size := packet[offset]:
-        if label_size >= POINTER_BITS:
-            offset = (label_size & ~POINTER_BITS) << 8 | packet[offset + 1]
+        if label_size < POINTER_BITS:
+            parts.append(packet[offset : offset + label_size + 1])
+            offset += label_size + 1
             continue
-        parts.append(packet[offset : offset + label_size + 1])
-        offset += label_size + 1
+        offset = pointer_target(packet, offset)
+        if known is not None:
+            rest = known.get(offset)
+            if rest is None:
+                rest = known[offset] = expanded_name(packet, offset, known)
+            return b"".join(parts) + rest
     return b"".join(parts) + b"\0"

@@ -13,18 +13,19 @@ from .constants import (
     Rdtype,
 )
 from .errors import MalformedMessage
-from .names import question_name_end, read_name_end
+from .names import question_name_end, question_places
+from .options import check_options
+from .sections import FIXED_SIZE, read_records
 
 # Plain ints: an enum member costs a look-up and a slow operator each time.
 _QR, _RD, _AD, _CD = int(Flag.QR), int(Flag.RD), int(Flag.AD), int(Flag.CD)
 _RD_CD = _RD | _CD
+_OPT_TYPE, _TSIG_TYPE = int(Rdtype.OPT), int(Rdtype.TSIG)
 
 _HEADER = Struct("!5H")  # flags and the four counts, from octet 2 on
 _TWO = Struct("!2H")
 _OPT = Struct("!HHBBHH")  # type, payload size, extended rcode, version, flags, rdata size
-_RECORD = Struct("!HHIH")  # type, class, TTL, rdata size
-_OPT_SIZE = 11  # with its root owner and no options: RFC 6891 §6.1.2
-_BARE_OPT = b"\x00\x00\x29"  # root owner, type 41
+_ROOT_OPT = b"\x00\x00\x29"  # root owner, type 41
 
 KEY_DO = 1
 KEY_CD = 2
@@ -40,7 +41,8 @@ class Query:
 
     `key` is what the cache compares: the name in lower case, type, class, and one octet for
     DO and CD. `payload_size` is the client's EDNS limit in octets, 0 where it sent no OPT;
-    `options` are the OPT's options as sent. `question_end` is an offset into `packet`.
+    `options` are the OPT's options as sent. `question_end` is an offset into `packet`. `is_bare`
+    says that there is nothing behind the question but perhaps an OPT without options.
     """
 
     packet: bytes
@@ -52,7 +54,7 @@ class Query:
     payload_size: int = 0
     has_do: bool = False
     options: bytes = b""
-    has_tsig: bool = False
+    is_bare: bool = True
     upstream_options: bytes | None = None
     """Options to send upstream, where a directive wants some; they bring an OPT with them."""
 
@@ -73,12 +75,12 @@ class Query:
 
     @property
     def is_alike_for_all(self) -> bool:
-        """Whether another client's equal octets deserve an equal reply: no options, no TSIG.
+        """Whether another client's equal octets deserve an equal reply, and may be expected.
 
-        And no upper case: names in random case (0x20) come once and would only fill a table.
+        Options and signatures are one client's own. Names in random case (0x20) come once, and so
+        does what trails behind a message: they would only fill a table.
         """
-        question = self.packet[HEADER_SIZE : self.question_end - 4]
-        return not self.options and not self.has_tsig and question == self.key[:-5]
+        return self.is_bare and self.packet.startswith(self.key[:-5], HEADER_SIZE)
 
 
 def read_query(packet: bytes) -> Query:
@@ -98,16 +100,14 @@ def read_query(packet: bytes) -> Query:
         raise MalformedMessage("question has no type and class")
     qtype, rdclass = _TWO.unpack_from(packet, name_end)
     query = Query(packet, question_end, b"", flags, qtype, rdclass)
-    if additionals or answers or authorities:
-        if (
-            additionals == 1
-            and not (answers or authorities)
-            and len(packet) == question_end + _OPT_SIZE
-            and packet.startswith(_BARE_OPT, question_end)
-        ):
-            _take_opt(query, question_end)
+    if len(packet) != question_end or additionals or answers or authorities:
+        is_one = additionals == 1 and not (answers or authorities)
+        if is_one and packet.startswith(_ROOT_OPT, question_end):
+            end = _take_opt(query, question_end + 1)
+            query.is_bare = end == len(packet) and not query.options
         else:
-            _read_records(query, answers, authorities, additionals)
+            query.is_bare = False
+            _read_sections(query, answers, authorities, additionals)
     cd = KEY_CD if flags & _CD else 0
     query.key = (
         # Only the name: lowering all of it would turn type 65 (HTTPS, 0x41) into 97. Length
@@ -119,55 +119,46 @@ def read_query(packet: bytes) -> Query:
     return query
 
 
-def _take_opt(query: Query, start: int) -> None:
-    """Take over the OPT record whose owner is at `start`; RFC 6891 §6.1.3."""
-    _, payload_size, _, version, flags, rdata_size = _OPT.unpack_from(query.packet, start + 1)
+def _take_opt(query: Query, start: int) -> int:
+    """Take over the OPT record whose type is at `start`; its end. RFC 6891 §6.1.3."""
+    packet = query.packet
+    options = start + FIXED_SIZE
+    if options > len(packet):
+        raise MalformedMessage("record is cut off")
+    _, payload_size, _, version, flags, options_size = _OPT.unpack_from(packet, start)
+    end: int = options + options_size
+    if end > len(packet):
+        raise MalformedMessage("record data runs past the end")
+    query.has_do = flags & EDNS_DO != 0
     if version:
-        raise MalformedMessage(f"EDNS version is {version}", Rcode.BADVERS)
+        rule = f"EDNS version is {version}"
+        raise MalformedMessage(rule, Rcode.BADVERS, has_do=query.has_do)
     query.payload_size = payload_size or 1  # a claim of 0 counts as 512, but it is an OPT
-    query.has_do = bool(flags & EDNS_DO)
-    if rdata_size:
-        options = start + _OPT_SIZE
-        query.options = query.packet[options : options + rdata_size]
-        _check_options(query.options)
+    if options_size:
+        query.options = packet[options:end]
+        check_options(query.options)
+    return end
 
 
-def _check_options(options: bytes) -> None:
-    """Options are code, size, data; nothing may stick out: RFC 6891 §6.1.2."""
-    offset = 0
-    while offset < len(options):
-        if offset + 4 > len(options):
-            raise MalformedMessage("EDNS option has no size")
-        offset += 4 + _TWO.unpack_from(options, offset)[1]
-    if offset != len(options):
-        raise MalformedMessage("EDNS option runs past its record")
-
-
-def _read_records(query: Query, answers: int, authorities: int, additionals: int) -> None:
-    """Walk the records behind the question for an OPT and a TSIG."""
+def _read_sections(query: Query, answers: int, authorities: int, additionals: int) -> None:
+    """Read the records behind the question for an OPT; all else in them is nothing to us."""
     if answers > _MAX_ANSWERS or authorities > _MAX_AUTHORITIES or additionals > _MAX_ADDITIONALS:
         raise MalformedMessage("query holds more records than a query may")
     packet = query.packet
-    sizes: dict[int, int] = {}
-    read_name_end(packet, HEADER_SIZE, sizes)
-    offset = query.question_end
-    for index in range(answers + authorities + additionals):
-        owner = offset
-        offset = read_name_end(packet, owner, sizes)
-        if offset + 10 > len(packet):
-            raise MalformedMessage("record is cut off")
-        rdtype, _, _, rdata_size = _RECORD.unpack_from(packet, offset)
-        offset += 10 + rdata_size
-        if offset > len(packet):
-            raise MalformedMessage("record data runs past the end")
-        if rdtype == Rdtype.OPT:
-            if query.payload_size:
-                raise MalformedMessage("message holds two OPT records")
-            if packet[owner] or index < answers + authorities:
-                raise MalformedMessage("OPT record is not the root's, or not in the last section")
-            _take_opt(query, owner)
-        elif rdtype == Rdtype.TSIG:
-            query.has_tsig = True
+    places = question_places(packet, query.question_end - 4)
+    before, end = read_records(packet, query.question_end, answers + authorities, places)
+    records, _ = read_records(packet, end, additionals, places)
+    opts = [record for record in before + records if record[0] == _OPT_TYPE]
+    signatures = [record for record in before + records if record[0] == _TSIG_TYPE]
+    if signatures and (len(signatures) > 1 or signatures[0] not in records[-1:]):
+        raise MalformedMessage("TSIG record is not the last one")  # RFC 8945 §5.1
+    if len(opts) > 1:
+        raise MalformedMessage("message holds two OPT records")  # RFC 6891 §6.1.1
+    for opt in opts:
+        _, _, _, owner, fixed, _ = opt
+        if opt in before or packet[owner]:
+            raise MalformedMessage("OPT record is not the root's, or not in the last section")
+        _take_opt(query, fixed)
 
 
 _UPSTREAM_HEADER = Struct("!6H")

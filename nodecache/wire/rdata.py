@@ -1,17 +1,26 @@
-"""Record data: the few types whose octets hold names or have one size.
+"""Record data: the types whose octets hold names that may be compressed, or have one size.
 
-RFC 3597 §4 lists which types may be compressed; a server that reads them must be able to
-follow the pointers, so these are checked. All other data is opaque and passed on as it is.
+RFC 3597 §4 has two lists: what RFC 1035 defines may be sent compressed; a few later types were
+sent so by somebody, and are to be read with their pointers, but written without. All other data
+is opaque and passed on as it is.
 """
 
-from .constants import Rdtype
+from .constants import CLASS_IN, Rdtype
 from .errors import MalformedMessage
 from .names import read_name_end
 
-_FIXED_SIZE = {Rdtype.A: 4, Rdtype.AAAA: 16}
+_A, _AAAA, _NAPTR, _RRSIG = (
+    int(rdtype) for rdtype in (Rdtype.A, Rdtype.AAAA, Rdtype.NAPTR, Rdtype.RRSIG)
+)
+_ADDRESS_SIZES = {_A: 4, _AAAA: 16}
+_RRSIG_MIN_SIZE = 19  # eighteen octets and a name: RFC 4034 §3.1
+_IN = CLASS_IN.to_bytes(2, "big")
+_IN_TO_DATA = 8  # class, TTL and the data's size lie between: RFC 1035 §4.1.3
+_NAPTR_STRINGS = 3  # flags, services, regular expression: RFC 3403 §4.1
+_ANY_SIZE = -1
 
 # type → (octets before the names, number of names, octets after them)
-_NAMES: dict[int, tuple[int, int, int]] = {
+_COMPRESSIBLE: dict[int, tuple[int, int, int]] = {
     Rdtype.NS: (0, 1, 0),
     Rdtype.MD: (0, 1, 0),
     Rdtype.MF: (0, 1, 0),
@@ -23,53 +32,68 @@ _NAMES: dict[int, tuple[int, int, int]] = {
     Rdtype.PTR: (0, 1, 0),
     Rdtype.MINFO: (0, 2, 0),
     Rdtype.MX: (2, 1, 0),
+}
+_READ_ONLY: dict[int, tuple[int, int, int]] = {
     Rdtype.RP: (0, 2, 0),
     Rdtype.AFSDB: (2, 1, 0),
     Rdtype.RT: (2, 1, 0),
+    Rdtype.SIG: (18, 1, _ANY_SIZE),
     Rdtype.PX: (2, 2, 0),
+    Rdtype.NXT: (0, 1, _ANY_SIZE),
     Rdtype.SRV: (6, 1, 0),
+    Rdtype.NAPTR: (4, 1, 0),  # and its strings in between
     Rdtype.DNAME: (0, 1, 0),
 }
+# Plain ints as keys: an enum member's comparison is slow.
+_LAYOUTS = {int(rdtype): layout for rdtype, layout in (_COMPRESSIBLE | _READ_ONLY).items()}
+COMPRESSIBLE = frozenset(map(int, _COMPRESSIBLE))
+"""The types whose names may be written as pointers."""
+
+# type → whether there is anything to check; a look-up that most records end at.
+CHECKED = frozenset(_LAYOUTS) | {_A, _AAAA, _RRSIG}
 
 
-def check_rdata(packet: bytes, rdtype: int, start: int, end: int, sizes: dict[int, int]) -> None:
-    """Refuse data of a known type whose octets from `start` to `end` cannot be it."""
-    if rdtype in _FIXED_SIZE:
-        if end - start != _FIXED_SIZE[rdtype]:  # type: ignore[index]
+def check_rdata(packet: bytes, rdtype: int, start: int, end: int, places: dict[int, int]) -> None:
+    """Refuse data of a `CHECKED` type whose octets from `start` to `end` cannot be it.
+
+    `places` as for `read_name_end`.
+    """
+    size = _ADDRESS_SIZES.get(rdtype)
+    if size is not None:
+        # Only in IN: CHAOS has addresses of its own kind.
+        if end - start != size and packet.startswith(_IN, start - _IN_TO_DATA):
             raise MalformedMessage("address record has the wrong size")
-    elif shape := _NAMES.get(rdtype):
-        before, names, after = shape
-        offset = start + before
-        for _ in range(names):
-            offset = read_name_end(packet, offset, sizes)
-        if offset + after != end:
-            raise MalformedMessage("record data does not fill its size")
+    elif rdtype == _RRSIG:
+        if end - start < _RRSIG_MIN_SIZE:
+            raise MalformedMessage("RRSIG record is cut off")
+    else:
+        _check_names(packet, rdtype, start, end, places)
 
 
-# RFC 3597 §4: only names in data that RFC 1035 defines may be written with pointers.
-_COMPRESSIBLE = frozenset(
-    {
-        Rdtype.NS,
-        Rdtype.MD,
-        Rdtype.MF,
-        Rdtype.CNAME,
-        Rdtype.SOA,
-        Rdtype.MB,
-        Rdtype.MG,
-        Rdtype.MR,
-        Rdtype.PTR,
-        Rdtype.MINFO,
-        Rdtype.MX,
-    }
-)
+def _check_names(packet: bytes, rdtype: int, start: int, end: int, places: dict[int, int]) -> None:
+    before, names, after = _LAYOUTS[rdtype]
+    offset = _past_strings(packet, start + before, end) if rdtype == _NAPTR else start + before
+    for _ in range(names):
+        offset = read_name_end(packet, offset, places)
+    if offset + after != end and (offset > end or after != _ANY_SIZE):
+        raise MalformedMessage("record data does not fill its size")
 
 
-def is_compressible(rdtype: int) -> bool:
-    """Whether names in `rdtype`'s data may be written with pointers; all must be read."""
-    return rdtype in _COMPRESSIBLE
+def _past_strings(packet: bytes, offset: int, end: int) -> int:
+    """Offset just past a NAPTR's strings."""
+    for _ in range(_NAPTR_STRINGS):
+        if offset >= end:
+            raise MalformedMessage("NAPTR record is cut off")
+        offset += packet[offset] + 1
+    return offset
 
 
 def name_offsets(packet: bytes, rdtype: int, start: int) -> tuple[int, int]:
-    """Where the names of `rdtype`'s data begin (an offset), and how many there are."""
-    before, names, _ = _NAMES.get(rdtype, (0, 0, 0))
+    """Where the names of `rdtype`'s data begin (an offset), and how many there are.
+
+    For data that may hold pointers and passed `check_rdata` before; no names in all other.
+    """
+    before, names, _ = _LAYOUTS.get(rdtype, (0, 0, 0))
+    if rdtype == _NAPTR:
+        return _past_strings(packet, start + before, len(packet)), names
     return start + before, names

@@ -5,85 +5,119 @@ same octets but for letter case, so every pointer into it stays true and owner n
 there take the client's case (draft-vixie-dnsext-dns0x20).
 """
 
+from contextlib import suppress
 from struct import Struct
+from typing import Protocol
 
-from .compress import compressed, cut_to
+from .compress import cut_to, rewritten
 from .constants import (
     EDNS_DO,
     HEADER_SIZE,
+    MAX_DATAGRAM_SIZE,
     MAX_MESSAGE_SIZE,
     MIN_PAYLOAD_SIZE,
-    OPTION_EDE,
     OUR_PAYLOAD_SIZE,
     RCODE_MASK,
     Flag,
+    Rcode,
     Rdtype,
 )
 from .errors import MalformedMessage
 from .names import question_name_end
+from .options import ExtendedErrors, errors_as_options
 from .query import Query
 
 # Plain ints: an enum member costs a look-up and a slow operator each time.
-_QR = int(Flag.QR)
+_QR, _TC = int(Flag.QR), int(Flag.TC)
+_SERVFAIL = int(Rcode.SERVFAIL)
 _OWN = int(Flag.RD | Flag.CD)
-_NOT_OWN = 0xFFFF & ~_OWN
+_RESERVED = 0x0040  # "must be zero in all queries and responses": RFC 1035 §4.1.1
+_KEPT = 0xFFFF & ~(_OWN | _RESERVED)
+# What an error reply has of the refused message's header: opcode, RD; and CD (RFC 4035 §3.2.2).
+_OPCODE_RD_CD = 0x7910
 
 _U16 = Struct("!H")
-_U32 = Struct("!I")
 _HEADER = Struct("!5H")
 _OPT = Struct("!BHHBBHH")
 _PUT_FLAGS = Struct("!2sH").pack_into
-_PUT_TTL = _U32.pack_into
+_PUT_TTL = Struct("!I").pack_into
 _OPT_NO_DO = _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, 0, 0)
 _OPT_DO = _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, EDNS_DO, 0)
 
-ExtendedErrors = tuple[tuple[int, bytes], ...]
+
+class Body(Protocol):
+    """What replies are made of: an `Answer`, or an entry of the cache."""
+
+    wire: bytes
+    ttl_offsets: tuple[int, ...]
+    is_compressed: bool
 
 
 def reply_limit(query: Query, *, is_stream: bool) -> int:
     """The octets that `query`'s sender can take."""
-    return MAX_MESSAGE_SIZE if is_stream else max(MIN_PAYLOAD_SIZE, query.payload_size)
+    if is_stream:
+        return MAX_MESSAGE_SIZE
+    return min(max(MIN_PAYLOAD_SIZE, query.payload_size), MAX_DATAGRAM_SIZE)
 
 
 def reply_to(
     query: Query,
-    wire: bytes,
+    body: Body,
     flags: int,
-    ttl_offsets: tuple[int, ...],
     ttl: int | None,
     limit: int,
+    *,
     ede: ExtendedErrors = (),
     extended_rcode: int = 0,
-) -> bytes | bytearray:
-    """`wire` as `query`'s reply, every TTL set to `ttl` seconds, at most `limit` octets.
+) -> bytearray:
+    """`body` as `query`'s reply, every TTL set to `ttl` seconds, at most `limit` octets.
 
     `flags` is the header's second word; RD and CD are taken from the query instead. `ttl` None
-    leaves the TTLs as they are. `extended_rcode` are the rcode's upper eight bits, told only to
-    clients with an OPT.
+    leaves the TTLs as they are. `extended_rcode` are the rcode's upper eight bits, which only
+    clients with an OPT can be told: the others hear SERVFAIL.
     """
+    opt = opt_record(query, ede, extended_rcode) if query.payload_size else b""
+    wire, ttl_offsets = body.wire, body.ttl_offsets
+    if len(wire) + len(opt) > limit:
+        opt = opt_record(query, _without_texts(ede), extended_rcode) if opt else b""
+        wire, ttl_offsets = _fitted(body, limit - len(opt))
+        flags |= wire[2] << 8 & _TC
+    if extended_rcode and not opt:
+        flags = flags & ~RCODE_MASK | _SERVFAIL
     reply = bytearray(wire)
-    _PUT_FLAGS(reply, 0, query.packet[:2], flags & _NOT_OWN | query.flags & _OWN)
+    _PUT_FLAGS(reply, 0, query.packet[:2], flags & _KEPT | query.flags & _OWN)
     reply[HEADER_SIZE : query.question_end] = query.packet[HEADER_SIZE : query.question_end]
     if ttl is not None:
         for offset in ttl_offsets:
             _PUT_TTL(reply, offset, ttl)
-    opt = b"" if not query.payload_size else opt_record(query, ede, extended_rcode)
-    if len(reply) + len(opt) > limit:
-        reply = cut_to(compressed(bytes(reply)), limit - len(opt))
     if opt:
         _U16.pack_into(reply, 10, (reply[10] << 8 | reply[11]) + 1)
         reply += opt
     return reply
 
 
+def _fitted(body: Body, limit: int) -> tuple[bytes, tuple[int, ...]]:
+    """`body` within `limit` octets, and where its TTLs stand.
+
+    Names are compressed first, and stay so: the next reply made of it will not have to.
+    """
+    if not body.is_compressed:
+        body.is_compressed = True
+        with suppress(MalformedMessage):  # its names, written out, fit no record: leave them
+            body.wire, body.ttl_offsets = rewritten(body.wire)
+    return cut_to(body.wire, body.ttl_offsets, limit)
+
+
+def _without_texts(errors: ExtendedErrors) -> ExtendedErrors:
+    """Texts are the first to go where room is short: RFC 8914 §2 wants no truncation for them."""
+    return tuple([(code, b"") for code, _ in errors])
+
+
 def opt_record(query: Query, ede: ExtendedErrors = (), extended_rcode: int = 0) -> bytes:
     """Our OPT for a client that sent one: our payload size, its DO, no options but errors."""
     if not ede and not extended_rcode:
         return _OPT_DO if query.has_do else _OPT_NO_DO
-    options = b"".join(
-        _U16.pack(OPTION_EDE) + _U16.pack(len(text) + 2) + _U16.pack(code) + text
-        for code, text in ede
-    )
+    options = errors_as_options(ede)
     do = EDNS_DO if query.has_do else 0
     return _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, extended_rcode, 0, do, len(options)) + options
 
@@ -93,24 +127,31 @@ def empty_reply(query: Query, rcode: int, ede: ExtendedErrors = (), flags: int =
 
     As CoreDNS has it for what the server itself says: RA and AA 0 unless in `flags`.
     """
-    own = query.flags & _OWN
-    has_opt = bool(query.payload_size)
-    header = _HEADER.pack(_QR | flags | own | rcode & 0xF, 1, 0, 0, int(has_opt))
-    reply = query.packet[:2] + header + query.question
-    return reply + opt_record(query, ede, rcode >> 4) if has_opt else reply
+    opt = b""
+    if query.payload_size:
+        opt = opt_record(query, ede, rcode >> 4)
+        if query.question_end + len(opt) > max(MIN_PAYLOAD_SIZE, query.payload_size):
+            opt = opt_record(query, _without_texts(ede), rcode >> 4)
+    elif rcode > RCODE_MASK:
+        rcode = _SERVFAIL
+    flags |= _QR | query.flags & _OWN | rcode & RCODE_MASK
+    packet = query.packet
+    counts = _HEADER.pack(flags, 1, 0, 0, int(bool(opt)))
+    return packet[:2] + counts + packet[HEADER_SIZE : query.question_end] + opt
 
 
-def error_reply(packet: bytes, rcode: int) -> bytes:
-    """A reply to a message that was refused: its id, opcode and RD echoed, and its question.
+def error_reply(packet: bytes, rcode: int, *, has_do: bool = False) -> bytes:
+    """A reply to a message that was refused: id, opcode, RD and CD echoed, and the question.
 
     Without the question where that is what could not be read. BADVERS lives in the OPT alone
-    (RFC 6891 §6.1.3), so there the reply has one.
+    (RFC 6891 §6.1.3), so there the reply has one, with the DO that was sent (RFC 3225 §3).
     """
-    flags = _QR | (packet[2] & 0x79) << 8 | rcode & 0xF
+    flags = _QR | (packet[2] << 8 | packet[3]) & _OPCODE_RD_CD | rcode & RCODE_MASK
     question = _whole_question(packet)
     opt = b""
     if rcode > RCODE_MASK:
-        opt = _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, rcode >> 4, 0, 0, 0)
+        do = EDNS_DO if has_do else 0
+        opt = _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, rcode >> 4, 0, do, 0)
     counts = _HEADER.pack(flags, int(bool(question)), 0, 0, int(bool(opt)))
     return packet[:2] + counts + question + opt
 

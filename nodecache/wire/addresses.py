@@ -1,0 +1,77 @@
+"""The commonest answer by far, read in a quarter of the time: addresses of the name asked for."""
+
+from struct import Struct
+
+from .answer import Answer, Kind
+from .constants import HEADER_SIZE, MAX_TTL
+from .sections import FIXED_SIZE
+
+_TO_QUESTION = b"\xc0\x0c"  # a pointer to the question's name: RFC 1035 §4.1.4
+# Type and class asked → what an address record under the question's name begins with, the size of
+# its data, the size of all of it, and its parts: beginning, TTL, data's size.
+_SHAPES = {
+    b"\0\x01\0\x01": (_TO_QUESTION + b"\0\x01\0\x01", 4, 16, Struct("!6sIH4x")),
+    b"\0\x1c\0\x01": (_TO_QUESTION + b"\0\x1c\0\x01", 16, 28, Struct("!6sIH16x")),
+}
+_ADDITIONALS_PLACE = 10  # of their count, in the header
+_TTL_PLACE = 6  # in such a record: name, type and class before it
+_BARE_OPT = b"\x00\x00\x29"
+_BARE_OPT_SIZE = 11
+_EXTENDED_RCODE_PLACE = 5  # in an OPT record: RFC 6891 §6.1.3
+
+
+def read_addresses(packet: bytes, name_end: int, answers: int, additionals: int) -> Answer | None:
+    """Read a response of at least one address and no authority section, perhaps with an OPT.
+
+    Header and question were read before, and say NOERROR. None where there is anything else, down
+    to an octet, for the general way to judge.
+    """
+    question_end = name_end + 4
+    shape = _SHAPES.get(packet[name_end:question_end])
+    if shape is None:
+        return None
+    start, rdata_size, size, record = shape
+    if not packet.startswith(start, question_end):
+        packet = _with_pointers(packet, question_end, answers, rdata_size)
+    end = question_end + answers * size
+    if len(packet) != end or additionals:
+        if additionals != 1 or not _is_bare_opt(packet, end):
+            return None
+        packet = packet[:_ADDITIONALS_PLACE] + b"\0\0" + packet[HEADER_SIZE:end]
+    ttls = [
+        ttl
+        for head, ttl, data_size in record.iter_unpack(packet[question_end:])
+        if head == start and data_size == rdata_size and ttl <= MAX_TTL
+    ]
+    if len(ttls) != answers:
+        return None
+    ttl_offsets = tuple(range(question_end + _TTL_PLACE, end, size))
+    return Answer(packet, question_end, 0, Kind.POSITIVE, ttl_offsets, min(ttls))
+
+
+def _is_bare_opt(packet: bytes, start: int) -> bool:
+    """Whether from `start` on there is just an OPT without options and extended rcode."""
+    return (
+        len(packet) == start + _BARE_OPT_SIZE
+        and packet.startswith(_BARE_OPT, start)
+        and packet.endswith(b"\0\0")
+        and not packet[start + _EXTENDED_RCODE_PLACE]
+    )
+
+
+def _with_pointers(packet: bytes, question_end: int, answers: int, rdata_size: int) -> bytes:
+    """`packet` with pointers for owners that repeat the question's name; as it is if one does not.
+
+    CoreDNS compresses nothing that fits as it is. Shorter octets are cheaper to keep and to send,
+    and their owners take the letter case of whoever asks.
+    """
+    qname = packet[HEADER_SIZE : question_end - 4]
+    size = len(qname) + FIXED_SIZE + rdata_size
+    end = question_end + answers * size
+    parts = [packet[:question_end]]
+    for offset in range(question_end, end, size):
+        if not packet.startswith(qname, offset):
+            return packet
+        parts += _TO_QUESTION, packet[offset + len(qname) : offset + size]
+    parts.append(packet[end:])
+    return b"".join(parts)

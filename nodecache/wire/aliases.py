@@ -1,0 +1,78 @@
+"""Whether an answer answers: the chain of CNAMEs from the question's name to the data asked for.
+
+RFC 1034 §3.6.2 has a query go on at the name a CNAME leads to, for every type but CNAME itself. An
+answer that stops on the way denies the rest (with a SOA), or is no answer at all. RFC 2181 §10.1:
+an alias has one canonical name, so a chain that forks, or comes back to itself, answers nothing.
+"""
+
+from collections.abc import Sequence
+
+from .constants import HEADER_SIZE, POINTER_BITS, Rdtype
+from .names import expanded_name, pointer_target
+from .sections import FIXED_SIZE, Record
+
+_CNAME, _RRSIG, _ANY = int(Rdtype.CNAME), int(Rdtype.RRSIG), int(Rdtype.ANY)
+_CLASS_ANY = 255  # RFC 1035 §3.2.5
+
+
+def is_answered(packet: bytes, qtype: int, rdclass: int, records: Sequence[Record]) -> bool:
+    """Whether `records`, the answer section of a message read, hold what its question asks for."""
+    if rdclass != _CLASS_ANY:
+        records = [record for record in records if record[1] == rdclass]
+    return _is_in_order(packet, qtype, records) or _is_anywhere(packet, qtype, records)
+
+
+def _is_in_order(packet: bytes, qtype: int, records: Sequence[Record]) -> bool:
+    """Whether the records are a chain as servers write it: in order, each name a pointer back.
+
+    Settles nearly all answers by comparing offsets. False says nothing.
+    """
+    place = HEADER_SIZE
+    is_found = False
+    for rdtype, _, _, owner, fixed, _ in records:
+        if rdtype == qtype:
+            if _place(packet, owner) != place:
+                return False
+            is_found = True
+        elif rdtype == _CNAME:
+            if is_found or _place(packet, owner) != place:
+                return False
+            place = _place(packet, fixed + FIXED_SIZE)
+        elif rdtype != _RRSIG:
+            return False
+    return is_found and qtype != _CNAME
+
+
+def _place(packet: bytes, offset: int) -> int:
+    """Where the name at `offset` really stands, if it is a pointer and no more."""
+    return pointer_target(packet, offset) if packet[offset] >= POINTER_BITS else offset
+
+
+def _is_anywhere(packet: bytes, qtype: int, records: Sequence[Record]) -> bool:
+    """Whether the chain is there in any order, its names written in any way."""
+    known: dict[int, bytes] = {}
+    targets: dict[bytes, set[bytes]] = {}
+    holders: set[bytes] = set()
+    for rdtype, _, _, owner, fixed, _ in records:
+        name = expanded_name(packet, owner, known).lower()
+        if rdtype == _CNAME:
+            target = expanded_name(packet, fixed + FIXED_SIZE, known).lower()
+            targets.setdefault(name, set()).add(target)
+        if qtype in (rdtype, _ANY):
+            holders.add(name)
+    qname = expanded_name(packet, HEADER_SIZE).lower()
+    if qtype == _CNAME:
+        return len(targets.get(qname, ())) == 1
+    return (qname if qtype == _ANY else _chain_end(qname, targets)) in holders
+
+
+def _chain_end(name: bytes, targets: dict[bytes, set[bytes]]) -> bytes | None:
+    """The name that the chain from `name` ends at; None where it forks or comes back."""
+    for _ in range(len(targets) + 1):
+        following = targets.get(name)
+        if following is None:
+            return name
+        if len(following) > 1:
+            return None
+        (name,) = following
+    return None

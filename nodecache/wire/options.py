@@ -1,0 +1,61 @@
+"""What stands in an OPT record: RFC 6891 §6.1.2, RFC 8914."""
+
+from struct import Struct
+
+from .constants import OPTION_EDE
+from .errors import MalformedMessage
+
+ExtendedErrors = tuple[tuple[int, bytes], ...]
+"""Extended DNS Errors, each a code and a text."""
+
+_CODE_AND_SIZE = Struct("!2H")
+_CODE = Struct("!H")
+_OPTION_HEADER_SIZE = 4
+_CODE_SIZE = 2
+
+# An upstream's errors are kept with its answer and go to every client: RFC 8914 §2 wants the texts
+# short. What known servers write fits, and a few errors fit a reply of 512 octets.
+_MOST_ERRORS = 4
+_MOST_TEXT_OCTETS = 255
+
+
+def check_options(options: bytes) -> None:
+    """Options are code, size, data, and nothing may stick out; else MalformedMessage."""
+    offset = 0
+    while offset < len(options):
+        if offset + _OPTION_HEADER_SIZE > len(options):
+            raise MalformedMessage("EDNS option has no size")
+        offset += _OPTION_HEADER_SIZE + _CODE_AND_SIZE.unpack_from(options, offset)[1]
+    if offset != len(options):
+        raise MalformedMessage("EDNS option runs past its record")
+
+
+def extended_errors(packet: bytes, offset: int, end: int) -> ExtendedErrors:
+    """The Extended DNS Errors among an upstream's options from `offset` to `end`.
+
+    What is not well formed is left out: it takes nothing from the answer.
+    """
+    errors: list[tuple[int, bytes]] = []
+    while offset + _OPTION_HEADER_SIZE <= end and len(errors) < _MOST_ERRORS:
+        option, size = _CODE_AND_SIZE.unpack_from(packet, offset)
+        data = offset + _OPTION_HEADER_SIZE
+        offset = data + size
+        if option == OPTION_EDE and size >= _CODE_SIZE and offset <= end:
+            text = packet[data + _CODE_SIZE : offset]
+            errors.append((_CODE.unpack_from(packet, data)[0], _shortened(text)))
+    return tuple(errors)
+
+
+def _shortened(text: bytes) -> bytes:
+    """`text`, UTF-8, within what is kept; never cut within a character."""
+    if len(text) <= _MOST_TEXT_OCTETS:
+        return text
+    return text[:_MOST_TEXT_OCTETS].decode(errors="ignore").encode()
+
+
+def errors_as_options(errors: ExtendedErrors) -> bytes:
+    """`errors` as the options of an OPT record."""
+    return b"".join(
+        _CODE_AND_SIZE.pack(OPTION_EDE, _CODE_SIZE + len(text)) + _CODE.pack(code) + text
+        for code, text in errors
+    )

@@ -1,0 +1,43 @@
+"""The records of a message, section by section: where each begins and ends, and what it is."""
+
+from struct import Struct
+
+from .constants import MAX_TTL
+from .errors import MalformedMessage
+from .names import read_name_end
+from .rdata import CHECKED, check_rdata
+
+FIXED_SIZE = 10  # type, class, TTL and data size, behind the owner name: RFC 1035 §4.1.3
+TTL_PLACE = 4  # in these
+_FIXED = Struct("!HHIH")
+_TO_QUESTION = b"\xc0\x0c"  # a pointer to the question's name: RFC 1035 §4.1.4
+
+Record = tuple[int, int, int, int, int, int]
+"""Type, class, TTL in seconds, and the offsets of its owner name, of its type, and of its end."""
+
+
+def read_records(
+    packet: bytes, offset: int, count: int, places: dict[int, int]
+) -> tuple[list[Record], int]:
+    """`count` records from `offset` on, and the offset behind them; `places` as in `names`."""
+    records: list[Record] = []
+    size = len(packet)
+    for _ in range(count):
+        owner = offset
+        if packet.startswith(_TO_QUESTION, owner):  # the question's name, as nearly always
+            fixed = owner + 2
+        else:
+            fixed = read_name_end(packet, owner, places)
+        rdata = fixed + FIXED_SIZE
+        if rdata > size:
+            raise MalformedMessage("record is cut off")
+        rdtype, rdclass, ttl, rdata_size = _FIXED.unpack_from(packet, fixed)
+        offset = rdata + rdata_size
+        if offset > size:
+            raise MalformedMessage("record data runs past the end")
+        if rdtype in CHECKED:
+            check_rdata(packet, rdtype, rdata, offset, places)
+        if ttl > MAX_TTL:
+            ttl = 0
+        records.append((rdtype, rdclass, ttl, owner, fixed, offset))
+    return records, offset
