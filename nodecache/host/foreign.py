@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .commands import Command, Job, Result
-from .iptables import VARIANTS, Iptables, binary, legacy_tables, read_listing
+from .iptables import VARIANTS, Iptables, binary, read_listing
+from .legacy import legacy_tables
 from .nftables import NFT, TABLE, RulesError
 from .options import HostOptions
 from .rules import ALLOW_TRAFFIC, Rule, all_rules, own_client_rules

@@ -134,7 +134,7 @@ class Host:
         if self._is_up:
             times.append(self._interface_at)
             if self._rulebook is not None and self._runner.is_idle:
-                times.append(self._rulebook.due_at)
+                times.append(self._rulebook.wake_at)
         return min(times)
 
     def renew(self, now: float) -> None:

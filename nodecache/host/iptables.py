@@ -9,9 +9,9 @@ import shlex
 from collections import Counter
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import Path
 
 from .commands import Command, Job, Result, Steps
+from .legacy import legacy_tables
 from .nftables import RulesError
 from .options import Address
 from .rules import ALLOW_TRAFFIC, FALL_BACK, SKIP_CONNTRACK, Rule
@@ -39,6 +39,10 @@ _KUBE_CHAINS = (
 )
 
 
+Identity = tuple[str, str, str, bool, str, bool]
+"""Table and chain, address, protocol, to (or from), port, whether local only."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """One rule as `iptables -S` prints it: what makes it ours, and the words that delete it."""
@@ -49,7 +53,7 @@ class Listed:
     packets: int
     comment: str
     address: Address | None
-    identity: tuple[str, str, str, bool, str, bool]  # chain, address, protocol, is_to, port, local
+    identity: Identity
 
 
 def binary(variant: str, version: int) -> str:
@@ -76,7 +80,7 @@ def argv(variant: str, operation: str, rule: Rule) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def identity(rule: Rule) -> tuple[str, str, str, bool, str, bool]:
+def identity(rule: Rule) -> Identity:
     """What tells one of our rules from another, comparable with `Listed.identity`."""
     return (
         f"{rule.table} {rule.chain}", str(rule.address), rule.protocol, rule.is_to,
@@ -111,24 +115,21 @@ def _read_line(table: str, words: list[str]) -> Listed:
     return Listed(table, chain, tuple(words[2:]), packets, after("--comment"), address, named)
 
 
-def legacy_tables(version: int, proc: Path = Path("/proc/net")) -> frozenset[str]:
-    """The legacy tables in use. Naming another one to iptables-legacy would create it."""
-    name = "ip_tables_names" if version == 4 else "ip6_tables_names"
-    try:
-        return frozenset((proc / name).read_text().split())
-    except OSError:
-        return frozenset()
-
-
 def find_variant() -> Steps[str]:
-    """Where kube-proxy's chains are: "nft", "legacy", or "" (the system's choice) for nowhere."""
+    """Where kube-proxy's chains are: "nft", "legacy", or "" (the system's choice) for nowhere.
+
+    Raises RulesError when the lock is taken.
+    """
     for table, chain in _KUBE_CHAINS:
         for variant in VARIANTS:
             if variant == "legacy" and table not in legacy_tables(4):
                 continue
             listing = (binary(variant, 4), *LOCK_WAIT, "-n", "-L", chain, "1", "-t", table)
-            if (yield Command(listing)).is_ok:
+            found = yield Command(listing)
+            if found.is_ok:
                 return variant
+            if _is_locked(found):  # not knowing is no reason to choose the other one
+                raise _problem(found, f"{table} {chain}")
     return ""
 
 
@@ -143,16 +144,18 @@ class Iptables:
         self._was_complete = False
 
     def ensure(self) -> Job:
-        """Each rule exactly once: `-C`, and `-I` at the head when it is not there."""
+        """Each rule exactly once: listed, or else `-C`, and `-I` at the head when it is not there."""
         problem: RulesError | None = None
+        present = yield from self._count_and_tidy()
         for rule in self.rules:
+            if identity(rule) in present:
+                continue
             try:
                 yield from self._ensure(rule)
             except RulesError as error:
                 problem = problem or error
                 if error.errortype == "iptables_lock":
-                    raise  # the next rule would wait for the same lock
-        yield from self._remove_doubles()
+                    break  # the next rule would wait for the same lock
         if problem is not None:
             raise problem
         self._was_complete = True
@@ -189,41 +192,42 @@ class Iptables:
             return []
         listing = (binary(self.variant, version), *LOCK_WAIT, "-v", "-S", chain, "-t", table)
         result = yield Command(listing)
-        return read_listing(table, result.stdout) if result.is_ok else []
+        if result.code not in (0, 1):  # 1: no such chain
+            raise _problem(result, f"{table} {chain}")
+        return read_listing(table, result.stdout)
 
     def _ensure(self, rule: Rule) -> Job:
         found = yield Command(argv(self.variant, "-C", rule))
         if found.is_ok:
             return
         if found.code != 1:
-            raise _problem(found, rule)
+            raise _problem(found, str(rule))
         inserted = yield Command(argv(self.variant, "-I", rule))
         if not inserted.is_ok:
-            raise _problem(inserted, rule)
+            raise _problem(inserted, str(rule))
         if self._was_complete:
             self.repairs += 1
-            log.info(
-                "added back rule: %s %s %s %s port %d",
-                rule.table, rule.chain, rule.protocol, rule.address, rule.port,
-            )  # fmt: skip
+            log.info("added back rule: %s", rule)
 
-    def _remove_doubles(self) -> Job:
+    def _count_and_tidy(self) -> Steps[set[Identity]]:
+        """Which rules are there; their packets are noted, and doubles of them deleted."""
         wanted = {identity(rule): rule for rule in self.rules}
         packets: Counter[str] = Counter()
+        present: set[Identity] = set()
         for version in sorted({rule.address.version for rule in self.rules}):
             for table, chain in dict.fromkeys((rule.table, rule.chain) for rule in self.rules):
-                rules = yield from self.listed(version, table, chain)
-                seen: set[object] = set()
                 doubles = []
-                for rule in rules:
-                    if rule.identity in wanted:
-                        if table != "filter":
-                            packets[wanted[rule.identity].counter] += rule.packets
-                        if rule.identity in seen:
-                            doubles.append(rule)
-                        seen.add(rule.identity)
+                for rule in (yield from self.listed(version, table, chain)):
+                    if rule.identity not in wanted:
+                        continue
+                    if table != "filter":
+                        packets[wanted[rule.identity].counter] += rule.packets
+                    if rule.identity in present:
+                        doubles.append(rule)
+                    present.add(rule.identity)
                 yield from self._delete(version, doubles)
         self.packets.update(packets)
+        return present
 
     def _delete(self, version: int, rules: list[Listed]) -> Job:
         """Delete each of `rules` once, by the words under which it was listed."""
@@ -240,10 +244,14 @@ class Iptables:
                 )
             )
             if not deleted.is_ok and deleted.code != 1:
-                raise _problem(deleted, rule)
+                raise _problem(deleted, f"{rule.table} {rule.chain} {rule.address}")
 
 
-def _problem(result: Result, rule: Rule | Listed) -> RulesError:
-    text = f"iptables: {rule.table} {rule.chain} {rule.address}: {result.reason}"
-    errortype = "iptables_lock" if "xtables lock" in result.stderr else "iptables"
-    return RulesError(text, errortype)
+def _is_locked(result: Result) -> bool:
+    """Its own words for it differ with the version: all name the lock, or its file."""
+    return "xtables lock" in result.stderr or "xtables.lock" in result.stderr
+
+
+def _problem(result: Result, what: str) -> RulesError:
+    errortype = "iptables_lock" if _is_locked(result) else "iptables"
+    return RulesError(f"iptables: {what}: {result.reason}", errortype)

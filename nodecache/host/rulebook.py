@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from .commands import Command, Job, Result, Steps
 from .foreign import ForeignFilters
-from .iptables import VARIANTS, Iptables, binary, find_variant, legacy_tables
+from .iptables import VARIANTS, Iptables, binary, find_variant
+from .legacy import Sizes, legacy_tables, sizes
 from .nftables import NFT, TABLE, NftTable, RulesError, table_script
 from .notices import NftNotices
 from .options import Address, HostError, HostOptions, of_version
@@ -17,7 +18,10 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
 FOREIGN_SECONDS = 1.0  # the host's firewall is looked at no more often than this
+PEEK_SECONDS = 1.0  # how often legacy tables, which tell nothing, are asked for their size
 VERSION_SECONDS = 5.0
+
+LEGACY_TABLES = ("raw", "filter")  # not nat: kube-proxy rewrites that one all the time
 
 Run = Callable[[Command], Result]
 
@@ -65,11 +69,18 @@ class Rulebook:
         self._retry_seconds = RETRY_SECONDS
         self._table_at = self._foreign_at = math.inf
         self._foreign_looked_at = -math.inf
+        self._sizes: Sizes = {}
+        self._peek_at = math.inf
 
     @property
     def due_at(self) -> float:
         """When `ensure` is to be run next."""
         return min(self._table_at, self._foreign_at)
+
+    @property
+    def wake_at(self) -> float:
+        """When to be looked at next, to compare or only to peek."""
+        return min(self.due_at, self._peek_at)
 
     @property
     def packets(self) -> dict[str, int]:
@@ -98,16 +109,36 @@ class Rulebook:
 
     def read_notices(self, now: float) -> None:
         """Learn from the kernel what is to be compared, and when."""
+        if now >= self._peek_at:
+            self._peek(now)
         if self._notices is None:
             return
         concern = self._notices.concern(TABLE.split()[1], self._foreign.watched)
         if concern.is_table and self.backend == "nftables":
             self._table_at = min(self._table_at, now)
         if concern.is_foreign:
-            soon = max(now, self._foreign_looked_at + FOREIGN_SECONDS)
-            self._foreign_at = min(self._foreign_at, soon)
-            if self.backend == "iptables":
-                self._table_at = min(self._table_at, soon)
+            self._compare_soon(now)
+
+    def _compare_soon(self, now: float) -> None:
+        soon = max(now, self._foreign_looked_at + FOREIGN_SECONDS)
+        self._foreign_at = min(self._foreign_at, soon)
+        if self.backend == "iptables":
+            self._table_at = min(self._table_at, soon)
+
+    def _peek(self, now: float) -> None:
+        """See whether a legacy table has grown or shrunk since we were done with it."""
+        self._peek_at = now + PEEK_SECONDS
+        if self._peeked() != self._sizes:
+            self._peek_at = math.inf  # until compared
+            self._compare_soon(now)
+
+    @staticmethod
+    def _peeked() -> Sizes:
+        try:
+            return sizes(LEGACY_TABLES)
+        except OSError as error:  # then comparing now and then has to do
+            log.debug("legacy tables cannot be asked for their size: %s", error.strerror)
+            return {}
 
     def ensure(self, now: float) -> Job:
         """Compare and mend what is due. Problems are kept for `take_problems`, not raised."""
@@ -122,6 +153,8 @@ class Rulebook:
         if not self._is_clean and not self._problems:
             yield from self._attempt(self._remove_leftovers(), now)
             self._is_clean = not self._problems
+        self._sizes = self._peeked()
+        self._peek_at = now + PEEK_SECONDS if self._sizes else math.inf
         self.is_in_place = not self._problems
         if self.is_in_place:
             self._retry_seconds = RETRY_SECONDS

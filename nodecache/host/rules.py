@@ -38,6 +38,11 @@ class Rule:
     to_address: Address | None = None
     service: str = "dns"  # or "health": what listens at the port
 
+    def __str__(self) -> str:
+        side = "to" if self.is_to else "from"
+        where = f"{self.table} {self.chain}"
+        return f"{where} {self.protocol} {side} {self.address} port {self.port} {self.target}"
+
     @property
     def counter(self) -> str:
         """The count its packets belong to, the same for all addresses: `prerouting_udp_to_dns`."""

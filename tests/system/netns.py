@@ -368,7 +368,8 @@ class StandIn:
 
     def state(self) -> dict:
         self.tell("state")
-        return json.loads(self.process.stdout.readline())
+        line = self.process.stdout.readline()
+        return json.loads(line if line != "ready\n" else self.process.stdout.readline())
 
     def stop(self) -> str:
         """A clean stop; what it logged."""
