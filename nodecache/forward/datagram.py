@@ -83,6 +83,8 @@ class DatagramPool:
                 self._no_way(attempt, error, now)
                 return
         socket.uses += 1
+        self.counts.sent["udp"] += 1
+        self.upstream.watch()
         attempt.carrier = socket
         message_id = socket.pending.add(attempt)
         fault = socket.datagram.send(upstream_query(attempt.ask.query, message_id))

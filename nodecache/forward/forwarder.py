@@ -116,7 +116,8 @@ class Forwarder:
             return ask
         question = query.packet[HEADER_SIZE : query.question_end]
         by_stream = upstream.is_stream_only or self.is_by_stream(transport)
-        upstream.send(Attempt(ask, upstream, question, now, by_stream), now)
+        way = upstream.streams if by_stream else upstream.datagrams
+        way.send(Attempt(ask, upstream, question, now, by_stream), now)
         return ask
 
     def is_by_stream(self, transport: str) -> bool:
@@ -130,7 +131,7 @@ class Forwarder:
         upstreams = self._upstreams
         if not upstreams:
             return no_upstream("no nameservers found")
-        place = self.policy.first(len(upstreams))
+        place = 0 if len(upstreams) == 1 else self.policy.first(len(upstreams))
         upstream = upstreams[place]
         if upstream.health.is_good:
             return upstream

@@ -56,10 +56,11 @@ class Pending(Generic[A]):
 
     def add(self, asked: A) -> int:
         """Take a message id that no other pending query holds; the caller minds MAX_PENDING."""
+        young, slow = self._young, self._slow
         message_id = self._random_id()
-        while message_id in self._young or message_id in self._slow:
+        while message_id in young or message_id in slow:
             message_id = self._random_id()
-        self._young[message_id] = asked
+        young[message_id] = asked
         return message_id
 
     def match(self, packet: bytes) -> A | None:

@@ -73,8 +73,7 @@ class StreamPool:
                 return
         connection.add(attempt)
         if not self._is_flush_due:
-            self._is_flush_due = True
-            self._world.call_soon(self._flush)
+            self._flush_soon()
 
     def send_elsewhere(self, attempt: Attempt, carrier: object, now: float) -> None:
         """Send on another connection than `carrier`, opening one if need be."""
@@ -85,8 +84,12 @@ class StreamPool:
         self._chosen, self._room = None, 0
         connection.add(attempt)
         if not self._is_flush_due:
-            self._is_flush_due = True
-            self._world.call_soon(self._flush)
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        self._is_flush_due = True
+        self._world.call_soon(self._flush)
+        self.upstream.watch()
 
     def _choose(self, now: float, avoided: object) -> StreamConnection | None:
         best: StreamConnection | None = None

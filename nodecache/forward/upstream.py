@@ -25,6 +25,7 @@ class Upstream:
         self.world = world
         self.to = str(endpoint)
         self.counts = UpstreamCounts(self.to)
+        self._durations = self.counts.durations
         self.health = Health(settings.max_fails)
         self.pace = Pace()
         self.heard_at = world.clock()
@@ -57,8 +58,6 @@ class Upstream:
 
     def send(self, attempt: Attempt, now: float) -> None:
         """Send a query on its way. Nothing becomes of it before this returns."""
-        if not self._is_watched:
-            self.watch()
         if attempt.by_stream:
             self.streams.send(attempt, now)
         else:
@@ -66,8 +65,6 @@ class Upstream:
 
     def send_elsewhere(self, attempt: Attempt, carrier: Carrier | None, now: float) -> None:
         """Send a query on another way than `carrier`."""
-        if not self._is_watched:
-            self.watch()
         if attempt.by_stream:
             self.streams.send_elsewhere(attempt, carrier, now)
         else:
@@ -77,7 +74,10 @@ class Upstream:
         """Count an answer that took `seconds`."""
         self.heard_at = now
         self.pace.observe(seconds)
-        self.counts.histogram(rcode).observe(seconds)
+        counted = self._durations.get(rcode)
+        if counted is None:
+            counted = self.counts.histogram(rcode)
+        counted.observe(seconds)
 
     def fell_silent(self, heard_at: float, now: float) -> None:
         """A connection says nothing since `heard_at`; perhaps others do."""
@@ -98,8 +98,9 @@ class Upstream:
 
     def watch(self) -> None:
         """Have the clock look after what is under way."""
-        self._is_watched = True
-        self._ticker.watch(self)
+        if not self._is_watched:
+            self._is_watched = True
+            self._ticker.watch(self)
 
     def tick(self, now: float) -> bool:
         """Look after what is under way; False: nothing is."""
