@@ -4,7 +4,8 @@ The law of this package: it imports nothing else of nodecache, touches no socket
 disk. The environment, files to import and lists of them come in as arguments, so all of it can be
 tested with strings. Text either becomes a Corefile or CorefileError tells every mistake in it.
 
-    render      base Corefile and kube-dns ConfigMap → text
+    kubedns     the ConfigMap kube-dns → stub domains, upstream name servers
+    render      base Corefile and those → text
     lexer       text → words
     structure   words → server blocks, directives, options; imports, snippets, variables
     directives  one module a kind: words of a directive → its options
@@ -12,24 +13,28 @@ tested with strings. Text either becomes a Corefile or CorefileError tells every
     options     what comes out
 """
 
-from .destinations import Destination, nameservers
-from .errors import CorefileError
-from .options import (
+from .answering import (
     AclOptions,
     AclPolicy,
+    Dns64Options,
+    ExtendedErrorOptions,
+    HostsOptions,
+    LoadbalanceOptions,
+    TemplateOptions,
+)
+from .destinations import Destination, nameservers
+from .errors import CorefileError
+from .kubedns import KubeDns, KubeDnsError, read_kubedns
+from .options import (
     BindLine,
     BindOptions,
     CacheOptions,
     Consolidation,
     Corefile,
-    Dns64Options,
     DnstapOptions,
     ErrorsOptions,
-    ExtendedErrorOptions,
     ForwardOptions,
     HealthOptions,
-    HostsOptions,
-    LoadbalanceOptions,
     LogOptions,
     MetadataOptions,
     OwnOptions,
@@ -40,13 +45,13 @@ from .options import (
     ReloadOptions,
     ServerBlock,
     StaleOptions,
-    TemplateOptions,
     TimeoutsOptions,
     TlsOptions,
     TraceOptions,
     ZoneKey,
 )
 from .parser import own_options, parse
+from .render import PillarValues, Rendered, line_needing_cluster_dns, render
 from .rewriting import RewriteOptions
 
 __all__ = [
@@ -66,15 +71,19 @@ __all__ = [
     "ForwardOptions",
     "HealthOptions",
     "HostsOptions",
+    "KubeDns",
+    "KubeDnsError",
     "LoadbalanceOptions",
     "LogOptions",
     "MetadataOptions",
     "OwnOptions",
+    "PillarValues",
     "PprofOptions",
     "PrefetchOptions",
     "PrometheusOptions",
     "ReadyOptions",
     "ReloadOptions",
+    "Rendered",
     "RewriteOptions",
     "ServerBlock",
     "StaleOptions",
@@ -83,7 +92,10 @@ __all__ = [
     "TlsOptions",
     "TraceOptions",
     "ZoneKey",
+    "line_needing_cluster_dns",
     "nameservers",
     "own_options",
     "parse",
+    "read_kubedns",
+    "render",
 ]

@@ -5,7 +5,7 @@ it `\"` stands for a quote, and any other backslash for itself. `#` opens a comm
 middle of a word. Carriage returns and a leading byte order mark are nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 # Go's unicode.IsSpace; Python's own idea of space holds four separators more (U+001C to U+001F).
@@ -14,6 +14,9 @@ _SPACE = frozenset(
     "\u2028\u2029\u202f\u205f\u3000"
 )
 _BYTE_ORDER_MARK = "\ufeff"
+
+Origin = Callable[[int], tuple[str, int]]
+"""From a line's number to the file and line to name in messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +34,16 @@ class Token:
         return replace(self, text=text)
 
 
-def tokens(text: str, file: str) -> list[Token]:
-    """All words of `text`. Any text can be cut: there are no errors."""
+def tokens(text: str, file: str, origin: Origin | None = None) -> list[Token]:
+    """All words of `text`. Any text can be cut: there are no errors.
+
+    `origin` says where a line of `text` was made from; without it, it is that line of `file`.
+    """
     words: list[Token] = []
     last_line = 0  # on which the word before ends
     for line, end_line, word in _Scanner(text.removeprefix(_BYTE_ORDER_MARK)).words():
-        words.append(Token(word, file, line, line > last_line))
+        place = origin(line) if origin is not None else (file, line)
+        words.append(Token(word, *place, line > last_line))
         last_line = end_line
     return words
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from .directives import DIRECTIVES, ELSEWHERE, Directive, Repeat
 from .errors import CorefileError
-from .lexer import Token
+from .lexer import Origin, Token
 from .names import zone_keys
 from .options import BindLine, BindOptions, Corefile, OwnOptions, ServerBlock, ZoneKey
 from .reading import Context, Fault, Statement
@@ -21,14 +21,16 @@ def parse(
     default_port: int = 53,
     read: Read | None = None,
     glob: Glob | None = None,
+    origin: Origin | None = None,
 ) -> Corefile:
     """Read a Corefile. `file` is its name in messages, and the place that imports start from.
 
     `env` fills in `{$NAME}`; `default_port` is for keys without a port. `read(path)` gives a
     file's text for imports (OSError, ValueError: it cannot be read) and `glob(pattern)` the paths
-    that match; without them an import of a file is an error. Raises CorefileError with all errors.
+    that match; without them an import of a file is an error. `origin` is for text that was made
+    from other files: it tells messages where a line came from. Raises CorefileError with all errors.
     """
-    found = structure(text, file, Sources(env, read, glob))
+    found = structure(text, file, Sources(env, read, glob, origin))
     errors = [fault.to_error() for fault in found.faults]
     warnings = [str(fault.to_error()) for fault in found.warnings]
     blocks = []
@@ -40,10 +42,12 @@ def parse(
     errors += _overlaps(blocks)
     errors += _contradictions(blocks)
     if not blocks and not errors:
-        errors = [CorefileError(file, 1, "there is no server block")]
+        place = origin(1) if origin is not None else (file, 1)
+        errors = [CorefileError(*place, "there is no server block")]
     if errors:
-        raise CorefileError.join(sorted(errors, key=lambda error: (error.file != file, error.line)))
-    return Corefile(blocks=tuple(blocks), warnings=tuple(warnings))
+        raise CorefileError.join(sorted(errors, key=lambda error: (error.file, error.line)))
+    imports = tuple(dict.fromkeys(found.imports))
+    return Corefile(blocks=tuple(blocks), warnings=tuple(warnings), imports=imports)
 
 
 def _block(
@@ -67,6 +71,11 @@ def _block(
         warnings += (warning.to_error(name) for warning in context.warnings)
     if not present:
         warnings.append(Fault(raw.keys[0], "has no directives: every query is refused").to_error())
+    warnings += (
+        Fault(key, f"nothing was put in the place of {key.text!r}").to_error()
+        for key in raw.keys
+        if "__PILLAR__" in key.text
+    )
     block = ServerBlock(
         zones=zones,
         directives=tuple(name for name in DIRECTIVES if name in present),

@@ -40,7 +40,8 @@ class Statement:
     name: Token
     words: tuple[Token, ...]
     lines: tuple[tuple[Token, ...], ...] = ()
-    has_block: bool = False
+    end: Token | None = None
+    """The brace that closes the block; None where there is no block."""
 
     @property
     def arguments(self) -> "Arguments":

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .lexer import Token, tokens
+from .lexer import Origin, Token, tokens
 from .reading import Fault, Statement
 
 # CoreDNS's bounds on imports, which end circles; and one on words, for circles that grow.
@@ -34,11 +34,13 @@ class RawBlock:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where text comes from: the environment, and files by path and pattern (None: no files)."""
+    """Where text comes from: the environment; files by path and by pattern (None: no files)."""
 
     env: Mapping[str, str]
     read: Read | None = None
     glob: Glob | None = None
+    origin: Origin | None = None
+    """What the lines of the text itself were made from."""
 
 
 @dataclass(slots=True)
@@ -48,11 +50,14 @@ class Structure:
     blocks: list[RawBlock] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
+    imports: list[str] = field(default_factory=list)
+    """Paths and patterns of the files that are imported."""
 
 
 def structure(text: str, file: str, sources: Sources) -> Structure:
     """Cut `text` into server blocks."""
-    parser = _Parser(_Stream(tokens(text, file), sources))
+    words = tokens(text, file, sources.origin)
+    parser = _Parser(_Stream(words, posixpath.dirname(file), sources))
     try:
         parser.parse()
     except Fault as fault:  # one that leaves nothing to go on from
@@ -74,7 +79,7 @@ class _Parser:
     """Reads words from the stream. Methods named for a thing take it from the stream's head."""
 
     def __init__(self, stream: "_Stream") -> None:
-        self.found = Structure(warnings=stream.warnings)
+        self.found = Structure(warnings=stream.warnings, imports=stream.imports)
         self._stream = stream
 
     def parse(self) -> None:
@@ -171,34 +176,37 @@ class _Parser:
         if head.is_first:
             list(self._until_closed(self._stream.take()))
             raise Fault(head, f"{name.text}: a '{{' must stand on the line of its directive")
-        return Statement(name, tuple(words), tuple(self._lines()), has_block=True)
+        brace = self._stream.take()
+        lines = tuple(self._lines())
+        return Statement(name, tuple(words), lines, self._end(brace, is_empty=not lines))
 
     def _lines(self) -> Iterator[tuple[Token, ...]]:
-        """The lines of a directive's block; its closing brace is taken as well."""
-        brace = self._stream.take()
+        """The lines of a directive's block, up to the brace that closes it."""
         line: list[Token] = []
         while (head := self._stream.head) is not None:
-            if head.is_first and line:
+            if line and (head.is_first or head.text == "}"):
                 yield tuple(line)
                 line = []
             if head.text == "import" and head.is_first:
                 self._import()
             elif head.text == "}":
-                self._close(line)
                 return
             elif head.text == "{":
                 self._skip(head)
             else:
                 line.append(self._stream.take_replaced())
-        raise Fault(brace, "the block opened here is never closed")
 
-    def _close(self, line: list[Token]) -> None:
+    def _end(self, brace: Token, *, is_empty: bool) -> Token:
+        """The brace that closes a directive's block: alone on its line, unless it is empty."""
+        if self._stream.head is None:
+            raise Fault(brace, "the block opened here is never closed")
         closing = self._stream.take()
-        if line:
-            raise Fault(closing, "a '}' must stand on a line of its own")
         follower = self._stream.head
+        if not closing.is_first and not is_empty:
+            raise Fault(closing, "a '}' must stand on a line of its own")
         if follower is not None and not follower.is_first:
             raise Fault(follower, f"nothing may follow the '}}', but there is {follower.text!r}")
+        return closing
 
     def _skip(self, brace: Token) -> None:
         """A block within an option: there are none."""
@@ -215,10 +223,12 @@ class _Parser:
 class _Stream:
     """The words still to be read; an import puts other words in its place."""
 
-    def __init__(self, words: Sequence[Token], sources: Sources) -> None:
+    def __init__(self, words: Sequence[Token], folder: str, sources: Sources) -> None:
         self.snippets: dict[str, list[Token]] = {}
         self.warnings: list[Fault] = []
+        self.imports: list[str] = []
         self._words = deque(words)
+        self._folder = folder
         self._sources = sources
         self._files: dict[str, list[Token]] = {}
         self._snippets_used = 0
@@ -281,7 +291,10 @@ class _Stream:
         ]
 
     def _imported_files(self, pattern: Token) -> list[Token]:
-        path = posixpath.join(posixpath.dirname(pattern.file), pattern.text)
+        is_imported = pattern.file in self._files
+        folder = posixpath.dirname(pattern.file) if is_imported else self._folder
+        path = posixpath.join(folder, pattern.text)
+        self.imports.append(path)
         is_pattern = any(character in path for character in "*?[]")
         if path.count("*") > 1 or path.count("?") > 1 or ("[" in path and "]" in path):
             raise Fault(

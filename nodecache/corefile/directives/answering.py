@@ -5,10 +5,7 @@ import re
 from ipaddress import IPv6Network
 from typing import Any
 
-from nodecache.corefile.lexer import Token
-from nodecache.corefile.mnemonics import rcode, rdclass, rdtype
-from nodecache.corefile.names import zone_names
-from nodecache.corefile.options import (
+from nodecache.corefile.answering import (
     AclOptions,
     AclPolicy,
     Dns64Options,
@@ -17,6 +14,9 @@ from nodecache.corefile.options import (
     LoadbalanceOptions,
     TemplateOptions,
 )
+from nodecache.corefile.lexer import Token
+from nodecache.corefile.mnemonics import rcode, rdclass, rdtype
+from nodecache.corefile.names import zone_names
 from nodecache.corefile.reading import (
     Arguments,
     Context,
