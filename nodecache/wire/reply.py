@@ -16,6 +16,7 @@ from .constants import (
     MAX_DATAGRAM_SIZE,
     MAX_MESSAGE_SIZE,
     MIN_PAYLOAD_SIZE,
+    OPCODE_MASK,
     OUR_PAYLOAD_SIZE,
     RCODE_MASK,
     Flag,
@@ -157,8 +158,8 @@ def error_reply(packet: bytes, rcode: int, *, has_do: bool = False) -> bytes:
 
 
 def _whole_question(packet: bytes) -> bytes:
-    """The one question of `packet`, or nothing where there is not one, or it is broken."""
-    if packet[4:6] != b"\0\1":
+    """The one question of `packet`; nothing where it is broken, or the opcode may mean others."""
+    if packet[4:6] != b"\0\1" or packet[2] & OPCODE_MASK >> 8:
         return b""
     try:
         end = question_name_end(packet, HEADER_SIZE) + 4
