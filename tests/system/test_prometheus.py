@@ -1,24 +1,36 @@
-"""A real Prometheus reads the page: what public dashboards and alerts ask for, it can answer."""
+"""A real Prometheus scrapes the agent under load: what public dashboards and alerts ask for, it can answer."""
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
-from nodecache import web
-from nodecache.metrics import Collector, Source
-from nodecache.web import WebServer
-from tests.helpers.numbers import busy_node
+from tests.contract.metrics_shape import differences, load_shapes, shapes_of
 from tests.helpers.prometheus import Prometheus, scraping, wait_until
+from tests.system.agent import Load, RunningAgent, running_agent, stand_in
 
 pytestmark = pytest.mark.system
 
+# Two would do for rates; some more let a page that goes wrong under load show itself.
+SCRAPES = 8
+
+COUNTED_ONCE = (
+    "coredns_dns_requests_total",
+    "coredns_dns_responses_total",
+    "coredns_dns_request_duration_seconds_count",
+    "coredns_dns_request_size_bytes_count",
+    "coredns_dns_response_size_bytes_count",
+    "coredns_dns_request_count_total",
+    "coredns_cache_requests_total",
+)
+
+CONTRACT = Path(__file__).parents[1] / "contract/data"
+
 QUERIES: dict[str, list[Any]] = yaml.safe_load(
-    (Path(__file__).parents[1] / "contract/data/queries.yaml").read_text(encoding="utf-8")
+    (CONTRACT / "queries.yaml").read_text(encoding="utf-8")
 )
 
 
@@ -28,46 +40,19 @@ def filled_in(query: str) -> str:
     return query.replace("$selector", selector).replace("$interval", "1m")
 
 
-class GrowingNode:
-    """A node whose counts grow with every scrape."""
-
-    def __init__(self) -> None:
-        self.scrapes = 0
-
-    def read(self) -> Source:
-        self.scrapes += 1
-        return busy_node(100 * self.scrapes)
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory) -> Iterator[RunningAgent]:
+    with stand_in() as upstream, running_agent(tmp_path_factory.mktemp("agent"), upstream) as agent:
+        yield agent
 
 
 @pytest.fixture(scope="module")
-def target() -> Iterator[str]:
-    """A page on a free port, served as the worker serves it."""
-    ready, stop = threading.Event(), asyncio.Event()
-    place: dict[str, Any] = {}
-
-    async def serve() -> None:
-        server = WebServer({"/metrics": Collector(GrowingNode().read).page})
-        listener = web.open_listener("127.0.0.1:0")
-        place.update(port=listener.getsockname()[1], loop=asyncio.get_running_loop())
-        await server.serve(listener)
-        ready.set()
-        await stop.wait()
-        server.close()
-        await server.wait_closed()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    assert ready.wait(10)
-    yield f"127.0.0.1:{place['port']}"
-    place["loop"].call_soon_threadsafe(stop.set)
-    thread.join(10)
-
-
-@pytest.fixture(scope="module")
-def prometheus(target, tmp_path_factory) -> Iterator[Prometheus]:
-    with scraping(target, tmp_path_factory.mktemp("prometheus")) as server:
+def prometheus(agent, tmp_path_factory) -> Iterator[Prometheus]:
+    """Prometheus after some seconds of scraping an agent under load."""
+    target = f"127.0.0.1:{agent.metrics}"
+    with Load(agent.port), scraping(target, tmp_path_factory.mktemp("prometheus")) as server:
         scraped = "count_over_time(coredns_build_info[1m])"
-        wait_until(lambda: server.value(scraped) >= 4, "the fourth scrape")
+        wait_until(lambda: server.value(scraped) >= SCRAPES, "scrapes")
         yield server
 
 
@@ -97,3 +82,44 @@ def test_public_alerts_can_be_computed_and_stay_silent_on_a_healthy_node(
 def test_prometheus_finds_no_fault_with_the_page(prometheus):
     (target,) = prometheus.targets()
     assert (target["health"], target["lastError"]) == ("up", "")
+
+
+def test_both_ports_serve_the_same_series(agent):
+    one, other = shapes_of(agent.page()), shapes_of(agent.page(agent.setup_metrics))
+    assert one == other
+
+
+def test_series_of_the_stock_corefile_are_shaped_as_the_originals(agent, prometheus):
+    """What no directive of the stock Corefile counts is not on the page, as in the original."""
+    unused = (
+        "coredns_template_",
+        "coredns_dns64_",
+        "coredns_hosts_entries",
+        "coredns_reload_version",
+    )
+    original = {
+        name: shape
+        for name, shape in load_shapes(CONTRACT / "series.json").items()
+        if not name.startswith(unused)
+    }
+    assert differences(original, shapes_of(agent.page())) == []
+
+
+def test_every_query_is_one_request_one_response_and_one_observation(tmp_path):
+    with stand_in() as upstream, running_agent(tmp_path, upstream) as agent:
+        before, load = totals(agent.page()), Load(agent.port)
+        for _ in range(60):
+            load.ask_one()
+        after = totals(agent.page())
+    assert {name: after[name] - before.get(name, 0) for name in COUNTED_ONCE} == dict.fromkeys(
+        COUNTED_ONCE, 60
+    )
+
+
+def totals(page: str) -> dict[str, float]:
+    """The sum of each series over its labels."""
+    sums: dict[str, float] = {}
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            sums[sample.name] = sums.get(sample.name, 0) + sample.value
+    return sums
