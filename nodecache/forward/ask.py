@@ -121,7 +121,7 @@ class Ask:
             self._answered_badly(attempt, answer, now)
             return
         if not upstream.health.is_good:
-            upstream.health.served()
+            upstream.served()
         self._end()
         self._done(answer)
 
@@ -140,7 +140,7 @@ class Ask:
         if answer.rcode in LAME_RCODES:
             upstream.health.failed_to_serve(now)
         else:
-            upstream.health.served()
+            upstream.served()
         trouble.open -= 1
         trouble.held = answer
         self._proceed(now, is_failover=answer.rcode in self._forwarder.failover_rcodes)

@@ -133,11 +133,15 @@ class DatagramPool:
 
     def tick(self, now: float) -> bool:
         """Tell asks of slow queries, give up lost ones; False: nothing is under way."""
+        upstream = self.upstream
+        lost_since = now - upstream.pace.lost_seconds
+        give_up = now - upstream.settings.read_timeout_seconds
         is_busy = False
-        give_up = now - self.upstream.settings.read_timeout_seconds
         for socket in [*self._sockets, *self._spent]:
-            if socket is None or not socket.pending:
+            if socket is None or (oldest := socket.pending.oldest()) is None:
                 continue
+            if oldest.sent_at < lost_since:
+                upstream.fell_silent(oldest.sent_at, now)
             for attempt in socket.pending.slowed(now - SLOW_SECONDS):
                 attempt.ask.slowed(attempt, now)
             for attempt in socket.pending.drop(give_up):

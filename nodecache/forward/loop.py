@@ -106,6 +106,7 @@ class LoopProbe:
         upstream = self.upstream
         if not upstream.health.is_looping:
             upstream.quarantine(is_looping=True)
+            upstream.counts.loops += 1
             log.error(
                 "loop detected: upstream %s leads back to this server; it is left out and tried "
                 "again every %.0f s, see https://coredns.io/plugins/loop#troubleshooting. "

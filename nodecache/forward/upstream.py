@@ -79,9 +79,14 @@ class Upstream:
             counted = self.counts.histogram(rcode)
         counted.observe(seconds)
 
-    def fell_silent(self, heard_at: float, now: float) -> None:
-        """A connection says nothing since `heard_at`; perhaps others do."""
-        if self.heard_at <= heard_at:
+    def served(self) -> None:
+        """It answered well though something was thought to be wrong with it."""
+        self.health.served()
+        self._prober.stop()
+
+    def fell_silent(self, since: float, now: float) -> None:
+        """One way to it says nothing since then, and owes answers; perhaps another does."""
+        if self.heard_at <= since:
             self.health.stayed_silent(now)
             self._prober.start()
 

@@ -9,7 +9,7 @@ Steps beside those of `notation`: TIMES are in seconds, LABELs name a query or a
     CUT_OFF [of=LABEL]                      the connection a message left on is cut without a word
     HANG_UP, RESET [of=LABEL]               the same, ended by the other side
     CHECK_CONNECTIONS ADDRESS N             connections open to it
-    REPLY_OCTETS HEX                        any octets at all
+    REPLY_OCTETS HEX                        one answer record that is nothing but these octets
     CHECK_PROBE, REPLY_PROBE [ADDRESS]      health probes (`. NS`) stand apart from queries
     COMES_BACK                              what left last arrives as a client's query
     CHECK_LOG TEXT                          a line of the log holds TEXT
@@ -214,7 +214,8 @@ class Play:
         outgoing = self._outgoing_of(step)
         octets = bytes.fromhex(step.words[0])
         end = 12 + len(outgoing.packet[12:].split(b"\0", 1)[0]) + 5
-        outgoing.answer(outgoing.packet[:2] + b"\x81\x80" + outgoing.packet[4:end] + octets)
+        header = outgoing.packet[:2] + bytes.fromhex("8180 0001 0001 0000 0000")
+        outgoing.answer(header + outgoing.packet[12:end] + octets)
 
     def _machine(self, step: Step) -> None:
         host, mood = step.words

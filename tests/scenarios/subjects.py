@@ -101,11 +101,8 @@ _SIGHTED = Failure(2, 22, b"loop", "loop")
 
 def corefile(config: str) -> str:
     """The text of a server block around `forward` lines: `FROM TO… { OPTION; OPTION … }`."""
-    lines = []
-    for line in config.replace("{", "{\n").replace("}", "\n}").replace(";", "\n").splitlines():
-        lines.append(line)
-    forwards = "\n".join(lines).replace("forward:", "forward")
-    return f". {{\nforward {forwards}\n}}\n"
+    lines = config.replace("{", "{\n").replace("}", "\n}").replace(";", "\n")
+    return f". {{\nforward {lines.replace('forward:', 'forward')}\n}}\n"
 
 
 def _message(query: Query, outcome: Answer | Failure) -> dns.message.Message:
