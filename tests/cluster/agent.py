@@ -1,8 +1,10 @@
 """The agent on the node under test: its manifest, its life, its counters."""
 
+import contextlib
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ MANIFEST = Path(__file__).parents[2] / "deploy" / "nodelocaldns.yaml"
 NAMESPACE = "kube-system"
 DAEMONSET = "node-local-dns"
 LOCAL = "169.254.20.10"
+INTERFACE = "nodelocaldns"
 METRICS_PORT = 9253
 
 IMAGE = os.environ.get("NODECACHE_IMAGE", "localhost/nodecache:test")
@@ -85,6 +88,20 @@ def container_of(found: list[dict[str, Any]]) -> dict[str, Any]:
     containers = daemonset_of(found)["spec"]["template"]["spec"]["containers"]
     assert len(containers) == 1
     return containers[0]  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def link_for_the_original(node: Pod) -> Iterator[None]:
+    """A bridge in place of the dummy link that this node's kernel may not know."""
+    if not ARGUMENTS:
+        yield
+        return
+    holder = node.start("node.py", "hold", INTERFACE)
+    try:
+        yield
+    finally:
+        node.run("node.py", "release")
+        holder.outcome()
 
 
 class Agent:

@@ -35,9 +35,8 @@ def row(name: str, client: Pod, node: Pod) -> str:
 def test_a_pods_lookups_before_and_after(client: Pod, node: Pod, note: Callable[[str], None]):
     rows = [row("none", client, node)]
     if agents.ORIGINAL:
-        node.run("node.py", "bridge", "nodelocaldns")
-        rows.append(row_with(agents.original(), client, node))
-        node.run("node.py", "unbridge", "nodelocaldns")
+        with agents.link_for_the_original(node):
+            rows.append(row_with(agents.original(), client, node))
     rows.append(row_with(Agent(agents.documents()), client, node))
     note("\n".join([HEADER, *rows]))
     assert rows[-1].endswith("| 0 |")

@@ -4,6 +4,7 @@ Each prints how many queries were lost and the longest gap; where ORIGINAL_IMAGE
 original's image, its figures stand beside ours.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -65,15 +66,12 @@ def any_stand(
     """nodecache, then the original where there is one."""
     is_original = request.param == "original"
     it = agents.original() if is_original else Agent(agents.documents())
-    if is_original:
-        node.run("node.py", "bridge", "nodelocaldns")
     it.delete()
-    it.create()
-    it.wait_until_it_intercepts(node)
-    yield Stand(it, client, node, note)
-    it.delete()
-    if is_original:
-        node.run("node.py", "unbridge", "nodelocaldns")
+    with agents.link_for_the_original(node) if is_original else contextlib.nullcontext():
+        it.create()
+        it.wait_until_it_intercepts(node)
+        yield Stand(it, client, node, note)
+        it.delete()
 
 
 def kill_worker(stand: Stand) -> None:

@@ -4,8 +4,8 @@
     node.py conntrack ADDRESS    tracked flows to port 53 of that address
     node.py signal NAME WHOM     sends a signal to the agent's keeper, its worker, or all of it
     node.py spare MARK           keeps the OOM killer from processes with that argument
-    node.py bridge NAME          makes a bridge (for the original, on kernels without dummy links)
-    node.py unbridge NAME        removes it
+    node.py hold NAME            keeps a bridge of that name there (for the original, on kernels
+                                 without dummy links), until `node.py release`
 
 Prints one JSON object.
 """
@@ -16,11 +16,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from pyroute2 import IPRoute, NFCTSocket
 
 DNS_PORT = 53
+RELEASE = Path("/tmp/release")
+HOLD_PAUSE_SECONDS = 0.02
 PROGRAMS = (b"nodecache", b"node-cache")
 OURS = ("nodelocaldns", "NodeLocal DNS Cache", "nodecache")
 LISTINGS = (
@@ -112,17 +115,17 @@ def spare(mark: str) -> list[int]:
     return found
 
 
-def bridge(name: str, *, is_wanted: bool) -> bool:
-    """Make or remove a bridge; whether there was anything to do."""
+def hold_bridge(name: str) -> None:
+    """Keep a bridge of that name there until somebody releases it: the original takes it away."""
+    RELEASE.unlink(missing_ok=True)
+    while not RELEASE.exists():
+        with IPRoute() as route:
+            if not route.link_lookup(ifname=name):
+                route.link("add", ifname=name, kind="bridge")
+        time.sleep(HOLD_PAUSE_SECONDS)
     with IPRoute() as route:
-        there = route.link_lookup(ifname=name)
-        if bool(there) == is_wanted:
-            return False
-        if is_wanted:
-            route.link("add", ifname=name, kind="bridge")
-        else:
-            route.link("del", index=there[0])
-        return True
+        for index in route.link_lookup(ifname=name):
+            route.link("del", index=index)
 
 
 def main() -> None:
@@ -135,8 +138,12 @@ def main() -> None:
         print(json.dumps({"pids": signal_agent(*arguments)}))
     elif what == "spare":
         print(json.dumps({"pids": spare(arguments[0])}))
-    else:
-        print(json.dumps({"changed": bridge(arguments[0], is_wanted=what == "bridge")}))
+    elif what == "hold":
+        hold_bridge(arguments[0])
+        print("{}")
+    elif what == "release":
+        RELEASE.touch()
+        print("{}")
 
 
 main()
