@@ -65,6 +65,7 @@ class Keeper:
         self._respawn = Respawn()
         self._respawn_at: float | None = None
         self._vitals_at = 0.0
+        self._has_served = False
         self._is_stopping = False
         self._stop_at: float | None = None
         self._refusals = 0
@@ -189,12 +190,23 @@ class Keeper:
         assert self._worker is not None
         assert self._config is not None
         self._worker.is_ready = True
+        if not self._has_served:
+            self._has_served = True
+            self._announce(self._config)
         if self._guard is not None:
             self._guard.worker_ready(now)
         self._source.keep_good(self._config)
         if self._flags.pidfile:
             Path(self._flags.pidfile).write_text(f"{os.getpid()}\n", encoding="ascii")
         self._vitals_at = now
+
+    def _announce(self, config: Config) -> None:
+        """Say what is served, in the original's form, and that it is."""
+        if not self._flags.quiet:
+            for place in config.places:
+                on = f" on {place.address.host}" if place.address.host else ""
+                print(f"{place.zone_name}:{place.address.port}{on}", flush=True)  # noqa: T201
+        log.info("nodecache serves, worker %d answers", self._worker.pid if self._worker else 0)
 
     # The host's numbers, for the worker's metrics
 

@@ -1,0 +1,161 @@
+"""The real command, started on loopback ports of its own and ended by its process id."""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import dns.message
+import dns.query
+
+HOST = "127.0.0.1"
+_PATIENCE_SECONDS = 15.0
+_READY = "nodecache serves"
+
+
+def free_port(host: str = HOST) -> int:
+    """A port that nobody has, for UDP and TCP."""
+    for _ in range(50):
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.bind((host, 0))
+            with contextlib.suppress(OSError):
+                udp.bind(tcp.getsockname())
+                return int(tcp.getsockname()[1])
+    raise OSError("no port is free for both")
+
+
+class Agent:
+    """An agent that serves `corefile` between `with` and its end; the host is left alone.
+
+    `{port}` in the text becomes the port to listen on.
+    """
+
+    def __init__(self, folder: Path, corefile: str, *flags: str) -> None:
+        self.port = free_port()
+        self.corefile = folder / "Corefile"
+        self._flags = flags
+        self._folder = folder
+        self.log = ""
+        self.write(corefile)
+
+    def write(self, corefile: str) -> None:
+        """Replace the Corefile."""
+        fresh = self.corefile.with_suffix(".new")
+        fresh.write_text(corefile.replace("{port}", str(self.port)))
+        fresh.rename(self.corefile)
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(
+            command(self.corefile, *self._flags),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self._unread = b""
+        self.wait_for_line(_READY)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.stop()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def wait_for_line(self, text: str) -> str:
+        """Read the log until a line holds `text`; the line."""
+        while True:
+            line, end, rest = self._unread.partition(b"\n")
+            if end:
+                self._unread = rest
+                self.log += line.decode() + "\n"
+                if text in line.decode():
+                    return line.decode()
+            elif not self._read_more():
+                raise AssertionError(f"no line with {text!r} in:\n{self.log}")
+
+    def _read_more(self) -> bool:
+        stdout = self.process.stdout
+        assert stdout is not None
+        if not select.select([stdout], [], [], _PATIENCE_SECONDS)[0]:
+            return False
+        octets = os.read(stdout.fileno(), 65536)
+        self._unread += octets
+        return bool(octets)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to end; its exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(_PATIENCE_SECONDS)
+
+    @property
+    def worker(self) -> int:
+        """The worker's process id."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return int(children[-1])
+
+    def kill_worker(self, number: signal.Signals = signal.SIGKILL) -> int:
+        """Signal the worker; the process id it had."""
+        pid = self.worker
+        os.kill(pid, number)
+        return pid
+
+    def udp(self, message: dns.message.Message, timeout: float = 5.0) -> dns.message.Message:
+        """Ask by UDP."""
+        return dns.query.udp(message, HOST, port=self.port, timeout=timeout)
+
+    def tcp(self, message: dns.message.Message, timeout: float = 5.0) -> dns.message.Message:
+        """Ask by TCP."""
+        return dns.query.tcp(message, HOST, port=self.port, timeout=timeout)
+
+    def ask(self, qname: str, rdtype: str = "A", **query: object) -> dns.message.Message:
+        """Ask a question by UDP."""
+        return self.udp(dns.message.make_query(qname, rdtype, **query))  # type: ignore[arg-type]
+
+    @contextlib.contextmanager
+    def datagrams(self) -> Iterator[socket.socket]:
+        """A connected UDP socket, for octets that are no message."""
+        with socket.socket(type=socket.SOCK_DGRAM) as udp:
+            udp.settimeout(5.0)
+            udp.connect((HOST, self.port))
+            yield udp
+
+    @contextlib.contextmanager
+    def stream(self) -> Iterator[socket.socket]:
+        """A connected TCP socket."""
+        with socket.create_connection((HOST, self.port), timeout=10.0) as tcp:
+            yield tcp
+
+
+def command(corefile: Path, *flags: str) -> Sequence[str]:
+    """The command line, with what keeps it off the host."""
+    return [
+        sys.executable, "-m", "nodecache",
+        "-conf", str(corefile),
+        "-basecorefile", "/nonexistent",
+        "-setupinterface=false",
+        "-setupiptables=false",
+        "-metrics-listen-address", f"{HOST}:0",
+        *flags,
+    ]  # fmt: skip
+
+
+def stock(upstream: str, *, cache: str = "cache 30", more: str = "") -> str:
+    """A root block like the stock file's, before `upstream`."""
+    return f"""
+.:{{port}} {{
+    errors
+    {cache}
+    bind {HOST}
+    forward . {upstream} {{
+        force_tcp
+    }}
+    {more}
+}}
+"""
