@@ -7,6 +7,7 @@ kube-proxy's chains are, for there the cluster's rules are.
 import logging
 import shlex
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -38,6 +39,9 @@ _KUBE_CHAINS = (
     ("nat", "KUBE-SERVICES"),
 )
 
+
+InUse = Callable[[int], frozenset[str]]
+"""Family → the legacy tables in use: naming another one to iptables-legacy would create it."""
 
 Identity = tuple[str, str, str, bool, str, bool]
 """Table and chain, address, protocol, to (or from), port, whether local only."""
@@ -115,14 +119,14 @@ def _read_line(table: str, words: list[str]) -> Listed:
     return Listed(table, chain, tuple(words[2:]), packets, after("--comment"), address, named)
 
 
-def find_variant() -> Steps[str]:
+def find_variant(in_use: InUse = legacy_tables) -> Steps[str]:
     """Where kube-proxy's chains are: "nft", "legacy", or "" (the system's choice) for nowhere.
 
     Raises RulesError when the lock is taken.
     """
     for table, chain in _KUBE_CHAINS:
         for variant in VARIANTS:
-            if variant == "legacy" and table not in legacy_tables(4):
+            if variant == "legacy" and table not in in_use(4):
                 continue
             listing = (binary(variant, 4), *LOCK_WAIT, "-n", "-L", chain, "1", "-t", table)
             found = yield Command(listing)
@@ -136,9 +140,12 @@ def find_variant() -> Steps[str]:
 class Iptables:
     """Some of the rules in one variant. Jobs raise RulesError, but only after the last rule."""
 
-    def __init__(self, variant: str, rules: tuple[Rule, ...]) -> None:
+    def __init__(
+        self, variant: str, rules: tuple[Rule, ...], in_use: InUse = legacy_tables
+    ) -> None:
         self.variant = variant
         self.rules = rules
+        self._in_use = in_use
         self.packets: dict[str, int] = {}
         self.repairs = 0
         self._was_complete = False
@@ -188,7 +195,7 @@ class Iptables:
 
     def listed(self, version: int, table: str, chain: str) -> Steps[list[Listed]]:
         """The rules with our comments in one chain; none where the table is not in use."""
-        if self.variant == "legacy" and table not in legacy_tables(version):
+        if self.variant == "legacy" and table not in self._in_use(version):
             return []
         listing = (binary(self.variant, version), *LOCK_WAIT, "-v", "-S", chain, "-t", table)
         result = yield Command(listing)

@@ -1,0 +1,150 @@
+"""The guard over a host that only notes what it is told, and a worker that answers or does not."""
+
+import contextlib
+import select
+import socket
+from ipaddress import ip_address as ip
+
+import pytest
+
+from nodecache.host import Guard, HostOptions, Verdict
+
+LOOPBACK, SERVICE = ip("127.0.0.1"), ip("10.96.0.10")
+
+
+class NotedHost:
+    """A host that does nothing but say what was asked of it."""
+
+    is_settled = True
+
+    def __init__(self, lease_seconds: float = 10.0) -> None:
+        self.options = HostOptions(addresses=(LOOPBACK, SERVICE), lease_seconds=lease_seconds)
+        self.poller = select.epoll()
+        self.noted: list[str] = []
+
+    def __getattr__(self, name: str):
+        return lambda now: self.noted.append(name)
+
+    def fileno(self) -> int:
+        return self.poller.fileno()
+
+    def turn(self, now: float) -> None:
+        pass
+
+    def next_wake(self, now: float) -> float:
+        return float("inf")
+
+    def state(self) -> dict:
+        return {"lease": {}}
+
+
+class Worker:
+    """Answers what waits for it, whenever it is given a turn."""
+
+    def __init__(self) -> None:
+        self.stream = socket.create_server(("127.0.0.1", 0))
+        self.datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.datagrams.bind(self.stream.getsockname())
+        self.target = (LOOPBACK, self.stream.getsockname()[1])
+        for server in (self.stream, self.datagrams):
+            server.setblocking(False)
+
+    def turn(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            packet, client = self.datagrams.recvfrom(4096)
+            self.datagrams.sendto(packet[:2] + b"\x81\x85" + packet[4:], client)
+        with contextlib.suppress(BlockingIOError):
+            connection, _ = self.stream.accept()
+            with connection:
+                packet = connection.recv(4096)
+                connection.sendall(packet[:4] + b"\x81\x85" + packet[6:])
+
+
+@pytest.fixture
+def worker():
+    worker = Worker()
+    yield worker
+    worker.stream.close()
+    worker.datagrams.close()
+
+
+@pytest.fixture
+def host():
+    host = NotedHost()
+    yield host
+    host.poller.close()
+
+
+def probed(guard: Guard, now: float, worker: Worker) -> Verdict:
+    """One round at `now`, to its end."""
+    total = guard.answered + guard.unanswered
+    for _ in range(200):
+        verdict = guard.turn(now)
+        if guard.answered + guard.unanswered > total or verdict is Verdict.REPLACE:
+            return verdict
+        worker.turn()
+        guard.host.poller.poll(0.05)
+    raise AssertionError("the round did not end")
+
+
+def test_the_first_ready_worker_brings_the_host_up_and_no_later_one_does(host, worker):
+    guard = Guard(host, targets=lambda: [worker.target])
+    guard.worker_ready(0.0)
+    guard.worker_gone(1.0)
+    guard.worker_ready(1.1)
+    assert host.noted == ["bring_up"]
+
+
+def test_an_answered_probe_renews(host, worker):
+    guard = Guard(host, targets=lambda: [worker.target])
+    guard.worker_ready(0.0)
+    assert probed(guard, 0.0, worker) is Verdict.KEEP
+    assert host.noted == ["bring_up", "renew"]
+    assert guard.state()["probes"] == {"answered": 1, "unanswered": 0}
+
+
+def test_a_silent_worker_is_replaced_once_and_then_the_addresses_are_withdrawn(host):
+    guard = Guard(host, targets=lambda: [(ip("192.0.2.1"), 53)])
+    guard.worker_ready(0.0)
+    verdicts = [guard.turn(float(now)) for now in range(10)]
+    assert [now for now, verdict in enumerate(verdicts) if verdict is Verdict.REPLACE] == [5]
+    assert host.noted == ["bring_up", "withdraw"]
+
+
+def test_the_addresses_come_back_after_three_answers(host, worker):
+    target = [(ip("192.0.2.1"), 53)]
+    guard = Guard(host, targets=lambda: target)
+    guard.worker_ready(0.0)
+    for now in range(9):
+        guard.turn(float(now))
+    target[0] = worker.target
+    guard.worker_ready(9.0)
+    for now in range(9, 12):
+        probed(guard, float(now), worker)
+    assert host.noted == ["bring_up", "withdraw", "restore"]
+
+
+def test_a_heartbeat_counts_only_where_nothing_can_be_asked(host, worker):
+    targets: list = []
+    guard = Guard(host, targets=lambda: targets)
+    guard.worker_ready(0.0)
+    for now in range(60):
+        guard.worker_heard(float(now))
+        assert guard.turn(float(now)) is Verdict.KEEP
+    assert host.noted.count("renew") > 10
+    targets.append((ip("192.0.2.1"), 53))
+    verdicts = set()
+    for now in range(60, 70):
+        guard.worker_heard(float(now))
+        verdicts.add(guard.turn(float(now)))
+    assert verdicts == {Verdict.KEEP, Verdict.REPLACE}
+
+
+def test_after_giving_back_nothing_is_probed_renewed_or_replaced(host, worker):
+    guard = Guard(host, targets=lambda: [worker.target])
+    guard.worker_ready(0.0)
+    guard.give_back(1.0)
+    assert [guard.turn(float(now)) for now in range(1, 60)] == [Verdict.KEEP] * 59
+    guard.worker_ready(60.0)
+    guard.remove_interface(61.0)
+    assert host.noted == ["bring_up", "give_back", "remove_interface"]
