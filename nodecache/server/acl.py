@@ -1,10 +1,9 @@
 """`acl`: who may ask what."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import ip_address
 
+from nodecache.corefile import AclOptions, AclPolicy
 from nodecache.wire import Ede, ExtendedErrors, Query, Rcode
 
 from .chain import Client, Result, Silence
@@ -18,37 +17,22 @@ _FILTERED: ExtendedErrors = ((17, b""),)  # RFC 8914 §4.18
 _BLOCKED: ExtendedErrors = ((Ede.BLOCKED, b""),)
 
 
-class Action(Enum):
-    """What becomes of a query that a policy matches."""
+class _Rule:
+    """One `acl` of a block, ready to use."""
 
-    ALLOW = "allow"
-    BLOCK = "block"
-    FILTER = "filter"
-    DROP = "drop"
+    __slots__ = ("policies", "zones")
 
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """One line: queries of `qtypes` (empty: of every type) from `networks` (empty: from anywhere)."""
-
-    action: Action
-    qtypes: frozenset[int] = frozenset()
-    networks: tuple[IPv4Network | IPv6Network, ...] = ()
-
-    def covers(self, host: str) -> bool:
-        """Whether the client at `host` is in one of the networks."""
-        if not self.networks:
-            return True
-        address = ip_address(host.partition("%")[0])
-        return any(address in network for network in self.networks)
+    def __init__(self, options: AclOptions, block_zones: Sequence[str]) -> None:
+        self.zones = ZoneNames(options.zones or block_zones)
+        self.policies = options.policies
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One `acl` of a block: its policies, in order, for names in its zones."""
-
-    zones: ZoneNames
-    policies: tuple[Policy, ...]
+def _holds(policy: AclPolicy, host: str) -> bool:
+    """Whether the client at `host` is in one of the policy's networks."""
+    if not policy.networks:
+        return True
+    address = ip_address(host.partition("%")[0])
+    return any(address in network for network in policy.networks)
 
 
 class Acl:
@@ -56,11 +40,11 @@ class Acl:
 
     name = "acl"
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self.counts: dict[tuple[str, str, Action], int] = {}
+    def __init__(self, options: Sequence[AclOptions], block_zones: Sequence[str]) -> None:
+        self.counts: dict[tuple[str, str, str], int] = {}
         """Queries by server label, zone (empty for allowed ones) and what became of them."""
-        self._rules = rules
-        self._policies = [policy for rule in rules for policy in rule.policies]
+        self._rules = [_Rule(each, block_zones) for each in options]
+        self._policies = [policy for rule in self._rules for policy in rule.policies]
         self._networks: dict[str, frozenset[int]] = {}
 
     def visit(self, query: Query, client: Client) -> Result | None:
@@ -68,11 +52,11 @@ class Acl:
         action, zone = self._decide(query, client)
         key = (client.server, zone, action)
         self.counts[key] = self.counts.get(key, 0) + 1
-        if action is Action.ALLOW:
+        if action == "allow":
             return None
-        if action is Action.DROP:
+        if action == "drop":
             return Silence.DROPPED
-        is_blocked = action is Action.BLOCK
+        is_blocked = action == "block"
         return reply_of(
             query,
             rcode=Rcode.REFUSED if is_blocked else Rcode.NOERROR,
@@ -81,18 +65,18 @@ class Acl:
             written_by=self.name,
         )
 
-    def _decide(self, query: Query, client: Client) -> tuple[Action, str]:
+    def _decide(self, query: Query, client: Client) -> tuple[str, str]:
         """What to do, and the zone of the rule that says so."""
         covering = self._covering(client.host)
         index = 0
         for rule in self._rules:
             zone = rule.zones.match(query.qname)
             for policy in rule.policies:
-                is_asked = not policy.qtypes or query.qtype in policy.qtypes
+                is_asked = not policy.rdtypes or query.qtype in policy.rdtypes
                 if zone is not None and is_asked and index in covering:
-                    return policy.action, zone if policy.action is not Action.ALLOW else ""
+                    return policy.action, zone if policy.action != "allow" else ""
                 index += 1
-        return Action.ALLOW, ""
+        return "allow", ""
 
     def _covering(self, host: str) -> frozenset[int]:
         """The policies whose networks hold `host`, by index; worked out once a client."""
@@ -101,7 +85,7 @@ class Acl:
             if len(self._networks) >= _MOST_CLIENTS:
                 self._networks.clear()
             covering = frozenset(
-                index for index, policy in enumerate(self._policies) if policy.covers(host)
+                index for index, policy in enumerate(self._policies) if _holds(policy, host)
             )
             self._networks[host] = covering
         return covering

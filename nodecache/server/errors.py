@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from nodecache.corefile.options import Consolidation, ErrorsOptions
+from nodecache.corefile import Consolidation, ErrorsOptions
 from nodecache.forward import Failure
 from nodecache.wire import Query
 

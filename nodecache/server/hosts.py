@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
+from nodecache.corefile import HostsOptions
 from nodecache.wire import CLASS_IN, Query, Rcode, Rdtype
 
 from .chain import Client, Result, refusal
@@ -20,33 +21,22 @@ _TYPES = {Rdtype.A: False, Rdtype.AAAA: True}
 class Hosts:
     """Answers A, AAAA and PTR from hosts lines, and denies other types of the names in them.
 
-    A name in `zones` that no line has passes on where `fall` covers it, else it is SERVFAIL: a
-    hosts file has no SOA that a denial could carry. `refresh` is to be called when serving begins
+    A name in the directive's zones that no line has passes on where it may fall through, else it is
+    SERVFAIL: a hosts file has no SOA that a denial could carry. `refresh` is to be called when serving begins
     and every `refresh_seconds` (0: never again), in any thread.
     """
 
     name = "hosts"
 
-    def __init__(
-        self,
-        path: str,
-        zones: Iterable[str],
-        inline: Sequence[str] = (),
-        *,
-        ttl: int = 3600,
-        has_reverse: bool = True,
-        refresh_seconds: float = 5.0,
-        fall: Iterable[str] = (),
-        passes_other_types: bool = False,
-    ) -> None:
-        self.refresh_seconds = refresh_seconds
-        self._zones = ZoneNames(zones)
-        self._ttl = ttl
-        self._fall = ZoneNames(fall)
-        self._passes_other_types = passes_other_types
-        parse = partial(parse_hosts, zones=self._zones, has_reverse=has_reverse)
-        self._inline = parse(inline)
-        self.file = HostsFile(path, parse)
+    def __init__(self, options: HostsOptions, block_zones: Sequence[str]) -> None:
+        self.refresh_seconds = options.reload_seconds
+        self._zones = ZoneNames(options.zones or block_zones)
+        self._ttl = options.ttl
+        self._fall = ZoneNames(options.fallthrough_zones)
+        self._passes_other_types = options.fallthrough_unsupported
+        parse = partial(parse_hosts, zones=self._zones, has_reverse=options.has_reverse)
+        self._inline = parse(options.inline)
+        self.file = HostsFile(options.file, parse)
 
     def __len__(self) -> int:
         """Entries, for `coredns_hosts_entries`."""

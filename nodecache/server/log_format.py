@@ -181,6 +181,6 @@ def reply_kind(query: Query, result: Result) -> ReplyKind:  # noqa: PLR0911 (a t
         return _OTHER
     if has_answers:
         return _SUCCESS
-    if result.soa_ttl is not None:
+    if result.kind is Kind.NODATA:
         return _NODATA
     return _DELEGATION if result.kind is Kind.REFERRAL else _SUCCESS

@@ -8,15 +8,20 @@ from typing import Any
 
 
 class Pattern:
-    """A compiled pattern. Patterns were checked when the Corefile was read."""
+    """A compiled pattern; ValueError where `text` is none."""
 
     __slots__ = ("_compiled", "text")
 
     def __init__(self, text: str) -> None:
         import re2  # noqa: PLC0415 (see above)
 
+        options = re2.Options()
+        options.log_errors = False
         self.text = text
-        self._compiled: Any = re2.compile(text)
+        try:
+            self._compiled: Any = re2.compile(text, options)
+        except re2.error as error:
+            raise ValueError(f"bad pattern {text!r}: {error}") from None
 
     def found_in(self, text: str) -> bool:
         """Whether the pattern matches anywhere in `text`."""

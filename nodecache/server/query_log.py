@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 
-from nodecache.corefile.options import LogOptions
+from nodecache.corefile import LogOptions
 from nodecache.wire import Query
 
 from .chain import Client, Down, Steps

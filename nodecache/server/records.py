@@ -91,11 +91,13 @@ def name_end(wire: bytes, offset: int) -> int:
     return offset + 1
 
 
-def rebuilt(answer: Answer, question: bytes, sections: Sections) -> Answer:
-    """`answer` with other records, and perhaps another question; all else stays."""
+def rebuilt(
+    answer: Answer, question: bytes, sections: Sections, flags: int | None = None
+) -> Answer:
+    """`answer` with other records, and perhaps another question or flags; all else stays."""
     return message(
         question,
-        answer.flags,
+        answer.flags if flags is None else flags,
         sections,
         answer.rcode,
         written_by=answer.written_by,

@@ -2,9 +2,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from nodecache.server.acl import Acl, Action, Policy, Rule
+from nodecache.corefile import AclOptions, AclPolicy
+from nodecache.server.acl import Acl
 from nodecache.server.chain import Silence
-from nodecache.server.dns_name import ZoneNames
 
 from .chains import answer, below, client, query, rcode_of, run, told
 
@@ -12,8 +12,12 @@ PRIVATE = (ip_network("192.168.0.0/16"), ip_network("10.0.0.0/8"))
 ALLOWED = object()
 
 
-def acl(*policies: Policy, zones=("example.org.",)) -> Acl:
-    return Acl([Rule(ZoneNames(zones), policies)])
+def policy(action: str, networks=(), rdtypes=()) -> AclPolicy:
+    return AclPolicy(action=action, networks=tuple(networks), rdtypes=frozenset(rdtypes))
+
+
+def acl(*policies: AclPolicy) -> Acl:
+    return Acl([AclOptions(policies=policies)], ["example.org."])
 
 
 def outcome(directive: Acl, qname="www.example.org.", qtype="A", host="192.168.0.2"):
@@ -23,7 +27,7 @@ def outcome(directive: Acl, qname="www.example.org.", qtype="A", host="192.168.0
     return ALLOWED if result is upstream else result
 
 
-BLOCK = Policy(Action.BLOCK, networks=PRIVATE)
+BLOCK = policy("block", PRIVATE)
 
 
 @pytest.mark.parametrize(
@@ -32,25 +36,23 @@ BLOCK = Policy(Action.BLOCK, networks=PRIVATE)
         pytest.param([BLOCK], {}, "REFUSED", id="blocked"),
         pytest.param([BLOCK], {"host": "172.16.0.1"}, ALLOWED, id="other network"),
         pytest.param([BLOCK], {"qname": "a.test."}, ALLOWED, id="other zone"),
-        pytest.param([Policy(Action.BLOCK)], {"host": "fd00::1"}, "REFUSED", id="every network"),
+        pytest.param([policy("block")], {"host": "fd00::1"}, "REFUSED", id="every network"),
         pytest.param(
-            [Policy(Action.BLOCK, networks=(ip_network("fd00::/8"),))],
+            [policy("block", [ip_network("fd00::/8")])],
             {"host": "fd00::1%eth0"},
             "REFUSED",
             id="IPv6 with its zone",
         ),
         pytest.param([BLOCK], {"host": "::ffff:10.0.0.1"}, "REFUSED", id="mapped IPv4"),
+        pytest.param([policy("block", rdtypes=[28])], {"qtype": "AAAA"}, "REFUSED", id="type"),
+        pytest.param([policy("block", rdtypes=[28])], {}, ALLOWED, id="other type"),
         pytest.param(
-            [Policy(Action.BLOCK, frozenset({28}))], {"qtype": "AAAA"}, "REFUSED", id="type"
-        ),
-        pytest.param([Policy(Action.BLOCK, frozenset({28}))], {}, ALLOWED, id="other type"),
-        pytest.param(
-            [Policy(Action.ALLOW, networks=(ip_network("192.168.0.0/24"),)), BLOCK],
+            [policy("allow", [ip_network("192.168.0.0/24")]), BLOCK],
             {},
             ALLOWED,
             id="first policy decides",
         ),
-        pytest.param([Policy(Action.FILTER)], {}, "NOERROR", id="filtered"),
+        pytest.param([policy("filter")], {}, "NOERROR", id="filtered"),
     ],
 )
 def test_policies(policies, asked, result):
@@ -59,21 +61,22 @@ def test_policies(policies, asked, result):
 
 
 def test_dropped_queries_hear_nothing():
-    assert outcome(acl(Policy(Action.DROP))) is Silence.DROPPED
+    assert outcome(acl(policy("drop"))) is Silence.DROPPED
 
 
 def test_a_refusal_says_why_to_who_understands_it():
     assert outcome(acl(BLOCK)).ede == ((15, b""),)
-    filtered = outcome(acl(Policy(Action.FILTER)))
+    filtered = outcome(acl(policy("filter")))
     assert (filtered.ede, told(filtered).answer) == (((17, b""),), [])
 
 
 def test_the_next_rule_is_looked_at_where_one_does_not_decide():
     directive = Acl(
         [
-            Rule(ZoneNames(["example.org."]), (Policy(Action.BLOCK, networks=PRIVATE[1:]),)),
-            Rule(ZoneNames(["org."]), (Policy(Action.FILTER),)),
-        ]
+            AclOptions(policies=(policy("block", PRIVATE[1:]),)),
+            AclOptions(zones=("org.",), policies=(policy("filter"),)),
+        ],
+        ["example.org."],
     )
     assert rcode_of(outcome(directive)) == "NOERROR"
     assert rcode_of(outcome(directive, host="10.0.0.1")) == "REFUSED"
@@ -85,6 +88,6 @@ def test_what_became_of_queries_is_counted_by_zone():
         outcome(directive, host=host)
     server = "dns://169.254.20.10:53"
     assert directive.counts == {
-        (server, "example.org.", Action.BLOCK): 2,
-        (server, "", Action.ALLOW): 1,
+        (server, "example.org.", "block"): 2,
+        (server, "", "allow"): 1,
     }

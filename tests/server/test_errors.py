@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from nodecache.corefile.options import Consolidation, ErrorsOptions
+from nodecache.corefile import Consolidation, ErrorsOptions
 from nodecache.server.chain import refusal
 from nodecache.server.errors import ErrorLog, go_duration
 

@@ -4,6 +4,7 @@ import os
 import dns.reversename
 import pytest
 
+from nodecache.corefile import HostsOptions
 from nodecache.server.dns_name import ZoneNames, wire_of
 from nodecache.server.hosts import Hosts
 from nodecache.server.hosts_file import HostsFile, HostsMap, parse_hosts, reversed_address
@@ -26,8 +27,8 @@ fe80::1%lo0 link.local
 PASSED = object()
 
 
-def hosts(*inline: str, zones=(".",), file="/nonexistent", **more) -> Hosts:
-    return Hosts(file, zones, inline or LINES, **more)
+def hosts(*, file="/nonexistent", **more) -> Hosts:
+    return Hosts(HostsOptions(file=file, inline=LINES, **more), ["."])
 
 
 def ask(directive: Hosts, qname: str, qtype: str = "A"):
@@ -88,7 +89,7 @@ def test_an_unknown_name_is_a_server_failure(qname, qtype):
 
 
 def test_an_unknown_name_passes_on_where_it_may():
-    directive = hosts(fall=["org."])
+    directive = hosts(fallthrough_zones=["org."])
     assert ask(directive, "nope.org.") is PASSED
     assert rcode_of(ask(directive, "nope.com.")) == "SERVFAIL"
 
@@ -112,7 +113,7 @@ def test_addresses_of_names_in_the_zones_turn_back_wherever_they_lie():
 
 
 def test_other_types_of_known_names_pass_on_where_that_is_wanted():
-    directive = hosts(fall=["."], passes_other_types=True)
+    directive = hosts(fallthrough_zones=["."], fallthrough_unsupported=True)
     assert ask(directive, "example.org.", "MX") is PASSED
     assert told(ask(directive, "example.org.", "AAAA")).answer == []
 

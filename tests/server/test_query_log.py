@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from nodecache.corefile.options import LogOptions
+from nodecache.corefile import LogOptions
 from nodecache.server.chain import Silence, refusal
 from nodecache.server.metadata import Metadata
 from nodecache.server.query_log import QueryLog
