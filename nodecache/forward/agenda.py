@@ -15,7 +15,7 @@ T = TypeVar("T")
 class Agenda(Generic[T]):
     """Things by the tick they fall due in: adding and taking cost the same however many there are.
 
-    Due means not before its time, and up to one tick after.
+    Due means not before its time, and up to two ticks after.
     """
 
     __slots__ = ("_by_tick", "_done")

@@ -41,13 +41,12 @@ class Trouble:
     """What an ask remembers once it was not answered at once.
 
     `open` attempts may still bring an answer. `held` is an answer that is no good, but better
-    than none. `asked` are the upstreams tried, the first first. `delegate` took over for good.
+    than none. `asked` are the upstreams tried, the first first.
     """
 
     __slots__ = (
         "asked",
         "connect_failures",
-        "delegate",
         "hedge_at",
         "held",
         "latest",
@@ -69,7 +68,6 @@ class Trouble:
         self.reason = ""
         self.hedge_at = first.sent_at + pace.hedge_seconds
         self.retry_at = first.sent_at + pace.lost_seconds
-        self.delegate: Ask | None = None
 
 
 class Ask:
@@ -78,7 +76,16 @@ class Ask:
     Nothing here is told before the call that sent the query has returned.
     """
 
-    __slots__ = ("_done", "_forwarder", "_trouble", "deadline", "is_done", "query", "transport")
+    __slots__ = (
+        "_delegate",
+        "_done",
+        "_forwarder",
+        "_trouble",
+        "deadline",
+        "is_done",
+        "query",
+        "transport",
+    )
 
     def __init__(
         self,
@@ -90,6 +97,7 @@ class Ask:
     ) -> None:
         self._forwarder = forwarder
         self._done = done
+        self._delegate: Ask | None = None
         self._trouble: Trouble | None = None
         self.query = query
         self.deadline = deadline
@@ -100,8 +108,8 @@ class Ask:
         """Nobody waits any more."""
         if not self.is_done:
             self._end()
-        elif self._trouble is not None and self._trouble.delegate is not None:
-            self._trouble.delegate.cancel()
+        elif self._delegate is not None:
+            self._delegate.cancel()
 
     # What becomes of an attempt
 
@@ -122,8 +130,7 @@ class Ask:
             return
         if not upstream.health.is_good:
             upstream.served()
-        self._end()
-        self._done(answer)
+        self._end()(answer)
 
     def _answered_badly(self, attempt: Attempt, answer: Answer, now: float) -> None:
         """An answer that is cut off, or one that sends us elsewhere."""
@@ -343,25 +350,34 @@ class Ask:
     def _finish(self, answer: Answer) -> None:
         """`answer` is the last word, unless another forwarder of the block may do better."""
         following = self._forwarder.forwarder_after(answer, self.query)
-        self._end()
+        done = self._end()
         if following is None:
-            self._done(answer)
-        elif self._trouble is not None:
+            done(answer)
+        else:
             now = self._forwarder.ticker.now()
-            self._trouble.delegate = following.ask(
-                self.query, self.deadline, self._done, now, self.transport
-            )
+            self._delegate = following.ask(self.query, self.deadline, done, now, self.transport)
 
     def _fail(self, failure: Failure) -> None:
         self._forwarder.counts.failed += 1
-        self._end()
-        self._done(failure)
+        self._end()(failure)
 
     def fail_soon(self, failure: Failure) -> None:
         """End without any attempt, once the caller has had its Ask."""
         self._forwarder.counts.failed += 1
         self._forwarder.world.call_soon(lambda: None if self.is_done else self._fail(failure))
 
-    def _end(self) -> None:
+    def _end(self) -> Callable[[Answer | Failure], None]:
+        """Nothing more becomes of it; whom to tell.
+
+        What it held is let go: it may hold whoever holds the ask, and a ring of references would
+        be left to the garbage collector, one for each query.
+        """
+        done, self._done = self._done, _tell_nobody
+        self._trouble = None
         self.is_done = True
         self._forwarder.in_flight -= 1
+        return done
+
+
+def _tell_nobody(outcome: Answer | Failure) -> None:
+    """Hear of an end twice, which does not happen."""

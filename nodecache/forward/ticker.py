@@ -51,7 +51,7 @@ class Ticker:
                 self._housekeeping = self._later(_HOUSEKEEPING_SECONDS, self._housekeep)
 
     def wake_at(self, sleeper: Sleeper, at: float, now: float) -> None:
-        """Wake `sleeper` at `at`, or up to a tick later."""
+        """Wake `sleeper` at `at`, or up to two ticks later."""
         self._agenda.add(sleeper, at, now)
         self._run()
 

@@ -133,7 +133,7 @@ class Play:
     # Upstreams
 
     def _check_out_query(self, step: Step) -> None:
-        transport, host, name, rdclass, rdtype = step.words
+        transport, host, name, _, rdtype = step.words
         for outgoing in self._outgoing():
             asked = dns.message.from_wire(outgoing.packet).question[0]
             qname = str(asked.name)

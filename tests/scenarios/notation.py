@@ -53,7 +53,9 @@ def load(name: str) -> Scenario:
     return read((FOLDER / f"{name}.rpl").read_text(), name)
 
 
-_HEAD = re.compile(r"\A((?:;[^\n]*\n|\s*\n)*)(forward|server):(.*?)^SCENARIO_BEGIN", re.DOTALL | re.MULTILINE)
+_HEAD = re.compile(
+    r"\A((?:;[^\n]*\n|\s*\n)*)(forward|server):(.*?)^SCENARIO_BEGIN", re.DOTALL | re.MULTILINE
+)
 
 
 def read(text: str, name: str) -> Scenario:

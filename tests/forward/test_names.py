@@ -1,0 +1,54 @@
+import dns.name
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nodecache.forward.names import covers, is_within, zone_suffix
+
+
+def wire(name: str) -> bytes:
+    return dns.name.from_text(name).to_wire()
+
+
+@pytest.mark.parametrize(
+    ("qname", "zone", "is_so"),
+    [
+        ("a.example.", "example.", True),
+        ("example.", "example.", True),
+        ("a.example.", ".", True),
+        (".", ".", True),
+        ("badexample.", "example.", False),
+        ("example.", "a.example.", False),
+        ("example.org.", "example.", False),
+    ],
+)
+def test_a_name_is_within_its_zones(qname, zone, is_so):
+    assert is_within(wire(qname), zone_suffix(zone)) is is_so
+
+
+def test_octets_that_look_like_a_zone_inside_a_label_do_not_count():
+    # One label that ends in the very octets of "example.": its length octet is no label border.
+    qname = b"\x09x\x07example\x00"
+    assert not is_within(qname, zone_suffix("example."))
+
+
+_labels = st.lists(st.sampled_from(["a", "b", "xa", "example"]), max_size=4)
+
+
+@given(_labels, _labels)
+def test_dnspython_agrees(qname, zone):
+    full, suffix = ".".join(qname) + ".", ".".join(zone) + "."
+    full, suffix = full if qname else ".", suffix if zone else "."
+    expected = dns.name.from_text(full).is_subdomain(dns.name.from_text(suffix))
+    assert is_within(wire(full), zone_suffix(suffix)) is expected
+
+
+def test_excepted_names_are_left_to_others_but_never_the_zone_itself():
+    zone, exceptions = (
+        zone_suffix("example."),
+        (zone_suffix("in.example."), zone_suffix("example.")),
+    )
+    assert not covers(wire("a.in.example."), zone, exceptions)
+    assert not covers(wire("b.example."), zone, exceptions)
+    assert covers(wire("example."), zone, exceptions)
+    assert not covers(wire("org."), zone, ())

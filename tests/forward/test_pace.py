@@ -1,0 +1,64 @@
+import random
+
+import pytest
+
+from nodecache.forward.pace import Budget, Pace
+
+
+def test_an_unknown_upstream_is_given_a_tenth_of_a_second():
+    assert Pace().hedge_seconds == pytest.approx(0.1)
+
+
+def test_the_estimate_settles_where_95_of_100_answers_are():
+    source = random.Random(1)
+    pace = Pace()
+    for _ in range(20_000):
+        pace.observe(source.uniform(0.0, 0.1))
+    assert pace.seconds == pytest.approx(0.095, rel=0.15)
+
+
+def test_one_slow_answer_hardly_moves_it():
+    pace = Pace()
+    before = pace.seconds
+    pace.observe(5.0)
+    assert pace.seconds < 1.11 * before
+
+
+def test_a_hedge_waits_20_ms_at_least_and_a_second_at_most():
+    pace = Pace()
+    for _ in range(5000):
+        pace.observe(0.0001)
+    assert pace.hedge_seconds == pytest.approx(0.02)
+    assert pace.lost_seconds == pytest.approx(0.15)
+    for _ in range(5000):
+        pace.observe(30.0)
+    assert pace.hedge_seconds == pytest.approx(1.0)
+    assert pace.lost_seconds == pytest.approx(2.0)
+
+
+def test_five_in_a_hundred_queries_may_be_asked_twice():
+    budget = Budget(now=0.0)
+    while budget.take(now=0.0):
+        pass
+    granted = 0
+    for _ in range(10_000):
+        budget.asks += 1
+        granted += budget.take(now=0.0)
+    assert granted == pytest.approx(500, abs=1)
+
+
+def test_what_is_saved_up_is_bounded():
+    budget = Budget(now=0.0)
+    budget.asks = 1_000_000
+    granted = 0
+    while budget.take(now=0.0):
+        granted += 1
+    assert granted == 100
+
+
+def test_a_quiet_node_may_hedge_too():
+    budget = Budget(now=0.0)
+    while budget.take(now=0.0):
+        pass
+    assert budget.take(now=1.0)
+    assert not budget.take(now=1.0)
