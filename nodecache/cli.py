@@ -1,9 +1,11 @@
 """The command line: what the container image runs, and the subcommands for people."""
 
 import logging
+import os
 import platform
 import sys
 from collections.abc import Sequence
+from time import monotonic
 
 from nodecache import __version__
 from nodecache import log as logs
@@ -11,7 +13,7 @@ from nodecache.config import ConfigSource
 from nodecache.corefile import CorefileError
 from nodecache.corefile.options import CHAIN
 from nodecache.flags import FlagError, Flags, HelpWanted, parse_flags
-from nodecache.host import Guard, Host, HostError, HostOptions
+from nodecache.host import Guard, Host, HostError, HostOptions, netlink
 from nodecache.keeper import Keeper
 from nodecache.sockets import CannotListen
 
@@ -56,7 +58,7 @@ def run(flags: Flags) -> int:
         host = Host(host_options(flags)) if flags.sets_up_host else None
         if host is not None:
             host.check_needs()
-        source = ConfigSource(flags)
+        source = ConfigSource(flags, os.environ, interface_addresses, monotonic())
         config = source.read_or_last_good()
         keeper = Keeper(flags, source, Guard(host) if host is not None else None)
         return keeper.run(config)
@@ -66,6 +68,24 @@ def run(flags: Flags) -> int:
     except (HostError, CannotListen, OSError) as error:
         log.critical("%s", error)
     return 1
+
+
+def interface_addresses(name: str) -> list[str]:
+    """The addresses that an interface has now, for `bind NAME`."""
+    netlink.load()
+    asking = netlink.Netlink()
+    try:
+        link = asking.link(name)
+        held = asking.addresses(index=link.index) if link is not None else []
+    finally:
+        asking.close()
+    # A link-local IPv6 address means nothing without its interface: RFC 4007 §11.
+    return [
+        f"{each.address}%{name}"
+        if each.address.is_link_local and each.address.version == 6
+        else str(each.address)
+        for each in held
+    ]
 
 
 def host_options(flags: Flags) -> HostOptions:

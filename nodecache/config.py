@@ -6,16 +6,17 @@ beside for people to read. What was valid and served is kept in the `-state` fol
 restarts with a broken ConfigMap serves the last one that worked.
 """
 
-import glob
 import hashlib
 import logging
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from nodecache.corefile import Corefile, CorefileError, own_options, parse
+from nodecache.corefile import Corefile, CorefileError, OwnOptions, own_options
 from nodecache.flags import Flags
-from nodecache.plan import Place, places
+from nodecache.plan import Place, Resolve, places
+from nodecache.rendering import CorefileText, corefile_text, watched_paths
+from nodecache.state import State, write_atomically
+from nodecache.watcher import Watcher
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,8 @@ class Config:
     text: str
     corefile: Corefile
     places: tuple[Place, ...]
-    budget_octets: int
+    own: OwnOptions
+    """What `nodecache { … }` asks of the process as a whole."""
     is_last_known_good: bool = False
 
     @property
@@ -43,63 +45,102 @@ class Config:
 
 
 class ConfigSource:
-    """Reads the configuration, and again when what it is made of changes."""
+    """Reads the configuration, and again when what it is made of changes.
 
-    def __init__(self, flags: Flags) -> None:
+    `errors` counts configurations from ConfigMaps that could not be served, `failures` all of them.
+    """
+
+    def __init__(self, flags: Flags, env: Mapping[str, str], resolve: Resolve, now: float) -> None:
         self._flags = flags
+        self._env = env
+        self._resolve = resolve
+        self._state = State(flags.state_folder)
+        self._served = ""
         self.errors = 0
         self.failures = 0
-        self._idle, self._never = os.pipe()
+        self._watcher = Watcher(watched_paths(flags), now)
 
     def fileno(self) -> int:
         """The descriptor to wait for."""
-        return self._idle
+        return self._watcher.fileno()
 
-    def is_due(self, now: float) -> bool:  # noqa: ARG002
-        """Whether to look without having been told."""
-        return False
+    @property
+    def due_at(self) -> float:
+        """When to call `changed` even if the descriptor stays silent, monotonic seconds."""
+        return self._watcher.due_at
 
-    def changed(self) -> Config | None:
-        """A valid configuration that differs from the last."""
-        return None
+    def changed(self, now: float) -> Config | None:
+        """A valid configuration that differs from the one served; None where there is none."""
+        if not self._watcher.changed(now):
+            return None
+        self._watcher.watch(watched_paths(self._flags), now)
+        config = self.load()
+        return config if config is not None and config.text != self._served else None
 
     def load(self) -> Config | None:
         """What the files say now; None, told and counted, where that cannot be served."""
         try:
             return self.read()
         except CorefileError as error:
-            self.failures += 1
-            for each in error.all:
-                log.error("%s", each)
+            self._tell(error)
             return None
+
+    def _tell(self, error: CorefileError) -> None:
+        self.failures += 1
+        self.errors += 1
+        for each in error.all:
+            log.error("%s", each)
 
     def read_or_last_good(self) -> Config:
         """At start: what the files say, else what was last served. Raises CorefileError."""
-        return self.read()
+        try:
+            return self.read()
+        except CorefileError as error:
+            text = self._state.last_good()
+            if text is None:
+                raise
+            self._tell(error)
+            log.error("serving the last configuration that was good, from %s", self._state.file)
+            return self._config(CorefileText(text, self._state.file), is_last_known_good=True)
 
     def read(self) -> Config:
-        """What the files say now. Raises CorefileError or OSError."""
-        flags = self._flags
-        path = flags.base_corefile if Path(flags.base_corefile).exists() else flags.conf
-        text = Path(path).read_text(encoding="utf-8")
-        corefile = parse(
-            text,
-            path,
-            env=os.environ,
-            default_port=flags.dns_port,
-            read=lambda name: Path(name).read_text(encoding="utf-8"),
-            glob=glob.glob,
-        )
+        """What the files say now, written beside for people to read. Raises CorefileError."""
+        found = corefile_text(self._flags, self._env)
+        config = self._config(found)
+        if found.is_rendered and self._flags.conf:
+            self._write(found)
+        return config
+
+    def _config(self, found: CorefileText, *, is_last_known_good: bool = False) -> Config:
+        corefile = found.parse(self._flags, self._env)
+        for warning in corefile.warnings:
+            log.warning("%s", warning)
         own = own_options(corefile)
         return Config(
-            text=text,
+            text=found.text,
             corefile=corefile,
-            places=places(corefile, lambda _: []),
-            budget_octets=own.budget_octets or 64 << 20,
+            places=places(corefile, self._resolve),
+            own=own,
+            is_last_known_good=is_last_known_good,
         )
+
+    def _write(self, found: CorefileText) -> None:
+        """The rendered text is for people; a folder that cannot be written to is no failure."""
+        try:
+            write_atomically(found.file, found.text)
+        except OSError as error:
+            log.warning("cannot write %s for people to read: %s", found.file, error.strerror)
 
     def keep_good(self, config: Config) -> None:
         """The configuration is served: keep it for a restart."""
+        self._served = config.text
+        if config.is_last_known_good:
+            return
+        try:
+            self._state.keep(config.text)
+        except OSError as error:
+            log.error("cannot keep the good Corefile in %s: %s", self._state.file, error.strerror)
 
     def close(self) -> None:
         """In a forked child: let go of descriptors."""
+        self._watcher.close()

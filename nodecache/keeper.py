@@ -105,13 +105,13 @@ class Keeper:
             self._replace("does not answer queries")
         if now >= self._vitals_at:
             self._tell_vitals(now)
-        if self._source.is_due(now):
+        if now >= self._source.due_at:
             self._on_change()
         if self._stop_at is not None and now >= self._stop_at:
             self._is_stopping = True
 
     def _patience(self, now: float) -> float:
-        due = [now + _LONGEST_WAIT, self._vitals_at]
+        due = [now + _LONGEST_WAIT, self._vitals_at, self._source.due_at]
         due += [at for at in (self._respawn_at, self._stop_at) if at is not None]
         if self._guard is not None:
             due.append(self._guard.next_wake(now))
@@ -231,7 +231,7 @@ class Keeper:
     # A changed configuration
 
     def _on_change(self) -> None:
-        config = self._source.changed()
+        config = self._source.changed(monotonic())
         if config is None:
             self._vitals_at = 0.0  # an error may have been counted
             return

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from time import monotonic
 
 from nodecache.assembly import Built, Workshop, build
+from nodecache.cgroup import default_budget
 from nodecache.config import Config
 from nodecache.plan import ListenAddress
 from nodecache.server import (
@@ -74,7 +75,9 @@ class Serving:
         """
         shop = self.shop
         shop.upstreams.listen_on(frozenset((a.host, a.port) for a in sockets))
-        shop.budget.limit = config.budget_octets
+        own = config.own
+        shop.budget.limit = own.budget_octets or default_budget()
+        shop.room.resize(own.max_waiting, own.max_waiting_per_client)
         built, kept = self._build(config)
         old, self.built, self.config = self.built, built, config
         self._route(config, sockets)

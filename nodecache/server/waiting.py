@@ -11,12 +11,16 @@ DEFAULT_SHARE = 4
 class WaitingRoom:
     """Places for queries that wait. `refused` counts those that found none."""
 
-    def __init__(self, most: int = DEFAULT_MOST, most_per_client: int | None = None) -> None:
-        self.most = most
-        self.most_per_client = most_per_client or max(1, most // DEFAULT_SHARE)
+    def __init__(self, most: int | None = None, most_per_client: int | None = None) -> None:
+        self.resize(most, most_per_client)
         self.refused = 0
         self._waiting = 0
         self._by_client: dict[str, int] = {}
+
+    def resize(self, most: int | None, most_per_client: int | None) -> None:
+        """Other limits from now on; None is the default. Those who wait already stay."""
+        self.most = most or DEFAULT_MOST
+        self.most_per_client = most_per_client or max(1, self.most // DEFAULT_SHARE)
 
     def __len__(self) -> int:
         return self._waiting
