@@ -141,6 +141,15 @@ def single(name: str, read: Reader[Any]) -> Option:
     return Option(lambda arguments: {name: arguments.take("it", read)})
 
 
+def once(option: Option) -> Option:
+    """The same option, refused a second time."""
+
+    def refuse(_: object, __: object) -> object:
+        raise ValueError("can be given only once")
+
+    return Option(option.read, refuse)
+
+
 def several(name: str, read: Reader[Any]) -> Option:
     """An option with one word or more; a second time it adds to the first."""
     return Option(lambda a: {name: a.rest("it", read, at_least=1)}, operator.add)

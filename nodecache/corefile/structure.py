@@ -8,15 +8,15 @@ import posixpath
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .lexer import Origin, Token, tokens
 from .reading import Fault, Statement
 
-# CoreDNS's bounds on imports, which end circles; and one on words, for circles that grow.
+# CoreDNS's bounds on imports; and one on words, for snippets that hold snippets that hold snippets.
 _MOST_SNIPPETS = 10_000
 _MOST_FILES = 100_000
-_MOST_WORDS = 1_000_000
+_MOST_WORDS = 200_000
 _VARIABLE = re.compile(r"\{%(.+?)%\}|\{\$(.+?)\}", re.DOTALL)
 _SNIPPET_ARGUMENT = re.compile(r"\{args(?:\[([0-9]{1,4})\]|\.([0-9]{1,4}))\}")
 
@@ -72,7 +72,7 @@ class _EndlessImport(Exception):
 
     def __init__(self, name: Token, most: str) -> None:
         super().__init__(most)
-        self.fault = Fault(name, f"import: more than {most} are imported (in circles?)")
+        self.fault = Fault(name, f"import: more than {most} are imported")
 
 
 class _Parser:
@@ -220,6 +220,13 @@ class _Parser:
             self.found.faults.append(fault)
 
 
+@dataclass(frozen=True, slots=True)
+class _ImportEnd:
+    """Stands behind what was imported."""
+
+    source: str
+
+
 class _Stream:
     """The words still to be read; an import puts other words in its place."""
 
@@ -227,7 +234,9 @@ class _Stream:
         self.snippets: dict[str, list[Token]] = {}
         self.warnings: list[Fault] = []
         self.imports: list[str] = []
-        self._words = deque(words)
+        self._words: deque[Token | _ImportEnd] = deque(words)
+        self._open: set[str] = set()
+        """The snippets and files that the next word is imported from."""
         self._folder = folder
         self._sources = sources
         self._files: dict[str, list[Token]] = {}
@@ -238,15 +247,24 @@ class _Stream:
     @property
     def head(self) -> Token | None:
         """The next word, which stays; None at the end."""
-        return self._words[0] if self._words else None
+        while self._words:
+            head = self._words[0]
+            if isinstance(head, Token):
+                return head
+            self._open.discard(head.source)
+            self._words.popleft()
+        return None
 
     def take(self) -> Token:
-        """The next word as it stands."""
-        return self._words.popleft()
+        """The next word, as it stands. There must be one."""
+        head = self.head
+        assert head is not None
+        self._words.popleft()
+        return head
 
     def take_replaced(self) -> Token:
         """The next word with the values of environment variables filled in."""
-        word = self._words.popleft()
+        word = self.take()
         return word.with_text(self._replaced(word.text))
 
     def _replaced(self, text: str) -> str:
@@ -255,24 +273,39 @@ class _Stream:
     def expand_import(self) -> None:
         """Put what is imported in the place of the `import` line at the head."""
         name = self.take()
-        words: list[Token] = []
-        while self.head is not None and not self.head.is_first:
-            words.append(self.take_replaced())
+        words = list(self._rest_of_line())
         if not words or not words[0].text:
             raise Fault(name, "import: the name of a file or snippet is missing")
         what, *arguments = words
         if what.text in self.snippets:
-            imported = self._snippet(what, [word.text for word in arguments])
+            self._put(what, f"({what.text})", self._snippet(what, [a.text for a in arguments]))
         elif arguments:
             raise Fault(arguments[0], f"import: a file takes no more words ({what.text!r})")
         else:
-            imported = self._imported_files(what)
+            for path in reversed(self._paths(what)):
+                self._put(what, path, self._file(what, path))
+
+    def _rest_of_line(self) -> Iterator[Token]:
+        """The words up to the end of the line, which is also the end of what was imported.
+
+        That end stays where it is: what this line imports is a part of it.
+        """
+        while self._words and isinstance(word := self._words[0], Token) and not word.is_first:
+            yield self.take_replaced()
+
+    def _put(self, name: Token, source: str, imported: list[Token]) -> None:
+        """Put words before those to be read; the first of them opens a line."""
+        if source in self._open:
+            raise Fault(name, f"import: {name.text!r} imports itself")
         self._words_imported += len(imported)
         if self._words_imported > _MOST_WORDS:
             raise _EndlessImport(name, f"{_MOST_WORDS} words")
-        if imported:
-            imported[0] = Token(imported[0].text, imported[0].file, imported[0].line, is_first=True)
-        self._words.extendleft(reversed(imported))
+        if not imported:
+            return
+        first, *rest = imported
+        self._open.add(source)
+        self._words.extendleft((_ImportEnd(source), *reversed(rest)))
+        self._words.appendleft(replace(first, is_first=True))
 
     def _snippet(self, name: Token, arguments: list[str]) -> list[Token]:
         self._snippets_used += 1
@@ -290,31 +323,31 @@ class _Stream:
             for word in self.snippets[name.text]
         ]
 
-    def _imported_files(self, pattern: Token) -> list[Token]:
-        is_imported = pattern.file in self._files
-        folder = posixpath.dirname(pattern.file) if is_imported else self._folder
+    def _paths(self, pattern: Token) -> list[str]:
+        """The files that are meant, by path."""
+        folder = self._folder
+        if pattern.file in self._files:  # itself imported
+            folder = posixpath.dirname(pattern.file)
         path = posixpath.join(folder, pattern.text)
-        self.imports.append(path)
-        is_pattern = any(character in path for character in "*?[]")
         if path.count("*") > 1 or path.count("?") > 1 or ("[" in path and "]" in path):
             raise Fault(
                 pattern, f"import: must have at most one wildcard (*), not {pattern.text!r}"
             )
-        if self._sources.read is None or (is_pattern and self._sources.glob is None):
-            raise Fault(pattern, f"import: files cannot be read here ({pattern.text!r})")
         self._files_used += 1
         if self._files_used > _MOST_FILES:
             raise _EndlessImport(pattern, f"{_MOST_FILES} files")
-        paths = [path]
-        if is_pattern and self._sources.glob is not None:
-            paths = sorted(self._sources.glob(path))
-            if not paths:
-                self.warnings.append(Fault(pattern, f"import: no file is named {pattern.text!r}"))
-        return [word for path in paths for word in self._file(pattern, path)]
+        self.imports.append(path)
+        if not any(character in path for character in "*?[]"):
+            return [path]
+        paths = sorted(self._sources.glob(path)) if self._sources.glob is not None else []
+        if not paths:
+            self.warnings.append(Fault(pattern, f"import: no file is named {pattern.text!r}"))
+        return paths
 
     def _file(self, pattern: Token, path: str) -> list[Token]:
+        if self._sources.read is None:
+            raise Fault(pattern, f"import: files cannot be read here ({pattern.text!r})")
         if path not in self._files:
-            assert self._sources.read is not None
             try:
                 self._files[path] = tokens(self._sources.read(path), path)
             except (OSError, ValueError) as error:

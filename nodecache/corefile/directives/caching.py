@@ -12,6 +12,7 @@ from nodecache.corefile.reading import (
     Option,
     Statement,
     flag,
+    once,
     read_options,
     single,
 )
@@ -122,7 +123,7 @@ _CACHE = {
     "denial": _capacity("denial"),
     "prefetch": Option(_prefetch),
     "serve_stale": Option(_serve_stale),
-    "serve_stale_policy": single("stale_policy", one_of("prefer_positive")),
+    "serve_stale_policy": once(single("stale_policy", one_of("prefer_positive"))),
     "servfail": single("servfail_seconds", duration(0, _SERVFAIL_MOST_SECONDS)),
     "disable": Option(_disable),
     "keepttl": flag("keepttl"),

@@ -1,0 +1,238 @@
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nodecache.corefile import BindLine, Corefile, CorefileError, ZoneKey, own_options, parse
+from nodecache.corefile.directives import DIRECTIVES
+from nodecache.corefile.options import CHAIN
+from tests.helpers.corefiles import block, body_errors, corefile, errors
+
+
+def test_a_block_knows_its_zones_directives_and_place():
+    found = corefile("# first\n\nA.example b.example:5300 {\n cache\n errors\n whoami\n}\n")
+    only = found.blocks[0]
+    assert only.zones == (ZoneKey("a.example.", 53), ZoneKey("b.example.", 5300))
+    assert only.zone_names == ("a.example.", "b.example.")
+    assert only.directives == ("errors", "cache", "whoami")
+    assert (only.file, only.line) == ("Corefile", 3)
+
+
+def test_the_default_port_is_the_caller_s():
+    assert corefile(". {\nwhoami\n}", default_port=1053).blocks[0].zones[0].port == 1053
+
+
+def test_the_table_of_directives_is_in_the_order_of_the_chain():
+    assert tuple(DIRECTIVES) == CHAIN
+
+
+def test_every_error_is_told_in_the_order_of_the_lines():
+    text = """. {
+    bogus
+    cache {
+        success many
+        nonsense
+    }
+    forward . 10.0.0.1 {
+        expire -1s
+    }
+    loop x
+}
+a..b {
+    errors
+}
+"""
+    assert errors(text) == [
+        "Corefile:2: bogus: there is no such directive",
+        "Corefile:4: cache: success: capacity must be a whole number, not 'many'",
+        "Corefile:5: cache: unknown option 'nonsense'",
+        "Corefile:8: forward: expire must be at least 0s, not '-1s'",
+        "Corefile:10: loop: takes no more words, but there is 'x'",
+        "Corefile:12: the key of a server block must be a domain name, not 'a..b'",
+    ]
+
+
+def test_the_text_of_the_error_is_that_of_the_first():
+    with pytest.raises(CorefileError, match=r"^Corefile:2: bogus: there is no such directive$"):
+        corefile(". {\nbogus\nwrong\n}")
+
+
+def test_an_error_can_be_pickled():
+    with pytest.raises(CorefileError) as caught:
+        corefile(". {\nbogus\nwrong\n}")
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert [str(each) for each in again.all] == [str(each) for each in caught.value.all]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("forwrad . 10.0.0.1", "forwrad: there is no such directive; is 'forward' meant?"),
+        ("kubernetes", "kubernetes: a directive of CoreDNS that node-cache does not have either"),
+        ("cache {\nsucess 5\n}", "cache: unknown option 'sucess'; is 'success' meant?"),
+    ],
+)
+def test_a_slip_of_the_pen_gets_a_hint(body, expected):
+    assert body_errors(body)[0].endswith(expected)
+
+
+@pytest.mark.parametrize(
+    "name", ["cache", "errors", "hosts", "loop", "prometheus", "pprof", "ready", "metadata"]
+)
+def test_some_directives_can_stand_only_once_in_a_block(name):
+    assert body_errors(f"{name}\n{name}") == [
+        f"Corefile:3: {name}: can be used only once in a server block"
+    ]
+
+
+def test_of_some_directives_the_first_stands_and_of_some_the_last():
+    assert block("bufsize 512\nbufsize 600").bufsize == 512
+    assert block("reload 10s\nreload 20s").reload.interval_seconds == 10
+    assert block("health :1\nhealth :2").health.address == ":2"
+    assert block("dns64\ndns64 64:1::/96").dns64.prefix.compressed == "64:1::/96"
+
+
+def test_of_some_directives_all_stand():
+    found = block("forward a 10.0.0.1\nforward b 10.0.0.2\nlog\nlog x\nbind 1.1.1.1\nbind 2.2.2.2")
+    assert [forward.from_zone for forward in found.forwards] == ["a.", "b."]
+    assert [log.names for log in found.logs] == [(".",), ("x.",)]
+    assert found.bind.lines == (BindLine(("1.1.1.1",)), BindLine(("2.2.2.2",)))
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "(snippet) {\nerrors\n}\n"])
+def test_a_corefile_without_a_block_is_an_error(text):
+    assert errors(text) == ["Corefile:1: there is no server block"]
+
+
+def test_a_block_without_directives_is_a_warning():
+    assert corefile(". {\n}").warnings == ("Corefile:1: has no directives: every query is refused",)
+
+
+def test_a_placeholder_left_in_a_key_is_a_warning():
+    found = corefile("__PILLAR__DNS__DOMAIN__:53 {\nwhoami\n}")
+    assert found.warnings == (
+        "Corefile:1: nothing was put in the place of '__PILLAR__DNS__DOMAIN__:53'",
+    )
+
+
+# Blocks beside each other
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(
+            "a {\nwhoami\n}\na:53 {\nwhoami\n}",
+            "4: cannot serve dns://a.:53: it is already served by Corefile:1",
+            id="the same key",
+        ),
+        pytest.param(
+            "a A {\nwhoami\n}",
+            "1: cannot serve dns://a.:53: it is already served by Corefile:1",
+            id="twice in one block",
+        ),
+        pytest.param(
+            "a {\nbind 1.1.1.1 2.2.2.2\n}\na {\nbind 2.2.2.2\n}",
+            "4: cannot serve dns://a.:53 on 2.2.2.2: it is already served by Corefile:1",
+            id="the same address",
+        ),
+        pytest.param(
+            "a {\nwhoami\n}\na {\nbind 1.1.1.1\n}",
+            "4: cannot serve dns://a.:53 on 1.1.1.1: it is served on overlapping addresses by",
+            id="bound beside unbound",
+        ),
+        pytest.param(
+            "a {\nbind 1.1.1.1\n}\na {\nwhoami\n}",
+            "4: cannot serve dns://a.:53: it is served on overlapping addresses by Corefile:1",
+            id="unbound beside bound",
+        ),
+        pytest.param(
+            "10.0.0.0/24 {\nwhoami\n}\n0.0.10.in-addr.arpa {\nwhoami\n}",
+            "4: cannot serve dns://0.0.10.in-addr.arpa.:53: it is already served",
+            id="a network and its reverse zone",
+        ),
+    ],
+)
+def test_a_zone_is_served_once_at_an_address(text, expected):
+    assert [error.startswith(f"Corefile:{expected}") for error in errors(text)] == [True]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a {\nwhoami\n}\nb.a {\nwhoami\n}",
+        "a:53 {\nwhoami\n}\na:54 {\nwhoami\n}",
+        "a {\nbind 1.1.1.1\n}\na {\nbind 2.2.2.2\n}",
+        "a {\nbind 1.1.1.1 1.1.1.1\n}",
+        "a {\nbind 1.1.1.1 2.2.2.2 {\nexcept 2.2.2.2\n}\n}\na {\nbind 2.2.2.2\n}",
+        "a:853 {\nwhoami\n}\ntls://a {\nwhoami\n}",
+    ],
+)
+def test_zones_that_do_not_meet_are_served(text):
+    assert errors(text) == []
+
+
+def test_what_is_of_the_whole_process_must_be_said_alike():
+    text = "a {\nnodecache {\nbudget 1Gi\n}\n}\nb {\nnodecache {\nbudget 2Gi\nmax_waiting 5\n}\n}"
+    assert errors(text) == [
+        "Corefile:6: nodecache: budget is of the whole process, and Corefile:1 has another"
+    ]
+    alike = corefile(text.replace("2Gi", "1024Mi"))
+    assert own_options(alike).budget_octets == 1 << 30
+
+
+def test_own_options_are_the_defaults_where_no_block_has_them():
+    assert own_options(corefile(". {\nwhoami\n}")).budget_octets is None
+
+
+# Laws
+
+
+def test_a_corefile_survives_pickling_and_compares_by_value():
+    text = """. {
+    cache 30 {
+        serve_stale 1h verify
+        prefetch 3
+    }
+    forward . 10.0.0.1 {
+        next NXDOMAIN
+        failover SERVFAIL
+    }
+    acl {
+        block type A net 10.0.0.0/8
+    }
+    rewrite name regex (.*)\\.a {1}.b
+    template IN A {
+        answer "{{ .Name }} 60 IN A 10.0.0.1"
+    }
+    dns64
+    log
+}"""
+    first, second = corefile(text), corefile("\n" + text)
+    assert first == second
+    assert pickle.loads(pickle.dumps(first)) == first
+
+
+_WORDS = st.one_of(
+    st.sampled_from([*DIRECTIVES, "{", "}", "\n", "import", "(a)", "a", ".", "{$A}", "10.0.0.1"]),
+    st.sampled_from(["success", "denial", "5", "1h", "name", "regex", "answer", "type", "IN", '"']),
+    st.text(max_size=6),
+)
+
+
+@given(st.lists(_WORDS).map(" ".join))
+def test_any_text_is_a_corefile_or_a_corefile_error(text):
+    try:
+        found = parse(text, "Corefile", env={"A": "b"})
+    except CorefileError as error:
+        found = error
+    assert isinstance(found, Corefile | CorefileError)
+
+
+@given(st.lists(_WORDS).map(" ".join))
+def test_any_body_is_a_block_or_errors_within_its_lines(body):
+    text = f". {{\n{body}\n}}"
+    for error in errors(text):
+        assert error.startswith("Corefile:")
+        assert 1 <= int(error.split(":")[1]) <= text.count("\n") + 1
