@@ -63,11 +63,14 @@ def build(block: ServerBlock, shop: Workshop, before: Built | None = None) -> Bu
         options,
         _cache(block, options, shop.budget, before),
         Failures(_servfail_seconds(block.cache)),
-        ForwardSource(forwarders),
+        ForwardSource(forwarders, shop.upstreams.sighted),
         shop.room,
         shop.loop,
         errors,
     )
+    if block.loop:
+        for forwarder in forwarders:
+            forwarder.watch_for_loops(block.zone_names[0])
     return Built(block, zone, forwarders)
 
 

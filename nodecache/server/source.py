@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nodecache.forward import Failure, Forwarder
-from nodecache.wire import Answer, Query
+from nodecache.wire import Answer, Ede, Query, Rcode, Rdtype
 
 from .chain import Ask, Chain, Client, Silence, nothing_to_ask
+
+_HINFO = int(Rdtype.HINFO)
+_LOOP = Failure(Rcode.SERVFAIL, Ede.OTHER, b"this question came from here: a loop", "")
 
 Done = Callable[[Answer | Failure], None]
 
@@ -37,9 +40,13 @@ class Source(Protocol):
 
 @dataclass(slots=True)
 class ForwardSource:
-    """A block's `forward` directives: the first that covers the name is asked."""
+    """A block's `forward` directives: the first that covers the name is asked.
+
+    A question of our own that comes back to us, sent to find loops, goes no further.
+    """
 
     forwarders: Sequence[Forwarder]
+    sighted: Callable[[Query], bool]
     wants_client: bool = False
 
     def ask(
@@ -52,6 +59,9 @@ class ForwardSource:
         now: float,
     ) -> Ask | None:
         """Ask the first forwarder that covers the name."""
+        if query.qtype == _HINFO and self.sighted(query):
+            done(_LOOP)
+            return None
         for forwarder in self.forwarders:
             if forwarder.covers(query):
                 return forwarder.ask(query, deadline, done, now, transport)
