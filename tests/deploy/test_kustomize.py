@@ -5,6 +5,7 @@ import shutil
 import kubernetes_validate
 import pytest
 
+from nodecache.flags import parse_flags
 from tests.deploy.manifests import (
     DEPLOY,
     KUBERNETES_VERSIONS,
@@ -50,8 +51,10 @@ def test_iptables_overlay_is_the_plain_manifest():
     assert by_name(overlay("iptables")) == by_name(load(MANIFEST.read_text()))
 
 
-def test_ipvs_overlay_leaves_the_service_address_to_ipvs():
-    assert container_of(overlay("ipvs"))["args"][:2] == ["-localip", "__PILLAR__LOCAL__DNS__"]
+def test_ipvs_overlay_leaves_the_service_address_to_ipvs_and_falls_back_to_it():
+    args = container_of(overlay("ipvs"))["args"]
+    assert args[:2] == ["-localip", "__PILLAR__LOCAL__DNS__"]
+    assert args[-2:] == ["-fallback", "__PILLAR__CLUSTER__DNS__"]
 
 
 def test_dual_stack_overlay_listens_on_two_addresses_of_each_family():
@@ -64,6 +67,23 @@ def test_dual_stack_overlay_listens_on_two_addresses_of_each_family():
     assert all(sorted(bind) == sorted(listened) for bind in binds)
     upstream = pick(objects, "Service", "kube-dns-upstream")
     assert upstream["spec"]["ipFamilyPolicy"] == "PreferDualStack"
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_agent_understands_the_arguments(name):
+    example = {
+        "LOCAL__DNS6": "fd00:da7a::10",
+        "DNS__SERVER6": "fd00:10:96::a",
+        "LOCAL__DNS": "169.254.20.10",
+        "DNS__SERVER": "10.96.0.10",
+        "CLUSTER__DNS": "10.96.0.10",
+    }
+    args = "\n".join(container_of(overlay(name))["args"])
+    for placeholder, address in example.items():
+        args = args.replace(f"__PILLAR__{placeholder}__", address)
+    flags = parse_flags(args.split("\n"))
+    assert flags.conf == "/run/nodecache/Corefile"
+    assert flags.sets_up_host is (name != "cilium")
 
 
 def test_cilium_overlay_is_an_ordinary_pod():
