@@ -12,6 +12,7 @@ from nodecache.server import (
     Handler,
     Served,
     ServerCounts,
+    TcpLimits,
     TcpListener,
     UdpListener,
     WildcardUdpListener,
@@ -114,12 +115,13 @@ class Serving:
                     counts = self._counts(address.label, place.zone_name)
                     self.placed.append((address.label, place.zone_name, made))
                     zones.append((name_to_wire(place.zone_name), Served(made.zone, counts)))
-            handler = Handler(Zones(zones), self._counts(address.label, "dropped"))
             if (listener := self.listeners.get(address)) is not None:
-                listener.handler.zones = handler.zones
+                listener.handler.zones = Zones(zones)
                 listener.udp.replies.drop(now)
             else:
-                self.listeners[address] = Listener(address, sockets[address], handler)
+                handler = Handler(Zones(zones), self._counts(address.label, "dropped"))
+                listener = self.listeners[address] = Listener(address, sockets[address], handler)
+            listener.tcp.limits = _limits(config, address)
         for address in [each for each in self.listeners if each not in sockets]:
             self.listeners.pop(address).close()
 
@@ -170,6 +172,21 @@ class Serving:
             made.close(keeps_cache=True)
         for listener in self.listeners.values():
             listener.close()
+
+
+def _limits(config: Config, address: ListenAddress) -> TcpLimits:
+    """What clients by TCP may hold at an address: the first block with `timeouts` there says."""
+    for place in config.places:
+        asked = config.corefile.blocks[place.block].timeouts
+        if place.address == address and asked is not None:
+            default = TcpLimits()
+            return TcpLimits(
+                read_seconds=asked.read_seconds or default.read_seconds,
+                write_seconds=asked.write_seconds or default.write_seconds,
+                idle_seconds=asked.idle_seconds or default.idle_seconds,
+                queries_in_all=max(asked.max_tcp_queries or 0, 0),
+            )
+    return TcpLimits()
 
 
 def _asks_alike(old: Built, block: object) -> bool:

@@ -25,6 +25,9 @@ class TcpLimits:
 
     connections: int = 4096
     queries: int = 256
+    """Waiting at once on one connection."""
+    queries_in_all: int = 0
+    """On one connection, after which it is closed; 0 is no limit."""
     unsent_octets: int = 262_144
     read_seconds: float = 3.0
     idle_seconds: float = 10.0
@@ -107,6 +110,7 @@ class TcpConnection(asyncio.Protocol):
         self.local: tuple[str, int] = ("", 0)
         self._listener = listener
         self._limits = listener.limits
+        self._taken = 0
         self._loop = loop
         self._frames = FrameBuffer()
         self._transport: asyncio.Transport | None = None
@@ -148,6 +152,10 @@ class TcpConnection(asyncio.Protocol):
             if self.waiting >= self._limits.queries or not self._is_writable:
                 self._backlog = backlog[index:]
                 break
+            if self._taken == self._limits.queries_in_all > 0:
+                self._has_ended = True
+                break
+            self._taken += 1
             self.waiting += 1
             self._listener.handler.handle(packet, self, self._peer, now)
         self._read_or_not()
