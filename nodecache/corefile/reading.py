@@ -18,6 +18,9 @@ from .values import Reader, hint
 T = TypeVar("T")
 Fields = dict[str, Any]
 
+ITSELF = "it"
+"""What the value of an option is called that has only one: by the option's name."""
+
 
 class Fault(Exception):
     """One mistake, at one word."""
@@ -84,8 +87,7 @@ class Arguments:
 
     def take(self, what: str, read: Reader[T]) -> T:
         """The next word as `read` understands it; `what` is its name in an error."""
-        if not self._words:
-            raise Fault(self.name, f"{what} is missing")
+        self._need(1, what)
         return self._read(what, read, self._words.pop(0))
 
     def take_or(self, what: str, read: Reader[T], default: T) -> T:
@@ -98,10 +100,14 @@ class Arguments:
 
     def rest(self, what: str, read: Reader[T], *, at_least: int = 0) -> tuple[T, ...]:
         """All words that are left."""
-        if len(self._words) < at_least:
-            raise Fault(self.name, f"{what} is missing")
+        self._need(at_least, what)
         words, self._words = self._words, []
         return tuple(self._read(what, read, word) for word in words)
+
+    def _need(self, count: int, what: str) -> None:
+        if len(self._words) < count:
+            missing = f"{what} needs a value" if what == ITSELF else f"{what} is missing"
+            raise Fault(self.name, missing)
 
     def end(self) -> None:
         """Nothing may be left."""
@@ -138,7 +144,7 @@ def flag(name: str, *, value: bool = True) -> Option:
 
 def single(name: str, read: Reader[Any]) -> Option:
     """An option with one word, told in errors by the option's own name."""
-    return Option(lambda arguments: {name: arguments.take("it", read)})
+    return Option(lambda arguments: {name: arguments.take(ITSELF, read)})
 
 
 def once(option: Option) -> Option:
@@ -152,12 +158,12 @@ def once(option: Option) -> Option:
 
 def several(name: str, read: Reader[Any]) -> Option:
     """An option with one word or more; a second time it adds to the first."""
-    return Option(lambda a: {name: a.rest("it", read, at_least=1)}, operator.add)
+    return Option(lambda a: {name: a.rest(ITSELF, read, at_least=1)}, operator.add)
 
 
 def a_set(name: str, read: Reader[Any]) -> Option:
     """The same, where neither order nor repetition matters."""
-    return Option(lambda a: {name: frozenset(a.rest("it", read, at_least=1))}, operator.or_)
+    return Option(lambda a: {name: frozenset(a.rest(ITSELF, read, at_least=1))}, operator.or_)
 
 
 def read_options(statement: Statement, table: Table, context: Context) -> Fields:
@@ -170,26 +176,29 @@ def read_options(statement: Statement, table: Table, context: Context) -> Fields
             context.faults.append(fault)
             continue
         try:
-            read = _read_option(option, Arguments(name, words))
+            _add(fields, option, Arguments(name, words))
         except Fault as fault:
             context.faults.append(_within(name, fault))
-            continue
-        for key, value in read.items():
-            fields[key] = (
-                option.join(fields[key], value) if option.join and key in fields else value
-            )
     return fields
 
 
-def _read_option(option: Option, arguments: Arguments) -> Fields:
-    fields = option.read(arguments)
+def _add(fields: Fields, option: Option, arguments: Arguments) -> None:
+    """Read one option, and join what it says with what was said before."""
+    read = option.read(arguments)
     arguments.end()
-    return fields
+    for key, value in read.items():
+        if option.join is None or key not in fields:
+            fields[key] = value
+            continue
+        try:
+            fields[key] = option.join(fields[key], value)
+        except ValueError as error:
+            raise arguments.fault(f"{ITSELF} {error}") from None
 
 
 def _within(option: Token, fault: Fault) -> Fault:
     """The fault behind the option's name: `expire must be …` where the option is the value."""
-    reason = fault.reason.removeprefix("it ")
+    reason = fault.reason.removeprefix(f"{ITSELF} ")
     between = " " if reason != fault.reason or reason.startswith("takes") else ": "
     return Fault(fault.token, f"{option.text}{between}{reason}")
 

@@ -104,7 +104,7 @@ def show_seconds(seconds: float) -> str:
     for unit, length in (("h", 3600), ("m", 60)):
         if seconds and seconds % length == 0:
             return f"{seconds / length:.0f}{unit}"
-    return f"{seconds:g}s"
+    return f"{seconds:.0f}s" if seconds % 1 == 0 else f"{seconds:g}s"
 
 
 def octets(word: str) -> int:

@@ -18,6 +18,7 @@ from nodecache.corefile.lexer import Token
 from nodecache.corefile.mnemonics import rcode, rdclass, rdtype
 from nodecache.corefile.names import zone_names
 from nodecache.corefile.reading import (
+    ITSELF,
     Arguments,
     Context,
     Fault,
@@ -193,7 +194,7 @@ def loadbalance(statement: Statement, context: Context) -> LoadbalanceOptions:
     return LoadbalanceOptions(**fields | read_options(statement, table, context))
 
 
-_LOADBALANCE = {"prefer": Option(lambda a: {"prefer": a.rest("it", network)}, operator.add)}
+_LOADBALANCE = {"prefer": Option(lambda a: {"prefer": a.rest(ITSELF, network)}, operator.add)}
 _WEIGHTED = {"reload": single("reload_seconds", go_duration)}
 
 

@@ -7,6 +7,7 @@ from nodecache.corefile.mnemonics import rcode
 from nodecache.corefile.names import zone_name, zone_names
 from nodecache.corefile.options import ForwardOptions, TlsOptions
 from nodecache.corefile.reading import (
+    ITSELF,
     Arguments,
     Context,
     Fault,
@@ -69,13 +70,13 @@ def _check(statement: Statement, options: ForwardOptions) -> None:
 
 
 def _except(arguments: Arguments) -> Fields:
-    zones = arguments.rest("it", zone_names, at_least=1)
+    zones = arguments.rest(ITSELF, zone_names, at_least=1)
     return {"except_zones": tuple(name for names in zones for name in names)}
 
 
 def _health_check(arguments: Arguments) -> Fields:
     """`health_check DURATION [no_rec] [domain NAME]`."""
-    fields: Fields = {"health_check_seconds": arguments.take("it", duration(0))}
+    fields: Fields = {"health_check_seconds": arguments.take(ITSELF, duration(0))}
     while len(arguments):
         match arguments.take("option", one_of("no_rec", "domain")):
             case "no_rec":
@@ -119,7 +120,7 @@ def _resolver(word: str) -> str:
 
 
 def _resolvers(arguments: Arguments) -> Fields:
-    return {"resolver": arguments.rest("it", _resolver, at_least=1)}
+    return {"resolver": arguments.rest(ITSELF, _resolver, at_least=1)}
 
 
 _FORWARD = {

@@ -2,6 +2,7 @@
 
 from nodecache.corefile.options import BindLine, ReloadOptions, TimeoutsOptions
 from nodecache.corefile.reading import (
+    ITSELF,
     Arguments,
     Context,
     Fields,
@@ -79,7 +80,7 @@ def timeouts(statement: Statement, context: Context) -> TimeoutsOptions:
 
 def _timeout(name: str) -> Option:
     def read(arguments: Arguments) -> Fields:
-        return {name: arguments.take("it", _seconds_or_duration)}
+        return {name: arguments.take(ITSELF, _seconds_or_duration)}
 
     return Option(read)
 
@@ -102,5 +103,7 @@ _TIMEOUTS = {
     "read": _timeout("read_seconds"),
     "write": _timeout("write_seconds"),
     "idle": _timeout("idle_seconds"),
-    "maxtcpqueries": Option(lambda arguments: {"max_tcp_queries": arguments.take("it", _queries)}),
+    "maxtcpqueries": Option(
+        lambda arguments: {"max_tcp_queries": arguments.take(ITSELF, _queries)}
+    ),
 }

@@ -19,6 +19,7 @@ from nodecache.corefile.options import (
     TraceOptions,
 )
 from nodecache.corefile.reading import (
+    ITSELF,
     Arguments,
     Context,
     Fault,
@@ -133,7 +134,7 @@ def pprof(statement: Statement, context: Context) -> PprofOptions:
     return PprofOptions(**_address(statement), **read_options(statement, _PPROF, context))
 
 
-_PPROF = {"block": Option(lambda arguments: {"block_rate": arguments.take_or("it", integer, 1)})}
+_PPROF = {"block": Option(lambda arguments: {"block_rate": arguments.take_or(ITSELF, integer, 1)})}
 
 
 def metadata(statement: Statement, _: Context) -> MetadataOptions:
@@ -161,11 +162,11 @@ def trace(statement: Statement, context: Context) -> TraceOptions:
 
 
 def _client_server(arguments: Arguments) -> Fields:
-    return {"client_server": arguments.take_or("it", boolean, default=True)}
+    return {"client_server": arguments.take_or(ITSELF, boolean, default=True)}
 
 
 def _analytics_rate(arguments: Arguments) -> Fields:
-    return {"datadog_analytics_rate": arguments.take_or("it", _rate, 0.0)}
+    return {"datadog_analytics_rate": arguments.take_or(ITSELF, _rate, 0.0)}
 
 
 def _rate(word: str) -> float:

@@ -2,6 +2,7 @@
 
 from nodecache.corefile.options import OwnOptions
 from nodecache.corefile.reading import (
+    ITSELF,
     Arguments,
     Context,
     Fields,
@@ -43,7 +44,7 @@ def _stale(word: str) -> float:
 
 def _max_waiting(arguments: Arguments) -> Fields:
     """`max_waiting N [PER_CLIENT]`."""
-    most = arguments.take("it", whole(1))
+    most = arguments.take(ITSELF, whole(1))
     fields: Fields = {"max_waiting": most}
     if len(arguments):
         fields["max_waiting_per_client"] = arguments.take("PER_CLIENT", whole(1, most))
