@@ -54,7 +54,7 @@ class Built:
 def build(block: ServerBlock, shop: Workshop, before: Built | None = None) -> Built:
     """Make a block's zone; where `before` asked the same upstreams, its answers are kept."""
     options = zone_options(block)
-    forwarders = open_forwarders(block.forwards, shop.upstreams)
+    forwarders = open_forwarders(block, shop.upstreams)
     if block.loop:
         for forwarder in forwarders:
             forwarder.watch_for_loops(block.zones[0].zone_name)

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from nodecache.corefile import Destination, ForwardOptions, TlsOptions, nameservers
+from nodecache.corefile import (
+    Destination,
+    ForwardOptions,
+    OwnOptions,
+    ServerBlock,
+    TlsOptions,
+    nameservers,
+)
 from nodecache.corefile.destinations import destination
 from nodecache.forward import (
     DEFAULT_FAILOVER,
@@ -25,15 +32,15 @@ from nodecache.forward import (
 _NODE_RESOLVERS = "/etc/resolv.conf"
 
 
-def open_forwarders(forwards: Sequence[ForwardOptions], upstreams: Upstreams) -> list[Forwarder]:
-    """One forwarder for each directive, in order; `next` leads from one to the following.
+def open_forwarders(block: ServerBlock, upstreams: Upstreams) -> list[Forwarder]:
+    """One forwarder for each `forward` of a block, in order; `next` leads from one to the following.
 
     OSError where a file of theirs cannot be read; ValueError for what they ask and we lack.
     """
     opened: list[Forwarder] = []
     try:
-        for options in forwards:
-            opened.append(_open_forwarder(options, upstreams))  # noqa: PERF401 - closed if one fails
+        for options in block.forwards:
+            opened.append(_open_forwarder(options, block.nodecache, upstreams))
     except (OSError, ValueError):
         for forwarder in opened:
             forwarder.close()
@@ -43,12 +50,12 @@ def open_forwarders(forwards: Sequence[ForwardOptions], upstreams: Upstreams) ->
     return opened
 
 
-def _open_forwarder(options: ForwardOptions, upstreams: Upstreams) -> Forwarder:
+def _open_forwarder(options: ForwardOptions, own: OwnOptions, upstreams: Upstreams) -> Forwarder:
     destinations = Destinations(
         [_destination(each, options.tls_servername) for each in options.destinations],
         lambda changed: HostNames(_resolver_forwarder(options.resolver, upstreams), changed),
     )
-    return Forwarder(settings_of(options), upstreams, destinations)
+    return Forwarder(settings_of(options, own), upstreams, destinations)
 
 
 def _resolver_forwarder(resolver: Sequence[str], upstreams: Upstreams) -> Forwarder:
@@ -88,8 +95,8 @@ def _destination(read: Destination, server_name: str) -> Endpoint | HostName | N
     return HostName(endpoint) if read.kind == "name" else endpoint
 
 
-def settings_of(options: ForwardOptions) -> Settings:
-    """The directive in the forwarder's terms, our defaults where it leaves them open."""
+def settings_of(options: ForwardOptions, own: OwnOptions) -> Settings:
+    """The directive and `nodecache { hedge, pool }` in the forwarder's terms, our defaults where it leaves them open."""
     return Settings(
         from_zone=options.from_zone,
         except_zones=options.except_zones,
@@ -103,8 +110,10 @@ def settings_of(options: ForwardOptions) -> Settings:
         ),
         next_rcodes=options.next_rcodes,
         next_on_nodata=options.next_on_nodata,
+        hedges=own.hedges,
         upstream=UpstreamSettings(
             force_tcp=options.force_tcp,
+            max_connections=own.pool_size,
             expire_seconds=options.expire_seconds,
             max_age_seconds=(
                 max(DEFAULT_MAX_AGE_SECONDS, options.expire_seconds)

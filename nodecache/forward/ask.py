@@ -228,7 +228,7 @@ class Ask:
         another = forwarder.another_equal(trouble.asked, now)
         if another is None and trouble.latest.carrier is None:
             return  # it waits for a connection, and the pool is at it
-        if forwarder.budget.take(now):
+        if forwarder.settings.hedges and forwarder.budget.take(now):
             forwarder.counts.hedged += 1
             if another is not None:
                 self._send(another, now)
@@ -242,9 +242,8 @@ class Ask:
         more than the budget allows, or its death would double the load.
         """
         latest = trouble.latest
-        lost_seconds = latest.upstream.pace.lost_seconds
         trouble.hedge_at = math.inf
-        trouble.retry_at = now + lost_seconds * 2**trouble.tries
+        trouble.retry_at = now + latest.upstream.pace.lost_seconds * 2**trouble.tries
         if latest.carrier is not None and trouble.open:
             latest.upstream.fell_silent(latest.sent_at, now)
         if not self._may_try_again(trouble):
@@ -307,6 +306,7 @@ class Ask:
         """To an upstream that was not asked yet, or on another way to one that was."""
         forwarder = self._forwarder
         upstream = trouble.latest.upstream
+        trouble.retry_at = now + upstream.pace.lost_seconds * 2**trouble.tries
         if not upstream.health.is_good or not trouble.open:
             upstream = forwarder.next_upstream(trouble.asked, now) or upstream
         elif forwarder.policy.is_exchangeable:

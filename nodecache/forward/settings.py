@@ -65,4 +65,6 @@ class Settings:
     next_rcodes: frozenset[int] = frozenset()
     """Answers that make the next forwarder of the block be asked."""
     next_on_nodata: bool = False
+    hedges: bool = True
+    """Whether a query that hangs is asked once more on another way."""
     upstream: UpstreamSettings = UpstreamSettings()

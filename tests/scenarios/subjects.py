@@ -48,7 +48,7 @@ class ForwardSubject:
         self._upstreams = Upstreams(world)
         self._upstreams.listen_on(frozenset({OWN_ADDRESS}))
         block = parse(corefile(config), "scenario", env={}, default_port=53).blocks[0]
-        self._forwarders = open_forwarders(block.forwards, self._upstreams)
+        self._forwarders = open_forwarders(block, self._upstreams)
         if block.loop:
             for forwarder in self._forwarders:
                 forwarder.watch_for_loops(".")
