@@ -48,6 +48,7 @@ class ConfigSource:
     """Reads the configuration, and again when what it is made of changes.
 
     `errors` counts configurations from ConfigMaps that could not be served, `failures` all of them.
+    `is_current` is False from such a one until the next that can be.
     """
 
     def __init__(self, flags: Flags, env: Mapping[str, str], resolve: Resolve, now: float) -> None:
@@ -58,6 +59,7 @@ class ConfigSource:
         self._served = ""
         self.errors = 0
         self.failures = 0
+        self.is_current = True
         self._watcher = Watcher(watched_paths(flags), now)
 
     def fileno(self) -> int:
@@ -88,6 +90,7 @@ class ConfigSource:
     def _tell(self, error: CorefileError) -> None:
         self.failures += 1
         self.errors += 1
+        self.is_current = False
         for each in error.all:
             log.error("%s", each)
 
@@ -109,6 +112,7 @@ class ConfigSource:
         config = self._config(found)
         if found.is_rendered and self._flags.conf:
             self._write(found)
+        self.is_current = True
         return config
 
     def _config(self, found: CorefileText, *, is_last_known_good: bool = False) -> Config:

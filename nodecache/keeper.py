@@ -30,6 +30,7 @@ from nodecache.flags import Flags
 from nodecache.host import Guard, Verdict, privileges
 from nodecache.plan import ListenAddress, listen_addresses
 from nodecache.respawn import Respawn
+from nodecache.server.journal import shared_memory
 from nodecache.sockets import CannotListen, Sockets, open_sockets
 from nodecache.vitals import KeeperVitals, measure
 from nodecache.worker import Worker, fork_worker
@@ -63,6 +64,7 @@ class Keeper:
         self._pending: tuple[Config, dict[ListenAddress, Sockets]] | None = None
         self._worker: Worker | None = None
         self._respawn = Respawn()
+        self._journal = shared_memory()  # the workers': what waits, for the next one
         self._respawn_at: float | None = None
         self._vitals_at = 0.0
         self._has_served = False
@@ -134,7 +136,9 @@ class Keeper:
         self._source.close()
         if self._guard is not None:
             self._guard.close_in_child()
-        return agent.main(self._flags, self._config, self._sockets, channel, self._vitals())
+        return agent.main(
+            self._flags, self._config, self._sockets, channel, self._vitals(), self._journal
+        )
 
     def _mind_worker(self, now: float) -> None:
         if self._worker is not None and self._worker.is_silent(now):
@@ -215,6 +219,7 @@ class Keeper:
         vitals = KeeperVitals.from_fields(state)
         vitals.process = measure(is_private_wanted=True)
         vitals.workers_replaced = dict(self._deaths)
+        vitals.is_config_current = self._source.is_current
         errors = vitals.setup_errors
         errors["configmap"] = errors.get("configmap", 0) + self._source.errors
         return vitals
@@ -276,6 +281,7 @@ class Keeper:
     def _on_refused(self, why: str) -> None:
         log.error("Restart failed: %s; the running configuration stays", why)
         self._refusals += 1
+        self._source.is_current = False
         self._vitals_at = 0.0
         self._give_up_pending()
 

@@ -184,6 +184,7 @@ class Pages:
         config = serving.config
         return AgentNumbers(
             reload_failures=self._reload_failures,
+            is_last_reload_good=self._collector.keeper.is_config_current,
             config_hash=config.hash if config is not None else "",
             is_config_last_good=config is not None and config.is_last_known_good,
             config_loaded_at=self._loaded_at,

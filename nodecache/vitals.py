@@ -51,6 +51,8 @@ class KeeperVitals:
     """`nftables`, `iptables`, `none`; empty where the host is not ours to set up."""
     lease: dict[str, float] = field(default_factory=dict)
     """`seconds`, `is_held`, `withdrawals`, `renewals`."""
+    is_config_current: bool = True
+    """Whether what the ConfigMaps say now is what is served, or can be."""
     probes: dict[str, int] = field(default_factory=dict)
     """The keeper's own queries to the worker: `answered`, `unanswered`."""
 
