@@ -186,11 +186,16 @@ class Ask:
         self._send(attempt.upstream, now, by_stream=attempt.by_stream)
 
     def evacuate(self, attempt: Attempt, now: float) -> None:
-        """`attempt`'s connection says nothing any more: ask elsewhere, at once."""
+        """`attempt`'s connection says nothing any more: ask elsewhere, at once.
+
+        Another connection proves by opening that somebody is there; another port proves nothing.
+        """
         if self.is_done:
             return
         trouble = self._in_trouble(attempt)
         if trouble.latest is not attempt or not self._may_try_again(trouble):
+            return
+        if not attempt.by_stream and not self._is_worth_it(trouble, now):
             return
         self._forwarder.counts.retried += 1
         self._send_again(trouble, now)

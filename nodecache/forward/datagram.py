@@ -3,15 +3,20 @@
 A forger has to guess port and id of a query (RFC 5452 §4.5). A fresh socket for each query would
 cost more than the query; so there are a few dozen, one of them drawn for each, and none lives
 long.
+
+Behind a Service address each port leads to one pod, for as long as it is in use. So a port is
+tried with one query first, and one that stays silent is given up with what it owes, while those
+that are answered carry on.
 """
 
+import errno
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from nodecache.wire import upstream_query
 
-from .attempt import Attempt
+from .attempt import Attempt, Carrier
 from .counts import UpstreamCounts
 from .failure import error_text
 from .pending import MAX_PENDING, Pending
@@ -21,20 +26,29 @@ from .world import Datagram
 if TYPE_CHECKING:
     from .upstream import Upstream
 
-_SOCKETS = 32  # a power of two: an id's low bits draw one
+_SOCKETS = 32
 _MOST_USES = 512
 _MOST_AGE_SECONDS = 10.0
+_AGEING_AT_ONCE = 4  # each second: all of them within one such age
+# After a port turned out to lead nowhere, the good ones do for this long without new ones.
+_WARY_SECONDS = 2.0
+
+assert _MOST_USES < MAX_PENDING, "a socket never runs out of ids"
 
 
 class DatagramSocket:
-    """One socket on a random port, and the queries that left from it."""
+    """One socket on a random port, and the queries that left from it.
 
-    __slots__ = ("_pool", "born_at", "datagram", "is_spent", "pending", "uses")
+    `heard_at` is None until something comes back.
+    """
+
+    __slots__ = ("_pool", "born_at", "datagram", "heard_at", "is_spent", "pending", "uses")
 
     def __init__(self, pool: "DatagramPool", now: float) -> None:
         self._pool = pool
         self.pending: Pending[Attempt] = Pending(pool.random_id)
         self.born_at = now
+        self.heard_at: float | None = None
         self.uses = 0
         self.is_spent = False
         upstream = pool.upstream
@@ -53,6 +67,7 @@ class DatagramSocket:
         if attempt is None:
             self._pool.counts.unmatched += 1
         else:
+            self.heard_at = now
             attempt.ask.answered(attempt, packet, now)
         if self.is_spent and not self.pending:
             self._pool.close_one(self)
@@ -61,27 +76,51 @@ class DatagramSocket:
         """Nobody listens there: none of what is pending will be answered."""
         self._pool.refused(self, error, now)
 
+    def silence(self, now: float) -> float:
+        """For how long it has said nothing while it owed an answer, in seconds."""
+        oldest = self.pending.oldest()
+        if oldest is None:
+            return 0.0
+        return now - max(oldest.sent_at, self.heard_at or 0.0)
+
 
 class DatagramPool:
-    """The sockets to one upstream."""
+    """The sockets to one upstream. Spent ones send no more, and stay for what they are owed."""
 
     def __init__(self, upstream: "Upstream", random_id: Callable[[], int]) -> None:
         self.upstream = upstream
         self.counts: UpstreamCounts = upstream.counts
         self.random_id = random_id
-        self._sockets: list[DatagramSocket | None] = [None] * _SOCKETS
+        self._sockets: list[DatagramSocket] = []
         self._spent: list[DatagramSocket] = []
+        self._wary_until = 0.0
+
+    # Sending
 
     def send(self, attempt: Attempt, now: float) -> None:
         """Send from one of the sockets."""
-        place = self.random_id() % _SOCKETS
-        socket = self._sockets[place]
-        if socket is None or socket.uses >= _MOST_USES:
-            try:
-                socket = self._replace(place, now)
-            except OSError as error:
-                self._no_way(attempt, error, now)
+        sockets = self._sockets
+        if len(sockets) == _SOCKETS:
+            socket = sockets[self.random_id() % _SOCKETS]
+            if socket.heard_at is not None and socket.uses < _MOST_USES:
+                self._send_from(socket, attempt)
                 return
+        try:
+            socket = self._fresh(now) if self._may_open(now) else self._next_best()
+        except OSError as error:
+            self._no_way(attempt, error, now)
+            return
+        self._send_from(socket, attempt)
+
+    def send_elsewhere(self, attempt: Attempt, carrier: Carrier | None, now: float) -> None:
+        """Send from another port than `carrier`: the one that was heard of last."""
+        heard = [s for s in self._sockets if s is not carrier and s.heard_at is not None]
+        if heard:
+            self._send_from(max(heard, key=lambda socket: socket.heard_at or 0.0), attempt)
+        else:
+            self.send(attempt, now)
+
+    def _send_from(self, socket: DatagramSocket, attempt: Attempt) -> None:
         socket.uses += 1
         self.counts.sent["udp"] += 1
         self.upstream.watch()
@@ -89,7 +128,34 @@ class DatagramPool:
         message_id = socket.pending.add(attempt)
         fault = socket.datagram.send(upstream_query(attempt.ask.query, message_id))
         if fault is not None:
-            self.upstream.world.call_soon(partial(self.refused, socket, fault, now))
+            world = self.upstream.world
+            world.call_soon(partial(self.refused, socket, fault, world.clock()))
+
+    def _may_open(self, now: float) -> bool:
+        """Whether a new port is wanted, and not while new ones lead nowhere."""
+        sockets = self._sockets
+        if not sockets:
+            return True
+        if now < self._wary_until:
+            return False
+        return len(sockets) < _SOCKETS or any(s.uses >= _MOST_USES for s in sockets)
+
+    def _fresh(self, now: float) -> DatagramSocket:
+        """A socket on a new port, in the place of one that was used enough."""
+        fresh = DatagramSocket(self, now)
+        self.counts.conn_misses["udp"] += 1
+        if len(self._sockets) == _SOCKETS:
+            self._spend(max(self._sockets, key=lambda socket: socket.uses))
+        self._sockets.append(fresh)
+        return fresh
+
+    def _next_best(self) -> DatagramSocket:
+        """A socket that was heard of; failing that, any. OSError where all are full."""
+        heard = [socket for socket in self._sockets if socket.heard_at is not None]
+        drawn = [s for s in heard or self._sockets if len(s.pending) < MAX_PENDING]
+        if not drawn:
+            raise OSError(errno.ENOBUFS, "too many queries wait for an answer")
+        return drawn[self.random_id() % len(drawn)]
 
     def _no_way(self, attempt: Attempt, error: OSError, now: float) -> None:
         reason = f"dial udp {self.upstream.to}: {error_text(error)}"
@@ -98,16 +164,11 @@ class DatagramPool:
             partial(attempt.ask.attempt_failed, attempt, reason, now, is_connect=True)
         )
 
-    def _replace(self, place: int, now: float) -> DatagramSocket:
-        old = self._sockets[place]
-        fresh = self._sockets[place] = DatagramSocket(self, now)
-        self.counts.conn_misses["udp"] += 1
-        if old is not None:
-            self._spend(old)
-        return fresh
+    # Losing
 
     def _spend(self, socket: DatagramSocket) -> None:
         """Send nothing more from `socket`; it stays for the answers it is owed."""
+        self._sockets.remove(socket)
         socket.is_spent = True
         if socket.pending:
             self._spent.append(socket)
@@ -126,50 +187,57 @@ class DatagramPool:
         for attempt in socket.pending.clear():
             attempt.ask.attempt_failed(attempt, reason, now)
 
+    def _suspect(self, socket: DatagramSocket, now: float) -> None:
+        """It says nothing: what it owes is asked for from another port."""
+        oldest = socket.pending.oldest()
+        if oldest is not None:
+            self.upstream.fell_silent(oldest.sent_at, now)
+        self._spend(socket)
+        self._wary_until = now + _WARY_SECONDS
+        for attempt in socket.pending.all():
+            attempt.ask.evacuate(attempt, now)
+
+    # Time
+
     @property
     def in_flight(self) -> int:
         """Queries that are owed an answer."""
-        return sum(len(s.pending) for s in [*self._sockets, *self._spent] if s is not None)
+        return sum(len(socket.pending) for socket in [*self._sockets, *self._spent])
 
     def tick(self, now: float) -> bool:
         """Tell asks of slow queries, give up lost ones; False: nothing is under way."""
-        upstream = self.upstream
-        lost_since = now - upstream.pace.lost_seconds
-        give_up = now - upstream.settings.read_timeout_seconds
+        lost_seconds = self.upstream.pace.lost_seconds
+        give_up = now - self.upstream.settings.read_timeout_seconds
         is_busy = False
         for socket in [*self._sockets, *self._spent]:
-            if socket is None or (oldest := socket.pending.oldest()) is None:
+            if not socket.pending:
                 continue
-            if oldest.sent_at < lost_since:
-                upstream.fell_silent(oldest.sent_at, now)
             for attempt in socket.pending.slowed(now - SLOW_SECONDS):
                 attempt.ask.slowed(attempt, now)
             for attempt in socket.pending.drop(give_up):
                 reason = f"read udp {socket.path}: i/o timeout"
                 attempt.ask.attempt_failed(attempt, reason, now)
-            if socket.is_spent and not socket.pending:
+            if not socket.is_spent and socket.silence(now) > lost_seconds:
+                self._suspect(socket, now)
+            elif socket.is_spent and not socket.pending:
                 self.close_one(socket)
             is_busy |= bool(socket.pending)
         return is_busy
 
     def housekeep(self, now: float) -> bool:
-        """Give up old ports; False: none is open."""
-        for place, socket in enumerate(self._sockets):
-            if socket is not None and now - socket.born_at > _MOST_AGE_SECONDS:
-                self._sockets[place] = None
+        """Give up a few old ports, never all at once; False: none is open."""
+        if now >= self._wary_until:
+            old = [s for s in self._sockets if now - s.born_at > _MOST_AGE_SECONDS]
+            for socket in old[:_AGEING_AT_ONCE]:
                 self._spend(socket)
-        return any(self._sockets) or bool(self._spent)
+        return bool(self._sockets or self._spent)
 
     def close(self) -> list[Attempt]:
         """Close everything; what was owed."""
         owed = []
         for socket in [*self._sockets, *self._spent]:
-            if socket is not None:
-                owed += socket.pending.clear()
-                socket.datagram.close()
-        self._sockets = [None] * _SOCKETS
+            owed += socket.pending.clear()
+            socket.datagram.close()
+        self._sockets.clear()
         self._spent.clear()
         return owed
-
-
-assert _MOST_USES < MAX_PENDING  # a socket never runs out of ids
