@@ -8,6 +8,7 @@ the host's numbers, to stop.
 import asyncio
 import gc
 import logging
+import mmap
 import os
 import pickle
 import signal
@@ -25,7 +26,7 @@ from nodecache.forward import Network, Upstreams
 from nodecache.host import privileges
 from nodecache.pages import Pages
 from nodecache.plan import ListenAddress
-from nodecache.server import WaitingRoom
+from nodecache.server import Journal, WaitingRoom
 from nodecache.serving import Serving
 from nodecache.sockets import Sockets, sockets_from
 from nodecache.assembly import Workshop
@@ -47,7 +48,12 @@ class Agent:
     """One worker's life."""
 
     def __init__(
-        self, flags: Flags, channel: Channel, vitals: KeeperVitals, loop: asyncio.AbstractEventLoop
+        self,
+        flags: Flags,
+        channel: Channel,
+        vitals: KeeperVitals,
+        journal: Journal,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._flags = flags
         self._channel = channel
@@ -55,7 +61,7 @@ class Agent:
         self._stopped = asyncio.Event()
         self._ticks = 0
         self._shop = Workshop(loop, Upstreams(Network(loop)), Budget(), WaitingRoom())
-        self._serving = Serving(self._shop)
+        self._serving = Serving(self._shop, journal)
         self._pages = Pages(flags, self._serving, vitals)
 
     async def run(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
@@ -143,6 +149,7 @@ def main(
     sockets: Mapping[ListenAddress, Sockets],
     channel: Channel,
     vitals: KeeperVitals,
+    memory: mmap.mmap,
 ) -> int:
     """Be a worker until told to stop; the exit status. Runs in a forked child."""
     privileges.die_with_parent(signal.SIGKILL)
@@ -150,7 +157,8 @@ def main(
     gc.set_threshold(_YOUNG_OBJECTS, 50, 1_000_000)
 
     async def serve() -> None:
-        await Agent(flags, channel, vitals, asyncio.get_running_loop()).run(config, sockets)
+        loop = asyncio.get_running_loop()
+        await Agent(flags, channel, vitals, Journal(memory), loop).run(config, sockets)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())

@@ -10,6 +10,7 @@ from nodecache.config import Config
 from nodecache.plan import ListenAddress
 from nodecache.server import (
     Handler,
+    Journal,
     Served,
     ServerCounts,
     TcpLimits,
@@ -27,11 +28,13 @@ log = logging.getLogger(__name__)
 class Listener:
     """Both sockets of one listen address, and the handler behind them."""
 
-    def __init__(self, address: ListenAddress, sockets: Sockets, handler: Handler) -> None:
+    def __init__(
+        self, address: ListenAddress, sockets: Sockets, handler: Handler, journal: Journal
+    ) -> None:
         self.sockets = sockets
         self.handler = handler
         kind = WildcardUdpListener if is_wildcard(address.host) else UdpListener
-        self.udp = kind(sockets.udp, handler)
+        self.udp = kind(sockets.udp, handler, journal)
         self.tcp = TcpListener(sockets.tcp, handler)
 
     def stop(self) -> None:
@@ -57,7 +60,8 @@ class Serving:
     Counts outlive reloads: they are kept by server label and zone name.
     """
 
-    def __init__(self, shop: Workshop) -> None:
+    def __init__(self, shop: Workshop, journal: Journal) -> None:
+        self._journal = journal
         self.shop = shop
         self.config: Config | None = None
         self.built: list[Built] = []
@@ -66,8 +70,10 @@ class Serving:
         self.placed: list[tuple[str, str, Built]] = []
 
     async def begin(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
-        """Build everything and start to read."""
+        """Build everything and start to read, what a dead worker left unanswered first."""
         await self.change_to(config, sockets)
+        for noted in list(self._journal.take_over(monotonic())):
+            any(listener.udp.take_over(noted) for listener in self.listeners.values())
 
     async def change_to(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
         """Replace the zones behind the listeners; nothing is changed where building fails.
@@ -120,7 +126,8 @@ class Serving:
                 listener.udp.replies.drop(now)
             else:
                 handler = Handler(Zones(zones), self._counts(address.label, "dropped"))
-                listener = self.listeners[address] = Listener(address, sockets[address], handler)
+                listener = Listener(address, sockets[address], handler, self._journal)
+                self.listeners[address] = listener
             listener.tcp.limits = _limits(config, address)
         for address in [each for each in self.listeners if each not in sockets]:
             self.listeners.pop(address).close()

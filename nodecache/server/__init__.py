@@ -10,6 +10,7 @@ from .counts import Outcome, ServerCounts
 from .errors import ErrorLog
 from .handler import Handler
 from .router import Zones, name_to_wire
+from .journal import Journal, shared_memory
 from .replies import Served
 from .source import ChainSource, ForwardSource, Source
 from .tcp import TcpLimits, TcpListener
@@ -25,6 +26,7 @@ __all__ = [
     "ErrorLog",
     "ForwardSource",
     "Handler",
+    "Journal",
     "Outcome",
     "Served",
     "ServerCounts",
@@ -39,4 +41,5 @@ __all__ = [
     "ZoneOptions",
     "Zones",
     "name_to_wire",
+    "shared_memory",
 ]

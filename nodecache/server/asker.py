@@ -44,6 +44,12 @@ class Transport(Protocol):
     def forget(self, address: Any) -> None:
         """The client at `address` gets no reply."""
 
+    def note(self, packet: bytes, address: Any, now: float) -> int:
+        """Note a query that has to wait, for whoever comes after us; a slot, or -1 for none."""
+
+    def unnote(self, slot: int) -> None:
+        """A noted query was answered."""
+
 
 class Asker(Protocol):
     """Somebody who waits for what comes of `query`; told exactly once."""
@@ -57,6 +63,12 @@ class Asker(Protocol):
     @property
     def transport_name(self) -> str:
         """How the client asked: `udp` or `tcp`."""
+
+    def begin_waiting(self) -> None:
+        """The answer has to come from elsewhere."""
+
+    def end_waiting(self) -> None:
+        """It came, or something in its place, and was told."""
 
     def tell_entry(
         self, entry: Entry, ttl: int | None, ede: ExtendedErrors, good_until: float = 0.0
@@ -89,6 +101,8 @@ class ClientAsker:
     served: Served
     outcome: Outcome | None = None
     """What the cache had to do with it, where a chain of directives answers in the end."""
+    slot: int = -1
+    """Its place in the journal while it waits."""
 
     @property
     def host(self) -> str:
@@ -99,6 +113,15 @@ class ClientAsker:
     def transport_name(self) -> str:
         """`udp` or `tcp`."""
         return self.transport.name
+
+    def begin_waiting(self) -> None:
+        """Should this worker die, the next one answers."""
+        self.slot = self.transport.note(self.query.packet, self.address, self.received_at)
+
+    def end_waiting(self) -> None:
+        """The client was answered."""
+        if self.slot >= 0:
+            self.transport.unnote(self.slot)
 
     def tell_entry(
         self, entry: Entry, ttl: int | None, ede: ExtendedErrors, good_until: float = 0.0
@@ -202,6 +225,12 @@ class ChainAsker:
     def transport_name(self) -> str:
         """`udp` or `tcp`."""
         return self.client.transport
+
+    def begin_waiting(self) -> None:
+        """The client's query behind this one, if any, is not noted: it would come twice."""
+
+    def end_waiting(self) -> None:
+        """Nothing was noted."""
 
     def tell_entry(
         self,

@@ -185,6 +185,13 @@ class TcpConnection(asyncio.Protocol):
         self._has_ended = True
         self._close_if_done()
 
+    def note(self, packet: bytes, address: Any, now: float) -> int:  # noqa: ARG002
+        """A connection ends with its process, and its client knows: nothing to note."""
+        return -1
+
+    def unnote(self, slot: int) -> None:
+        """Nothing was noted."""
+
     def _flush(self) -> None:
         unsent, self._unsent = self._unsent, []
         if self._transport is None or self._transport.is_closing():

@@ -14,6 +14,7 @@ from typing import Any
 
 from .counts import DURATION_BOUNDS
 from .handler import Handler
+from .journal import Journal, Noted
 from .replies import Finished, Replies
 
 log = logging.getLogger(__name__)
@@ -33,12 +34,16 @@ class UdpListener:
 
     name = "udp"
 
-    def __init__(self, udp_socket: socket.socket, handler: Handler) -> None:
+    def __init__(
+        self, udp_socket: socket.socket, handler: Handler, journal: Journal | None = None
+    ) -> None:
         self.socket = udp_socket
         self.local: tuple[str, int] = udp_socket.getsockname()[:2]
         self.replies = Replies()
         self.dropped = 0
         self._handler = handler
+        self._journal = journal
+        self._label = "{}:{}".format(*self.local).encode()
         self._batch = 1
         self._ended_at = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -111,6 +116,25 @@ class UdpListener:
     def forget(self, address: Any) -> None:
         """A client that gets no reply costs nothing more."""
 
+    def note(self, packet: bytes, address: Any, now: float) -> int:
+        """Note a query that has to wait in the journal, where there is one."""
+        journal = self._journal
+        if journal is None:
+            return -1
+        return journal.note(now, self._label, address[0], address[1], packet)
+
+    def unnote(self, slot: int) -> None:
+        """A noted query was answered."""
+        if self._journal is not None:
+            self._journal.free(slot)
+
+    def take_over(self, noted: Noted) -> bool:
+        """Answer a query that another worker read at this address; False where it is not ours."""
+        if noted.label.encode() != self._label:
+            return False
+        self._handler.handle(noted.packet, self, (noted.host, noted.port), noted.at)
+        return True
+
     def _note_error(self, error: OSError) -> None:
         # Full buffers, and what ICMP brings back of clients that are gone (ECONNREFUSED,
         # EHOSTUNREACH …): nothing that stops a server.
@@ -147,7 +171,12 @@ class WildcardUdpListener(UdpListener):
     `address` is then (client's address, ancillary data for the way back): RFC 3542 §6, ip(7).
     """
 
-    def __init__(self, udp_socket: socket.socket, handler: Handler) -> None:
+    def __init__(
+        self,
+        udp_socket: socket.socket,
+        handler: Handler,
+        journal: Journal | None = None,  # noqa: ARG002 - it could not keep the way back
+    ) -> None:
         super().__init__(udp_socket, handler)
         if udp_socket.family == socket.AF_INET6:
             udp_socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)

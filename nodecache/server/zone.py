@@ -11,6 +11,7 @@ Directives above the cache, where a block has any, wrap all of this (`above`).
 """
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic, time
 
@@ -226,6 +227,7 @@ class Zone:
         elif not self._room.enter(asker.host):
             self._turn_away(asker, stale)
         else:
+            asker.begin_waiting()
             self._join_or_ask(asker, stale, now)
 
     def _join_or_ask(self, asker: Asker, stale: Entry | None, now: float) -> None:
@@ -312,12 +314,12 @@ class Zone:
             else:
                 asker.tell_answer(outcome, _SERVFAIL_TTL, self._missed)
 
-    def _released(self, flight: Flight) -> list[Asker]:
-        """Those who waited for a flight, their places given back."""
-        waiters = flight.take_waiters()
-        for asker in waiters:
+    def _released(self, flight: Flight) -> Iterator[Asker]:
+        """Those who waited for a flight, each to be told before the next; their places are free."""
+        for asker in flight.take_waiters():
             self._room.leave(asker.host)
-        return waiters
+            yield asker
+            asker.end_waiting()
 
     def _may_keep(self, query: Query, answer: Answer) -> bool:
         options = self.options

@@ -184,3 +184,12 @@ def test_a_name_that_no_block_covers_is_refused(tmp_path, upstream):
 
 def test_the_agent_prints_what_it_listens_on(agent):
     assert f".:{agent.port} on {HOST}" in agent.log
+
+
+def test_a_query_that_waits_when_the_worker_is_killed_is_answered_by_the_next(agent, upstream):
+    upstream.then(delayed(60.0))
+    with agent.datagrams() as client:
+        client.send(dns.message.make_query("b.example.", "A").to_wire())
+        upstream.wait_for(1)
+        agent.kill_worker()
+        assert dns.message.from_wire(client.recv(4096)).answer

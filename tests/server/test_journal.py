@@ -1,0 +1,52 @@
+import mmap
+
+import pytest
+
+from nodecache.server.journal import JOURNAL_OCTETS, Journal
+
+
+@pytest.fixture
+def memory():
+    with mmap.mmap(-1, JOURNAL_OCTETS) as shared:
+        yield shared
+
+
+def note(journal, packet=b"packet", now=100.0):
+    return journal.note(now, b"127.0.0.1:53", "10.244.0.7", 40001, packet)
+
+
+def test_what_was_noted_is_found_by_the_next_worker(memory):
+    note(Journal(memory))
+    (found,) = Journal(memory).take_over(101.0)
+    assert (found.label, found.host, found.port) == ("127.0.0.1:53", "10.244.0.7", 40001)
+    assert found.packet == b"packet"
+    assert found.at == 100.0
+
+
+def test_what_was_answered_is_not_found(memory):
+    journal = Journal(memory)
+    journal.free(note(journal))
+    assert list(Journal(memory).take_over(101.0)) == []
+
+
+def test_what_is_taken_over_is_taken_once(memory):
+    note(Journal(memory))
+    assert len(list(Journal(memory).take_over(101.0))) == 1
+    assert list(Journal(memory).take_over(101.0)) == []
+
+
+def test_a_query_whose_client_has_given_up_is_let_go(memory):
+    note(Journal(memory), now=100.0)
+    assert list(Journal(memory).take_over(105.0)) == []
+
+
+def test_a_query_too_long_for_a_slot_is_not_noted(memory):
+    assert note(Journal(memory), b"x" * 500) == -1
+
+
+def test_more_queries_than_slots_are_served_all_the_same(memory):
+    journal = Journal(memory)
+    slots = [note(journal) for _ in range(5000)]
+    assert slots.count(-1) == 5000 - 4096
+    journal.free(slots[0])
+    assert note(journal) == slots[0]
