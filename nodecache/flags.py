@@ -171,7 +171,7 @@ def _sync_interval(word: str) -> float:
         word += "s"
     seconds = values.go_duration(word)
     if 0 < seconds < 1e-6:
-        seconds *= 1e9
+        seconds = float(round(seconds * 1e9))
     if seconds <= 0:
         raise ValueError(f"must be above 0, not {word!r}")
     return seconds
@@ -235,17 +235,34 @@ _TABLE = (
         _addresses,
         "addresses to serve DNS on, parted by commas; IPv4 and IPv6 in any mix",
     ),
-    _switch("setupinterface", "setup_interface", "true", "hold up the interface with them"),
-    _text("interfacename", "interface_name", "nodelocaldns", "name of that interface"),
-    _text("interfacekind", "interface_kind", "dummy", "kind of that interface"),
-    _switch("setupiptables", "setup_iptables", "true", "keep their traffic out of conntrack"),
+    _switch(
+        "setupinterface",
+        "setup_interface",
+        "true",
+        "hold up an interface with the addresses of -localip",
+    ),
+    _text(
+        "interfacename", "interface_name", "nodelocaldns", "name of the interface that holds them"
+    ),
+    _text(
+        "interfacekind",
+        "interface_kind",
+        "dummy",
+        "kind of that interface, for kernels without dummy links",
+    ),
+    _switch(
+        "setupiptables",
+        "setup_iptables",
+        "true",
+        "keep DNS traffic out of conntrack, by packet rules",
+    ),
     Flag(
         "rules",
         "rules",
         "backend",
         "auto",
         values.one_of("auto", "nftables", "iptables", "none"),
-        "what applies the packet rules: auto, nftables, iptables or none",
+        "what applies packet rules: auto, nftables, iptables or none",
     ),
     Flag(
         "syncinterval",
@@ -330,7 +347,7 @@ _TABLE = (
         values.port,
         "port of keys that name none, and of rules",
     ),
-    Flag("p", "dns_port", "port", "53", values.port, "the same"),
+    Flag("p", "dns_port", "port", "53", values.port, "the same as -dns.port"),
     _text("pidfile", "pidfile", "", "file for our process id, there once everything listens"),
     Flag(
         "user",
