@@ -1,11 +1,14 @@
 """The manifests as data, for the tests of this folder."""
 
+import functools
+import json
 import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
+import pytest
 import yaml
 
 from tests.needs import need
@@ -52,9 +55,25 @@ def load(text: str) -> list[Object]:
     return [thing for thing in yaml.safe_load_all(text) if thing]
 
 
+@functools.cache
+def kubectl_able_to_kustomize() -> str:
+    """Path of kubectl; the one of Debian 12 is from before `components` and `patches`."""
+    kubectl = need("kubectl", package="kubernetes-client")
+    told = subprocess.run(
+        [kubectl, "version", "--client", "--output=json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    version = json.loads(told)["clientVersion"]
+    if (int(version["major"]), int(version["minor"].rstrip("+"))) < (1, 22):
+        pytest.skip(f"kubectl {version['gitVersion']} is too old for the overlays")
+    return kubectl
+
+
 def kustomize(folder: Path) -> str:
     """What `kubectl kustomize` makes of `folder`."""
-    kubectl = need("kubectl", package="kubernetes-client")
+    kubectl = kubectl_able_to_kustomize()
     return subprocess.run(
         [kubectl, "kustomize", str(folder)], capture_output=True, text=True, check=True
     ).stdout

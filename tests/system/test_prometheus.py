@@ -9,6 +9,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.contract.metrics_shape import differences, load_shapes, shapes_of
+from tests.deploy.test_dashboard import TARGETS
 from tests.helpers.prometheus import Prometheus, scraping, wait_until
 from tests.system.agent import Load, RunningAgent, running_agent, stand_in
 
@@ -16,6 +17,9 @@ pytestmark = pytest.mark.system
 
 # Two would do for rates; some more let a page that goes wrong under load show itself.
 SCRAPES = 8
+
+# What only an agent has that holds up interface and rules.
+OF_THE_HOST = ("nodecache_rule_packets_total",)
 
 COUNTED_ONCE = (
     "coredns_dns_requests_total",
@@ -77,6 +81,13 @@ def test_public_alerts_can_be_computed_and_stay_silent_on_a_healthy_node(
 ):
     assert prometheus.ask(filled_in(left))
     assert prometheus.ask(filled_in(f"{left} {condition}")) == []
+
+
+@pytest.mark.parametrize("expression", TARGETS)
+def test_every_panel_of_our_dashboard_shows_something(prometheus, expression):
+    query = expression.replace("$instance", ".+").replace("$__rate_interval", "1m")
+    if not any(series in query for series in OF_THE_HOST):
+        assert prometheus.ask(query)
 
 
 def test_prometheus_finds_no_fault_with_the_page(prometheus):
