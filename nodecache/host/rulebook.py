@@ -64,6 +64,7 @@ class Rulebook:
         self._notices: NftNotices | None = None
         self._former: tuple[Address, ...] = ()
         self.is_in_place = False  # the last comparison left nothing wanting
+        self._was_in_place = False
         self._is_clean = False  # leftovers of former lives were looked for
         self._problems: list[RulesError] = []
         self._retry_seconds = RETRY_SECONDS
@@ -158,6 +159,9 @@ class Rulebook:
         self.is_in_place = not self._problems
         if self.is_in_place:
             self._retry_seconds = RETRY_SECONDS
+            if not self._was_in_place:
+                log.info("packet rules are in place (%s)", self.backend)
+            self._was_in_place = True
 
     def remove(self) -> Job:
         """Take away everything of ours."""

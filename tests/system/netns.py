@@ -9,22 +9,17 @@ which the kernels of test machines lack.
 
 import contextlib
 import ctypes
-import json
 import os
-import select
 import signal
-import socket
-import struct
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.system.asking import NOERROR, Address, ask
+
 LOCAL, SERVICE = ip_address("169.254.20.10"), ip_address("10.96.0.10")
 LOCAL6, SERVICE6 = ip_address("fd00:169::10"), ip_address("fd00:96::10")
 POD, KUBE_DNS = ip_address("10.244.1.2"), ip_address("10.244.2.2")
@@ -32,11 +27,6 @@ POD6, KUBE_DNS6 = ip_address("fd00:244:1::2"), ip_address("fd00:244:2::2")
 INTERFACE = "nodelocaldns"
 CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
-
-# id.server. CH TXT: the agent REFUSEs it by itself, the stand-in kube-dns answers it.
-QUESTION = b"\x02id\x06server\x00\x00\x10\x00\x03"
-REFUSED, NOERROR = 5, 0
-Address = IPv4Address | IPv6Address
 
 
 class Namespace:
@@ -166,9 +156,10 @@ class World:
                 )  # fmt: skip
 
     def conntrack(self, address: Address) -> str:
-        """The node's connection-tracking entries that name `address`."""
+        """The node's connection-tracking entries of DNS traffic that name `address`."""
         listing = self.node.run("conntrack", "-L", "-f", f"ipv{address.version}", check=False)
-        return "\n".join(line for line in listing.splitlines() if f"={address} " in line)
+        lines = [line for line in listing.splitlines() if "port=53 " in line]
+        return "\n".join(line for line in lines if f"={address} " in line)
 
     def traces(self) -> str:
         """Whatever of ours is on the node: the link, the rules, the table."""
@@ -180,11 +171,6 @@ class World:
             lines = self.node.run(*argv, check=False).splitlines()
             found += [li for li in lines if "NodeLocal DNS Cache" in li or "nodecache" in li]
         return "\n".join(found)
-
-    def asker(self, family: int = 4) -> "Asker":
-        """Somebody who asks from the pod."""
-        with self.pod.entered():
-            return Asker(family)
 
     def ask(self, address: Address, protocol: str = "udp", seconds: float = 1.0) -> int | None:
         """The rcode that a pod's query gets; None for no answer. REFUSED is the agent's."""
@@ -228,158 +214,3 @@ table ip6 kube-proxy {{
     chain nat-output {{ type nat hook output priority -100; jump services; }}
 }}
 """
-
-
-def ask(address: Address, protocol: str = "udp", seconds: float = 1.0) -> int | None:
-    """Ask from the namespace this thread is in; the rcode, or None."""
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
-    packet = os.urandom(2) + b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + QUESTION
-    with socket.socket(family, kind) as client:
-        client.settimeout(seconds)
-        try:
-            client.connect((str(address), 53))
-            client.sendall(packet if protocol == "udp" else struct.pack("!H", len(packet)) + packet)
-            reply = client.recv(4096)
-        except OSError:
-            return None
-    reply = reply if protocol == "udp" else reply[2:]
-    return reply[3] & 15 if reply[:2] == packet[:2] else None
-
-
-@dataclass
-class Answered:
-    """What a stream of queries saw: when each was sent, and which rcode came (None: nothing)."""
-
-    sent_at: list[float] = field(default_factory=list)
-    rcodes: list[int | None] = field(default_factory=list)
-
-    @property
-    def lost(self) -> int:
-        return sum(rcode is None for rcode in self.rcodes)
-
-    def gap_after(self, moment: float) -> float:
-        """Seconds from `moment` to the first query sent later from which on all were answered."""
-        missed = [
-            at
-            for at, code in zip(self.sent_at, self.rcodes, strict=True)
-            if code is None and at >= moment
-        ]
-        if not missed:
-            return 0.0
-        later = [at for at in self.sent_at if at > missed[-1]]
-        return (later[0] if later else float("inf")) - moment
-
-    def rcodes_after(self, moment: float) -> set[int | None]:
-        return {code for at, code in zip(self.sent_at, self.rcodes, strict=True) if at >= moment}
-
-
-class Asker:
-    """Asks by UDP at an even pace in a thread of its own, each query from a fresh port."""
-
-    def __init__(self, family: int = 4) -> None:
-        self._family = socket.AF_INET if family == 4 else socket.AF_INET6
-        self._is_on = True
-        self.answered = Answered()
-        self._by_socket: dict[int, tuple[socket.socket, int]] = {}
-        self._thread: threading.Thread | None = None
-
-    def start(self, address: Address, namespace: Namespace, every_seconds: float = 0.01) -> None:
-        def body() -> None:
-            with namespace.entered():
-                self._run(address, every_seconds)
-
-        self._thread = threading.Thread(target=body, daemon=True)
-        self._thread.start()
-
-    def _run(self, address: Address, every_seconds: float) -> None:
-        poller = select.poll()
-        due = time.monotonic()
-        while self._is_on:
-            now = time.monotonic()
-            if now >= due:
-                due += every_seconds
-                self._send(address, now, poller)
-            self._receive(poller, max(0.0, due - time.monotonic()))
-            self._expire(now, poller)
-        end = time.monotonic() + 1.0
-        while self._by_socket and time.monotonic() < end:
-            self._receive(poller, 0.05)
-        for client, _ in self._by_socket.values():
-            client.close()
-
-    def _send(self, address: Address, now: float, poller: select.poll) -> None:
-        client = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        number = len(self.answered.rcodes)
-        self.answered.sent_at.append(now)
-        self.answered.rcodes.append(None)
-        header = struct.pack("!H", number & 0xFFFF) + b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"
-        try:
-            client.connect((str(address), 53))
-            client.send(header + QUESTION)
-        except OSError:
-            client.close()
-            return
-        self._by_socket[client.fileno()] = (client, number)
-        poller.register(client, select.POLLIN)
-
-    def _receive(self, poller: select.poll, seconds: float) -> None:
-        for descriptor, _ in poller.poll(seconds * 1000):
-            client, number = self._by_socket.pop(descriptor)
-            poller.unregister(descriptor)
-            with contextlib.suppress(OSError):
-                self.answered.rcodes[number] = client.recv(4096)[3] & 15
-            client.close()
-
-    def _expire(self, now: float, poller: select.poll) -> None:
-        for descriptor, (client, number) in list(self._by_socket.items()):
-            if now - self.answered.sent_at[number] < 1.0:
-                break  # in the order they were sent
-            poller.unregister(descriptor)
-            del self._by_socket[descriptor]
-            client.close()
-
-    def stop(self) -> Answered:
-        self._is_on = False
-        self._thread.join(5)
-        return self.answered
-
-
-class StandIn:
-    """The stand-in keeper (keeper_stand_in.py) on the node."""
-
-    def __init__(self, node: Namespace, addresses: list[Address], **options) -> None:
-        wanted = {"interface_kind": "bridge", **options, "addresses": [str(ip) for ip in addresses]}
-        environment = {**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT))}
-        self.process = node.start(
-            sys.executable, "-B", str(Path(__file__).with_name("keeper_stand_in.py")), json.dumps(wanted),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
-            start_new_session=True,
-        )  # fmt: skip
-
-    def wait_ready(self) -> "StandIn":
-        line = self.process.stdout.readline()
-        assert line == "ready\n", (line, self.process.stderr.read() if not line else "")
-        return self
-
-    def tell(self, word: str) -> None:
-        self.process.stdin.write(word + "\n")
-        self.process.stdin.flush()
-
-    def state(self) -> dict:
-        self.tell("state")
-        line = self.process.stdout.readline()
-        return json.loads(line if line != "ready\n" else self.process.stdout.readline())
-
-    def stop(self) -> str:
-        """A clean stop; what it logged."""
-        self.process.send_signal(signal.SIGTERM)
-        _, log = self.process.communicate(timeout=20)
-        return log
-
-    def kill_all(self) -> float:
-        """SIGKILL to every process of it at one moment; that moment."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        moment = time.monotonic()
-        self.process.communicate(timeout=5)
-        return moment

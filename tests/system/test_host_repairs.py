@@ -7,18 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.needs import need, need_root
-from tests.system.netns import (
-    INTERFACE,
-    LOCAL,
-    LOCAL6,
-    REFUSED,
-    SERVICE,
-    SERVICE6,
-    Namespace,
-    StandIn,
-    ask,
-    wait_until,
-)
+from tests.system.asking import REFUSED, ask
+from tests.system.netns import INTERFACE, LOCAL, LOCAL6, SERVICE, SERVICE6, Namespace, wait_until
+from tests.system.on_node import StandIn
 
 pytestmark = pytest.mark.system
 need_root()

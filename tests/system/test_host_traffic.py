@@ -1,22 +1,16 @@
 """Who answers a pod: the agent while it lives, kube-dns when it does not, and nothing in between."""
 
+import signal
 import time
 
 import pytest
 
 from tests.needs import need, need_root
-from tests.system.netns import (
-    LOCAL,
-    NOERROR,
-    REFUSED,
-    SERVICE,
-    SERVICE6,
-    Answered,
-    StandIn,
-    World,
-)
+from tests.system.asking import NOERROR, REFUSED, Asker, ask
+from tests.system.netns import KUBE_DNS, LOCAL, SERVICE, SERVICE6, World, wait_until
+from tests.system.on_node import Agent, StandIn, stock
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 need_root()
 for tool, package in (
     ("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy", "iptables"), ("conntrack", "conntrack"),
@@ -39,67 +33,146 @@ def world():
     world.remove()
 
 
+@pytest.fixture
+def start(world, tmp_path):
+    """Starts agents, and ends what a failed test left running."""
+
+    agents: list[Agent] = []
+
+    def start(*flags: str, corefile: str = "") -> Agent:
+        agents.append(Agent(world, tmp_path, ADDRESSES, *flags, corefile=corefile))
+        return agents[-1]
+
+    yield start
+    for agent in agents:
+        if agent.process.poll() is None:
+            print(agent.log)
+            agent.kill_all()
+
+
 def rcodes(world: World) -> set[int | None]:
     """Whoever answers a pod at the Service addresses, by UDP and TCP."""
     return {world.ask(ip, protocol) for ip in (SERVICE, SERVICE6) for protocol in ("udp", "tcp")}
 
 
 @pytest.mark.parametrize(("rules", "proxy"), MODES)
-def test_pods_are_answered_here_untracked_and_after_a_clean_stop_by_kube_dns(world, rules, proxy):
+def test_pods_are_answered_here_untracked_and_after_a_clean_stop_by_kube_dns(
+    world, start, rules, proxy
+):
     world.proxy(proxy)
     assert rcodes(world) == {NOERROR}
-    agent = StandIn(world.node, ADDRESSES, rules=rules).wait_ready()
+    agent = start("-rules", rules).wait_ready()
     world.node.run("conntrack", "-F")
     assert rcodes(world) == {REFUSED}
     assert world.ask(LOCAL) == REFUSED
     with world.node.entered():
-        assert world.ask(LOCAL) == REFUSED
+        assert {ask(ip) for ip in ADDRESSES} == {REFUSED}
     assert [world.conntrack(address) for address in ADDRESSES] == ["", "", ""]
-    agent.stop()
+    assert agent.stop() == 0
     assert rcodes(world) == {NOERROR}
     assert world.traces() == ""
 
 
 @pytest.mark.parametrize(("rules", "proxy"), MODES)
 @pytest.mark.parametrize("lease", [2, 5])
-def test_with_all_of_it_killed_kube_dns_answers_within_the_lease(world, rules, proxy, lease):
+def test_with_all_of_it_killed_kube_dns_answers_within_the_lease(world, start, rules, proxy, lease):
     world.proxy(proxy)
-    agent = StandIn(world.node, ADDRESSES, rules=rules, lease_seconds=lease).wait_ready()
-    asker = world.asker()
+    flags = ("-rules", rules, "-lease", f"{lease}s")
+    agent = start(*flags).wait_ready()
+    asker = Asker()
     asker.start(SERVICE, world.pod)
     time.sleep(0.5)
     killed_at = agent.kill_all()
     time.sleep(lease + 1.2)
     seen = asker.stop()
-    print(f"lease {lease} s, {rules}/{proxy}: outage {seen.gap_after(killed_at):.2f} s")
-    assert seen.rcodes_after(0) <= {REFUSED, NOERROR, None}
+    print(
+        f"lease {lease} s, {rules}/{proxy}: outage {seen.gap_after(killed_at):.2f} s, lost {seen.lost}"
+    )
     assert seen.gap_after(killed_at) <= lease + 1
     assert rcodes(world) == {NOERROR}
 
-    again = StandIn(world.node, ADDRESSES, rules=rules, lease_seconds=lease).wait_ready()
+    again = start(*flags).wait_ready()
     assert rcodes(world) == {REFUSED}
-    again.stop()
+    assert again.stop() == 0
     assert world.traces() == ""
 
 
 @pytest.mark.parametrize("rules", ["nftables", "iptables"])
-def test_a_stopped_worker_is_noticed_and_replaced_before_the_lease_ends(world, rules):
+def test_a_stopped_worker_is_noticed_and_replaced_before_the_lease_ends(world, start, rules):
     world.proxy("legacy")
-    agent = StandIn(world.node, ADDRESSES, rules=rules, lease_seconds=4).wait_ready()
-    asker = world.asker()
+    agent = start("-rules", rules, "-lease", "4s").wait_ready()
+    asker = Asker(patience_seconds=5)
     asker.start(SERVICE, world.pod)
     time.sleep(0.3)
     stopped_at = time.monotonic()
-    agent.tell("stop")
-    time.sleep(3.5)
-    seen: Answered = asker.stop()
+    stopped = agent.kill_worker(signal.SIGSTOP)
+    wait_until(lambda: f"worker {stopped} killed" in agent.log)
+    noticed = time.monotonic() - stopped_at
+    time.sleep(0.5)
+    seen = asker.stop()
     print(
-        f"stopped worker, lease 4 s, {rules}: {seen.gap_after(stopped_at):.2f} s, lost {seen.lost}"
+        f"SIGSTOP, lease 4 s, {rules}: replaced after {noticed:.2f} s, lost {seen.lost} of {len(seen.rcodes)}"
     )
-    assert seen.gap_after(stopped_at) <= 2.5
+    assert agent.worker != stopped
+    assert seen.rcodes_after(0) == {REFUSED}
     assert rcodes(world) == {REFUSED}
-    log = agent.stop()
-    assert "replacing it" in log
+    assert agent.stop() == 0
+    assert "withdrawing" not in agent.log
+
+
+@pytest.mark.parametrize("rules", ["nftables", "iptables"])
+def test_a_killed_worker_costs_no_query(world, start, rules):
+    world.proxy("legacy")
+    agent = start("-rules", rules).wait_ready()
+    asker = Asker()
+    asker.start(SERVICE, world.pod, 0.005)
+    for _ in range(3):
+        time.sleep(0.5)
+        agent.kill_worker()
+    time.sleep(1)
+    seen = asker.stop()
+    print(f"3 kills, {rules}: {len(seen.rcodes)} asked, {seen.lost} lost")
+    assert seen.lost == 0
+    assert seen.rcodes_after(0) == {REFUSED}
+    assert agent.stop() == 0
+
+
+@pytest.mark.parametrize("rules", ["nftables", "iptables"])
+def test_a_clean_stop_costs_no_query(world, start, rules):
+    world.proxy("legacy")
+    agent = start("-rules", rules).wait_ready()
+    asker = Asker()
+    asker.start(SERVICE, world.pod, 0.002)
+    time.sleep(0.3)
+    assert agent.stop() == 0
+    time.sleep(0.3)
+    seen = asker.stop()
+    print(f"clean stop, {rules}: {len(seen.rcodes)} asked, {seen.lost} lost")
+    assert seen.rcodes_after(0) == {REFUSED, NOERROR}
+
+
+def test_a_start_costs_no_query(world, start):
+    world.proxy("legacy")
+    asker = Asker()
+    asker.start(SERVICE, world.pod, 0.002)
+    time.sleep(0.3)
+    agent = start().wait_ready()
+    time.sleep(0.3)
+    seen = asker.stop()
+    assert seen.rcodes_after(0) == {REFUSED, NOERROR}
+    assert agent.stop() == 0
+
+
+def test_with_skipteardown_all_stays_but_the_leased_address_runs_out(world, start):
+    world.proxy("nftables")
+    agent = start("-skipteardown", "-lease", "2s", "-rules", "nftables").wait_ready()
+    assert agent.stop() == 0
+    assert "nodelocaldns" in world.traces()
+    assert "table inet nodecache" in world.traces()
+    assert wait_until(lambda: rcodes(world) == {NOERROR}, 6) < 6
+    again = start("-rules", "nftables").wait_ready()
+    assert again.stop() == 0
+    assert world.traces() == ""
 
 
 def test_when_replacing_does_not_help_the_service_address_is_given_back_and_comes_back(
@@ -110,11 +183,65 @@ def test_when_replacing_does_not_help_the_service_address_is_given_back_and_come
     monkeypatch.setenv("STAND_IN_MUTE", str(mute))
     agent = StandIn(world.node, ADDRESSES, lease_seconds=2).wait_ready()
     mute.touch()
-    time.sleep(2.0)
-    assert rcodes(world) == {NOERROR}
+    wait_until(lambda: rcodes(world) == {NOERROR})
     mute.unlink()
-    time.sleep(1.5)
-    assert rcodes(world) == {REFUSED}
+    wait_until(lambda: rcodes(world) == {REFUSED})
     log = agent.stop()
     assert "withdrawing 10.96.0.10" in log
     assert "restoring 10.96.0.10" in log
+
+
+def test_a_signal_during_the_start_leaves_nothing(world, start):
+    for delay in (0.05, 0.2, 0.5, 0.8):
+        agent = start("-rules", "nftables")
+        time.sleep(delay)
+        agent.process.send_signal(signal.SIGTERM)
+        status = agent.process.wait(20)
+        assert status in (0, -signal.SIGTERM), agent.log
+        assert world.traces() == ""
+
+
+def test_two_signals_end_it_as_well(world, start):
+    corefile = stock(ADDRESSES).replace(
+        f"health {LOCAL}:8080", f"health {LOCAL}:8080 {{ lameduck 30s }}"
+    )
+    agent = start(
+        "-rules", "nftables", corefile=corefile.replace("{ lameduck 30s }", "{\nlameduck 30s\n}")
+    )
+    agent.wait_ready()
+    agent.process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    assert rcodes(world) == {REFUSED}  # the lameduck
+    agent.process.send_signal(signal.SIGTERM)
+    assert agent.process.wait(10) == 0
+    assert world.traces() == ""
+
+
+def test_an_interrupt_is_a_clean_stop_and_a_hangup_a_reload(world, start):
+    agent = start("-rules", "nftables").wait_ready()
+    agent.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "SIGHUP: Reloading" in agent.log)
+    assert rcodes(world) == {REFUSED}
+    agent.process.send_signal(signal.SIGINT)
+    assert agent.process.wait(10) == 0
+    assert world.traces() == ""
+
+
+def test_a_reload_works_for_a_worker_without_rights_and_brings_a_new_address(world, start):
+    agent = start("-rules", "nftables", corefile=stock([LOCAL, SERVICE]))
+    wait_until(lambda: world.ask(SERVICE, seconds=0.3) == REFUSED)
+    agent.write(stock(ADDRESSES))
+    wait_until(lambda: world.ask(SERVICE6, seconds=0.3) == REFUSED, 60)
+
+
+def test_the_answers_of_kube_dns_come_through(world, start):
+    agent = start("-rules", "nftables").wait_ready()
+    with world.pod.entered():
+        import dns.message
+        import dns.query
+
+        query = dns.message.make_query("a.example.", "A")
+        assert dns.query.udp(query, str(SERVICE), timeout=2).rcode() == 0
+        assert dns.query.tcp(query, str(SERVICE), timeout=2).rcode() == 0
+    assert str(KUBE_DNS) in stock(ADDRESSES)
+    agent.stop()

@@ -12,19 +12,9 @@ import traceback
 from collections.abc import Callable
 
 sys.path.insert(0, "/app")
-from tests.system.netns import (
-    INTERFACE,
-    KUBE_DNS,
-    LOCAL,
-    NOERROR,
-    REFUSED,
-    SERVICE,
-    SERVICE6,
-    StandIn,
-    World,
-    ask,
-    wait_until,
-)
+from tests.system.asking import NOERROR, REFUSED, ask
+from tests.system.netns import INTERFACE, KUBE_DNS, LOCAL, SERVICE, SERVICE6, World, wait_until
+from tests.system.on_node import StandIn
 
 ADDRESSES = [LOCAL, SERVICE, SERVICE6]
 LEASE = 4
