@@ -1,8 +1,12 @@
 """Says at the end of a run, loudly, what was not tested for want of a tool."""
 
 import pytest
+from hypothesis import settings
 
 from tests.needs import MISSING
+
+settings.register_profile("ours", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("ours")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -8,8 +8,7 @@ from bisect import bisect_right
 from collections.abc import Set as AbstractSet
 from struct import Struct
 
-from .constants import HEADER_SIZE, MAX_MESSAGE_SIZE, POINTER_BITS, POINTER_MASK, Flag
-from .errors import MalformedMessage
+from .constants import HEADER_SIZE, POINTER_BITS, POINTER_MASK, Flag
 from .names import expanded_name
 from .rdata import COMPRESSIBLE, name_offsets
 from .sections import FIXED_SIZE, TTL_PLACE
@@ -78,12 +77,8 @@ class _Writer:
                 out += expanded_name(message, start, self._known)
                 start = _name_end(message, start)
         out += message[start:end]
-        rdata_size = len(out) - fixed - FIXED_SIZE
-        if rdata_size > MAX_MESSAGE_SIZE:
-            raise MalformedMessage(
-                "record data does not fit a record once its names are written out"
-            )
-        _U16.pack_into(out, fixed + _SIZE_PLACE, rdata_size)
+        # Fits: a name written out here stands elsewhere in the message too.
+        _U16.pack_into(out, fixed + _SIZE_PLACE, len(out) - fixed - FIXED_SIZE)
 
     def copy_name(self, offset: int) -> int:
         """Write the name at `offset`, pointing at what equals its end; the offset behind it."""

@@ -5,7 +5,6 @@ same octets but for letter case, so every pointer into it stays true and owner n
 there take the client's case (draft-vixie-dnsext-dns0x20).
 """
 
-from contextlib import suppress
 from struct import Struct
 from typing import Protocol
 
@@ -103,9 +102,8 @@ def _fitted(body: Body, limit: int) -> tuple[bytes, tuple[int, ...]]:
     Names are compressed first, and stay so: the next reply made of it will not have to.
     """
     if not body.is_compressed:
+        body.wire, body.ttl_offsets = rewritten(body.wire)
         body.is_compressed = True
-        with suppress(MalformedMessage):  # its names, written out, fit no record: leave them
-            body.wire, body.ttl_offsets = rewritten(body.wire)
     return cut_to(body.wire, body.ttl_offsets, limit)
 
 

@@ -112,6 +112,11 @@ def parsed(wire: bytes | bytearray) -> dns.message.Message:
     return dns.message.from_wire(bytes(wire))
 
 
+def parsed_apart(wire: bytes | bytearray) -> dns.message.Message:
+    """The same with an RRset for each record, so that odd ones (two CNAMEs of a name) stay."""
+    return dns.message.from_wire(bytes(wire), one_rr_per_rrset=True)
+
+
 def texts(section: list[dns.rrset.RRset]) -> list[str]:
     """A section's records as sorted zone lines, names in lower case."""
     return sorted(line.lower() for each in section for line in each.to_text().splitlines())

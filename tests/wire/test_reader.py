@@ -14,6 +14,7 @@ from tests.wire.messages import (
     opt,
     option,
     parsed,
+    parsed_apart,
     pointer,
     query,
     raw,
@@ -458,7 +459,7 @@ def types_of(wire: bytes) -> set[int]:
 @given(strangers_packets(SEEDS, 0x8180))
 def test_dnspython_finds_the_same_records(packet):
     try:
-        theirs = parsed(packet)
+        theirs = parsed_apart(packet)
         ours = read_answer(packet)
     except (MalformedMessage, dns.exception.DNSException):
         return
@@ -468,7 +469,7 @@ def test_dnspython_finds_the_same_records(packet):
         rrsets = getattr(theirs, section)
         for rrset in rrsets:
             rrset.ttl = 4711
-        assert texts(getattr(parsed(aged_wire), section)) == texts(rrsets)
+        assert texts(getattr(parsed_apart(aged_wire), section)) == texts(rrsets)
 
 
 @given(strangers_packets(SEEDS, 0x8180))
