@@ -68,8 +68,11 @@ class Flags:
         return self.setup_interface or self.rules != "none"
 
 
-def parse_flags(argv: Sequence[str]) -> Flags:
-    """Read a command line without the program's name. Raises FlagError or HelpWanted."""
+def parse_flags(argv: Sequence[str], *, is_served: bool = True) -> Flags:
+    """Read a command line without the program's name. Raises FlagError or HelpWanted.
+
+    What is only looked at and not served (`is_served`) needs no addresses.
+    """
     fields: dict[str, Any] = {flag.field: flag.read(flag.default) for flag in _TABLE}
     for flag, word in _given(argv):
         try:
@@ -82,7 +85,8 @@ def parse_flags(argv: Sequence[str]) -> Flags:
     if not fields["setup_iptables"]:
         fields["rules"] = "none"
     flags = Flags(**fields)
-    _check(flags)
+    if is_served and not (flags.version or flags.plugins):
+        _check(flags)
     return flags
 
 
@@ -128,8 +132,6 @@ def _unknown(word: str, name: str) -> FlagError:
 
 def _check(flags: Flags) -> None:
     """What no flag can be told by itself."""
-    if flags.version or flags.plugins:
-        return
     if not flags.local_ips and flags.sets_up_host:
         raise FlagError(
             "-localip: needs the addresses to serve on, such as 169.254.20.10"

@@ -1,6 +1,6 @@
 """Options of the directives that make or change answers, as frozen data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Network
 from typing import Literal
 
@@ -49,6 +49,9 @@ class TemplateOptions:
     rcode: int = 0
     ede: ExtendedErrorOptions | None = None
     fallthrough_zones: tuple[str, ...] = ()
+    file: str = field(default="Corefile", compare=False)
+    line: int = field(default=0, compare=False)
+    """Where it stands: whether its templates are sound is seen only when they are made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,6 +106,8 @@ def template(statement: Statement, context: Context) -> TemplateOptions:
         rdclass=arguments.take("class", rdclass),
         rdtype=arguments.take("type", rdtype),
         zones=zones(arguments),
+        file=statement.name.file,
+        line=statement.name.line,
         **read_options(statement, _TEMPLATE, context),
     )
 

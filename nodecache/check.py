@@ -1,0 +1,79 @@
+"""`nodecache check`: what is wrong with a configuration, or what it will do.
+
+It takes the agent's flags and reads what the agent would read, but touches nothing. The Corefile
+that would be served goes to standard output, and below it, as comments, a line for each of its
+blocks; errors and warnings go to standard error, all of them, each with file and line.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from nodecache.corefile import Corefile, CorefileError
+from nodecache.flags import FlagError, Flags, HelpWanted, parse_flags, usage
+from nodecache.rendering import corefile_text
+from nodecache.server.template import TemplateCounts, Templates
+from nodecache.summary import summary
+
+_USAGE = """Usage of nodecache check:
+Tells what is wrong with a Corefile, or prints it as it would be served and what it does.
+The exit status is 1 if something is wrong with it, and 2 if with the command line.
+
+  nodecache check -conf Corefile
+  nodecache check -localip 169.254.20.10 -basecorefile Corefile.base -kubednscm kube-dns/
+
+The address of the Service of -upstreamsvc comes from the environment, as in a pod:
+  KUBE_DNS_SERVICE_HOST=10.96.0.10 nodecache check …
+
+The flags are the agent's:
+"""
+
+
+def main(argv: Sequence[str], env: Mapping[str, str] = os.environ) -> int:
+    """Check what the flags name. The exit status: 0, 1 for what is wrong, 2 for usage."""
+    try:
+        flags = _without_base(parse_flags(argv, is_served=False), argv)
+    except HelpWanted:
+        _tell(_USAGE + usage())
+        return 0
+    except FlagError as error:
+        _tell(f"nodecache check: {error}")
+        return 2
+    try:
+        text = corefile_text(flags, env)
+        corefile = text.parse(flags, env)
+        check_templates(corefile)
+    except CorefileError as error:
+        _tell(*map(str, error.all))
+        return 1
+    _tell(*(f"warning: {warning}" for warning in corefile.warnings))
+    print(text.text)  # noqa: T201
+    for block in corefile.blocks:
+        print(f"# {summary(block)}")  # noqa: T201
+    return 0
+
+
+def _tell(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)  # noqa: T201
+
+
+def _without_base(flags: Flags, argv: Sequence[str]) -> Flags:
+    """`-conf` alone means that file, whatever lies in the default place of a base Corefile."""
+    names = {word.lstrip("-").partition("=")[0] for word in argv if word.startswith("-")}
+    is_conf_alone = "conf" in names and "basecorefile" not in names
+    return replace(flags, base_corefile="") if is_conf_alone else flags
+
+
+def check_templates(corefile: Corefile) -> None:
+    """Make every template once: only then it is seen whether it is one. CorefileError with all."""
+    errors = []
+    for block in corefile.blocks:
+        for options in block.templates:
+            try:
+                Templates([options], block.zone_names, TemplateCounts())
+            except ValueError as error:
+                errors.append(CorefileError(options.file, options.line, f"template: {error}"))
+    if errors:
+        raise CorefileError.join(errors)
