@@ -56,11 +56,13 @@ def set_stage(
 ) -> Iterator[Stage]:
     """Start upstream and server; NotReady if the server does not come to answer."""
     folder = workspace / found.peer.name
-    folder.mkdir(exist_ok=True)
+    # Configuration in a folder of its own: it is watched, and dnsperf's output would be a change.
+    configuration = folder / "etc"
+    configuration.mkdir(parents=True, exist_ok=True)
     counts = folder / "counts"
     upstream = compile_program("upstream", workspace / "bin")
     setting = Setting(
-        folder=folder,
+        folder=configuration,
         port=processes.free_port(),
         upstream_port=processes.free_port(),
         entries=entries,
