@@ -7,6 +7,7 @@ caller of `Forwarder.ask` hears of its query's end exactly once, by its deadline
 """
 
 from .ask import Ask
+from .attempt import Attempt
 from .counts import ForwarderCounts, UpstreamCounts
 from .destinations import Destinations, HostName, NameserverFile
 from .failure import Failure
@@ -28,6 +29,7 @@ __all__ = [
     "DEFAULT_FAILOVER",
     "DEFAULT_MAX_AGE_SECONDS",
     "Ask",
+    "Attempt",
     "Destinations",
     "Endpoint",
     "Failure",

@@ -11,6 +11,7 @@ An attempt that was given up for lost stays known to its connection: a late answ
 while the query waits, and tells afterwards how slow the upstream was.
 """
 
+import logging
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from .forwarder import Forwarder
     from .upstream import Upstream
 
+log = logging.getLogger("plugin/forward")
+
 _TC = Flag.TC >> 8
 
 # Answers that say more of the server than of the name.
@@ -35,6 +38,9 @@ _MOST_LOSSES = 8
 # Before an upstream that failed at once is asked again, doubling: coredns#7723 tells of
 # thousands of dials for one query.
 _PAUSE_SECONDS = 0.025
+
+Observer = Callable[[Attempt, bytes, float], None]
+"""Hears of every answer an upstream gave: how it was asked, the octets, and when."""
 
 
 class Trouble:
@@ -83,6 +89,7 @@ class Ask:
         "_trouble",
         "deadline",
         "is_done",
+        "observer",
         "query",
         "transport",
     )
@@ -103,11 +110,12 @@ class Ask:
         self.deadline = deadline
         self.transport = transport
         self.is_done = False
+        self.observer: Observer | None = None
 
     def cancel(self) -> None:
         """Nobody waits any more."""
         if not self.is_done:
-            self._end()
+            self._let_go()
         elif self._delegate is not None:
             self._delegate.cancel()
 
@@ -123,6 +131,8 @@ class Ask:
             self.attempt_failed(attempt, f"malformed answer from {upstream.to}: {fault}", now)
             return
         upstream.answered(answer.rcode, now - attempt.sent_at, now)
+        if self.observer is not None:
+            self._observed(self.observer, attempt, packet, now)
         if self.is_done:
             return
         if packet[2] & _TC or answer.rcode in self._forwarder.unwelcome_rcodes:
@@ -130,7 +140,14 @@ class Ask:
             return
         if not upstream.health.is_good:
             upstream.served()
-        self._end()(answer)
+        self._end(answer)
+
+    @staticmethod
+    def _observed(observer: Observer, attempt: Attempt, packet: bytes, now: float) -> None:
+        try:
+            observer(attempt, packet, now)
+        except Exception:
+            log.exception("an answer could not be told to those who watch")
 
     def _answered_badly(self, attempt: Attempt, answer: Answer, now: float) -> None:
         """An answer that is cut off, or one that sends us elsewhere."""
@@ -355,23 +372,31 @@ class Ask:
     def _finish(self, answer: Answer) -> None:
         """`answer` is the last word, unless another forwarder of the block may do better."""
         following = self._forwarder.forwarder_after(answer, self.query)
-        done = self._end()
         if following is None:
-            done(answer)
-        else:
-            now = self._forwarder.ticker.now()
-            self._delegate = following.ask(self.query, self.deadline, done, now, self.transport)
+            self._end(answer)
+            return
+        observer, now = self.observer, self._forwarder.ticker.now()
+        done = self._let_go()
+        self._delegate = following.ask(self.query, self.deadline, done, now, self.transport)
+        self._delegate.observer = observer
 
     def _fail(self, failure: Failure) -> None:
         self._forwarder.counts.failed += 1
-        self._end()(failure)
+        self._end(failure)
 
     def fail_soon(self, failure: Failure) -> None:
         """End without any attempt, once the caller has had its Ask."""
         self._forwarder.counts.failed += 1
         self._forwarder.world.call_soon(lambda: None if self.is_done else self._fail(failure))
 
-    def _end(self) -> Callable[[Answer | Failure], None]:
+    def _end(self, outcome: Answer | Failure) -> None:
+        """Tell the outcome. Whoever fails to take it must not cost others theirs."""
+        try:
+            self._let_go()(outcome)
+        except Exception:
+            log.exception("what became of a query could not be told")
+
+    def _let_go(self) -> Callable[[Answer | Failure], None]:
         """Nothing more becomes of it; whom to tell.
 
         What it held is let go: it may hold whoever holds the ask, and a ring of references would
@@ -379,6 +404,7 @@ class Ask:
         """
         done, self._done = self._done, _tell_nobody
         self._trouble = None
+        self.observer = None
         self.is_done = True
         self._forwarder.in_flight -= 1
         return done

@@ -3,11 +3,14 @@
 A query that is answered at once never meets it. It runs only while something waits.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
 from .agenda import TICK_SECONDS, Agenda
 from .world import Timer, World
+
+log = logging.getLogger("plugin/forward")
 
 # How often open connections are looked over for age and idleness.
 _HOUSEKEEPING_SECONDS = 1.0
@@ -84,10 +87,10 @@ class Ticker:
         # does not start a second one.
         now = self._world.clock()
         for watched in list(self._busy):
-            if not watched.tick(now):
+            if not _guarded(watched.tick, now):
                 self._busy.pop(watched, None)
         for sleeper in self._agenda.due(now):
-            sleeper.wake(now)
+            _guarded(sleeper.wake, now)
         self._timer = None
         if self._busy or self._agenda:
             self._run()
@@ -95,8 +98,17 @@ class Ticker:
     def _housekeep(self) -> None:
         now = self._world.clock()
         for watched in list(self._open):
-            if not watched.housekeep(now):
+            if not _guarded(watched.housekeep, now):
                 self._open.pop(watched, None)
         self._housekeeping = None
         if self._open:
             self._housekeeping = self._later(_HOUSEKEEPING_SECONDS, self._housekeep)
+
+
+def _guarded(call: Callable[[float], bool | None], now: float) -> bool | None:
+    """Call; what goes wrong with one of them must not stop the clock for the others."""
+    try:
+        return call(now)
+    except Exception:
+        log.exception("an error inside the forwarder")
+        return True

@@ -70,6 +70,10 @@ class Backend:
         for pid in self._pids():
             os.kill(pid, signal.SIGSTOP)
 
+    def go_on(self) -> None:
+        for pid in self._pids():
+            os.kill(pid, signal.SIGCONT)
+
     def _pids(self) -> list[int]:
         listing = subprocess.run(
             ["ip", "netns", "pids", self.namespace.name], capture_output=True, text=True, check=True
@@ -148,7 +152,7 @@ def agent(node: Namespace, folder: Path, corefile: str) -> Iterator[subprocess.P
         yield process
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        print(process.communicate(timeout=20)[0])
 
 
 @dataclass(frozen=True)
