@@ -85,6 +85,7 @@ class Keeper:
             self._listen_to(self._guard, lambda: None)  # its turn comes in every round
         if os.geteuid() == 0:
             privileges.set_oom_score_adj(privileges.KEEPER_OOM_SCORE_ADJ)
+            privileges.keep_only(privileges.keeper_needs(sets_up_host=self._guard is not None))
         self._spawn(monotonic())
         while not self._is_stopping:
             self._turn()

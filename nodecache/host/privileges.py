@@ -13,19 +13,10 @@ from pathlib import Path
 # linux/capability.h
 CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP = 5, 6, 7, 8
 CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW = 10, 12, 13
-# iptables-legacy opens a raw socket; a replacement worker changes its user; SETPCAP empties that
-# worker's bounding set.
-KEEPER_CAPABILITIES = frozenset(
-    {
-        CAP_KILL,
-        CAP_SETGID,
-        CAP_SETUID,
-        CAP_SETPCAP,
-        CAP_NET_BIND_SERVICE,
-        CAP_NET_ADMIN,
-        CAP_NET_RAW,
-    }
-)
+# To signal the worker, to fork another that changes its user and empties its bounding set, and to
+# bind what a reload adds.
+_KEEPER = frozenset({CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_NET_BIND_SERVICE})
+_HOST = frozenset({CAP_NET_ADMIN, CAP_NET_RAW})  # iptables-legacy opens a raw socket
 NOBODY = 65534
 KEEPER_OOM_SCORE_ADJ = -998  # one above the kubelet's -999: the node's DNS goes late
 
@@ -54,6 +45,11 @@ def keep_only(capabilities: Iterable[int]) -> None:
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     _set_capabilities(permitted & wanted)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def keeper_needs(*, sets_up_host: bool) -> frozenset[int]:
+    """What the keeper must be able to do to its end."""
+    return _KEEPER | _HOST if sets_up_host else _KEEPER
 
 
 def become_worker(uid: int = NOBODY, gid: int = NOBODY) -> None:
