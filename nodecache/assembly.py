@@ -2,20 +2,34 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
 
 from nodecache.cache import Bounds, Budget, Cache, Failures, Prefetch
 from nodecache.corefile import CacheOptions, ServerBlock
 from nodecache.forward import Forwarder, Upstreams
 from nodecache.forwarding import open_forwarders
+from nodecache.refreshing import Refreshing
 from nodecache.server import (
+    Chain,
+    ChainCounts,
+    ChainSource,
+    Directives,
     ErrorLog,
     ForwardSource,
+    Source,
     StalePolicy,
+    Terminal,
+    Totals,
     WaitingRoom,
     Zone,
     ZoneOptions,
+    forward_end,
     name_to_wire,
+    nothing_to_ask,
+    open_directives,
+    open_sink,
 )
 
 _ROOT = (b"\0",)
@@ -33,6 +47,10 @@ class Workshop:
     upstreams: Upstreams
     budget: Budget
     room: WaitingRoom
+    totals: Totals = field(default_factory=Totals)
+    chains: ChainCounts = field(default_factory=ChainCounts)
+    lookup: Terminal = nothing_to_ask
+    """How the server asks itself."""
 
 
 @dataclass(slots=True)
@@ -42,36 +60,64 @@ class Built:
     block: ServerBlock
     zone: Zone
     forwarders: Sequence[Forwarder]
+    directives: Directives
+    refreshing: Refreshing
 
     def close(self, *, keeps_cache: bool) -> None:
-        """Let go of the forwarders; of the cache too unless another zone has taken it over."""
+        """Let go of all but the cache; of that too unless another zone has taken it over."""
         for forwarder in self.forwarders:
             forwarder.close()
+        self.directives.close()
+        self.refreshing.close()
+        if self.zone.errors is not None:
+            self.zone.errors.close()
         if not keeps_cache:
             self.zone.cache.close()
 
 
 def build(block: ServerBlock, shop: Workshop, before: Built | None = None) -> Built:
-    """Make a block's zone; where `before` asked the same upstreams, its answers are kept."""
+    """Make a block's zone; where `before` asked the same upstreams, its answers are kept.
+
+    Raises OSError or ValueError with the reason, from what the block names (files, keys).
+    """
     options = zone_options(block)
     forwarders = open_forwarders(block, shop.upstreams)
-    if block.loop:
+    source = ForwardSource(forwarders, shop.upstreams.sighted)
+    try:
+        directives = open_directives(
+            block, shop.totals, partial(open_sink, loop=shop.loop), source.covers
+        )
+    except (OSError, ValueError):
         for forwarder in forwarders:
-            forwarder.watch_for_loops(block.zones[0].zone_name)
-    errors = ErrorLog(block.errors, shop.loop.call_later) if block.errors else None
+            forwarder.close()
+        raise
+    source.observe = directives.watch
     zone = Zone(
         options,
         _cache(block, options, shop.budget, before),
         Failures(_servfail_seconds(block.cache)),
-        ForwardSource(forwarders, shop.upstreams.sighted),
+        _below(directives, source, options, shop),
         shop.room,
         shop.loop,
-        errors,
+        ErrorLog(block.errors, shop.loop.call_later) if block.errors else None,
     )
+    if directives.above:
+        zone.above = Chain(directives.above, zone.terminal(), shop.lookup, shop.chains)
     if block.loop:
         for forwarder in forwarders:
             forwarder.watch_for_loops(block.zone_names[0])
-    return Built(block, zone, forwarders)
+    refreshing = Refreshing(directives.refreshed, shop.loop)
+    return Built(block, zone, forwarders, directives, refreshing)
+
+
+def _below(
+    directives: Directives, source: ForwardSource, options: ZoneOptions, shop: Workshop
+) -> Source:
+    """What the zone asks where its cache has nothing."""
+    if not directives.below:
+        return source
+    end = forward_end(source, options.deadline_seconds, monotonic)
+    return ChainSource(Chain(directives.below, end, shop.lookup, shop.chains))
 
 
 def _cache(block: ServerBlock, options: ZoneOptions, budget: Budget, before: Built | None) -> Cache:
@@ -89,8 +135,12 @@ def zone_options(block: ServerBlock) -> ZoneOptions:
     """The behaviour that a block's directives ask for, our defaults where it leaves them open."""
     cache = block.cache
     if cache is None:
-        return ZoneOptions(uses_cache=False, stale=None)
+        is_alike_for_all = not (block.rewrites or block.templates or block.whoami)
+        return ZoneOptions(
+            uses_cache=False, stale=None, joins_misses=is_alike_for_all, bufsize=block.bufsize or 0
+        )
     return ZoneOptions(
+        bufsize=block.bufsize or 0,
         bounds=_bounds(block, cache),
         stale=_stale(block, cache),
         prefetch=_prefetch(cache),

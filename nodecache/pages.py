@@ -9,7 +9,14 @@ from nodecache import probes, web
 from nodecache.config import Config
 from nodecache.flags import Flags
 from nodecache.histogram import Histogram
-from nodecache.metrics import AgentNumbers, CacheNumbers, Collector, Source, UpstreamState
+from nodecache.metrics import (
+    AgentNumbers,
+    CacheNumbers,
+    Collector,
+    DirectiveCounts,
+    Source,
+    UpstreamState,
+)
 from nodecache.server import Outcome
 from nodecache.serving import Serving
 from nodecache.vitals import KeeperVitals
@@ -140,7 +147,21 @@ class Pages:
                 for upstream in upstreams
             ],
             forwarders=[f.counts for made in serving.built for f in made.forwarders],
+            directives=self._directive_counts(),
             agent=self._agent_numbers(),
+        )
+
+    def _directive_counts(self) -> DirectiveCounts:
+        totals = self._serving.shop.totals
+        hosts = [each for made in self._serving.built if (each := made.directives.hosts)]
+        return DirectiveCounts(
+            template_matches=totals.template.matches,
+            template_failures=totals.template.failures,
+            template_rr_failures=totals.template.rr_failures,
+            dns64_translated=totals.translated,
+            acl=totals.acl,
+            hosts_entries={each.file.path: len(each) for each in hosts},
+            hosts_reloaded_at=max((each.file.changed_at for each in hosts), default=0.0),
         )
 
     def _plugins(self) -> list[tuple[str, str, str]]:
@@ -183,6 +204,7 @@ class Pages:
         serving = self._serving
         config = serving.config
         return AgentNumbers(
+            panics=serving.shop.chains.panics,
             reload_failures=self._reload_failures,
             is_last_reload_good=self._collector.keeper.is_config_current,
             config_hash=config.hash if config is not None else "",

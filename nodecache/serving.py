@@ -7,8 +7,13 @@ from time import monotonic
 from nodecache.assembly import Built, Workshop, build
 from nodecache.cgroup import default_budget
 from nodecache.config import Config
+from nodecache.corefile import ServerBlock
+from nodecache.forward import Failure
 from nodecache.plan import ListenAddress
 from nodecache.server import (
+    Ask,
+    Back,
+    Client,
     Handler,
     Journal,
     Served,
@@ -21,6 +26,7 @@ from nodecache.server import (
     name_to_wire,
 )
 from nodecache.sockets import Sockets
+from nodecache.wire import Query, Rcode
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +74,7 @@ class Serving:
         self.listeners: dict[ListenAddress, Listener] = {}
         self.counts: dict[tuple[str, str], ServerCounts] = {}
         self.placed: list[tuple[str, str, Built]] = []
+        shop.lookup = self.lookup
 
     async def begin(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
         """Build everything and start to read, what a dead worker left unanswered first."""
@@ -104,8 +111,7 @@ class Serving:
                     kept.add(id(before))
         except (OSError, ValueError):
             for made in built:
-                for forwarder in made.forwarders:
-                    forwarder.close()
+                made.close(keeps_cache=True)
             raise
         return built, kept
 
@@ -131,6 +137,14 @@ class Serving:
             listener.tcp.limits = _limits(config, address)
         for address in [each for each in self.listeners if each not in sockets]:
             self.listeners.pop(address).close()
+
+    def lookup(self, query: Query, client: Client, back: Back) -> Ask | None:
+        """Ask the zones of the address that `client` asked, as a client would."""
+        for address, listener in self.listeners.items():
+            if address.label == client.server:
+                return listener.handler.look_up(query, client, back)
+        back(Failure(Rcode.REFUSED, 0, b"", ""))
+        return None
 
     def _counts(self, server: str, zone: str) -> ServerCounts:
         return self.counts.setdefault((server, zone), ServerCounts(server, zone))
@@ -196,6 +210,12 @@ def _limits(config: Config, address: ListenAddress) -> TcpLimits:
     return TcpLimits()
 
 
-def _asks_alike(old: Built, block: object) -> bool:
-    """Whether a block asks the same upstreams for the same names: its answers stay true."""
-    return (old.block.zones, old.block.forwards) == (block.zones, block.forwards)  # type: ignore[attr-defined]
+def _asks_alike(old: Built, block: ServerBlock) -> bool:
+    """Whether a block gets the same answers for the same names: those it has stay true."""
+    return _origins(old.block) == _origins(block)
+
+
+def _origins(block: ServerBlock) -> tuple[object, ...]:
+    """All that decides what stands in a block's cache."""
+    made = (block.rewrites, block.templates, block.hosts, block.whoami)
+    return block.zones, block.forwards, made

@@ -145,7 +145,29 @@ def directive_families(counts: DirectiveCounts) -> Iterator[Family]:
     for server, count in counts.dns64_translated.items():
         translated.add((server,), count)
     yield translated
+    yield from _acl_families(counts)
     yield from _hosts_families(counts)
+
+
+# What becomes of a query → the word that the series has for it (plugin/acl of CoreDNS).
+_ACL_WORDS = {"block": "blocked", "filter": "filtered", "drop": "dropped"}
+
+
+def _acl_families(counts: DirectiveCounts) -> Iterator[Family]:
+    allowed = counter(
+        "coredns_acl_allowed_requests_total", "Queries that acl let pass.", "server", "view"
+    )
+    others = {
+        action: counter(f"coredns_acl_{word}_requests_total", f"Queries that acl {word}.", *_ZONE)
+        for action, word in _ACL_WORDS.items()
+    }
+    for (action, server, zone), count in counts.acl.items():
+        if action == "allow":
+            allowed.add((server, ""), count)
+        else:
+            others[action].add((server, zone, ""), count)
+    yield allowed
+    yield from others.values()
 
 
 def _hosts_families(counts: DirectiveCounts) -> Iterator[Family]:

@@ -155,6 +155,8 @@ class DirectiveCounts:
     template_failures: Mapping[Labels, int] = field(default_factory=dict)
     template_rr_failures: Mapping[Labels, int] = field(default_factory=dict)
     dns64_translated: Mapping[str, int] = field(default_factory=dict)
+    acl: Mapping[Labels, int] = field(default_factory=dict)
+    """By what became of the query (`allow`, `block`, `filter`, `drop`), server and zone."""
     hosts_entries: Mapping[str, int] = field(default_factory=dict)
     hosts_reloaded_at: float = 0.0
 

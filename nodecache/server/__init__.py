@@ -4,42 +4,58 @@ The law of this package: a hit never awaits and starts no task. Only the socket 
 read the clock; what they call is told `now` (monotonic seconds). Counting is plain integers.
 """
 
-from .asker import Asker, ClientAsker
-from .chain import Chain
+from .asker import Asker, ChainAsker, ClientAsker
+from .chain import Ask, Back, Chain, ChainCounts, Client, Terminal, nothing_to_ask
 from .counts import Outcome, ServerCounts
+from .directives import Directives, Refreshed, Totals, check, open_directives
 from .errors import ErrorLog
 from .handler import Handler
-from .router import Zones, name_to_wire
 from .journal import Journal, shared_memory
 from .replies import Served
-from .source import ChainSource, ForwardSource, Source
+from .router import Zones, name_to_wire
+from .source import ChainSource, ForwardSource, Source, forward_end
+from .tap_sink import open_sink
 from .tcp import TcpLimits, TcpListener
 from .udp import UdpListener, WildcardUdpListener
 from .waiting import WaitingRoom
 from .zone import StalePolicy, Zone, ZoneOptions
 
 __all__ = [
+    "Ask",
     "Asker",
+    "Back",
     "Chain",
+    "ChainAsker",
+    "ChainCounts",
     "ChainSource",
+    "Client",
     "ClientAsker",
+    "Directives",
     "ErrorLog",
     "ForwardSource",
     "Handler",
     "Journal",
     "Outcome",
+    "Refreshed",
     "Served",
     "ServerCounts",
     "Source",
     "StalePolicy",
     "TcpLimits",
     "TcpListener",
+    "Terminal",
+    "Totals",
     "UdpListener",
     "WaitingRoom",
     "WildcardUdpListener",
     "Zone",
     "ZoneOptions",
     "Zones",
+    "check",
+    "forward_end",
     "name_to_wire",
+    "nothing_to_ask",
+    "open_directives",
+    "open_sink",
     "shared_memory",
 ]

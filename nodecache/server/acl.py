@@ -17,6 +17,9 @@ _FILTERED: ExtendedErrors = ((17, b""),)  # RFC 8914 §4.18
 _BLOCKED: ExtendedErrors = ((Ede.BLOCKED, b""),)
 
 
+AclCounts = dict[tuple[str, ...], int]
+
+
 class _Rule:
     """One `acl` of a block, ready to use."""
 
@@ -36,13 +39,17 @@ def _holds(policy: AclPolicy, host: str) -> bool:
 
 
 class Acl:
-    """Lets a query pass, or answers it with REFUSED, with nothing, or not at all."""
+    """Lets a query pass, or answers it with REFUSED, with nothing, or not at all.
+
+    `counts` is of queries, by what became of them, server label and zone (empty where allowed).
+    """
 
     name = "acl"
 
-    def __init__(self, options: Sequence[AclOptions], block_zones: Sequence[str]) -> None:
-        self.counts: dict[tuple[str, str, str], int] = {}
-        """Queries by server label, zone (empty for allowed ones) and what became of them."""
+    def __init__(
+        self, options: Sequence[AclOptions], block_zones: Sequence[str], counts: AclCounts
+    ) -> None:
+        self._counts = counts
         self._rules = [_Rule(each, block_zones) for each in options]
         self._policies = [policy for rule in self._rules for policy in rule.policies]
         self._networks: dict[str, frozenset[int]] = {}
@@ -50,8 +57,8 @@ class Acl:
     def visit(self, query: Query, client: Client) -> Result | None:
         """What the first matching policy says; the first rule that decides ends it."""
         action, zone = self._decide(query, client)
-        key = (client.server, zone, action)
-        self.counts[key] = self.counts.get(key, 0) + 1
+        key = (action, client.server, zone)
+        self._counts[key] = self._counts.get(key, 0) + 1
         if action == "allow":
             return None
         if action == "drop":

@@ -19,14 +19,14 @@ _OWN_FLAGS = Flag.RD | Flag.CD
 class Dns64:
     """Makes AAAA records from A records, where there are no AAAA records of their own.
 
-    For clients that speak IPv6, unless others are allowed it too. `translated` counts answers by
+    For clients that speak IPv6, unless others are allowed it too. `counts` is of answers, by
     server label.
     """
 
     name = "dns64"
 
-    def __init__(self, options: Dns64Options) -> None:
-        self.translated: dict[str, int] = {}
+    def __init__(self, options: Dns64Options, counts: dict[str, int]) -> None:
+        self._counts = counts
         self._prefix = options.prefix
         self._translates_all = options.translate_all
         self._allows_ipv4 = options.allow_ipv4
@@ -46,7 +46,7 @@ class Dns64:
         ipv4 = yield Anew(with_question(query, rdtype=Rdtype.A))
         if not isinstance(ipv4, Answer):
             return result
-        self.translated[client.server] = self.translated.get(client.server, 0) + 1
+        self._counts[client.server] = self._counts.get(client.server, 0) + 1
         return self._synthesised(query, result, ipv4)
 
     def _is_wanting(self, answer: Answer) -> bool:

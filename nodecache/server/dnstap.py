@@ -3,18 +3,23 @@
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from nodecache import __version__
 from nodecache.corefile import DnstapOptions
-from nodecache.wire import Answer, Flag, Query, empty_reply
+from nodecache.forward import Attempt
+from nodecache.wire import Answer, Flag, Query, empty_reply, upstream_query
 
 from .chain import Client, Down, Outcome, Result, Steps
 from .log_format import Facts, LogFormat, reply_flags
+from .metadata import UPSTREAM, note
 from .tap_frames import Event, Sender, TapMessage, encoded
 from .tap_sink import Sink
 
 WallClock = Callable[[], int]
 """Nanoseconds since 1970."""
+
+_NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,41 @@ def reply_packet(query: Query, result: Outcome) -> bytes:
     )
 
 
-def all_forwarded(taps: Sequence[Dnstap], exchange: Exchange, query: Query, client: Client) -> None:
-    """Tell an exchange to every tap of a block."""
-    for tap in taps:
-        tap.forwarded(exchange, query, client)
+class ForwardWatch:
+    """Tells taps, and notes for whoever reads notes, what upstreams were asked and said."""
+
+    def __init__(self, taps: Sequence[Dnstap], wall_clock: WallClock) -> None:
+        self._taps = taps
+        self._wall_clock = wall_clock
+
+    def __call__(
+        self, query: Query, client: Client, attempt: Attempt, answer: bytes, now: float
+    ) -> None:
+        """An upstream answered `query`, asked for `client`; `now` is monotonic seconds."""
+        note(client, UPSTREAM, attempt.upstream.to)
+        if not self._taps:
+            return
+        answered_at = self._wall_clock()
+        path = attempt.carrier.path if attempt.carrier is not None else ""
+        exchange = Exchange(
+            packet=upstream_query(query, int.from_bytes(answer[:2], "big")),
+            answer=answer,
+            transport="tcp" if attempt.by_stream else "udp",
+            local=_address(path.partition("->")[0]),
+            upstream=_address(attempt.upstream.to) or ("0.0.0.0", 0),
+            asked_at=answered_at - int((now - attempt.sent_at) * _NANOSECONDS),
+            answered_at=answered_at,
+        )
+        for tap in self._taps:
+            tap.forwarded(exchange, query, client)
+
+
+def _address(text: str) -> tuple[str, int] | None:
+    """Host and port of `10.0.0.1:53` or `[fd00::1]:53`; None where it is neither."""
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]")
+    try:
+        ip_address(host.partition("%")[0])
+        return host, int(port)
+    except ValueError:
+        return None

@@ -5,17 +5,20 @@ A `Source` is asked with a callback, so that the plain way, one forwarder, costs
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
-from nodecache.forward import Failure, Forwarder
+from nodecache.forward import Attempt, Failure, Forwarder
 from nodecache.wire import Answer, Ede, Query, Rcode, Rdtype
 
-from .chain import Ask, Chain, Client, Silence, nothing_to_ask
+from .chain import Ask, Back, Chain, Client, Silence, Terminal, nothing_to_ask
 
 _HINFO = int(Rdtype.HINFO)
 _LOOP = Failure(Rcode.SERVFAIL, Ede.OTHER, b"this question came from here: a loop", "")
 
 Done = Callable[[Answer | Failure], None]
+Observe = Callable[[Query, Client, Attempt, bytes, float], None]
+"""Hears of every answer of an upstream: for whose query, how it was asked, the octets and when."""
 
 
 class Source(Protocol):
@@ -35,7 +38,9 @@ class Source(Protocol):
         `client` is told to directives, where the block has any below its cache (`wants_client`).
         """
 
-    wants_client: bool
+    @property
+    def wants_client(self) -> bool:
+        """Whether `client` is looked at."""
 
 
 @dataclass(slots=True)
@@ -47,7 +52,16 @@ class ForwardSource:
 
     forwarders: Sequence[Forwarder]
     sighted: Callable[[Query], bool]
-    wants_client: bool = False
+    observe: Observe | None = None
+
+    @property
+    def wants_client(self) -> bool:
+        """Whether somebody is told for whom upstreams were asked."""
+        return self.observe is not None
+
+    def covers(self, query: Query) -> bool:
+        """Whether one of the forwarders takes the name."""
+        return any(forwarder.covers(query) for forwarder in self.forwarders)
 
     def ask(
         self,
@@ -64,7 +78,10 @@ class ForwardSource:
             return None
         for forwarder in self.forwarders:
             if forwarder.covers(query):
-                return forwarder.ask(query, deadline, done, now, transport)
+                ask = forwarder.ask(query, deadline, done, now, transport)
+                if self.observe is not None and client is not None:
+                    ask.observer = partial(self.observe, query, client)
+                return ask
         return nothing_to_ask(query, client, done)  # type: ignore[arg-type, func-returns-value]
 
 
@@ -73,7 +90,11 @@ class ChainSource:
     """Directives below the cache, and what they end in."""
 
     chain: Chain
-    wants_client: bool = True
+
+    @property
+    def wants_client(self) -> bool:
+        """Directives look at clients."""
+        return True
 
     def ask(
         self,
@@ -92,3 +113,13 @@ class ChainSource:
                 done(result)
 
         return self.chain.start(query, client, heard)
+
+
+def forward_end(source: Source, deadline_seconds: float, clock: Callable[[], float]) -> Terminal:
+    """What a chain below the cache ends in: `source`, given so many seconds from then on."""
+
+    def ask(query: Query, client: Client, back: Back) -> Ask | None:
+        now = clock()
+        return source.ask(query, client, client.transport, now + deadline_seconds, back, now)
+
+    return ask

@@ -32,6 +32,7 @@ from nodecache.forward import Failure
 from nodecache.wire import Answer, Ede, ExtendedErrors, Flag, Kind, Query, Rcode, Rdtype
 
 from .asker import Asker, ChainAsker, ClientAsker, failure_errors
+from .bufsize import lower_payload_size
 from .chain import Ask, Back, Chain, Client, Silence, Terminal
 from .counts import Outcome
 from .errors import ErrorLog
@@ -77,6 +78,8 @@ class ZoneOptions:
     cached_zones: tuple[bytes, ...] = (b"\0",)
     success_disabled: tuple[bytes, ...] = ()
     denial_disabled: tuple[bytes, ...] = ()
+    bufsize: int = 0
+    """The most octets a client may claim to take over UDP; 0 is what it says."""
 
 
 class Zone:
@@ -99,6 +102,7 @@ class Zone:
         self.above: Chain | None = None
         self.errors = errors
         self.coalesced = 0
+        self._bufsize = options.bufsize
         self._failures = failures
         self._source = source
         self._room = room
@@ -114,6 +118,8 @@ class Zone:
 
     def serve(self, asker: ClientAsker, now: float) -> Finished | None:
         """Answer a client's query, now or later; a reply for the table where it may go there."""
+        if self._bufsize:
+            lower_payload_size(asker.query, self._bufsize)
         if self.above is None:
             return self.resolve(asker, now)
         self._serve_by_chain(asker, self.above)

@@ -3,7 +3,7 @@ import pytest
 
 from nodecache.corefile import DnstapOptions
 from nodecache.server.chain import refusal
-from nodecache.server.dnstap import Dnstap, Exchange, all_forwarded
+from nodecache.server.dnstap import Dnstap, ForwardWatch
 from tests.helpers import taps
 
 from .chains import answer, below, client, query, run
@@ -89,19 +89,46 @@ def test_extra_is_filled_in_for_each_query():
     assert sink.tapped[1].extra == b"example.org. via 10.96.0.10:53"
 
 
-def test_what_upstream_was_asked_is_told_to_every_tap():
+class Path:
+    path = "10.0.0.1:40000->10.96.0.10:53"
+
+
+class Upstream:
+    to = "10.96.0.10:53"
+
+
+class Attempt:
+    """How an upstream was asked."""
+
+    upstream = Upstream()
+    carrier = Path()
+    by_stream = True
+    sent_at = 7.5
+
+
+def test_what_upstream_was_asked_is_told_to_every_tap_and_noted():
     first, first_sink = tapping(is_full=True)
     second, second_sink = tapping()
-    exchange = Exchange(
-        b"asked", b"said", "tcp", ("10.0.0.1", 40000), ("10.96.0.10", 53), clock(), clock() + 5
-    )
-    all_forwarded([first, second], exchange, ASKED, client())
+    whom = client(metadata={})
+    ForwardWatch([first, second], clock)(ASKED, whom, Attempt(), ANSWER.wire, 8.0)
     asked, said = first_sink.tapped
     assert (asked.event, said.event) == ("FORWARDER_QUERY", "FORWARDER_RESPONSE")
-    assert (asked.message[10], said.message[14]) == (b"asked", b"said")
+    assert dns.message.from_wire(asked.message[10]).question == dns.message.from_wire(
+        ASKED.packet
+    ).question
+    assert said.message[14] == ANSWER.wire
     assert (asked.message[3], asked.message[5], asked.message[7]) == (2, b"\x0a\x60\0\x0a", 53)
-    assert (said.message[4], said.message[13]) == (b"\x0a\0\0\1", 5)
+    assert (said.message[4], said.message[6]) == (b"\x0a\0\0\1", 40000)
+    assert (said.message[8], said.message[9]) == (1_699_999_999, 500_000_000)
+    assert said.message[12] == 1_700_000_000
     assert len(second_sink.tapped) == 2
+    assert whom.metadata == {"forward/upstream": "10.96.0.10:53"}
+
+
+def test_without_taps_it_is_noted_all_the_same():
+    whom = client(metadata={})
+    ForwardWatch([], clock)(ASKED, whom, Attempt(), ANSWER.wire, 8.0)
+    assert whom.metadata == {"forward/upstream": "10.96.0.10:53"}
 
 
 def test_closing_ends_the_stream():

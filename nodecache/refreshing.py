@@ -1,0 +1,32 @@
+"""Files that directives read again from time to time, looked at off the event loop."""
+
+import asyncio
+from collections.abc import Iterable
+
+from nodecache.server import Refreshed
+
+
+class Refreshing:
+    """Has each of `things` look at its file every so often, until closed."""
+
+    def __init__(self, things: Iterable[Refreshed], loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+        for number, thing in enumerate(things):
+            if thing.refresh_seconds:
+                self._wait(number, thing)
+
+    def close(self) -> None:
+        """Look at nothing any more."""
+        for timer in self._timers.values():
+            timer.cancel()
+
+    def _wait(self, number: int, thing: Refreshed) -> None:
+        self._timers[number] = self._loop.call_later(
+            thing.refresh_seconds, self._look, number, thing
+        )
+
+    def _look(self, number: int, thing: Refreshed) -> None:
+        """In a thread: a file may be large, and a disk slow."""
+        self._loop.run_in_executor(None, thing.refresh)
+        self._wait(number, thing)

@@ -1,0 +1,213 @@
+"""From a block's options to its directives, in the order in which they see a query.
+
+What is not here is done elsewhere: `bufsize` and `errors` by the zone, `loop` by the forwarders, and
+what is no business of a query (`bind`, `health`, …) by the agent.
+"""
+
+import logging
+import random
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import monotonic, time_ns
+from typing import Protocol
+
+from nodecache.corefile import DnstapOptions, LoadbalanceOptions, ServerBlock
+from nodecache.wire import Query
+
+from .acl import Acl, AclCounts
+from .any import Any
+from .chain import Client, Directive, Result
+from .dns64 import Dns64
+from .dnstap import Dnstap, ForwardWatch
+from .hosts import Hosts
+from .loadbalance import LoadBalance
+from .metadata import Metadata
+from .minimal import Minimal
+from .query_log import QueryLog
+from .rewrite import Rewriting
+from .tap_sink import Sink
+from .template import TemplateCounts, Templates
+from .weights import Preferred, Weighted, parse_weights
+from .whoami import Whoami
+
+log = logging.getLogger("plugin/loadbalance")
+
+# Every line was asked for: the log module never sums up this logger's.
+_QUERY_LOGGER = logging.getLogger("queries")
+
+
+@dataclass(slots=True)
+class Totals:
+    """What the directives of all blocks count; they outlive reloads."""
+
+    template: TemplateCounts = field(default_factory=TemplateCounts)
+    translated: dict[str, int] = field(default_factory=dict)
+    """dns64's answers by server label."""
+    acl: AclCounts = field(default_factory=dict)
+    """Queries by what became of them, server label and zone."""
+
+
+class Refreshed(Protocol):
+    """A directive that reads a file again from time to time."""
+
+    refresh_seconds: float
+    """How often; 0 is never."""
+
+    def refresh(self) -> None:
+        """Look whether the file changed, in any thread; what queries see changes in one step."""
+
+
+OpenSink = Callable[[DnstapOptions], Sink]
+"""From `dnstap` options to where its frames go."""
+
+
+@dataclass(slots=True)
+class Directives:
+    """A block's directives on both sides of its cache."""
+
+    above: list[Directive] = field(default_factory=list)
+    below: list[Directive] = field(default_factory=list)
+    taps: list[Dnstap] = field(default_factory=list)
+    refreshed: list[Refreshed] = field(default_factory=list)
+    hosts: Hosts | None = None
+    watch: ForwardWatch | None = None
+    """Who hears what upstreams were asked, if anybody does."""
+
+    def close(self) -> None:
+        """End what they hold open."""
+        for tap in self.taps:
+            tap.close()
+
+
+def open_directives(
+    block: ServerBlock,
+    totals: Totals,
+    open_sink: OpenSink,
+    is_forwarded: Callable[[Query], bool],
+) -> Directives:
+    """Make a block's directives; OSError or ValueError says what is wrong with what they name.
+
+    `is_forwarded` tells whether a `forward` of the block covers a query: `whoami` has the rest.
+    """
+    made = Directives()
+    names = block.zone_names
+    made.below = list(_below(block, totals, made, is_forwarded))
+    above = list(_above(block, totals, made, open_sink))
+    if block.metadata is not None and (above or made.below):  # nobody else reads notes
+        above.insert(0, Metadata(block.metadata.zones or names))
+    if made.taps or block.metadata is not None:
+        made.watch = ForwardWatch(made.taps, time_ns)
+    made.above = above
+    return made
+
+
+def _above(
+    block: ServerBlock, totals: Totals, made: Directives, open_sink: OpenSink
+) -> Sequence[Directive]:
+    """The directives that see cached answers too."""
+    above: list[Directive] = []
+    if block.logs:
+        above.append(QueryLog(block.logs, _QUERY_LOGGER, monotonic))
+    made.taps = [Dnstap(options, open_sink(options), time_ns) for options in block.dnstaps]
+    above += made.taps
+    if block.acls:
+        above.append(Acl(block.acls, block.zone_names, totals.acl))
+    if block.any:
+        above.append(Any())
+    if block.dns64 is not None:
+        above.append(Dns64(block.dns64, totals.translated))
+    if block.loadbalance is not None:
+        above.append(_balancer(block.loadbalance, made))
+    if block.minimal:
+        above.append(Minimal())
+    return above
+
+
+def _below(
+    block: ServerBlock,
+    totals: Totals,
+    made: Directives,
+    is_forwarded: Callable[[Query], bool],
+) -> Sequence[Directive]:
+    """The directives whose answers are cached."""
+    below: list[Directive] = []
+    if block.rewrites:
+        below.append(Rewriting(block.rewrites))
+    if block.templates:
+        below.append(Templates(block.templates, block.zone_names, totals.template))
+    if block.hosts is not None:
+        made.hosts = Hosts(block.hosts, block.zone_names)
+        made.hosts.warn()
+        made.hosts.refresh()
+        made.refreshed.append(made.hosts)
+        below.append(made.hosts)
+    if block.whoami:
+        below.append(_Rest(Whoami(), is_forwarded))
+    return below
+
+
+@dataclass(slots=True)
+class _Rest:
+    """A directive that has what no `forward` of the block covers."""
+
+    directive: Whoami
+    is_forwarded: Callable[[Query], bool]
+    name: str = Whoami.name
+
+    def visit(self, query: Query, client: Client) -> Result | None:
+        """Leave to `forward` what it covers."""
+        return None if self.is_forwarded(query) else self.directive.visit(query, client)
+
+
+def _balancer(options: LoadbalanceOptions, made: Directives) -> LoadBalance:
+    pick = random.Random(secrets.randbits(64)).randrange  # noqa: S311 (orders are no secrets)
+    weighted = None
+    if options.policy == "weighted":
+        weighted = Weighted(pick)
+        file = WeightFile(options.weight_file, options.reload_seconds, weighted)
+        file.begin()
+        made.refreshed.append(file)
+    return LoadBalance(pick, weighted, Preferred(options.prefer) if options.prefer else None)
+
+
+class WeightFile:
+    """A weight file on disk, read again when its text changes."""
+
+    def __init__(self, path: str, refresh_seconds: float, weighted: Weighted) -> None:
+        self.refresh_seconds = refresh_seconds
+        self._path = path
+        self._weighted = weighted
+        self._text: str | None = None
+
+    def begin(self) -> None:
+        """Read it at start: it may appear later if it is looked for again, but not be wrong."""
+        try:
+            self._read()
+        except OSError as error:
+            if not self.refresh_seconds:
+                raise
+            log.warning("cannot read weight file %s yet: %s", self._path, error.strerror)
+
+    def refresh(self) -> None:
+        """Read it if it changed; what is wrong with it is told, and the old weights stay."""
+        try:
+            self._read()
+        except (OSError, ValueError) as error:
+            log.error("%s", error)  # noqa: TRY400 (an operator's file, no fault of ours)
+
+    def _read(self) -> None:
+        text = Path(self._path).read_text(encoding="utf-8")
+        if text != self._text:
+            self._weighted.weights = parse_weights(text, self._path)
+            self._text = text
+
+
+def check(block: ServerBlock) -> str:
+    """What is wrong with a block's templates, or nothing. Reads and opens nothing."""
+    try:
+        _below(replace(block, hosts=None), Totals(), Directives(), lambda _: True)
+    except ValueError as error:
+        return str(error)
+    return ""
