@@ -10,6 +10,7 @@ STAMP := $(VENV)/.installed
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m compileall -q nodecache  # pip does so for what it copies; a start would have to
 	touch $@
 
 $(VENV)/.dev: $(STAMP)
