@@ -7,7 +7,8 @@ tested with strings. Text either becomes a Corefile or CorefileError tells every
     kubedns     the ConfigMap kube-dns → stub domains, upstream name servers
     render      base Corefile and those → text
     lexer       text → words
-    structure   words → server blocks, directives, options; imports, snippets, variables
+    stream      words as they are read: imports, snippets, variables
+    structure   words → server blocks, directives, options
     directives  one module a kind: words of a directive → its options
     parser      all of it together, and what blocks may not be to each other
     options     what comes out

@@ -9,7 +9,8 @@ from .lexer import Origin, Token
 from .names import zone_keys
 from .options import BindLine, BindOptions, Corefile, OwnOptions, ServerBlock, ZoneKey
 from .reading import Context, Fault, Statement
-from .structure import Glob, RawBlock, Read, Sources, structure
+from .stream import Glob, Read, Sources
+from .structure import RawBlock, structure
 from .values import hint
 
 

@@ -10,7 +10,8 @@ from .kubedns import KubeDns
 from .lexer import tokens
 from .names import zone_keys
 from .reading import Statement
-from .structure import RawBlock, Sources, structure
+from .stream import Sources
+from .structure import RawBlock, structure
 
 _CLUSTER_DNS = "__PILLAR__CLUSTER__DNS__"
 _UPSTREAM_SERVERS = "__PILLAR__UPSTREAM__SERVERS__"

@@ -1,27 +1,16 @@
-"""From words to server blocks: keys, directives, blocks of options; imports, snippets, variables.
+"""From words to server blocks: keys, snippets, directives with their blocks of options.
 
-Nothing here knows what a directive means. The grammar is that of coredns/caddy's caddyfile parser,
-with two differences: a snippet can be imported with arguments, and every mistake is gathered.
+Nothing here knows what a directive means. The grammar is that of coredns/caddy's caddyfile parser;
+what that lets pass by chance is a warning, and every mistake is gathered.
 """
 
 import posixpath
-import re
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from .lexer import Origin, Token, tokens
+from .lexer import Token, tokens
 from .reading import Fault, Statement
-
-# CoreDNS's bounds on imports; and one on words, for snippets that hold snippets that hold snippets.
-_MOST_SNIPPETS = 10_000
-_MOST_FILES = 100_000
-_MOST_WORDS = 200_000
-_VARIABLE = re.compile(r"\{%(.+?)%\}|\{\$(.+?)\}", re.DOTALL)
-_SNIPPET_ARGUMENT = re.compile(r"\{args(?:\[([0-9]{1,4})\]|\.([0-9]{1,4}))\}")
-
-Read = Callable[[str], str]
-Glob = Callable[[str], Sequence[str]]
+from .stream import EndlessImport, Sources, Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +19,6 @@ class RawBlock:
 
     keys: tuple[Token, ...]
     statements: tuple[Statement, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Where text comes from: the environment; files by path and by pattern (None: no files)."""
-
-    env: Mapping[str, str]
-    read: Read | None = None
-    glob: Glob | None = None
-    origin: Origin | None = None
-    """What the lines of the text itself were made from."""
 
 
 @dataclass(slots=True)
@@ -57,28 +35,20 @@ class Structure:
 def structure(text: str, file: str, sources: Sources) -> Structure:
     """Cut `text` into server blocks."""
     words = tokens(text, file, sources.origin)
-    parser = _Parser(_Stream(words, posixpath.dirname(file), sources))
+    parser = _Parser(Stream(words, posixpath.dirname(file), sources))
     try:
         parser.parse()
     except Fault as fault:  # one that leaves nothing to go on from
         parser.found.faults.append(fault)
-    except _EndlessImport as endless:
+    except EndlessImport as endless:
         parser.found.faults.append(endless.fault)
     return parser.found
-
-
-class _EndlessImport(Exception):
-    """More was imported than any Corefile needs."""
-
-    def __init__(self, name: Token, most: str) -> None:
-        super().__init__(most)
-        self.fault = Fault(name, f"import: more than {most} are imported")
 
 
 class _Parser:
     """Reads words from the stream. Methods named for a thing take it from the stream's head."""
 
-    def __init__(self, stream: "_Stream") -> None:
+    def __init__(self, stream: Stream) -> None:
         self.found = Structure(warnings=stream.warnings, imports=stream.imports)
         self._stream = stream
 
@@ -100,6 +70,8 @@ class _Parser:
         while (head := self._stream.head) is not None:
             if head.text == "import" and head.is_first:
                 self._import()
+            elif head.text in ("{", "}") and not keys and not wants_another:
+                self._skip_stray(head)
             elif head.text == "{" or (keys and head.is_first and not wants_another):
                 break
             else:
@@ -109,9 +81,19 @@ class _Parser:
                     keys.append(key.with_text(key.text.removesuffix(",")))
         if wants_another:
             raise Fault(keys[-1] if keys else key, "another key must follow the comma")
-        if not keys and head is not None:
-            raise Fault(head, "a server block must have a key before its '{'")
         return keys
+
+    def _skip_stray(self, brace: Token) -> None:
+        """What CoreDNS lets pass between blocks: a closing brace too many, a block of nobody's."""
+        self._stream.take()
+        if brace.text == "}":
+            self._warn(brace, "a '}' without its '{' is left out")
+        else:
+            list(self._until_closed(brace))
+            self._warn(brace, "a server block without a key is left out")
+
+    def _warn(self, token: Token, reason: str) -> None:
+        self.found.warnings.append(Fault(token, reason))
 
     def _snippet(self, key: Token) -> None:
         name = key.text[1:-1]
@@ -146,9 +128,12 @@ class _Parser:
         if closing is not None:
             self._stream.take()
         if opening is not None and closing is None:
-            raise Fault(opening, "the block opened here is never closed")
+            # CoreDNS looks only whether the last word is a brace, even if another block's.
+            if not statements or statements[-1].end is None:
+                raise Fault(opening, "the block opened here is never closed")
+            self._warn(opening, "the block opened here is never closed, only its last directive's")
         if opening is None and closing is not None:
-            self.found.warnings.append(Fault(closing, "a '}' without its '{' ends the block"))
+            self._warn(closing, "a '}' without its '{' ends the block")
         self.found.blocks.append(RawBlock(tuple(keys), tuple(statements)))
 
     def _statements(self) -> Iterator[Statement]:
@@ -197,13 +182,13 @@ class _Parser:
                 line.append(self._stream.take_replaced())
 
     def _end(self, brace: Token, *, is_empty: bool) -> Token:
-        """The brace that closes a directive's block: alone on its line, unless it is empty."""
+        """The brace that closes a directive's block."""
         if self._stream.head is None:
             raise Fault(brace, "the block opened here is never closed")
         closing = self._stream.take()
         follower = self._stream.head
         if not closing.is_first and not is_empty:
-            raise Fault(closing, "a '}' must stand on a line of its own")
+            self._warn(closing, "a '}' behind other words closes the block here, not in CoreDNS")
         if follower is not None and not follower.is_first:
             raise Fault(follower, f"nothing may follow the '}}', but there is {follower.text!r}")
         return closing
@@ -218,139 +203,3 @@ class _Parser:
             self._stream.expand_import()
         except Fault as fault:
             self.found.faults.append(fault)
-
-
-@dataclass(frozen=True, slots=True)
-class _ImportEnd:
-    """Stands behind what was imported."""
-
-    source: str
-
-
-class _Stream:
-    """The words still to be read; an import puts other words in its place."""
-
-    def __init__(self, words: Sequence[Token], folder: str, sources: Sources) -> None:
-        self.snippets: dict[str, list[Token]] = {}
-        self.warnings: list[Fault] = []
-        self.imports: list[str] = []
-        self._words: deque[Token | _ImportEnd] = deque(words)
-        self._open: set[str] = set()
-        """The snippets and files that the next word is imported from."""
-        self._folder = folder
-        self._sources = sources
-        self._files: dict[str, list[Token]] = {}
-        self._snippets_used = 0
-        self._files_used = 0
-        self._words_imported = 0
-
-    @property
-    def head(self) -> Token | None:
-        """The next word, which stays; None at the end."""
-        while self._words:
-            head = self._words[0]
-            if isinstance(head, Token):
-                return head
-            self._open.discard(head.source)
-            self._words.popleft()
-        return None
-
-    def take(self) -> Token:
-        """The next word, as it stands. There must be one."""
-        head = self.head
-        assert head is not None
-        self._words.popleft()
-        return head
-
-    def take_replaced(self) -> Token:
-        """The next word with the values of environment variables filled in."""
-        word = self.take()
-        return word.with_text(self._replaced(word.text))
-
-    def _replaced(self, text: str) -> str:
-        return _VARIABLE.sub(lambda match: self._sources.env.get(match[1] or match[2], ""), text)
-
-    def expand_import(self) -> None:
-        """Put what is imported in the place of the `import` line at the head."""
-        name = self.take()
-        words = list(self._rest_of_line())
-        if not words or not words[0].text:
-            raise Fault(name, "import: the name of a file or snippet is missing")
-        what, *arguments = words
-        if what.text in self.snippets:
-            self._put(what, f"({what.text})", self._snippet(what, [a.text for a in arguments]))
-        elif arguments:
-            raise Fault(arguments[0], f"import: a file takes no more words ({what.text!r})")
-        else:
-            for path in reversed(self._paths(what)):
-                self._put(what, path, self._file(what, path))
-
-    def _rest_of_line(self) -> Iterator[Token]:
-        """The words up to the end of the line, which is also the end of what was imported.
-
-        That end stays where it is: what this line imports is a part of it.
-        """
-        while self._words and isinstance(word := self._words[0], Token) and not word.is_first:
-            yield self.take_replaced()
-
-    def _put(self, name: Token, source: str, imported: list[Token]) -> None:
-        """Put words before those to be read; the first of them opens a line."""
-        if source in self._open:
-            raise Fault(name, f"import: {name.text!r} imports itself")
-        self._words_imported += len(imported)
-        if self._words_imported > _MOST_WORDS:
-            raise _EndlessImport(name, f"{_MOST_WORDS} words")
-        if not imported:
-            return
-        first, *rest = imported
-        self._open.add(source)
-        self._words.extendleft((_ImportEnd(source), *reversed(rest)))
-        self._words.appendleft(replace(first, is_first=True))
-
-    def _snippet(self, name: Token, arguments: list[str]) -> list[Token]:
-        self._snippets_used += 1
-        if self._snippets_used > _MOST_SNIPPETS:
-            raise _EndlessImport(name, f"{_MOST_SNIPPETS} snippets")
-
-        def argument(match: re.Match[str]) -> str:
-            number = int(match[1] or match[2])
-            if number >= len(arguments):
-                raise Fault(name, f"import: {name.text!r} asks for {match[0]}, which is not given")
-            return arguments[number]
-
-        return [
-            word.with_text(_SNIPPET_ARGUMENT.sub(argument, word.text))
-            for word in self.snippets[name.text]
-        ]
-
-    def _paths(self, pattern: Token) -> list[str]:
-        """The files that are meant, by path."""
-        folder = self._folder
-        if pattern.file in self._files:  # itself imported
-            folder = posixpath.dirname(pattern.file)
-        path = posixpath.join(folder, pattern.text)
-        if path.count("*") > 1 or path.count("?") > 1 or ("[" in path and "]" in path):
-            raise Fault(
-                pattern, f"import: must have at most one wildcard (*), not {pattern.text!r}"
-            )
-        self._files_used += 1
-        if self._files_used > _MOST_FILES:
-            raise _EndlessImport(pattern, f"{_MOST_FILES} files")
-        self.imports.append(path)
-        if not any(character in path for character in "*?[]"):
-            return [path]
-        paths = sorted(self._sources.glob(path)) if self._sources.glob is not None else []
-        if not paths:
-            self.warnings.append(Fault(pattern, f"import: no file is named {pattern.text!r}"))
-        return paths
-
-    def _file(self, pattern: Token, path: str) -> list[Token]:
-        if self._sources.read is None:
-            raise Fault(pattern, f"import: files cannot be read here ({pattern.text!r})")
-        if path not in self._files:
-            try:
-                self._files[path] = tokens(self._sources.read(path), path)
-            except (OSError, ValueError) as error:
-                why = getattr(error, "strerror", None) or error
-                raise Fault(pattern, f"import: cannot read {path!r}: {why}") from None
-        return self._files[path]

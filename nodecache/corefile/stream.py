@@ -1,0 +1,179 @@
+"""The words of a Corefile as they come to be read: variables filled in, imports in their place.
+
+An `import` puts the words of a snippet or of files where it stands. Imports are expanded when they
+are come upon, so a snippet can be defined in an imported file.
+"""
+
+import posixpath
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from .lexer import Origin, Token, tokens
+from .reading import Fault
+
+# CoreDNS's bounds on imports; and one on words, for snippets that hold snippets that hold snippets.
+_MOST_SNIPPETS = 10_000
+_MOST_FILES = 100_000
+_MOST_WORDS = 200_000
+_VARIABLE = re.compile(r"\{%(.+?)%\}|\{\$(.+?)\}", re.DOTALL)
+_SNIPPET_ARGUMENT = re.compile(r"\{args(?:\[([0-9]{1,4})\]|\.([0-9]{1,4}))\}")
+
+Read = Callable[[str], str]
+Glob = Callable[[str], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where text comes from: the environment; files by path and by pattern (None: no files)."""
+
+    env: Mapping[str, str]
+    read: Read | None = None
+    glob: Glob | None = None
+    origin: Origin | None = None
+    """What the lines of the text itself were made from."""
+
+
+class EndlessImport(Exception):
+    """More was imported than any Corefile needs."""
+
+    def __init__(self, name: Token, most: str) -> None:
+        super().__init__(most)
+        self.fault = Fault(name, f"import: more than {most} are imported")
+
+
+@dataclass(frozen=True, slots=True)
+class _ImportEnd:
+    """Stands behind what was imported."""
+
+    source: str
+
+
+class Stream:
+    """The words still to be read; an import puts other words in its place."""
+
+    def __init__(self, words: Sequence[Token], folder: str, sources: Sources) -> None:
+        self.snippets: dict[str, list[Token]] = {}
+        self.warnings: list[Fault] = []
+        self.imports: list[str] = []
+        self._words: deque[Token | _ImportEnd] = deque(words)
+        self._open: set[str] = set()
+        """The snippets and files that the next word is imported from."""
+        self._folder = folder
+        self._sources = sources
+        self._files: dict[str, list[Token]] = {}
+        self._snippets_used = 0
+        self._files_used = 0
+        self._words_imported = 0
+
+    @property
+    def head(self) -> Token | None:
+        """The next word, which stays; None at the end."""
+        while self._words:
+            head = self._words[0]
+            if isinstance(head, Token):
+                return head
+            self._open.discard(head.source)
+            self._words.popleft()
+        return None
+
+    def take(self) -> Token:
+        """The next word, as it stands. There must be one."""
+        head = self.head
+        assert head is not None
+        self._words.popleft()
+        return head
+
+    def take_replaced(self) -> Token:
+        """The next word with the values of environment variables filled in."""
+        word = self.take()
+        return word.with_text(self._replaced(word.text))
+
+    def _replaced(self, text: str) -> str:
+        return _VARIABLE.sub(lambda match: self._sources.env.get(match[1] or match[2], ""), text)
+
+    def expand_import(self) -> None:
+        """Put what is imported in the place of the `import` line at the head."""
+        name = self.take()
+        words = list(self._rest_of_line())
+        if not words or not words[0].text:
+            raise Fault(name, "import: the name of a file or snippet is missing")
+        what, *arguments = words
+        if what.text in self.snippets:
+            self._put(what, f"({what.text})", self._snippet(what, [a.text for a in arguments]))
+        elif arguments:
+            raise Fault(arguments[0], f"import: a file takes no more words ({what.text!r})")
+        else:
+            for path in reversed(self._paths(what)):
+                self._put(what, path, self._file(what, path))
+
+    def _rest_of_line(self) -> Iterator[Token]:
+        """The words up to the end of the line, which is also the end of what was imported.
+
+        That end stays where it is: what this line imports is a part of it.
+        """
+        while self._words and isinstance(word := self._words[0], Token) and not word.is_first:
+            yield self.take_replaced()
+
+    def _put(self, name: Token, source: str, imported: list[Token]) -> None:
+        """Put words before those to be read; the first of them opens a line."""
+        if source in self._open:
+            raise Fault(name, f"import: {name.text!r} imports itself")
+        self._words_imported += len(imported)
+        if self._words_imported > _MOST_WORDS:
+            raise EndlessImport(name, f"{_MOST_WORDS} words")
+        if not imported:
+            return
+        first, *rest = imported
+        self._open.add(source)
+        self._words.extendleft((_ImportEnd(source), *reversed(rest)))
+        self._words.appendleft(replace(first, is_first=True))
+
+    def _snippet(self, name: Token, arguments: list[str]) -> list[Token]:
+        self._snippets_used += 1
+        if self._snippets_used > _MOST_SNIPPETS:
+            raise EndlessImport(name, f"{_MOST_SNIPPETS} snippets")
+
+        def argument(match: re.Match[str]) -> str:
+            number = int(match[1] or match[2])
+            if number >= len(arguments):
+                raise Fault(name, f"import: {name.text!r} asks for {match[0]}, which is not given")
+            return arguments[number]
+
+        return [
+            word.with_text(_SNIPPET_ARGUMENT.sub(argument, word.text))
+            for word in self.snippets[name.text]
+        ]
+
+    def _paths(self, pattern: Token) -> list[str]:
+        """The files that are meant, by path."""
+        folder = self._folder
+        if pattern.file in self._files:  # itself imported
+            folder = posixpath.dirname(pattern.file)
+        path = posixpath.join(folder, pattern.text)
+        if path.count("*") > 1 or path.count("?") > 1 or ("[" in path and "]" in path):
+            raise Fault(
+                pattern, f"import: must have at most one wildcard (*), not {pattern.text!r}"
+            )
+        self._files_used += 1
+        if self._files_used > _MOST_FILES:
+            raise EndlessImport(pattern, f"{_MOST_FILES} files")
+        self.imports.append(path)
+        if not any(character in path for character in "*?[]"):
+            return [path]
+        paths = sorted(self._sources.glob(path)) if self._sources.glob is not None else []
+        if not paths:
+            self.warnings.append(Fault(pattern, f"import: no file is named {pattern.text!r}"))
+        return paths
+
+    def _file(self, pattern: Token, path: str) -> list[Token]:
+        if self._sources.read is None:
+            raise Fault(pattern, f"import: files cannot be read here ({pattern.text!r})")
+        if path not in self._files:
+            try:
+                self._files[path] = tokens(self._sources.read(path), path)
+            except (OSError, ValueError) as error:
+                why = getattr(error, "strerror", None) or error
+                raise Fault(pattern, f"import: cannot read {path!r}: {why}") from None
+        return self._files[path]
