@@ -33,7 +33,6 @@ class Builder:
             [
                 self.program,
                 *("--root", f"{self.folder}/root", "--runroot", f"{self.folder}/run"),
-                *("--storage-driver", "vfs"),
                 *arguments,
             ],
             capture_output=True,

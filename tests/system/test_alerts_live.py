@@ -52,7 +52,7 @@ def kill_worker(agent: RunningAgent) -> None:
 
 
 def test_workers_that_die_again_and_again_are_told(agent, prometheus):
-    for _ in range(4):
+    for _ in range(3):
         kill_worker(agent)
         wait_until(
             lambda: prometheus.value("timestamp(up) - timestamp(up offset 1s)") > 0, "a scrape"
