@@ -75,10 +75,11 @@ class Interface:
 
     def renew(self, addresses: tuple[Address, ...], seconds: float) -> None:
         """Give `addresses` a fresh lifetime. One that is gone comes back."""
+        lifetimes = dict.fromkeys(addresses, math.ceil(seconds))
+        for address in self.refused:
+            lifetimes.pop(address, None)
         try:
-            for address in addresses:
-                if address not in self.refused:
-                    self._netlink.put_address(self.index, address, math.ceil(seconds))
+            self._put(lifetimes)
         except OSError as error:
             raise self._error(error) from None
 
@@ -156,13 +157,25 @@ class Interface:
 
     def _add_missing(self, held: list[Held], wanted: dict[Address, int], repairs: Repairs) -> None:
         ends = {one.address: one.valid_seconds is not None for one in held}
-        for address, seconds in wanted.items():
-            if ends.get(address) == bool(seconds):
-                continue
-            if address not in ends and self._is_held_elsewhere(address):
-                continue
-            repairs.address += 1
-            self._netlink.put_address(self.index, address, seconds)
+        missing = {
+            address: seconds
+            for address, seconds in wanted.items()
+            if ends.get(address) != bool(seconds)
+            and (address in ends or not self._is_held_elsewhere(address))
+        }
+        repairs.address += len(missing)
+        self._put(missing)
+
+    def _put(self, lifetimes: dict[Address, int]) -> None:
+        """Add or renew each; one that the kernel refuses keeps no other from its turn."""
+        refusal: OSError | None = None
+        for address, seconds in lifetimes.items():
+            try:
+                self._netlink.put_address(self.index, address, seconds)
+            except OSError as error:
+                refusal = refusal or error
+        if refusal is not None:
+            raise refusal
 
     def _is_held_elsewhere(self, address: Address) -> bool:
         holders = [

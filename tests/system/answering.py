@@ -28,22 +28,43 @@ def answer_datagram(server: socket.socket) -> None:
 
 def accept(listener: socket.socket, selector: selectors.BaseSelector) -> None:
     connection, _ = listener.accept()
-    selector.register(connection, selectors.EVENT_READ, lambda c: answer_stream(c, selector))
+    unread = bytearray()
+    selector.register(
+        connection, selectors.EVENT_READ, lambda c: answer_stream(c, unread, selector)
+    )
 
 
-def answer_stream(connection: socket.socket, selector: selectors.BaseSelector) -> None:
-    packet = b""
+def answer_stream(
+    connection: socket.socket, unread: bytearray, selector: selectors.BaseSelector
+) -> None:
+    octets = b""
     with contextlib.suppress(OSError):
-        packet = connection.recv(4096)
-        reply = answered(packet[2:])
-        connection.send(struct.pack("!H", len(reply)) + reply)
-    if not packet:
+        octets = connection.recv(65536)
+        unread += octets
+        replies = b"".join(struct.pack("!H", len(r)) + r for r in map(answered, frames(unread)))
+        connection.sendall(replies)
+    if not octets:
         selector.unregister(connection)
         connection.close()
 
 
+def frames(unread: bytearray) -> list[bytes]:
+    """The whole messages in `unread`, taken out of it."""
+    found = []
+    while len(unread) >= 2 and len(unread) >= 2 + (size := int.from_bytes(unread[:2], "big")):
+        found.append(bytes(unread[2 : 2 + size]))
+        del unread[: 2 + size]
+    return found
+
+
 def answered(packet: bytes) -> bytes:
-    return packet[:2] + b"\x81\x80" + packet[4:]
+    """10.1.1.1 for 30 s to whoever asks for an address, nothing to others; always NOERROR."""
+    end = packet.index(b"\0", 12) + 5
+    question = packet[12:end]
+    is_address = question[-4:] == b"\0\1\0\1"
+    answer = b"\xc0\x0c\0\1\0\1\0\0\0\x1e\0\4\x0a\1\1\1" if is_address else b""
+    counts = struct.pack("!4H", 1, is_address, 0, 0)
+    return packet[:2] + b"\x81\x80" + counts + question + answer
 
 
 if __name__ == "__main__":

@@ -1,0 +1,103 @@
+"""Everything that can happen to an agent, under 5,000 queries a second from a pod."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.needs import need, need_root
+from tests.system.netns import INTERFACE, LOCAL, SERVICE, SERVICE6, World
+from tests.system.on_node import Agent, stock
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+need_root()
+for tool, package in (
+    ("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy", "iptables"), ("dnsperf", "dnsperf"),
+):  # fmt: skip
+    need(tool, package=package)
+
+ADDRESSES = [LOCAL, SERVICE, SERVICE6]
+RATE = 5000  # queries a second
+NAMES = 200
+
+
+@pytest.fixture
+def world():
+    world = World()
+    yield world
+    world.remove()
+
+
+def kill_workers(world: World, agent: Agent) -> None:
+    for _ in range(5):
+        agent.kill_worker()
+        time.sleep(0.6)
+
+
+def reload_twice(world: World, agent: Agent) -> None:
+    for seconds in (31, 29):
+        agent.write(stock(ADDRESSES).replace("cache 30", f"cache {seconds}"))
+        agent.process.send_signal(1)  # SIGHUP: not to wait for the reload directive's turn
+        time.sleep(1.2)
+
+
+def set_down(world: World, agent: Agent) -> None:
+    world.node.run("ip", "link", "set", INTERFACE, "down")
+    time.sleep(1)
+
+
+def flush(world: World, agent: Agent) -> None:
+    world.node.run("nft", "flush", "ruleset")
+    for binary in ("iptables-legacy", "ip6tables-legacy"):
+        world.node.run(binary, "-t", "raw", "-F")
+    time.sleep(1)
+
+
+def remove_address(world: World, agent: Agent) -> None:
+    world.node.run("ip", "address", "delete", f"{SERVICE}/32", "dev", INTERFACE)
+    time.sleep(1)
+
+
+DEEDS: list[tuple[Callable[[World, Agent], None], bool]] = [
+    (kill_workers, True),
+    (reload_twice, True),
+    (set_down, False),
+    (flush, False),
+    (remove_address, False),
+]
+
+
+@pytest.mark.parametrize("rules", ["nftables", "iptables"])
+def test_under_load_kills_and_reloads_cost_nothing_and_the_rest_is_told(world, tmp_path, rules):
+    world.proxy("legacy")
+    agent = Agent(world, tmp_path, ADDRESSES, "-rules", rules).wait_ready()
+    queries = tmp_path / "queries"
+    queries.write_text("".join(f"name{number}.example. A\n" for number in range(NAMES)))
+    perf(world, queries, 2, lambda: None)  # everything cached
+    lost = {}
+    for deed, _ in DEEDS:
+        sent, lost[deed.__name__] = perf(world, queries, 6, lambda d=deed: d(world, agent))
+        print(f"{rules}: {deed.__name__}: {sent} sent, {lost[deed.__name__]} lost")
+        assert sent > 2 * RATE  # the load generator had its share of the machine
+    assert agent.stop() == 0
+    for deed, is_free in DEEDS:
+        assert not is_free or lost[deed.__name__] == 0
+        assert lost[deed.__name__] < RATE * 1.5
+    assert world.traces() == ""
+
+
+def perf(world: World, queries: Path, seconds: int, deed: Callable[[], None]) -> tuple[int, int]:
+    """(queries sent, queries lost) while `deed` is done, one second after the beginning."""
+    load = world.pod.start(
+        "dnsperf", "-s", str(SERVICE), "-d", str(queries), "-Q", str(RATE), "-l", str(seconds),
+        "-c", "8", "-t", "5", stdout=-1, stderr=-1,
+    )  # fmt: skip
+    time.sleep(1)
+    deed()
+    text, trouble = load.communicate(timeout=seconds + 20)
+    counts = [re.search(rf"Queries {what}:\s+(\d+)", text) for what in ("sent", "lost")]
+    assert all(counts), text + trouble
+    sent, lost = (int(count.group(1)) for count in counts)
+    return sent, lost

@@ -1,0 +1,122 @@
+"""What cannot work ends the start: one line that names what is missing and the way round, exit 1."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.needs import need, need_root
+from tests.system.netns import INTERFACE, LOCAL, Namespace, wait_until
+from tests.system.on_node import ROOT, stock
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+need_root()
+for tool, package in (("ip", "iproute2"), ("nft", "nftables"), ("setpriv", "util-linux")):
+    need(tool, package=package)
+
+
+@pytest.fixture
+def node():
+    node = Namespace("nc-errors")
+    yield node
+    node.remove()
+
+
+def command(folder, *flags: str) -> list[str]:
+    (folder / "Corefile").write_text(stock([LOCAL]))
+    return [
+        sys.executable, "-m", "nodecache", "-conf", str(folder / "Corefile"), "-basecorefile", "/none",
+        "-localip", str(LOCAL), "-interfacekind", "bridge", *flags,
+    ]  # fmt: skip
+
+
+def started(node: Namespace, argv: list[str], **options) -> tuple[int, list[str]]:
+    """(exit status, the lines it printed but for its name) of a start that ends by itself."""
+    agent = node.start(
+        *argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT, **options
+    )  # fmt: skip
+    lines, _ = agent.communicate(timeout=20)
+    return agent.returncode, [li for li in lines.splitlines() if "Starting nodecache" not in li]
+
+
+@pytest.mark.parametrize(
+    ("wrap", "flags", "words"),
+    [
+        pytest.param(
+            ["setpriv", "--bounding-set=-net_admin"], [],
+            ["CAP_NET_ADMIN is missing", "-setupinterface=false -setupiptables=false"],
+            id="no CAP_NET_ADMIN",
+        ),
+        pytest.param(
+            ["env", "PATH=/nonexistent"], [],
+            ["nft: No such file", "iptables: No such file", "-setupiptables=false"],
+            id="no nft and no iptables",
+        ),
+        pytest.param(
+            ["env", "PATH=/nonexistent"], ["-rules", "nftables"],
+            ["nft: No such file", "-setupiptables=false"],
+            id="no nft where it was asked for",
+        ),
+        pytest.param(
+            [], ["-interfacename", "a-name-of-16-oct"], ["-interfacename", "15"], id="long name"
+        ),
+        pytest.param(
+            ["sh", "-c", f'ip link add {INTERFACE} type veth peer other; exec "$@"', "sh"], [],
+            [f"interface {INTERFACE} is there already, of kind veth", "-interfacename"],
+            id="a link that is not ours",
+        ),
+        pytest.param(
+            [], ["-leased", "192.0.2.1"], ["-leased: 192.0.2.1 is not among -localip"], id="stray lease"
+        ),
+    ],
+)  # fmt: skip
+def test_one_line_says_what_is_missing_and_the_flag_that_does_without(
+    node, tmp_path, wrap, flags, words
+):
+    status, lines = started(node, [*wrap, *command(tmp_path, *flags)])
+    print(lines)
+    assert status in (1, 2)
+    assert len(lines) == 1, lines
+    for word in words:
+        assert word in lines[0]
+    assert "nodecache" not in node.run("nft", "list", "tables")
+
+
+def test_what_a_flag_leaves_out_needs_no_rights(node, tmp_path):
+    argv = command(tmp_path, "-setupinterface=false", "-setupiptables=false")
+    agent = node.start(
+        "setpriv", "--bounding-set=-net_admin,-net_raw", *argv,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT,
+    )  # fmt: skip
+    assert any("nodecache serves" in line for line in agent.stdout)
+    agent.terminate()
+    agent.communicate(timeout=20)
+    assert agent.returncode == 0
+    assert INTERFACE not in node.run("ip", "link")
+
+
+def test_a_read_only_proc_is_no_hindrance(node, tmp_path):
+    script = (
+        'mount -o remount,ro,bind /proc /proc 2>/dev/null || mount -o remount,ro /proc; exec "$@"'
+    )
+    agent = node.start(
+        "unshare", "-m", "sh", "-c", script, "sh", *command(tmp_path),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT,
+    )  # fmt: skip
+    assert any("packet rules are in place" in line for line in agent.stdout)
+    agent.terminate()
+    agent.communicate(timeout=20)
+    assert agent.returncode == 0
+
+
+def test_ipv6_switched_off_is_told_and_ipv4_is_served(node, tmp_path):
+    node.sysctl("net.ipv6.conf.all.disable_ipv6", 1)
+    node.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
+    argv = command(tmp_path)
+    argv[argv.index("-localip") + 1] = f"fd00::10,{LOCAL}"
+    agent = node.start(*argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT)
+    wait_until(lambda: f"{LOCAL}/32" in node.run("ip", "address", "show", INTERFACE, check=False))
+    agent.terminate()
+    lines, _ = agent.communicate(timeout=20)
+    assert "IPv6 is switched off" in lines
+    assert INTERFACE not in node.run("ip", "link")
