@@ -20,7 +20,7 @@ _USAGE = """Usage of nodecache check:
 Tells what is wrong with a Corefile, or prints it as it would be served and what it does.
 The exit status is 1 if something is wrong with it, and 2 if with the command line.
 
-  nodecache check -conf Corefile
+  nodecache check Corefile
   nodecache check -localip 169.254.20.10 -basecorefile Corefile.base -kubednscm kube-dns/
 
 The address of the Service of -upstreamsvc comes from the environment, as in a pod:
@@ -31,7 +31,9 @@ The flags are the agent's:
 
 
 def main(argv: Sequence[str], env: Mapping[str, str] = os.environ) -> int:
-    """Check what the flags name. The exit status: 0, 1 for what is wrong, 2 for usage."""
+    """Check a file or what the flags name. The exit status: 0, 1 for what is wrong, 2 for usage."""
+    if argv and not argv[0].startswith("-"):
+        argv = ["-conf", *argv]
     try:
         flags = _without_base(parse_flags(argv, is_served=False), argv)
     except HelpWanted:

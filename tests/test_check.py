@@ -87,6 +87,12 @@ def test_warnings_do_not_fail(run):
     assert out.endswith("# .:53 on every address: refuses every query\n")
 
 
+def test_a_file_can_be_named_without_a_flag(capsys, tmp_path):
+    (tmp_path / "Corefile").write_text(".:1053 {\n whoami\n}\n")
+    assert check.main([str(tmp_path / "Corefile"), "-quiet"], {}) == 0
+    assert "# .:1053 on every address: answers by whoami\n" in capsys.readouterr().out
+
+
 def test_a_file_that_is_not_there_is_an_error(capsys, tmp_path):
     assert check.main(["-conf", str(tmp_path / "none")], {}) == 1
     assert capsys.readouterr().err.endswith("none:1: cannot be read: No such file or directory\n")
