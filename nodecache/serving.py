@@ -218,4 +218,4 @@ def _asks_alike(old: Built, block: ServerBlock) -> bool:
 def _origins(block: ServerBlock) -> tuple[object, ...]:
     """All that decides what stands in a block's cache."""
     made = (block.rewrites, block.templates, block.hosts, block.whoami)
-    return block.zones, block.forwards, made
+    return block.zones, block.forwards, block.nodecache.suppresses_aaaa, made

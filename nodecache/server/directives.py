@@ -25,6 +25,7 @@ from .hosts import Hosts
 from .loadbalance import LoadBalance
 from .metadata import Metadata
 from .minimal import Minimal
+from .no_aaaa import NoAaaa
 from .query_log import QueryLog
 from .rewrite import Rewriting
 from .tap_sink import Sink
@@ -133,6 +134,8 @@ def _below(
 ) -> Sequence[Directive]:
     """The directives whose answers are cached."""
     below: list[Directive] = []
+    if block.nodecache.suppresses_aaaa:
+        below.append(NoAaaa(block.zone_names))
     if block.rewrites:
         below.append(Rewriting(block.rewrites))
     if block.templates:
