@@ -1,7 +1,6 @@
 """One kept answer."""
 
 from dataclasses import dataclass, field
-from sys import getsizeof
 from typing import TYPE_CHECKING
 
 from nodecache.wire import Answer, ExtendedErrors, Kind
@@ -9,9 +8,12 @@ from nodecache.wire import Answer, ExtendedErrors, Kind
 if TYPE_CHECKING:
     from .segment import Segment
 
-# What an entry weighs beside its octets: the object itself, its places in a queue and in an
-# expiry bucket, and the tuple of offsets; measured with tracemalloc over 100,000 entries.
-ENTRY_OVERHEAD_OCTETS = 480
+# What an entry weighs beside its octets: the object itself, the heads of its byte strings, its
+# places in the table and in an expiry bucket; and what a TTL's offset weighs, a number in a tuple.
+# tests/cache/test_entry.py measures both.
+ENTRY_OVERHEAD_OCTETS = 560
+OFFSET_OCTETS = 40
+ERROR_OCTETS = 160
 
 MOST_ASKED = 3  # S3-FIFO needs to tell four grades apart, no more
 
@@ -22,9 +24,8 @@ class Entry:
 
     `wire` holds the message as upstream wrote it, TTLs included; `flags` is the header's second
     word for replies out of the cache. `asked` grades how often it was wanted, for eviction;
-    `hits` counts for prefetch, the last at `counted_at`. `segment` is where it stands, None once it
-    is gone; `bucket` is the store's note of when it dies. `refresh_at` is when a refresh that
-    failed `failures` times in a row may be tried again.
+    `hits` counts for prefetch, the last at `counted_at`. `refresh_at` is when a refresh that
+    failed `failures` times in a row may be tried again. `octets` is what it weighs.
     """
 
     key: bytes
@@ -36,19 +37,35 @@ class Entry:
     ttl: int
     stored_at: float
     ede: ExtendedErrors = ()
+    is_compressed: bool = True
     asked: int = 0
     hits: int = 0
     counted_at: float = 0.0
-    bucket: int = 0
-    octets: int = field(init=False, default=0)
-    segment: "Segment | None" = None
     is_refreshing: bool = False
     refresh_at: float = 0.0
     failures: int = 0
-    is_compressed: bool = False
+    octets: int = field(init=False, default=0)
+    segment: "Segment | None" = None
+    """Where it stands; None once it is gone."""
+    is_in_main: bool = False
+    before: "Entry | None" = None
+    after: "Entry | None" = None
+    due: int = 0
+    """The whole second by which it is of no use, rounded up: a note of the segment's expiry."""
 
     def __post_init__(self) -> None:
-        self.octets = ENTRY_OVERHEAD_OCTETS + getsizeof(self.wire) + getsizeof(self.key)
+        self.octets = self._weight()
+
+    def _weight(self) -> int:
+        octets = (
+            ENTRY_OVERHEAD_OCTETS
+            + len(self.key)
+            + len(self.wire)
+            + OFFSET_OCTETS * len(self.ttl_offsets)
+        )
+        for _, text in self.ede:
+            octets += ERROR_OCTETS + len(text)
+        return octets
 
     def remaining_ttl(self, now: float) -> int:
         """Whole seconds left; 0 or below once expired. CoreDNS floors the age likewise."""
@@ -61,7 +78,7 @@ class Entry:
     @property
     def is_denial(self) -> bool:
         """Whether this is a negative answer: NODATA or NXDOMAIN."""
-        return self.kind in (Kind.NODATA, Kind.NXDOMAIN)
+        return is_denial(self.kind)
 
     def renew(self, answer: Answer, flags: int, ttl: int, now: float) -> None:
         """Take a newer answer to the same question; how often it is asked stays known."""
@@ -69,6 +86,10 @@ class Entry:
         self.is_compressed = answer.is_compressed
         self.flags, self.rcode, self.kind = flags, answer.rcode, answer.kind
         self.ttl, self.stored_at = ttl, now
-        self.is_compressed = answer.is_compressed
         self.is_refreshing, self.refresh_at, self.failures = False, 0.0, 0
-        self.__post_init__()
+        self.octets = self._weight()
+
+
+def is_denial(kind: Kind) -> bool:
+    """Whether answers of this kind are negative: NODATA or NXDOMAIN."""
+    return kind is Kind.NODATA or kind is Kind.NXDOMAIN

@@ -1,40 +1,54 @@
 """When entries are past all use, so that they go before anything of worth does.
 
-Noted coarsely, in buckets of some seconds: an entry is looked for in one set, not in an ordered
-structure that every put would have to keep in order.
+Noted in buckets: an entry is looked for in one set, not in an ordered structure that every put
+would have to keep in order. A bucket is a second wide for answers of short life, and up to a
+sixty-fourth of its life for others, which bounds the number of buckets whatever the TTLs.
 """
+
+from heapq import heappop, heappush
+from math import ceil
 
 from .entry import Entry
 
-_BUCKET_SECONDS = 16
-_MOST_AT_ONCE = 500  # so that a second in which thousands die delays no query: about 0.3 ms
+_LIFE_BITS = 7  # lives below two to this have buckets of one second
 
 
 class Expiry:
     """Entries by the time from which nobody may have them."""
 
+    __slots__ = ("_buckets", "_order")
+
     def __init__(self) -> None:
         self._buckets: dict[int, set[Entry]] = {}
+        self._order: list[int] = []
 
-    def note(self, entry: Entry, dies_at: float) -> None:
-        """Remember that `entry` is of no use from `dies_at` (monotonic seconds) on."""
-        entry.bucket = int(dies_at) // _BUCKET_SECONDS + 1
-        self._buckets.setdefault(entry.bucket, set()).add(entry)
+    def note(self, entry: Entry, life_seconds: float) -> None:
+        """Remember that `entry` is of no use once it was kept for `life_seconds`."""
+        width = 1 << max(0, int(life_seconds).bit_length() - _LIFE_BITS)
+        due = ceil((entry.stored_at + life_seconds) / width) * width
+        entry.due = due
+        bucket = self._buckets.get(due)
+        if bucket is None:
+            self._buckets[due] = {entry}
+            heappush(self._order, due)
+        else:
+            bucket.add(entry)
 
     def forget(self, entry: Entry) -> None:
         """The entry is gone, or will be noted anew."""
-        if (bucket := self._buckets.get(entry.bucket)) is not None:
+        bucket = self._buckets.get(entry.due)
+        if bucket is not None:
             bucket.discard(entry)
+            if not bucket:
+                bucket.clear()  # gives back the room it had when it was full
 
-    def take_due(self, now: float) -> list[Entry]:
-        """Some entries that are past all use, for the caller to remove; empty when none is left."""
+    def take_due(self, now: float, most: int) -> list[Entry]:
+        """Up to `most` entries that are past all use, for the caller to remove."""
         dead: list[Entry] = []
-        current = int(now) // _BUCKET_SECONDS
-        for number in sorted(number for number in self._buckets if number <= current):
-            bucket = self._buckets[number]
-            while bucket and len(dead) < _MOST_AT_ONCE:
+        while self._order and self._order[0] <= now and len(dead) < most:
+            bucket = self._buckets[self._order[0]]
+            while bucket and len(dead) < most:
                 dead.append(bucket.pop())
-            if bucket:
-                break
-            del self._buckets[number]
+            if not bucket:
+                del self._buckets[heappop(self._order)]
         return dead

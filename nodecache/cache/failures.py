@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from nodecache.wire import ExtendedErrors
 
-from .freshness import recheck_seconds
+from .freshness import MOST_RECHECK_SECONDS, recheck_seconds
 
 _MOST_KEPT = 10_000  # about 3 MB; CoreDNS's denial capacity
 
@@ -38,9 +38,10 @@ class Failures:
     def note(self, key: bytes, rcode: int, ede: ExtendedErrors, now: float) -> None:
         """The question failed (again)."""
         before = self._failed.pop(key, None)
-        count = before.count + 1 if before else 1
+        is_again = before is not None and now < before.until + MOST_RECHECK_SECONDS
+        count = before.count + 1 if before is not None and is_again else 1
         seconds = recheck_seconds(count) if self._fixed_seconds is None else self._fixed_seconds
-        if seconds:
+        if seconds > 0:
             self._failed[key] = FailedQuestion(now + seconds, count, rcode, ede)
         if len(self._failed) > _MOST_KEPT:
             self._failed.popitem(last=False)

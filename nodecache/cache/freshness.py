@@ -12,7 +12,8 @@ from nodecache.wire import Ede, ExtendedErrors, Kind
 from .entry import Entry
 
 _RECHECK_SECONDS = 1.0  # RFC 9520 §3.2: a failure is remembered for at least 1 s …
-_MOST_RECHECK_SECONDS = 30.0  # … with back-off; RFC 8767 §5 suggests 30 s between tries
+MOST_RECHECK_SECONDS = 30.0  # … with back-off; RFC 8767 §5 suggests 30 s between tries
+_MOST_DOUBLINGS = 10  # beyond, numbers grow and nothing else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,8 @@ def stale_errors(entry: Entry) -> ExtendedErrors:
 
 def recheck_seconds(failures: int) -> float:
     """How long a question that failed `failures` times in a row is left alone."""
-    return min(_RECHECK_SECONDS * 2.0 ** max(failures - 1, 0), _MOST_RECHECK_SECONDS)
+    doublings = min(max(failures - 1, 0), _MOST_DOUBLINGS)
+    return min(_RECHECK_SECONDS * (1 << doublings), MOST_RECHECK_SECONDS)
 
 
 def note_failed_refresh(entry: Entry, now: float) -> None:

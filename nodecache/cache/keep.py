@@ -5,9 +5,11 @@ RFC 2308 §5 for negative answers, the `cache` directive's bounds (CoreDNS plugi
 
 from dataclasses import dataclass
 
-from nodecache.wire import Answer, Kind
+from nodecache.wire import Answer, Kind, Rcode
 
-EMPTY_TTL = 5  # a positive answer without any record, and a referral: CoreDNS's minimum
+from .entry import is_denial
+
+EMPTY_TTL = 5  # without any record, for a referral, for errors: CoreDNS's minimum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,25 +24,22 @@ class Bounds:
 
 def reply_ttl(answer: Answer, bounds: Bounds) -> int:
     """The one TTL that every record of the reply gets, kept or not."""
+    kind = answer.kind
     lowest = EMPTY_TTL if answer.lowest_ttl is None else answer.lowest_ttl
-    match answer.kind:
-        case Kind.NODATA | Kind.NXDOMAIN:
-            if answer.soa_ttl is not None:
-                lowest = min(lowest, answer.soa_ttl)
-            return min(max(lowest, bounds.denial_min_ttl), bounds.denial_ttl)
-        case Kind.REFERRAL:
-            lowest = EMPTY_TTL
-        case Kind.OTHER | Kind.SERVFAIL:
-            return bounds.success_min_ttl
-        case Kind.POSITIVE:
-            pass
+    if is_denial(kind) and answer.soa_ttl is not None:
+        lowest = min(lowest, answer.soa_ttl)
+    if is_denial(kind) or _is_bare_denial(answer):
+        return min(max(lowest, bounds.denial_min_ttl), bounds.denial_ttl)
+    if kind is Kind.REFERRAL or answer.rcode != Rcode.NOERROR:
+        lowest = EMPTY_TTL
     return min(max(lowest, bounds.success_min_ttl), bounds.success_ttl)
+
+
+def _is_bare_denial(answer: Answer) -> bool:
+    """Whether this is an NXDOMAIN without SOA and answers: not kept, but a denial in its TTL."""
+    return answer.rcode == Rcode.NXDOMAIN and not answer.has_answers
 
 
 def may_be_kept(answer: Answer, wall_clock: float) -> bool:
     """Whether `answer` is of a kind to keep, and its signatures hold at `wall_clock` (1970)."""
-    if answer.kind in (Kind.OTHER, Kind.SERVFAIL):
-        return False
-    if answer.signed_until is None or answer.signed_from is None:
-        return True
-    return answer.signed_from <= wall_clock <= answer.signed_until
+    return answer.kind not in (Kind.OTHER, Kind.SERVFAIL) and answer.is_signed_at(wall_clock)

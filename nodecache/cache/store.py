@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from nodecache.wire import Answer, Flag
 
-from .entry import Entry
-from .segment import Budget, Segment, note_asked
+from .entry import MOST_ASKED, Entry, is_denial
+from .segment import Budget, Segment
 
 # AA on every hit, as CoreDNS: old libc resolvers drop answers without it.
 _HIT_FLAGS = int(Flag.QR | Flag.AA)
@@ -36,26 +36,30 @@ class Cache:
     def __init__(
         self, budget: Budget, success_capacity: int, denial_capacity: int, stale_seconds: float = 0
     ) -> None:
-        self.success = Segment(success_capacity, budget)
-        self.denial = Segment(denial_capacity, budget)
+        self._table: dict[bytes, Entry] = {}
+        self.success = Segment(success_capacity, budget, self._table)
+        self.denial = Segment(denial_capacity, budget, self._table)
         self.counts = Counts()
         self.stale_seconds = stale_seconds
 
     def __len__(self) -> int:
-        return len(self.success) + len(self.denial)
+        return len(self._table)
 
     def get(self, key: bytes, now: float) -> Entry | None:
         """The entry under `key`, fresh or still of use when stale: its remaining TTL tells."""
-        entry = self.success.get(key) or self.denial.get(key)
+        entry = self._table.get(key)
         if entry is None or now >= entry.stored_at + entry.ttl + self.stale_seconds:
             return None
-        note_asked(entry)
+        if entry.asked < MOST_ASKED:
+            entry.asked += 1
         return entry
 
     def put(self, key: bytes, answer: Answer, ttl: int, now: float) -> Entry:
         """Keep `answer` for `ttl` seconds from `now`, in place of what stood under `key`."""
         flags = answer.flags | _HIT_FLAGS
-        entry = self.success.get(key) or self.denial.get(key)
+        segment = self.denial if is_denial(answer.kind) else self.success
+        life_seconds = ttl + self.stale_seconds
+        entry = self._table.get(key)
         if entry is None:
             entry = Entry(
                 key,
@@ -67,19 +71,22 @@ class Cache:
                 ttl,
                 now,
                 answer.ede,
-                is_compressed=answer.is_compressed,
+                answer.is_compressed,
             )
-        else:
-            if entry.segment is not None:
-                entry.segment.remove(entry)
+            segment.add(entry, life_seconds, now)
+        elif entry.segment is segment:
+            octets_before = entry.octets
             entry.renew(answer, flags, ttl, now)
-        segment = self.denial if entry.is_denial else self.success
-        segment.add(entry, now + ttl + self.stale_seconds)
+            segment.renewed(entry, octets_before, life_seconds, now)
+        else:
+            self.drop(key)
+            entry.renew(answer, flags, ttl, now)
+            segment.add(entry, life_seconds, now)
         return entry
 
     def drop(self, key: bytes) -> None:
         """Forget what stands under `key`."""
-        entry = self.success.get(key) or self.denial.get(key)
+        entry = self._table.get(key)
         if entry is not None and entry.segment is not None:
             entry.segment.remove(entry)
 

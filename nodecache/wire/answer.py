@@ -60,6 +60,11 @@ class Answer:
         return bool(self.wire[2] & Flag.TC >> 8)
 
     @property
+    def has_answers(self) -> bool:
+        """Whether the answer section has any record."""
+        return self.wire[6:8] != b"\0\0"
+
+    @property
     def question(self) -> bytes:
         """Name, type and class as upstream wrote them."""
         return self.wire[HEADER_SIZE : self.question_end]

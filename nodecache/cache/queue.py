@@ -1,0 +1,57 @@
+"""Entries in the order they came, each removable in one step: a list linked through them."""
+
+from collections.abc import Iterator
+
+from .entry import Entry
+
+
+class Queue:
+    """First in, first out; `len` is counted, not walked."""
+
+    __slots__ = ("_first", "_last", "_size")
+
+    def __init__(self) -> None:
+        self._first: Entry | None = None
+        self._last: Entry | None = None
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[Entry]:
+        entry = self._first
+        while entry is not None:
+            yield entry
+            entry = entry.after
+
+    def push(self, entry: Entry) -> None:
+        """Put an entry, which stands in no queue, at the end."""
+        last = self._last
+        entry.before = last
+        if last is None:
+            self._first = entry
+        else:
+            last.after = entry
+        self._last = entry
+        self._size += 1
+
+    def pop(self) -> Entry:
+        """Take the first entry out of a queue that has one."""
+        entry = self._first
+        assert entry is not None
+        self.remove(entry)
+        return entry
+
+    def remove(self, entry: Entry) -> None:
+        """Take out an entry that stands here."""
+        before, after = entry.before, entry.after
+        if before is None:
+            self._first = after
+        else:
+            before.after = after
+        if after is None:
+            self._last = before
+        else:
+            after.before = before
+        entry.before = entry.after = None
+        self._size -= 1

@@ -1,0 +1,72 @@
+from nodecache.cache import Failures
+from nodecache.wire import Rcode
+from tests.cache.made import START
+
+SERVFAIL = Rcode.SERVFAIL
+ERRORS = ((22, b"no answer"),)
+
+
+def failed(times: int = 1, fixed_seconds: float | None = None) -> Failures:
+    """A question that failed each time it could be asked again."""
+    failures = Failures(fixed_seconds)
+    now = START
+    for _ in range(times):
+        failures.note(b"q", SERVFAIL, ERRORS, now)
+        if (known := failures.get(b"q", now)) is not None:
+            now = known.until
+    return failures
+
+
+def test_a_failure_is_remembered_for_a_second():
+    known = failed().get(b"q", START + 0.9)
+    assert (known.rcode, known.ede) == (SERVFAIL, ERRORS)
+    assert failed().get(b"q", START + 1) is None
+    assert failed().get(b"other", START) is None
+
+
+def test_it_is_remembered_for_longer_while_it_goes_on():
+    failures = failed(4)
+    assert failures.get(b"q", START + 7 + 7.9)
+    assert failures.get(b"q", START + 7 + 8) is None
+
+
+def test_it_is_never_remembered_for_more_than_30_seconds():
+    failures = failed(20)
+    known = failures.get(b"q", START + 31 + 14 * 30 + 29)
+    assert known.until == START + 31 + 15 * 30
+
+
+def test_a_failure_long_after_the_last_one_is_a_first_one():
+    failures = failed(4)
+    failures.note(b"q", SERVFAIL, (), START + 1000)
+    assert failures.get(b"q", START + 1001) is None
+
+
+def test_an_answer_ends_it():
+    failures = failed(4)
+    failures.clear(b"q")
+    failures.clear(b"q")
+    assert failures.get(b"q", START + 8) is None
+    failures.note(b"q", SERVFAIL, (), START + 10)
+    assert failures.get(b"q", START + 11) is None
+
+
+def test_the_directive_fixes_the_time():
+    failures = failed(3, fixed_seconds=5)
+    assert failures.get(b"q", START + 14.9)
+    assert failures.get(b"q", START + 15) is None
+
+
+def test_the_directive_may_turn_it_off():
+    failures = failed(fixed_seconds=0)
+    assert failures.get(b"q", START) is None
+    assert len(failures) == 0
+
+
+def test_a_bounded_number_is_remembered_the_latest():
+    failures = Failures()
+    for number in range(10_500):
+        failures.note(b"%d" % number, SERVFAIL, (), START)
+    assert len(failures) == 10_000
+    assert failures.get(b"0", START) is None
+    assert failures.get(b"10499", START)

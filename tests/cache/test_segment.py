@@ -1,0 +1,368 @@
+import random
+from collections import OrderedDict
+from collections.abc import Callable
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from nodecache.cache import Budget, Cache
+from nodecache.cache.segment import GHOST_OCTETS, Segment
+from nodecache.wire import Kind
+from tests.cache.made import START, answer
+
+LONG = 3600
+
+
+def caches(*capacities: int, limit: int = 0) -> tuple[Budget, list[Cache]]:
+    budget = Budget(limit)
+    return budget, [Cache(budget, capacity, capacity) for capacity in capacities]
+
+
+def fill(cache: Cache, names: range, now: float = START, ttl: int = LONG) -> None:
+    for name in names:
+        cache.put(b"%d" % name, answer(), ttl, now)
+
+
+def names_in(cache: Cache) -> set[int]:
+    return {int(entry.key) for entry in cache.success.entries() + cache.denial.entries()}
+
+
+# Room
+
+
+def test_a_segment_holds_its_capacity_and_no_more():
+    _, (cache,) = caches(100)
+    fill(cache, range(100))
+    assert (len(cache), cache.success.evictions) == (100, 0)
+    fill(cache, range(100, 130))
+    assert (len(cache), cache.success.evictions) == (100, 30)
+
+
+def test_answers_of_the_other_sort_take_no_room():
+    _, (cache,) = caches(10)
+    fill(cache, range(10))
+    cache.put(b"10", answer(Kind.NXDOMAIN), LONG, START)
+    assert (len(cache.success), len(cache.denial), cache.success.evictions) == (10, 1, 0)
+
+
+def test_an_answer_in_place_of_another_evicts_nothing():
+    _, (cache,) = caches(10)
+    fill(cache, range(10))
+    fill(cache, range(10))
+    assert (len(cache), cache.success.evictions) == (10, 0)
+
+
+def test_a_smaller_capacity_is_kept_from_the_next_answer_on():
+    _, (cache,) = caches(100)
+    fill(cache, range(100))
+    cache.success.capacity = 10
+    fill(cache, range(100, 101))
+    assert len(cache) == 10
+
+
+@pytest.mark.parametrize("asked", [0, 1, 2, 3])
+def test_a_full_segment_always_finds_something_to_evict(asked):
+    for capacity in (1, 2, 5, 700):
+        _, (cache,) = caches(capacity)
+        fill(cache, range(capacity))
+        for entry in cache.success.entries():
+            entry.asked = asked
+        fill(cache, range(capacity, capacity + 3))
+        assert len(cache) == capacity
+
+
+def test_one_eviction_passes_over_a_bounded_number_of_entries():
+    _, (cache,) = caches(10_000)
+    fill(cache, range(10_000))
+    entries = cache.success.entries()
+    for entry in entries:
+        entry.asked = 3
+    fill(cache, range(10_000, 10_001))
+    assert sum(entry.asked < 3 for entry in entries) <= 501
+
+
+# What is past all use
+
+
+def test_what_is_past_all_use_goes_before_what_is_not():
+    _, (cache,) = caches(100)
+    fill(cache, range(50), ttl=LONG)
+    fill(cache, range(50, 100), ttl=5)
+    for name in range(50, 100):
+        cache.get(b"%d" % name, START + 1)  # however often it was asked for
+        cache.get(b"%d" % name, START + 2)
+    fill(cache, range(100, 150), now=START + 5)
+    assert names_in(cache) == {*range(50), *range(100, 150)}
+    assert cache.success.evictions == 0
+
+
+def test_what_is_past_all_use_goes_first_at_the_budget_too():
+    budget, (first, second) = caches(1000, 1000)
+    fill(first, range(100), ttl=5)
+    fill(second, range(100), ttl=LONG)
+    budget.limit = budget.used
+    fill(second, range(100, 150), now=START + 6)
+    assert len(second) == 150
+    assert len(first) <= 50
+    assert second.success.evictions == first.success.evictions == 0
+
+
+def test_what_may_still_be_served_stale_is_not_past_use():
+    budget = Budget()
+    cache = Cache(budget, 100, 100, stale_seconds=50)
+    fill(cache, range(10), ttl=5)
+    assert budget.sweep(START + 54) == 0
+    assert budget.sweep(START + 55) == 10
+
+
+def test_a_sweep_is_bounded():
+    budget, (cache,) = caches(10_000)
+    fill(cache, range(2000), ttl=5)
+    assert budget.sweep(START + 4.9) == 0
+    swept = [budget.sweep(START + 5) for _ in range(5)]
+    assert swept == [500, 500, 500, 500, 0]
+    assert (len(cache), budget.used, cache.success.evictions) == (0, 0, 0)
+
+
+def test_a_sweep_goes_through_all_segments():
+    budget, both = caches(100, 100)
+    for cache in both:
+        fill(cache, range(10), ttl=5)
+        cache.put(b"no", answer(Kind.NODATA), 5, START)
+    assert budget.sweep(START + 5) == 22
+    assert budget.used == 0
+
+
+def test_what_was_renewed_is_not_swept_at_its_old_time():
+    budget, (cache,) = caches(100)
+    fill(cache, range(10), ttl=5)
+    fill(cache, range(10), ttl=5, now=START + 3)
+    assert budget.sweep(START + 7.9) == 0
+    assert budget.sweep(START + 8) == 10
+
+
+# The budget
+
+
+def test_the_budget_holds_over_all_zones():
+    budget, both = caches(100_000, 100_000, limit=200_000)
+    for cache in both:
+        fill(cache, range(1000))
+        assert budget.used <= 200_000
+    assert abs(len(both[0]) - len(both[1])) < 20
+
+
+def test_an_answer_heavier_than_the_budget_is_not_kept():
+    budget, (cache,) = caches(100, limit=3000)
+    fill(cache, range(3))
+    cache.put(b"9", answer(octets=5000), LONG, START)
+    assert budget.used <= 3000
+    assert 9 not in names_in(cache)
+
+
+def test_a_renewed_answer_that_grew_makes_room():
+    budget, (cache,) = caches(100, limit=8000)
+    fill(cache, range(10))
+    cache.put(b"9", answer(octets=4000), LONG, START)
+    assert budget.used <= 8000
+
+
+def test_a_zone_that_closes_gives_everything_back():
+    budget, (cache, other) = caches(100, 100)
+    fill(cache, range(300))
+    fill(other, range(7))
+    weight = other.success.octets
+    cache.close()
+    assert (budget.used, len(cache), len(budget.segments)) == (weight, 0, 2)
+    assert all(entry.segment is other.success for entry in other.success.entries())
+
+
+# S3-FIFO
+
+
+def test_a_scan_of_names_asked_once_pushes_out_nobody_who_is_asked_for():
+    _, (cache,) = caches(1000)
+    fill(cache, range(500))
+    for _ in range(3):
+        for name in range(500):
+            assert cache.get(b"%d" % name, START)
+    fill(cache, range(10_000, 60_000))
+    assert set(range(500)) <= names_in(cache)
+
+
+def test_what_was_evicted_and_comes_back_soon_is_kept_for_longer():
+    _, (cache,) = caches(100)
+    fill(cache, range(60))
+    for name in range(60):
+        cache.get(b"%d" % name, START)
+        cache.get(b"%d" % name, START)
+    fill(cache, range(1000, 1100))
+    gone = next(name for name in range(1000, 1100) if name not in names_in(cache))
+    fill(cache, range(gone, gone + 1))
+    fill(cache, range(2000, 2080))
+    assert gone in names_in(cache)
+
+
+class Lru:
+    """The eviction that people expect, to compare with."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._names: OrderedDict[int, None] = OrderedDict()
+
+    def ask(self, name: int) -> bool:
+        is_hit = name in self._names
+        self._names[name] = None
+        self._names.move_to_end(name)
+        if len(self._names) > self._capacity:
+            self._names.popitem(last=False)
+        return is_hit
+
+
+class RandomEviction:
+    """The original's eviction, without its shards."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._places: dict[int, int] = {}
+        self._names: list[int] = []
+        self._random = random.Random(7)
+
+    def ask(self, name: int) -> bool:
+        if name in self._places:
+            return True
+        if len(self._names) == self._capacity:
+            place = self._random.randrange(self._capacity)
+            del self._places[self._names[place]]
+            self._names[place] = name
+        else:
+            place = len(self._names)
+            self._names.append(name)
+        self._places[name] = place
+        return False
+
+
+class Ours:
+    def __init__(self, capacity: int) -> None:
+        _, (self._cache,) = caches(capacity)
+
+    def ask(self, name: int) -> bool:
+        key = b"%d" % name
+        if self._cache.get(key, START) is not None:
+            return True
+        self._cache.put(key, answer(), LONG, START)
+        return False
+
+
+def zipf(count: int, names: int, exponent: float) -> list[int]:
+    chooser = random.Random(1)
+    weights = [1 / (rank + 1) ** exponent for rank in range(names)]
+    return chooser.choices(range(names), weights, k=count)
+
+
+def with_scans(trace: list[int]) -> list[int]:
+    """`trace` with every fifth question for a name that nobody asks for again."""
+    return [1_000_000 + at if at % 5 == 0 else name for at, name in enumerate(trace)]
+
+
+@pytest.mark.parametrize(
+    ("label", "trace"),
+    [
+        pytest.param("zipf 1.0", zipf(60_000, 20_000, 1.0), id="zipf"),
+        pytest.param("zipf 0.8", zipf(60_000, 20_000, 0.8), id="flatter zipf"),
+        pytest.param(
+            "zipf 1.0, scans", with_scans(zipf(60_000, 20_000, 1.0)), id="zipf with scans"
+        ),
+    ],
+)
+def test_more_is_hit_than_with_lru_or_random_eviction(label, trace, capsys):
+    def ratio(make: Callable[[int], Ours | Lru | RandomEviction], capacity: int = 1000) -> float:
+        cache = make(capacity)
+        return sum(cache.ask(name) for name in trace) / len(trace)
+
+    ours, lru, chance = ratio(Ours), ratio(Lru), ratio(RandomEviction)
+    with capsys.disabled():
+        print(f"\n{label}: S3-FIFO {ours:.1%}, LRU {lru:.1%}, random {chance:.1%}")
+    assert ours > lru > chance
+
+
+# Bookkeeping
+
+
+class Bookkeeping(RuleBasedStateMachine):
+    """Whatever is done to two zones under one budget, the sums hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = START
+        self.budget = Budget()
+        self.zones = [Cache(self.budget, 6, 4, stale_seconds=20), Cache(self.budget, 9, 3)]
+
+    zones_ = st.integers(0, 1)
+    names_ = st.integers(0, 25)
+
+    @rule(
+        zone=zones_,
+        name=names_,
+        kind=st.sampled_from([Kind.POSITIVE, Kind.REFERRAL, Kind.NODATA, Kind.NXDOMAIN]),
+        ttl=st.integers(1, 300),
+        octets=st.integers(12, 2000),
+    )
+    def put(self, zone, name, kind, ttl, octets):
+        made = answer(kind, octets=octets, ede=((3, b"text"),) * (octets % 3))
+        self.zones[zone].put(b"%d" % name, made, ttl, self.now)
+
+    @rule(zone=zones_, name=names_)
+    def get(self, zone, name):
+        cache = self.zones[zone]
+        entry = cache.get(b"%d" % name, self.now)
+        assert entry is None or entry.remaining_ttl(self.now) > -cache.stale_seconds
+
+    @rule(zone=zones_, name=names_)
+    def drop(self, zone, name):
+        self.zones[zone].drop(b"%d" % name)
+        assert self.zones[zone].get(b"%d" % name, self.now) is None
+
+    @rule(seconds=st.floats(0, 100))
+    def wait(self, seconds):
+        self.now += seconds
+
+    @rule(most=st.integers(1, 5))
+    def sweep(self, most):
+        assert self.budget.sweep(self.now, most) <= most
+
+    @rule(limit=st.sampled_from([0, 2000, 8000, 20_000]))
+    def limit(self, limit):
+        self.budget.limit = limit
+
+    @precondition(lambda self: len(self.zones[1]) > 5)
+    @rule()
+    def close(self):
+        self.zones[1].close()
+        self.zones[1] = Cache(self.budget, 9, 3)
+
+    @invariant()
+    def sums_hold(self):
+        for segment in self.budget.segments:
+            entries = segment.entries()
+            assert len(entries) == len(segment) <= segment.capacity
+            assert all(entry.segment is segment for entry in entries)
+            ghosts = GHOST_OCTETS * len(segment._ghosts)
+            assert segment.octets == sum(entry.octets for entry in entries) + ghosts
+            assert sorted(noted(segment), key=id) == sorted(entries, key=id)
+        assert self.budget.used == sum(segment.octets for segment in self.budget.segments)
+        for cache in self.zones:
+            kept = cache.success.entries() + cache.denial.entries()
+            assert {entry.key: entry for entry in kept} == cache._table
+            assert all(entry.is_denial for entry in cache.denial.entries())
+            assert not any(entry.is_denial for entry in cache.success.entries())
+
+
+def noted(segment: Segment) -> list[object]:
+    return [entry for bucket in segment._expiry._buckets.values() for entry in bucket]
+
+
+TestBookkeeping = Bookkeeping.TestCase
+TestBookkeeping.settings = settings(max_examples=60, stateful_step_count=40)
