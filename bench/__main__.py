@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import coalesce, compare, growth, machine, memory, micro, ratio, stall, start
+from bench import coalesce, compare, growth, machine, memory, micro, path, ratio, stall, start
 from bench.build import CannotBuild, compile_program
 from bench.cases import CASES
 from bench.context import Bench, Measurement
@@ -22,6 +22,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "coalesce": coalesce.report,
     "ratio": ratio.report,
     "micro": micro.report,
+    "path": path.report,
 }
 
 

@@ -63,11 +63,11 @@ def _nanoseconds(step: Step) -> float:
     return min(timer.repeat(RUNS, count)) / count * NANOSECONDS
 
 
-def _query_packet(name: str = NAME, *, has_edns: bool = False) -> bytes:
+def query_packet(name: str = NAME, *, has_edns: bool = False) -> bytes:
     return dns.message.make_query(name, "A", use_edns=0 if has_edns else False).to_wire()
 
 
-def _answer_packet(query_packet: bytes, records: int) -> bytes:
+def answer_packet(query_packet: bytes, records: int) -> bytes:
     query = dns.message.from_wire(query_packet)
     answer = dns.message.make_response(query, recursion_available=True)
     texts = [f"192.0.2.{number}" for number in range(records)]
@@ -78,11 +78,11 @@ def _answer_packet(query_packet: bytes, records: int) -> bytes:
 
 
 def _wire_steps() -> dict[str, Step]:
-    plain = _query_packet()
-    edns = _query_packet(has_edns=True)
+    plain = query_packet()
+    edns = query_packet(has_edns=True)
     cookie = edns[:-2] + b"\0\x0c\0\x0a\0\x0801234567"
     query = read_query(plain)
-    one, ten = (_answer_packet(plain, records) for records in (1, 10))
+    one, ten = (answer_packet(plain, records) for records in (1, 10))
     answer, flags = read_answer(one), int(Flag.QR)
     stream = framed(one) * 20
     return {
@@ -114,12 +114,12 @@ def _cache_steps() -> dict[str, Step]:
 
 
 def _pair(name: str) -> tuple[Query, Answer]:
-    packet = _query_packet(name)
-    return read_query(packet), read_answer(_answer_packet(packet, 1))
+    packet = query_packet(name)
+    return read_query(packet), read_answer(answer_packet(packet, 1))
 
 
 def _keys(count: int) -> list[bytes]:
-    tail = read_query(_query_packet()).key[-5:]
+    tail = read_query(query_packet()).key[-5:]
     return [f"host-{number:07d}.new.cluster.local".encode() + tail for number in range(count)]
 
 
