@@ -8,7 +8,7 @@ import logging
 import random
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, time_ns
 from typing import Protocol
@@ -27,6 +27,7 @@ from .metadata import Metadata
 from .minimal import Minimal
 from .no_aaaa import NoAaaa
 from .query_log import QueryLog
+from .record_text import prepare
 from .rewrite import Rewriting
 from .tap_sink import Sink
 from .template import TemplateCounts, Templates
@@ -139,6 +140,7 @@ def _below(
     if block.rewrites:
         below.append(Rewriting(block.rewrites))
     if block.templates:
+        prepare()
         below.append(Templates(block.templates, block.zone_names, totals.template))
     if block.hosts is not None:
         made.hosts = Hosts(block.hosts, block.zone_names)
@@ -210,7 +212,7 @@ class WeightFile:
 def check(block: ServerBlock) -> str:
     """What is wrong with a block's templates, or nothing. Reads and opens nothing."""
     try:
-        _below(replace(block, hosts=None), Totals(), Directives(), lambda _: True)
+        Templates(block.templates, block.zone_names, TemplateCounts())
     except ValueError as error:
-        return str(error)
+        return f"template: {error}"
     return ""

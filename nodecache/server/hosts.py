@@ -43,8 +43,11 @@ class Hosts:
         return sum(len(hosts) for hosts in self._maps())
 
     def refresh(self) -> None:
-        """Read the file if it changed."""
-        self.file.refresh()
+        """Read the file if it changed; the old one stays, and that is told, where it cannot be."""
+        try:
+            self.file.refresh()
+        except OSError as error:
+            log.warning("Unable to access hosts file %r: %s", self.file.path, error.strerror)
 
     def warn(self) -> None:
         """Tell the operator at start what the file's path leads to, if it is no file."""

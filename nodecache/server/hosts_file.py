@@ -118,7 +118,9 @@ class HostsFile:
         self._seen: tuple[int, int] | None = None
 
     def refresh(self) -> bool:
-        """Read the file if it changed; False where it did not, or cannot be read (keep the old).
+        """Read the file if it changed; False where it did not, or is gone (the old one is kept).
+
+        Raises OSError where it is there but cannot be read.
 
         Reads and parses in whatever thread it is called in; what queries see changes at the end,
         in one step.
@@ -130,7 +132,7 @@ class HostsFile:
                 if seen == self._seen:
                     return False
                 hosts = self._parse(file)
-        except OSError:
+        except FileNotFoundError:
             return False
         self.hosts, self.changed_at, self._seen = hosts, state.st_mtime, seen
         return True

@@ -1,6 +1,6 @@
 """Records written as in a zone file (RFC 1035 §5.1), as a template's lines are.
 
-dnspython knows every type's data; it is imported with the first record, on a cold path.
+dnspython knows every type's data. It is imported where a Corefile has templates, on a cold path.
 """
 
 import re
@@ -17,6 +17,15 @@ _TTL = re.compile(r"(\d+[smhdw]?)+", re.IGNORECASE)
 _TTL_PART = re.compile(r"(\d+)([smhdw]?)", re.IGNORECASE)
 _CLASS_NUMBER = re.compile(r"CLASS(\d+)", re.IGNORECASE)
 _CLASSES = {"IN": CLASS_IN, "CS": 2, "CH": 3, "HS": 4, "NONE": 254, "ANY": 255}
+
+
+def prepare() -> None:
+    """Import what reading records takes: later, with no privileges, that may be impossible."""
+    import dns.rdata  # noqa: PLC0415
+    import dns.rdtypes.ANY  # noqa: PLC0415
+    import dns.rdtypes.IN  # noqa: PLC0415
+
+    dns.rdata.load_all_types()  # type: ignore[no-untyped-call]
 
 
 def record_of(text: str) -> Record:

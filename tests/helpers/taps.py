@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 _PATIENCE_SECONDS = 10.0
@@ -117,6 +118,7 @@ class TapReader:
         if path:
             self._listener = socket.socket(socket.AF_UNIX)
             self._listener.bind(path)
+            Path(path).chmod(0o777)  # the agent is nobody by the time it connects
             self._listener.listen()
             self.address = path
         else:
