@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from nodecache.histogram import Histogram
-from nodecache.metrics.exposition import Family, counter, gauge, histogram, number
+from nodecache.metrics.exposition import Family, counter, gauge, histogram
 
 
 def text(family: Family) -> str:
@@ -71,6 +71,11 @@ def test_any_label_value_comes_back_as_it_was(value: str):
         assert parse(family) == {("x", (("label", value),)): 1}
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers())
-def test_numbers_keep_their_value(value: float):
-    assert float(number(value)) == float(value)
+def test_a_long_family_comes_in_pieces_and_says_once_what_it_is():
+    family = counter("seen_total", "Things seen.", "number")
+    for each in range(100):
+        family.add((str(each),), each)
+    pieces = list(family.pieces())
+    assert len(pieces) > 1
+    assert text(family).count("# TYPE seen_total counter") == 1
+    assert len(parse(family)) == 100
