@@ -75,6 +75,12 @@ def set_debug(*, is_debug: bool) -> None:
     logging.getLogger().setLevel(logging.DEBUG if is_debug else logging.INFO)
 
 
+def lines_lost() -> int:
+    """Lines of this process that nobody read in time."""
+    handlers = logging.getLogger().handlers
+    return sum(handler.lost for handler in handlers if isinstance(handler, LineHandler))
+
+
 class Sink:
     """A file descriptor that is written to only while that cannot block.
 

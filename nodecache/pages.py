@@ -9,25 +9,15 @@ from nodecache import probes, web
 from nodecache.config import Config
 from nodecache.flags import Flags
 from nodecache.histogram import Histogram
-from nodecache.metrics import (
-    AgentNumbers,
-    CacheNumbers,
-    Collector,
-    DirectiveCounts,
-    Source,
-    UpstreamState,
-)
-from nodecache.server import Outcome
+from nodecache.log import lines_lost
+from nodecache.metrics import AgentNumbers, Collector, Source
+from nodecache.readings import Readings
 from nodecache.serving import Serving
 from nodecache.vitals import KeeperVitals
 
 log = logging.getLogger(__name__)
 
 _HEALTH_BOUNDS = (0.00025, 0.0025, 0.025, 0.25, 2.5)  # plugin/health of CoreDNS, seconds
-# Directives that handle queries, as CoreDNS's `coredns_plugin_enabled` counts them.
-_NOT_HANDLERS = frozenset(
-    ("bind", "bufsize", "debug", "health", "pprof", "ready", "reload", "timeouts", "nodecache")
-)
 
 
 class Pages:
@@ -40,6 +30,7 @@ class Pages:
             self.readiness.require("addresses")
         self._flags = flags
         self._serving = serving
+        self._readings = Readings(serving)
         self._collector = Collector(self._read, vitals)
         self._health_duration = Histogram(_HEALTH_BOUNDS)
         self._reload_failures = 0
@@ -56,6 +47,8 @@ class Pages:
     async def change_to(self, config: Config) -> None:
         """Open the pages a configuration asks for, and close those it no longer does."""
         self._loaded_at = time.time()
+        for counted in self._readings.gone():
+            self._collector.carry(counted)
         wanted = dict.fromkeys(self._wanted(config))
         for gone in [each for each in self._servers if each not in wanted]:
             self._servers.pop(gone).close()
@@ -126,79 +119,11 @@ class Pages:
         for server in self._servers.values():
             server.close()
 
-    # What a scrape reads
-
     def _read(self) -> Source:
-        serving = self._serving
-        serving.fold()
-        upstreams = serving.shop.upstreams.all()
-        return Source(
-            servers=list(serving.counts.values()),
-            plugins=self._plugins(),
-            caches=list(self._caches()),
-            upstreams=[upstream.counts for upstream in upstreams],
-            upstream_states=[
-                UpstreamState(
-                    to=upstream.to,
-                    is_quarantined=upstream.is_quarantined,
-                    round_trip_seconds=upstream.round_trip_seconds,
-                    in_flight=upstream.in_flight,
-                )
-                for upstream in upstreams
-            ],
-            forwarders=[f.counts for made in serving.built for f in made.forwarders],
-            directives=self._directive_counts(),
-            agent=self._agent_numbers(),
-        )
-
-    def _directive_counts(self) -> DirectiveCounts:
-        totals = self._serving.shop.totals
-        hosts = [each for made in self._serving.built if (each := made.directives.hosts)]
-        return DirectiveCounts(
-            template_matches=totals.template.matches,
-            template_failures=totals.template.failures,
-            template_rr_failures=totals.template.rr_failures,
-            dns64_translated=totals.translated,
-            acl=totals.acl,
-            hosts_entries={each.file.path: len(each) for each in hosts},
-            hosts_reloaded_at=max((each.file.changed_at for each in hosts), default=0.0),
-        )
-
-    def _plugins(self) -> list[tuple[str, str, str]]:
-        return [
-            (server, zone, name)
-            for server, zone, made in self._serving.placed
-            for name in made.block.directives
-            if name not in _NOT_HANDLERS
-        ]
-
-    def _caches(self) -> Iterator[CacheNumbers]:
-        """Hits and misses at each address; what the zone's one cache holds, at its first."""
-        told: set[int] = set()
-        for server, zone, made in self._serving.placed:
-            if not made.zone.options.uses_cache:
-                continue
-            outcomes = self._serving.counts[server, zone].outcomes
-            hits = outcomes[Outcome.HIT_SUCCESS], outcomes[Outcome.HIT_DENIAL]
-            numbers = CacheNumbers(
-                server=server,
-                zones=zone,
-                requests=sum(hits) + outcomes[Outcome.MISS],
-                hits_success=hits[0],
-                hits_denial=hits[1],
-                misses=outcomes[Outcome.MISS],
-            )
-            cache = made.zone.cache
-            if id(cache) not in told:
-                told.add(id(cache))
-                numbers.prefetches = cache.counts.prefetches
-                numbers.served_stale = cache.counts.served_stale
-                numbers.drops = cache.counts.drops
-                numbers.evictions_success = cache.success.evictions
-                numbers.evictions_denial = cache.denial.evictions
-                numbers.success_entries = len(cache.success)
-                numbers.denial_entries = len(cache.denial)
-            yield numbers
+        """What a scrape tells."""
+        source = self._readings.source()
+        source.agent = self._agent_numbers()
+        return source
 
     def _agent_numbers(self) -> AgentNumbers:
         serving = self._serving
@@ -218,4 +143,5 @@ class Pages:
             tasks=len(asyncio.all_tasks()),
             queries_in_flight=len(serving.shop.room),
             queries_shed=serving.shop.room.refused,
+            log_lines_lost=lines_lost(),
         )

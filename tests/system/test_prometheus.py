@@ -1,5 +1,6 @@
 """A real Prometheus scrapes the agent under load: what public dashboards and alerts ask for, it can answer."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -134,3 +135,35 @@ def totals(page: str) -> dict[str, float]:
         for sample in family.samples:
             sums[sample.name] = sums.get(sample.name, 0) + sample.value
     return sums
+
+
+def test_counters_go_on_over_reloads(tmp_path):
+    """A reload that changes every upstream makes new caches and forwarders; no counter goes back."""
+    with stand_in() as upstream, stand_in() as other, running_agent(tmp_path, upstream) as agent:
+        load = Load(agent.port)
+        for _ in range(30):
+            load.ask_one()
+        before = counters(agent.page())
+        text = agent.base_corefile.read_text()
+        agent.base_corefile.write_text(text.replace(f":{upstream}", f":{other}"))
+        loaded = "nodecache_config_loaded_timestamp_seconds"
+        was = totals(agent.page())[loaded]
+        wait_until(lambda: totals(agent.page())[loaded] > was, "the reload")
+        load.ask_one()
+        after = counters(agent.page())
+    assert [name for name in before if after[name] < before[name]] == []
+    asked = f'coredns_forward_requests_total{{to="127.0.0.1:{upstream}"}}'
+    assert before[asked] == after[asked] > 0
+
+
+def counters(page: str) -> dict[str, float]:
+    """Every counter and bucket by its line, less what the container's network counts."""
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", page, re.MULTILINE))
+    found = {}
+    for line in page.splitlines():
+        series, _, value = line.rpartition(" ")
+        family = re.sub(r"_(bucket|sum|count)$", "", series.partition("{")[0])
+        is_counter = "counter" in (kinds.get(series.partition("{")[0]), kinds.get(family))
+        if not line.startswith("#") and (is_counter or kinds.get(family) == "histogram"):
+            found[series] = float(value)
+    return found
