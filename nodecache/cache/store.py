@@ -41,6 +41,7 @@ class Cache:
         self.denial = Segment(denial_capacity, budget, self._table)
         self.counts = Counts()
         self.stale_seconds = stale_seconds
+        self._is_closed = False
 
     def __len__(self) -> int:
         return len(self._table)
@@ -54,8 +55,13 @@ class Cache:
             entry.asked += 1
         return entry
 
-    def put(self, key: bytes, answer: Answer, ttl: int, now: float) -> Entry:
-        """Keep `answer` for `ttl` seconds from `now`, in place of what stood under `key`."""
+    def put(self, key: bytes, answer: Answer, ttl: int, now: float) -> Entry | None:
+        """Keep `answer` for `ttl` seconds from `now`, in place of what stood under `key`.
+
+        None where the cache was closed: answers may still be under way when a zone goes.
+        """
+        if self._is_closed:
+            return None
         flags = answer.flags | _HIT_FLAGS
         segment = self.denial if is_denial(answer.kind) else self.success
         life_seconds = ttl + self.stale_seconds
@@ -92,5 +98,7 @@ class Cache:
 
     def close(self) -> None:
         """Give all octets back to the budget: the zone is gone."""
-        self.success.clear()
-        self.denial.clear()
+        if not self._is_closed:
+            self._is_closed = True
+            self.success.clear()
+            self.denial.clear()

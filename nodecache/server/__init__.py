@@ -11,6 +11,7 @@ from .directives import Directives, Refreshed, Totals, check, open_directives
 from .errors import ErrorLog
 from .handler import Handler
 from .journal import Journal, shared_memory
+from .policy import StalePolicy, ZoneOptions
 from .replies import Served
 from .router import Zones, name_to_wire
 from .source import ChainSource, ForwardSource, Source, forward_end
@@ -18,7 +19,7 @@ from .tap_sink import open_sink
 from .tcp import TcpLimits, TcpListener
 from .udp import UdpListener, WildcardUdpListener
 from .waiting import WaitingRoom
-from .zone import StalePolicy, Zone, ZoneOptions
+from .zone import Zone
 
 __all__ = [
     "Ask",

@@ -24,6 +24,13 @@ class Flight:
     stale: Entry | None = None
     ask: Ask | None = None
     patience: asyncio.TimerHandle | None = None
+    is_late: bool = False
+    """Whether upstream has had the time that clients with a stale answer wait."""
+
+    @property
+    def is_for_all(self) -> bool:
+        """Whether its answer is one for everybody: it was asked for with RD."""
+        return self.key == self.query.key
 
     def take_waiters(self) -> list[Asker]:
         """Those who wait; they do no longer."""

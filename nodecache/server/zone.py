@@ -11,16 +11,13 @@ Directives above the cache, where a block has any, wrap all of this (`above`).
 """
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from time import monotonic, time
 
 from nodecache.cache import (
-    Bounds,
     Cache,
     Entry,
     Failures,
-    Prefetch,
     is_due_for_prefetch,
     may_be_kept,
     note_failed_refresh,
@@ -37,6 +34,7 @@ from .chain import Ask, Back, Chain, Client, Silence, Terminal
 from .counts import Outcome
 from .errors import ErrorLog
 from .flight import Flight
+from .policy import StalePolicy, ZoneOptions, is_within
 from .replies import Finished
 from .source import Source
 from .waiting import WaitingRoom
@@ -47,39 +45,6 @@ _NO_TRANSFERS: ExtendedErrors = ((Ede.NOT_SUPPORTED, b"zone transfers are not se
 _NO_ROOM: ExtendedErrors = ((Ede.NETWORK_ERROR, b"too many queries wait for an answer"),)
 # What a SERVFAIL's records, should it have any, are good for: CoreDNS's default.
 _SERVFAIL_TTL = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StalePolicy:
-    """What an expired answer is good for (RFC 8767, CoreDNS `serve_stale`).
-
-    `patience_seconds` is how long upstream may take before the client gets the stale answer: 0
-    hands it out at once, None waits for the outcome. `ttl` is what the stale reply says.
-    """
-
-    seconds: float = 3600.0
-    patience_seconds: float | None = 1.0
-    ttl: int = 30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ZoneOptions:
-    """A server block's behaviour, complete. Zone names are as on the wire, in lower case."""
-
-    bounds: Bounds = Bounds()
-    stale: StalePolicy | None = StalePolicy()
-    prefetch: Prefetch | None = None
-    keeps_ttl: bool = False
-    uses_cache: bool = True
-    joins_misses: bool = True
-    """Off where what is below the cache answers each client on its own, and nothing is kept."""
-    deadline_seconds: float = 4.0
-    """When upstream has had its time: before the resolvers' 5 s, so that they hear why."""
-    cached_zones: tuple[bytes, ...] = (b"\0",)
-    success_disabled: tuple[bytes, ...] = ()
-    denial_disabled: tuple[bytes, ...] = ()
-    bufsize: int = 0
-    """The most octets a client may claim to take over UDP; 0 is what it says."""
 
 
 class Zone:
@@ -102,6 +67,8 @@ class Zone:
         self.above: Chain | None = None
         self.errors = errors
         self.coalesced = 0
+        self.clock: Callable[[], float] = monotonic
+        self.wall_clock: Callable[[], float] = time
         self._bufsize = options.bufsize
         self._failures = failures
         self._source = source
@@ -143,7 +110,7 @@ class Zone:
     def serve_inner(self, asker: ChainAsker) -> Ask | None:
         """Answer a question that the server asks itself, through all its directives."""
         if self.above is None:
-            self.resolve(asker, monotonic())
+            self.resolve(asker, self.clock())
             return None
 
         def done(result: Answer | Failure | Silence) -> None:
@@ -157,7 +124,7 @@ class Zone:
         """What the directives above end in: the cache, and what is below it."""
 
         def ask(query: Query, client: Client, back: Back) -> Ask | None:
-            self.resolve(ChainAsker(query, client, back, client.outer), monotonic())
+            self.resolve(ChainAsker(query, client, back, client.outer), self.clock())
             return None
 
         return ask
@@ -184,9 +151,8 @@ class Zone:
         if self.prefetch is not None:
             note_hits(entry, 1, self.prefetch, now)
             if is_due_for_prefetch(entry, self.prefetch, now):
-                self.cache.counts.prefetches += 1
                 self._refresh(asker, entry, now)
-        ttl = None if self.keeps_ttl else entry.remaining_ttl(now)
+        ttl = entry.ttl if self.keeps_ttl else entry.remaining_ttl(now)
         return asker.tell_entry(entry, ttl, entry.ede, entry.changes_at(now))
 
     def wants_prefetch(self, entry: Entry, now: float) -> bool:
@@ -197,7 +163,9 @@ class Zone:
 
     def _expired(self, asker: Asker, entry: Entry, policy: StalePolicy, now: float) -> None:
         """Fresh first, where upstream is quick enough; else the stale answer: RFC 8767 §5."""
-        if now < entry.refresh_at and not entry.is_refreshing:
+        flight = self._flights.get(entry.key)
+        is_hopeless = flight is not None and flight.is_late
+        if is_hopeless or (now < entry.refresh_at and not entry.is_refreshing):
             self._tell_stale(asker, entry, policy)
         elif policy.patience_seconds == 0:
             self._tell_stale(asker, entry, policy)
@@ -207,17 +175,24 @@ class Zone:
 
     def _tell_stale(self, asker: Asker, entry: Entry, policy: StalePolicy) -> None:
         self.cache.counts.served_stale += 1
-        asker.tell_entry(entry, None if self.keeps_ttl else policy.ttl, stale_errors(entry))
+        ttl = entry.ttl if self.keeps_ttl and not policy.ttl else policy.ttl
+        asker.tell_entry(entry, ttl, stale_errors(entry))
 
     def _refresh(self, asker: Asker, entry: Entry, now: float) -> None:
-        """Fetch an entry again with nobody waiting, once at a time."""
-        if not entry.is_refreshing and entry.key not in self._flights:
+        """Fetch an entry again with nobody waiting, once at a time, and as whoever wants all of it.
+
+        Without RD upstream may answer with less than what everybody gets.
+        """
+        is_wanted_whole = asker.query.flags & _RD
+        if is_wanted_whole and not entry.is_refreshing and entry.key not in self._flights:
             entry.is_refreshing = True
+            self.cache.counts.prefetches += 1
             self._send(Flight(entry.key, asker.query, stale=entry), asker, now)
 
     def _lose_patience(self, flight: Flight) -> None:
         """Upstream had its time: those who wait get the stale answer, the flight goes on."""
         flight.patience = None
+        flight.is_late = True
         policy, entry = self.options.stale, flight.stale
         if policy is not None and entry is not None:
             for asker in self._released(flight):
@@ -226,8 +201,7 @@ class Zone:
     # A miss
 
     def _miss(self, asker: Asker, now: float, stale: Entry | None = None) -> None:
-        query = asker.query
-        failed = self._failures.get(query.key, now)
+        failed = self._failures.get(_flight_key(asker.query), now)
         if failed is not None and stale is None:
             asker.tell_failure(failed.rcode, failed.ede, self._missed)
         elif not self._room.enter(asker.host):
@@ -237,16 +211,14 @@ class Zone:
             self._join_or_ask(asker, stale, now)
 
     def _join_or_ask(self, asker: Asker, stale: Entry | None, now: float) -> None:
-        query = asker.query
-        # A question without RD may be answered by a referral: it joins only its like.
-        key = query.key if query.flags & _RD else query.key + b"\0"
+        key = _flight_key(asker.query)
         flight = self._flights.get(key)
         if flight is not None and self.options.joins_misses:
             self.coalesced += 1
             flight.waiters.append(asker)
             self._be_patient(flight)
             return
-        flight = Flight(key, query, [asker], stale)
+        flight = Flight(key, asker.query, [asker], stale)
         self._be_patient(flight)
         self._send(flight, asker, now)
 
@@ -284,7 +256,7 @@ class Zone:
         """Keep an answer; tell everybody who waits."""
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
-        now = monotonic()
+        now = self.clock()
         if isinstance(outcome, Failure):
             self._log(flight.query, outcome)
             self._failed(flight, outcome, now)
@@ -296,21 +268,28 @@ class Zone:
     def _answered(self, flight: Flight, answer: Answer, now: float) -> None:
         query = flight.query
         ttl = reply_ttl(answer, self.options.bounds)
-        if ttl > 0 and flight.key == query.key and self._may_keep(query, answer):
+        if ttl > 0 and flight.is_for_all and self._may_keep(query, answer):
             self.cache.put(query.key, answer, ttl, now)
-        elif flight.stale is not None:
-            flight.stale.is_refreshing = False
-        self._failures.clear(query.key)
-        shown = None if self.keeps_ttl or not self.options.uses_cache else ttl
+        elif flight.stale is not None and flight.is_for_all:
+            self._not_renewed(flight.stale, now)
+        self._failures.clear(flight.key)
+        shown = ttl if self._is_cached(query) else None
         for asker in self._released(flight):
             asker.tell_answer(answer, shown, self._missed)
+
+    def _not_renewed(self, entry: Entry, now: float) -> None:
+        """An answer came that may not be kept: what was fetched ahead of time is left for a while."""
+        if entry.remaining_ttl(now) > 0:
+            note_failed_refresh(entry, now)
+        else:
+            entry.is_refreshing = False
 
     def _failed(self, flight: Flight, outcome: Answer | Failure, now: float) -> None:
         """No better answer came: the stale one if there is one, else the failure itself."""
         policy, entry, ede = self.options.stale, flight.stale, failure_errors(outcome)
-        if outcome.rcode == Rcode.SERVFAIL and self.options.uses_cache:
-            self._failures.note(flight.query.key, outcome.rcode, ede, now)
-        if entry is not None:
+        if outcome.rcode == Rcode.SERVFAIL and self._is_cached(flight.query):
+            self._failures.note(flight.key, outcome.rcode, ede, now)
+        if entry is not None and flight.is_for_all:
             note_failed_refresh(entry, now)
         for asker in self._released(flight):
             if entry is not None and policy is not None:
@@ -328,12 +307,17 @@ class Zone:
             asker.end_waiting()
 
     def _may_keep(self, query: Query, answer: Answer) -> bool:
-        options = self.options
-        if not options.uses_cache or not may_be_kept(answer, time()):
+        if not self._is_cached(query) or not may_be_kept(answer, self.wall_clock()):
             return False
         is_denial = answer.kind in (Kind.NODATA, Kind.NXDOMAIN)
+        options = self.options
         disabled = options.denial_disabled if is_denial else options.success_disabled
-        return is_within(query.qname, options.cached_zones) and not is_within(query.qname, disabled)
+        return not is_within(query.qname, disabled)
+
+    def _is_cached(self, query: Query) -> bool:
+        """Whether the cache has to do with this name at all."""
+        options = self.options
+        return options.uses_cache and is_within(query.qname, options.cached_zones)
 
     @property
     def _missed(self) -> Outcome:
@@ -348,6 +332,8 @@ class Zone:
         for flight in list(self._flights.values()):
             if flight.ask is not None:
                 flight.ask.cancel()
+            if flight.stale is not None:
+                flight.stale.is_refreshing = False
             for asker in self._released(flight):
                 asker.tell_failure(Rcode.SERVFAIL, (), self._missed)
         self._flights.clear()
@@ -355,22 +341,14 @@ class Zone:
             self.errors.close()
 
 
+def _flight_key(query: Query) -> bytes:
+    """What equal misses have in common. Without RD the answer may be a referral: none joins."""
+    return query.key if query.flags & _RD else query.key + b"\0"
+
+
 def _is_usable(answer: Answer) -> bool:
     """Whether an answer is better than a stale one: RFC 8767 §4."""
     return answer.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN)
-
-
-def is_within(qname: bytes, zone_names: tuple[bytes, ...]) -> bool:
-    """Whether `qname` (lower case, on the wire) is one of `zone_names` or below one."""
-    if zone_names == (b"\0",):
-        return True
-    while zone_names:
-        if qname in zone_names:
-            return True
-        if len(qname) == 1:
-            return False
-        qname = qname[qname[0] + 1 :]
-    return False
 
 
 def client_of(asker: Asker) -> Client:

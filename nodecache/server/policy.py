@@ -1,0 +1,51 @@
+"""What a server block asks of its zone, beyond what its directives do themselves."""
+
+from dataclasses import dataclass, field
+
+from nodecache.cache import Bounds, Prefetch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StalePolicy:
+    """What an expired answer is good for (RFC 8767, CoreDNS `serve_stale`).
+
+    `patience_seconds` is how long upstream may take before the client gets the stale answer: 0
+    hands it out at once, None waits for the outcome. `ttl` is what the stale reply says.
+    """
+
+    seconds: float = 3600.0
+    patience_seconds: float | None = 1.0
+    ttl: int = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneOptions:
+    """A server block's behaviour, complete. Zone names are as on the wire, in lower case."""
+
+    bounds: Bounds = field(default_factory=Bounds)
+    stale: StalePolicy | None = field(default_factory=StalePolicy)
+    prefetch: Prefetch | None = None
+    keeps_ttl: bool = False
+    uses_cache: bool = True
+    joins_misses: bool = True
+    """Off where what is below the cache answers each client on its own, and nothing is kept."""
+    deadline_seconds: float = 4.0
+    """When upstream has had its time: before the resolvers' 5 s, so that they hear why."""
+    cached_zones: tuple[bytes, ...] = (b"\0",)
+    success_disabled: tuple[bytes, ...] = ()
+    denial_disabled: tuple[bytes, ...] = ()
+    bufsize: int = 0
+    """The most octets a client may claim to take over UDP; 0 is what it says."""
+
+
+def is_within(qname: bytes, zone_names: tuple[bytes, ...]) -> bool:
+    """Whether `qname` (lower case, on the wire) is one of `zone_names` or below one."""
+    if zone_names == (b"\0",):
+        return True
+    while zone_names:
+        if qname in zone_names:
+            return True
+        if len(qname) == 1:
+            return False
+        qname = qname[qname[0] + 1 :]
+    return False
