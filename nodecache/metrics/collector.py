@@ -11,7 +11,12 @@ from .agent import agent_families, load_families
 from .cache import cache_families
 from .dns import directive_families, dns_families
 from .exposition import CONTENT_TYPE, Family, HistogramFamily
-from .forward import forward_families, old_forward_families, upstream_state_families
+from .forward import (
+    effort_families,
+    forward_families,
+    old_forward_families,
+    upstream_state_families,
+)
 from .host import host_families, process_families, python_families
 from .oldnames import before_1_7_families
 from .source import Source
@@ -92,6 +97,7 @@ def counted_families(source: Source) -> Iterator[Family]:
     yield from cache_families(source)
     yield from forward_families(source)
     yield from old_forward_families(source)
+    yield from effort_families(source)
     yield from upstream_state_families(source)
     yield from directive_families(source.directives)
     yield from before_1_7_families(source)

@@ -92,20 +92,39 @@ def old_forward_families(source: Source) -> Iterator[Family]:
     yield from (requests, responses, durations, failures, hits, misses)
 
 
+# What the forwarders saved, or spent beyond the plain exchange: field and what it counts.
+_EFFORTS = {
+    "coalesced": "Misses that joined an equal query already in flight.",
+    "hedged": "Queries asked a second time because the first was slow.",
+    "retried": "Queries asked again because their connection or upstream failed them.",
+    "failed_over": "Queries asked of another upstream because of the first one's answer.",
+    "failed": "Queries that ended without an answer.",
+}
+
+
+def effort_families(source: Source) -> Iterator[Family]:
+    """What answers cost beyond one exchange each, and what upstreams did that was no answer."""
+    for field, text in _EFFORTS.items():
+        yield _plain(source, f"nodecache_{field}_queries_total", text, field)
+    ignored = counter(
+        "nodecache_upstream_replies_ignored_total", "Replies that answer nothing.", "to", "reason"
+    )
+    connections = counter(
+        "nodecache_upstream_connections_total", "What became of connections.", "to", "event"
+    )
+    loops = counter("nodecache_upstream_loops_total", "Times it led back to this agent.", "to")
+    for counts in source.upstreams:
+        ignored.add((counts.to, "unmatched"), counts.unmatched)
+        ignored.add((counts.to, "malformed"), counts.malformed)
+        connections.add((counts.to, "opened"), counts.connections_opened)
+        connections.add((counts.to, "lost"), counts.connections_lost)
+        connections.add((counts.to, "silent"), counts.connections_silent)
+        loops.add((counts.to,), counts.loops)
+    yield from (ignored, connections, loops)
+
+
 def upstream_state_families(source: Source) -> Iterator[Family]:
-    """How upstreams stand, and what the forwarders saved or spent beyond the plain exchange."""
-    yield _plain(
-        source,
-        "nodecache_coalesced_queries_total",
-        "Misses that joined an equal query already in flight.",
-        "coalesced",
-    )
-    yield _plain(
-        source,
-        "nodecache_hedged_queries_total",
-        "Queries asked of a second upstream because the first was slow.",
-        "hedged",
-    )
+    """How upstreams stand."""
     out = gauge("nodecache_upstream_quarantined", "Upstreams left out: 1, others: 0.", "to")
     pace = gauge("nodecache_upstream_round_trip_seconds", "Smoothed time until an answer.", "to")
     waiting = gauge("nodecache_upstream_queries_in_flight", "Queries not yet answered.", "to")

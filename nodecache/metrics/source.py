@@ -76,6 +76,16 @@ class UpstreamCounts(Protocol):
     def conn_misses(self) -> Mapping[str, int]:
         """Queries that needed a new connection, by transport."""
 
+    unmatched: int
+    """Answers to nothing we asked: late, unasked or forged."""
+    malformed: int
+    connections_opened: int
+    connections_lost: int
+    """Connections that ended while they owed us answers."""
+    connections_silent: int
+    loops: int
+    """Times that it was found to lead back to us."""
+
 
 class ForwarderCounts(Protocol):
     """What one forwarder went through, all its upstreams together."""
@@ -84,6 +94,9 @@ class ForwarderCounts(Protocol):
     max_concurrent_rejects: int
     coalesced: int
     hedged: int
+    retried: int
+    failed_over: int
+    failed: int
 
 
 @dataclass(slots=True, kw_only=True)

@@ -83,3 +83,10 @@ def test_page_passes_promtools_lint(busy_page):
         [promtool, "check", "metrics"], input=busy_page, capture_output=True, text=True, check=False
     )
     assert (run.returncode, run.stdout + run.stderr) == (0, "")
+
+
+def test_every_series_of_ours_is_in_the_operators_guide(busy_page):
+    guide = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
+    ours = [name for name in shapes_of(busy_page) if name.startswith("nodecache_")]
+    assert ours
+    assert [name for name in ours if f"`{name}`" not in guide] == []

@@ -51,6 +51,12 @@ class FakeUpstream:
     healthcheck_failures: int = 0
     conn_hits: dict[str, int] = field(default_factory=dict)
     conn_misses: dict[str, int] = field(default_factory=dict)
+    unmatched: int = 0
+    malformed: int = 0
+    connections_opened: int = 1
+    connections_lost: int = 0
+    connections_silent: int = 0
+    loops: int = 0
 
 
 @dataclass
@@ -59,6 +65,9 @@ class FakeForwarder:
     max_concurrent_rejects: int = 0
     coalesced: int = 0
     hedged: int = 0
+    retried: int = 0
+    failed_over: int = 0
+    failed: int = 0
 
 
 def busy_server(address: str, zone: str, count: int = 10) -> FakeServer:
