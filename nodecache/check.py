@@ -10,10 +10,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from nodecache.corefile import Corefile, CorefileError
+from nodecache.corefile import CorefileError
 from nodecache.flags import FlagError, Flags, HelpWanted, parse_flags, usage
-from nodecache.rendering import corefile_text
-from nodecache.server.template import TemplateCounts, Templates
+from nodecache.rendering import check_templates, corefile_text
 from nodecache.summary import summary
 
 _USAGE = """Usage of nodecache check:
@@ -66,16 +65,3 @@ def _without_base(flags: Flags, argv: Sequence[str]) -> Flags:
     names = {word.lstrip("-").partition("=")[0] for word in argv if word.startswith("-")}
     is_conf_alone = "conf" in names and "basecorefile" not in names
     return replace(flags, base_corefile="") if is_conf_alone else flags
-
-
-def check_templates(corefile: Corefile) -> None:
-    """Make every template once: only then it is seen whether it is one. CorefileError with all."""
-    errors = []
-    for block in corefile.blocks:
-        for options in block.templates:
-            try:
-                Templates([options], block.zone_names, TemplateCounts())
-            except ValueError as error:
-                errors.append(CorefileError(options.file, options.line, f"template: {error}"))
-    if errors:
-        raise CorefileError.join(errors)

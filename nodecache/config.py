@@ -14,8 +14,16 @@ from dataclasses import dataclass
 from nodecache.corefile import Corefile, CorefileError, OwnOptions, own_options
 from nodecache.flags import Flags
 from nodecache.plan import Place, Resolve, places
-from nodecache.rendering import CorefileText, corefile_text, watched_paths
-from nodecache.state import State, write_atomically
+from nodecache.rendering import (
+    CorefileText,
+    Lookup,
+    check_templates,
+    corefile_text,
+    kept_text,
+    watched_paths,
+)
+from nodecache.services import look_up
+from nodecache.state import Kept, State, write_atomically
 from nodecache.watcher import Watcher
 
 log = logging.getLogger(__name__)
@@ -37,6 +45,15 @@ class Config:
         """As CoreDNS's reload tells it."""
         return hashlib.sha512(self.text.encode()).hexdigest()
 
+    def is_like(self, other: "Config") -> bool:
+        """Whether the other one serves the same: equal text and equal imported files."""
+        return self.kept == other.kept
+
+    @property
+    def kept(self) -> Kept:
+        """What a restart can serve again."""
+        return Kept(self.text, dict(self.corefile.imported))
+
     @property
     def lameduck_seconds(self) -> float:
         """How long to go on serving after SIGTERM: `health`'s lameduck."""
@@ -51,16 +68,26 @@ class ConfigSource:
     `is_current` is False from such a one until the next that can be.
     """
 
-    def __init__(self, flags: Flags, env: Mapping[str, str], resolve: Resolve, now: float) -> None:
+    def __init__(
+        self,
+        flags: Flags,
+        env: Mapping[str, str],
+        resolve: Resolve,
+        now: float,
+        look_up: Lookup = look_up,
+    ) -> None:
         self._flags = flags
         self._env = env
         self._resolve = resolve
+        self._look_up = look_up
         self._state = State(flags.state_folder)
-        self._served = ""
+        self._served: Config | None = None
+        self._imports: tuple[str, ...] = ()
         self.errors = 0
         self.failures = 0
         self.is_current = True
-        self._watcher = Watcher(watched_paths(flags), now)
+        self._now = now
+        self._watcher = Watcher(self._paths, now)
 
     def fileno(self) -> int:
         """The descriptor to wait for."""
@@ -71,13 +98,20 @@ class ConfigSource:
         """When to call `changed` even if the descriptor stays silent, monotonic seconds."""
         return self._watcher.due_at
 
+    @property
+    def _paths(self) -> tuple[str, ...]:
+        """What the configuration is made of, as far as it is known."""
+        return (*watched_paths(self._flags), *self._imports)
+
     def changed(self, now: float) -> Config | None:
         """A valid configuration that differs from the one served; None where there is none."""
+        self._now = now
         if not self._watcher.changed(now):
             return None
-        self._watcher.watch(watched_paths(self._flags), now)
         config = self.load()
-        return config if config is not None and config.text != self._served else None
+        if config is None or (self._served is not None and config.is_like(self._served)):
+            return None
+        return config
 
     def load(self) -> Config | None:
         """What the files say now; None, told and counted, where that cannot be served."""
@@ -99,16 +133,33 @@ class ConfigSource:
         try:
             return self.read()
         except CorefileError as error:
-            text = self._state.last_good()
-            if text is None:
+            kept = self._state.last_good()
+            if kept is None:
                 raise
             self._tell(error)
-            log.error("serving the last configuration that was good, from %s", self._state.file)
-            return self._config(CorefileText(text, self._state.file), is_last_known_good=True)
+            log.error(  # noqa: TRY400 - what happened was told line by line
+                "serving the last configuration that was good, from %s", self._state.file
+            )
+            text = kept_text(kept, self._flags, self._state.file)
+            return self._config(text, is_last_known_good=True)
 
     def read(self) -> Config:
         """What the files say now, written beside for people to read. Raises CorefileError."""
-        found = corefile_text(self._flags, self._env)
+        before = self._paths
+        try:
+            config = self._read()
+        except CorefileError:
+            if self._paths == before:
+                raise
+        else:
+            if self._paths == before:
+                return config
+        # Other files are imported now. They must be watched before they are read.
+        self._watcher.watch(self._paths, self._now)
+        return self._read()
+
+    def _read(self) -> Config:
+        found = corefile_text(self._flags, self._env, self._look_up)
         config = self._config(found)
         if found.is_rendered and self._flags.conf:
             self._write(found)
@@ -116,7 +167,13 @@ class ConfigSource:
         return config
 
     def _config(self, found: CorefileText, *, is_last_known_good: bool = False) -> Config:
-        corefile = found.parse(self._flags, self._env)
+        try:
+            corefile = found.parse(self._flags, self._env)
+        except CorefileError as error:
+            self._imports = error.imports
+            raise
+        self._imports = corefile.imports
+        check_templates(corefile)
         for warning in corefile.warnings:
             log.warning("%s", warning)
         own = own_options(corefile)
@@ -137,13 +194,15 @@ class ConfigSource:
 
     def keep_good(self, config: Config) -> None:
         """The configuration is served: keep it for a restart."""
-        self._served = config.text
+        self._served = config
         if config.is_last_known_good:
             return
         try:
-            self._state.keep(config.text)
+            self._state.keep(config.kept)
         except OSError as error:
-            log.error("cannot keep the good Corefile in %s: %s", self._state.file, error.strerror)
+            log.error(  # noqa: TRY400 - an operator's folder, no fault of ours
+                "cannot keep the good Corefile in %s: %s", self._state.file, error.strerror
+            )
 
     def close(self) -> None:
         """In a forked child: let go of descriptors."""

@@ -5,10 +5,12 @@ stands, where there is no base Corefile. Messages name the line of the file that
 is the base Corefile and not what is made of it. Whatever is wrong is a CorefileError.
 """
 
+import errno
+import fnmatch
 import glob
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from nodecache.corefile import (
 from nodecache.corefile.lexer import Origin
 from nodecache.corefile.values import ip
 from nodecache.flags import Flags
+from nodecache.state import Kept
 
 DEFAULT_KUBEDNS_FOLDER = "/etc/kube-dns"
 _DEFAULT_CONF = "Corefile"
@@ -43,18 +46,40 @@ class CorefileText:
     file: str
     is_rendered: bool = False
     origin: Origin | None = None
+    imports: Mapping[str, str] | None = None
+    """The files there are to import, by path; None are those on the disk."""
 
     def parse(self, flags: Flags, env: Env) -> Corefile:
         """Read it. Raises CorefileError."""
+        is_on_disk = self.imports is None
         return parse(
             self.text,
             self.file,
             env=env,
             default_port=flags.dns_port,
-            read=read_text,
-            glob=glob.glob,
+            read=read_text if is_on_disk else self._read_kept,
+            glob=glob.glob if is_on_disk else self._glob_kept,
             origin=self.origin,
         )
+
+    def _read_kept(self, path: str) -> str:
+        assert self.imports is not None
+        if path not in self.imports:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return self.imports[path]
+
+    def _glob_kept(self, pattern: str) -> list[str]:
+        depth = pattern.count("/")  # fnmatch's * goes past slashes, and glob's does not
+        found = fnmatch.filter(self.imports or (), pattern)
+        return [path for path in found if path.count("/") == depth]
+
+
+def kept_text(kept: Kept, flags: Flags, state_file: str) -> CorefileText:
+    """What was served in a former life, as text again; messages name the file it was kept in."""
+    conf = flags.conf or _DEFAULT_CONF
+    return CorefileText(
+        kept.text, conf, origin=lambda line: (state_file, line), imports=kept.imports
+    )
 
 
 def corefile_text(flags: Flags, env: Env, lookup: Lookup | None = None) -> CorefileText:
@@ -79,6 +104,19 @@ def corefile_text(flags: Flags, env: Env, lookup: Lookup | None = None) -> Coref
         return (base_file, base_line) if base_line else (f"{folder}/stubDomains", 1)
 
     return CorefileText(rendered.text, conf, is_rendered=True, origin=origin)
+
+
+def check_templates(corefile: Corefile) -> None:
+    """Look at the `template`s, whose language the Corefile's reader does not know. CorefileError."""
+    errors = []
+    for block in corefile.blocks:
+        for options in block.templates:
+            from nodecache.server import check  # noqa: PLC0415 - the keeper does without, if it can
+
+            if fault := check(replace(block, templates=(options,))):
+                errors.append(CorefileError(options.file, options.line, fault))
+    if errors:
+        raise CorefileError.join(errors, corefile.imports)
 
 
 def kubedns_folder(flags: Flags) -> str | None:

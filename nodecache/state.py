@@ -5,11 +5,14 @@ a whole, and is on the disk before it takes the place of the old one.
 """
 
 import contextlib
+import json
 import os
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-_NAME = "Corefile.good"
+_NAME = "last-good.json"
 
 
 def write_atomically(path: str | os.PathLike[str], text: str, mode: int = 0o644) -> None:
@@ -40,31 +43,41 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A configuration that was served: the Corefile's text, and that of what it imports by path."""
+
+    text: str
+    imports: Mapping[str, str]
+
+
 class State:
     """The `-state` folder. An empty name is no folder: nothing is kept, and nothing found."""
 
     def __init__(self, folder: str) -> None:
         self._file = Path(folder, _NAME) if folder else None
-        self._kept: str | None = None
+        self._kept: Kept | None = None
 
     @property
     def file(self) -> str:
         """The file's path, for messages."""
         return str(self._file or "")
 
-    def keep(self, text: str) -> None:
-        """Keep a Corefile's text that is served. OSError where the folder does not let us."""
-        if self._file is None or text == self._kept:
+    def keep(self, kept: Kept) -> None:
+        """Keep a configuration that is served. OSError where the folder does not let us."""
+        if self._file is None or kept == self._kept:
             return
         self._file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        write_atomically(self._file, text)
-        self._kept = text
+        written = {"corefile": kept.text, "imports": dict(kept.imports)}
+        write_atomically(self._file, json.dumps(written, indent=2) + "\n")
+        self._kept = kept
 
-    def last_good(self) -> str | None:
-        """The text kept last; None where there is none that can be read."""
+    def last_good(self) -> Kept | None:
+        """The configuration kept last; None where there is none that can be read."""
         if self._file is None:
             return None
         try:
-            return self._file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
+            read = json.loads(self._file.read_text(encoding="utf-8"))
+            return Kept(read["corefile"], read["imports"])
+        except (OSError, ValueError, LookupError, TypeError):
             return None

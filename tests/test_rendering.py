@@ -8,10 +8,12 @@ from nodecache.flags import Flags, parse_flags
 from nodecache.rendering import (
     CorefileText,
     corefile_text,
+    kept_text,
     read_folder,
     service_variable,
     watched_paths,
 )
+from nodecache.state import Kept
 
 BASE = """cluster.local:53 {
     bind __PILLAR__LOCAL__DNS__
@@ -151,6 +153,24 @@ def test_a_missing_service_is_looked_up_where_somebody_asks_for_it(folder):
     corefile_text(flags_for(folder), ENV, lookup)
     assert asked == ["kube-dns-upstream"]
     assert faults(flags_for(folder), {}, lookup=lambda _: None)
+
+
+# What was served in a former life
+
+
+def test_what_was_kept_is_read_with_its_imports_and_not_those_on_the_disk(folder):
+    flags = flags_for(folder)
+    imports = {str(folder / "d/a.conf"): "a {\n whoami\n}\n", str(folder / "d/sub/b.conf"): "b"}
+    kept = Kept("import d/*.conf\nc {\n lop\n}\n", imports)
+    text = kept_text(kept, flags, "/state/last-good.json")
+    with pytest.raises(CorefileError) as caught:
+        text.parse(flags, ENV)
+    assert str(caught.value).startswith("/state/last-good.json:3: lop: there is no such directive")
+    sound = kept_text(Kept("import d/*.conf\n", imports), flags, "x").parse(flags, ENV)
+    assert [block.zone_names for block in sound.blocks] == [("a.",)]
+    lost = kept_text(Kept("import gone.conf\n", imports), flags, "x")
+    with pytest.raises(CorefileError, match=r"^x:1: import: cannot read .*No such file"):
+        lost.parse(flags, ENV)
 
 
 # Reading

@@ -3,21 +3,24 @@ from pathlib import Path
 
 import pytest
 
-from nodecache.state import State, write_atomically
+from nodecache.state import Kept, State, write_atomically
+
+FIRST = Kept("first", {})
+SECOND = Kept(". {\n}\n", {"/etc/more": "error\u0073"})
 
 
 def test_what_was_kept_is_found_by_the_next_life(tmp_path):
     folder = str(tmp_path / "state")
-    State(folder).keep("first")
+    State(folder).keep(FIRST)
     state = State(folder)
-    assert state.last_good() == "first"
-    state.keep("second")
-    assert State(folder).last_good() == "second"
+    assert state.last_good() == FIRST
+    state.keep(SECOND)
+    assert State(folder).last_good() == SECOND
 
 
 def test_without_a_folder_nothing_is_kept_or_found():
     state = State("")
-    state.keep("text")
+    state.keep(FIRST)
     assert state.last_good() is None
     assert state.file == ""
 
@@ -26,27 +29,27 @@ def test_nothing_is_found_where_nothing_was_kept(tmp_path):
     assert State(str(tmp_path)).last_good() is None
 
 
-def test_a_file_that_is_not_text_is_nothing(tmp_path):
+@pytest.mark.parametrize("octets", [b"\xff", b"", b"[]", b"{}", b'{"corefile": "x"}', b"null"])
+def test_a_file_that_holds_something_else_is_nothing(tmp_path, octets):
     state = State(str(tmp_path))
-    state.keep("x")
-    (tmp_path / "Corefile.good").write_bytes(b"\xff")
+    Path(state.file).write_bytes(octets)
     assert state.last_good() is None
 
 
-def test_the_same_text_is_written_once(tmp_path):
+def test_the_same_is_written_once(tmp_path):
     state = State(str(tmp_path))
-    state.keep("same")
+    state.keep(FIRST)
     first = Path(state.file).stat().st_ino
-    state.keep("same")
+    state.keep(Kept("first", {}))
     assert Path(state.file).stat().st_ino == first
-    state.keep("other")
+    state.keep(SECOND)
     assert Path(state.file).stat().st_ino != first
 
 
 def test_a_folder_that_cannot_be_is_an_os_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
-        State(str(tmp_path / "file" / "state")).keep("x")
+        State(str(tmp_path / "file" / "state")).keep(FIRST)
 
 
 def test_a_file_is_replaced_whole_and_readers_of_the_old_keep_it(tmp_path):

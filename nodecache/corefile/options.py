@@ -370,3 +370,5 @@ class Corefile:
     """What works, but not as it reads: `FILE:LINE: directive: what`."""
     imports: tuple[str, ...] = ()
     """Paths and glob patterns of the files that were imported, once each."""
+    imported: tuple[tuple[str, str], ...] = ()
+    """Path and text of each file that they led to."""

@@ -32,6 +32,7 @@ def parse(
     from other files: it tells messages where a line came from. Raises CorefileError with all errors.
     """
     found = structure(text, file, Sources(env, read, glob, origin))
+    imports = tuple(dict.fromkeys(found.imports))
     errors = [fault.to_error() for fault in found.faults]
     warnings = [str(fault.to_error()) for fault in found.warnings]
     blocks = []
@@ -46,9 +47,14 @@ def parse(
         place = origin(1) if origin is not None else (file, 1)
         errors = [CorefileError(*place, "there is no server block")]
     if errors:
-        raise CorefileError.join(sorted(errors, key=lambda error: (error.file, error.line)))
-    imports = tuple(dict.fromkeys(found.imports))
-    return Corefile(blocks=tuple(blocks), warnings=tuple(warnings), imports=imports)
+        errors.sort(key=lambda error: (error.file, error.line))
+        raise CorefileError.join(errors, imports)
+    return Corefile(
+        blocks=tuple(blocks),
+        warnings=tuple(warnings),
+        imports=imports,
+        imported=tuple(found.imported.items()),
+    )
 
 
 def _block(

@@ -57,6 +57,8 @@ class Stream:
         self.snippets: dict[str, list[Token]] = {}
         self.warnings: list[Fault] = []
         self.imports: list[str] = []
+        self.imported: dict[str, str] = {}
+        """The text of each file that was read, by path."""
         self._words: deque[Token | _ImportEnd] = deque(words)
         self._open: set[str] = set()
         """The snippets and files that the next word is imported from."""
@@ -172,8 +174,9 @@ class Stream:
             raise Fault(pattern, f"import: files cannot be read here ({pattern.text!r})")
         if path not in self._files:
             try:
-                self._files[path] = tokens(self._sources.read(path), path)
+                self.imported[path] = self._sources.read(path)
             except (OSError, ValueError) as error:
                 why = getattr(error, "strerror", None) or error
                 raise Fault(pattern, f"import: cannot read {path!r}: {why}") from None
+            self._files[path] = tokens(self.imported[path], path)
         return self._files[path]

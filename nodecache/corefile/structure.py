@@ -30,6 +30,8 @@ class Structure:
     warnings: list[Fault] = field(default_factory=list)
     imports: list[str] = field(default_factory=list)
     """Paths and patterns of the files that are imported."""
+    imported: dict[str, str] = field(default_factory=dict)
+    """The text of those that could be read, by path."""
 
 
 def structure(text: str, file: str, sources: Sources) -> Structure:
@@ -49,7 +51,9 @@ class _Parser:
     """Reads words from the stream. Methods named for a thing take it from the stream's head."""
 
     def __init__(self, stream: Stream) -> None:
-        self.found = Structure(warnings=stream.warnings, imports=stream.imports)
+        self.found = Structure(
+            warnings=stream.warnings, imports=stream.imports, imported=stream.imported
+        )
         self._stream = stream
 
     def parse(self) -> None:
