@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from nodecache import probes, web
+from nodecache import pprof, probes, web
 from nodecache.config import Config
 from nodecache.flags import Flags
 from nodecache.histogram import Histogram
@@ -66,16 +66,17 @@ class Pages:
                 yield "/health", block.health.address
             if block.ready is not None:
                 yield "/ready", block.ready.address
+            if block.pprof is not None:
+                yield pprof.PATH, block.pprof.address
 
     async def _open(self, page: str, address: str) -> None:
-        pages = {
-            "/metrics": self._collector.page,
-            "/health": probes.health_page,
-            "/ready": self.readiness.page,
+        pages: dict[str, Mapping[str, web.Page]] = {
+            "/metrics": {page: self._collector.page},
+            # With /ready beside it, so that a readiness probe needs no further port.
+            "/health": {page: probes.health_page, "/ready": self.readiness.page},
+            "/ready": {page: self.readiness.page},
+            pprof.PATH: pprof.pages(),
         }
-        shown = {page: pages[page]}
-        if page == "/health":  # so that a readiness probe needs no further port
-            shown["/ready"] = pages["/ready"]
         try:
             listener = web.open_listener(address)
         except (OSError, ValueError) as error:
@@ -84,7 +85,7 @@ class Pages:
         host, port = listener.getsockname()[:2]
         if address.endswith(":0"):
             log.info("%s is served on %s:%d", page, host, port)
-        server = web.WebServer(shown)
+        server = web.WebServer(pages[page])
         await server.serve(listener)
         self._servers[page, address] = server
 

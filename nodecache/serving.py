@@ -9,6 +9,7 @@ from nodecache.cgroup import default_budget
 from nodecache.config import Config
 from nodecache.corefile import ServerBlock
 from nodecache.forward import Failure
+from nodecache.observing import heed
 from nodecache.plan import ListenAddress
 from nodecache.server import (
     Ask,
@@ -93,6 +94,7 @@ class Serving:
         shop.budget.limit = own.budget_octets or default_budget()
         shop.room.resize(own.max_waiting, own.max_waiting_per_client)
         built, kept = self._build(config)
+        heed(config.corefile.blocks, self.config.corefile.blocks if self.config else ())
         old, self.built, self.config = self.built, built, config
         self._route(config, sockets)
         await self._start(sockets)

@@ -253,3 +253,12 @@ def samples(page: str) -> Iterator[tuple[str, dict[str, str], float]]:
     for family in text_string_to_metric_families(page):
         for sample in family.samples:
             yield sample.name, sample.labels, sample.value
+
+
+def test_what_is_about_the_process_is_heeded(folder, upstream):
+    port = free_port()
+    text = block("debug", "trace", f"pprof 127.0.0.1:{port}")
+    with agent(folder, upstream, text) as nodecache:
+        assert "no spans are sent" in nodecache.log
+        page = urllib.request.urlopen(f"http://127.0.0.1:{port}/debug/pprof/goroutine").read()
+        assert b"thread MainThread" in page
