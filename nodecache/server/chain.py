@@ -21,7 +21,7 @@ from enum import Enum
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from nodecache.forward import Failure
-from nodecache.wire import Answer, Ede, Query, Rcode
+from nodecache.wire import CLASS_IN, Answer, Ede, Query, Rcode
 
 log = logging.getLogger(__name__)
 
@@ -124,16 +124,15 @@ Terminal = Callable[[Query, Client, Back], Ask | None]
 """What a chain ends in. It calls back exactly once, perhaps before it returns."""
 
 
-def nothing_to_ask(_query: Query, _client: Client, back: Back) -> None:
-    """The end of a chain with no `forward` and no cache below it."""
-    back(
-        Failure(
-            Rcode.SERVFAIL,
-            Ede.OTHER,
-            b"no directive answers for this name",
-            "no next plugin found",
-        )
-    )
+_NO_ANSWER = Failure(
+    Rcode.SERVFAIL, Ede.OTHER, b"no directive answers for this name", "no next plugin found"
+)
+_OTHER_CLASS = Failure(Rcode.REFUSED, Ede.NOT_SUPPORTED, b"only class IN is served", "")
+
+
+def nothing_to_ask(query: Query, _client: Client, back: Back) -> None:
+    """The end of a chain with no `forward` below it: other classes than IN are nobody's here."""
+    back(_NO_ANSWER if query.rdclass == CLASS_IN else _OTHER_CLASS)
 
 
 @dataclass(slots=True)

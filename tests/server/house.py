@@ -1,0 +1,231 @@
+"""A zone alone in a world of its own: clients, an upstream and a clock that do as they are told.
+
+house = House()
+pod = house.ask("a.example. A")
+house.upstream.says("a.example. 30 IN A 192.0.2.1")
+assert pod.reply.answer …
+"""
+
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import dns.message
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+
+from nodecache.cache import Budget, Cache, Failures
+from nodecache.forward import Failure
+from nodecache.server.asker import ClientAsker
+from nodecache.server.counts import Outcome, ServerCounts
+from nodecache.server.policy import ZoneOptions
+from nodecache.server.replies import Finished, Served
+from nodecache.server.waiting import WaitingRoom
+from nodecache.server.zone import Zone
+from nodecache.wire import Answer, Ede, Query, Rcode, read_answer, read_query
+from tests.wire.messages import parsed, query, response
+
+START = 1000.0
+SOA = "example. 60 IN SOA ns.example. root.example. 1 7200 1800 86400 17"
+
+
+@dataclass
+class Timer:
+    callback: Callable[[], None] | None
+
+    def cancel(self) -> None:
+        self.callback = None
+
+
+class World:
+    """The part of an event loop that a zone looks at, and its clock."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._order = count()
+
+    def call_later(self, seconds: float, callback: Callable[..., None], *args: object) -> Timer:
+        timer = Timer(lambda: callback(*args))
+        heapq.heappush(self._timers, (self.now + seconds, next(self._order), timer))
+        return timer
+
+    def pass_time(self, seconds: float) -> None:
+        end = self.now + seconds
+        while self._timers and self._timers[0][0] <= end:
+            at, _, timer = heapq.heappop(self._timers)
+            self.now = max(self.now, at)
+            if timer.callback is not None:
+                timer.callback()
+        self.now = end
+
+
+class Transport:
+    """A way back to clients that keeps what it was given, by address."""
+
+    local = ("169.254.20.10", 53)
+
+    def __init__(self, name: str = "udp") -> None:
+        self.name = name
+        self.sent: dict[Any, list[bytes]] = {}
+        self.forgotten: list[Any] = []
+        self.noted: dict[int, bytes] = {}
+        self._slots = count()
+
+    def send(self, reply: bytes | bytearray, address: Any) -> None:
+        self.sent.setdefault(address, []).append(bytes(reply))
+
+    def forget(self, address: Any) -> None:
+        self.forgotten.append(address)
+
+    def note(self, packet: bytes, address: Any, now: float) -> int:
+        slot = next(self._slots)
+        self.noted[slot] = packet
+        return slot
+
+    def unnote(self, slot: int) -> None:
+        del self.noted[slot]
+
+
+@dataclass
+class Asked:
+    """A question that went upstream, until it is answered or given up."""
+
+    query: Query
+    transport: str
+    deadline: float
+    done: Callable[[Answer | Failure], None]
+    is_cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+
+class FakeSource:
+    """What stands below the cache: keeps what it is asked, answers when told to."""
+
+    wants_client = False
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.open: list[Asked] = []
+
+    def ask(self, query, client, transport, deadline, done, now) -> Asked:
+        asked = Asked(query, transport, deadline, done)
+        self.asked.append(asked)
+        self.open.append(asked)
+        return asked
+
+    def says(self, *records: str, options: tuple[Any, ...] | None = None, **message: Any) -> None:
+        """Answer the oldest open question, its name in lower case."""
+        asked = self.open.pop(0)
+        question = parsed(asked.query.packet).question[0].to_text()
+        asked.done(read_answer(response(question, *records, options=options, **message)))
+
+    def fails(self, rcode: int = Rcode.SERVFAIL, text: bytes = b"nobody answers") -> None:
+        self.open.pop(0).done(Failure(rcode, Ede.NO_REACHABLE_AUTHORITY, text, text.decode()))
+
+
+@dataclass
+class Pod:
+    """A client that asked once, and what it heard."""
+
+    transport: Transport
+    address: tuple[str, int]
+    finished: Finished | None = None
+
+    @property
+    def replies(self) -> list[bytes]:
+        return self.transport.sent.get(self.address, [])
+
+    @property
+    def has_reply(self) -> bool:
+        return bool(self.replies)
+
+    @property
+    def reply(self) -> dns.message.Message:
+        """The one reply it got."""
+        (octets,) = self.replies
+        return parsed(octets)
+
+    @property
+    def ttl(self) -> int:
+        """The one TTL that all records of the reply have."""
+        (ttl,) = {rrset.ttl for section in self.reply.sections[1:] for rrset in section}
+        return ttl
+
+    @property
+    def rcode(self) -> str:
+        return dns.rcode.to_text(self.reply.rcode())
+
+    @property
+    def errors(self) -> list[int]:
+        """The codes of the Extended DNS Errors."""
+        return [option.code for option in self.reply.options]
+
+
+@dataclass
+class House:
+    """One zone with all that it needs, nothing of it real but the cache."""
+
+    options: ZoneOptions = field(default_factory=ZoneOptions)
+    room: WaitingRoom = field(default_factory=WaitingRoom)
+    servfail_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        self.world = World()
+        self.upstream = FakeSource()
+        stale = self.options.stale
+        self.cache = Cache(Budget(), 100, 100, stale.seconds if stale else 0)
+        self.zone = Zone(
+            self.options,
+            self.cache,
+            Failures(self.servfail_seconds),
+            self.upstream,
+            self.room,
+            self.world,
+        )
+        self.zone.clock = lambda: self.world.now
+        self.zone.wall_clock = lambda: 2000.0
+        self.served = Served(self.zone, ServerCounts("dns://169.254.20.10:53", "."))
+        self.udp, self.tcp = Transport("udp"), Transport("tcp")
+        self._ports = count(40_000)
+
+    def ask(
+        self,
+        question: str = "a.example. A",
+        *,
+        by: str = "udp",
+        host: str = "10.244.1.7",
+        **edns: Any,
+    ) -> Pod:
+        """A client's query, as dnspython makes it."""
+        return self.ask_with(query(question, **edns), by=by, host=host)
+
+    def ask_with(self, packet: bytes, *, by: str = "udp", host: str = "10.244.1.7") -> Pod:
+        transport = self.udp if by == "udp" else self.tcp
+        pod = Pod(transport, (host, next(self._ports)))
+        now = self.world.now
+        asker = ClientAsker(read_query(packet), transport, pod.address, now, self.served)
+        pod.finished = self.zone.serve(asker, now)
+        return pod
+
+    def keep(self, *records: str, question: str = "a.example. A", **message: Any) -> None:
+        """Have the answer to a question in the cache."""
+        self.ask(question)
+        self.upstream.says(*records, **message)
+
+    def pass_time(self, seconds: float) -> None:
+        self.world.pass_time(seconds)
+
+    def counted(self, outcome: Outcome) -> int:
+        self.served.counts.fold()
+        return self.served.counts.outcomes[outcome]
+
+    @property
+    def questions(self) -> Sequence[str]:
+        """What went upstream so far."""
+        return [parsed(asked.query.packet).question[0].to_text() for asked in self.upstream.asked]
