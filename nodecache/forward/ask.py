@@ -47,7 +47,8 @@ class Trouble:
     """What an ask remembers once it was not answered at once.
 
     `open` attempts may still bring an answer. `held` is an answer that is no good, but better
-    than none. `asked` are the upstreams tried, the first first.
+    than none. `asked` are the upstreams tried, the first first. `patience` doubles with each
+    time-out.
     """
 
     __slots__ = (
@@ -58,6 +59,7 @@ class Trouble:
         "latest",
         "losses",
         "open",
+        "patience",
         "reason",
         "retry_at",
         "tries",
@@ -70,6 +72,7 @@ class Trouble:
         self.tries = self.open = 1
         self.connect_failures = 0
         self.losses = 0
+        self.patience = 1
         self.held: Answer | None = None
         self.reason = ""
         self.hedge_at = first.sent_at + pace.hedge_seconds
@@ -205,14 +208,15 @@ class Ask:
     def evacuate(self, attempt: Attempt, now: float) -> None:
         """`attempt`'s connection says nothing any more: ask elsewhere, at once.
 
-        Another connection proves by opening that somebody is there; another port proves nothing.
+        Another connection proves by opening that somebody is there. Another port proves nothing,
+        so there the upstream must have been heard on one.
         """
         if self.is_done:
             return
         trouble = self._in_trouble(attempt)
         if trouble.latest is not attempt or not self._may_try_again(trouble):
             return
-        if not attempt.by_stream and not self._is_worth_it(trouble, now):
+        if not attempt.by_stream and not attempt.upstream.health.is_good:
             return
         self._forwarder.counts.retried += 1
         self._send_again(trouble, now)
@@ -265,7 +269,8 @@ class Ask:
         """
         latest = trouble.latest
         trouble.hedge_at = math.inf
-        trouble.retry_at = now + latest.upstream.pace.lost_seconds * 2**trouble.tries
+        trouble.patience *= 2
+        trouble.retry_at = now + latest.upstream.pace.lost_seconds * trouble.patience
         if latest.carrier is not None and trouble.open:
             latest.upstream.fell_silent(latest.sent_at, now)
         if not self._may_try_again(trouble):
@@ -328,7 +333,7 @@ class Ask:
         """To an upstream that was not asked yet, or on another way to one that was."""
         forwarder = self._forwarder
         upstream = trouble.latest.upstream
-        trouble.retry_at = now + upstream.pace.lost_seconds * 2**trouble.tries
+        trouble.retry_at = now + upstream.pace.lost_seconds * trouble.patience
         if not upstream.health.is_good or not trouble.open:
             upstream = forwarder.next_upstream(trouble.asked, now) or upstream
         elif forwarder.policy.is_exchangeable:

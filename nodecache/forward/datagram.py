@@ -33,23 +33,41 @@ _AGEING_AT_ONCE = 4  # each second: all of them within one such age
 # After a port turned out to lead nowhere, the good ones do for this long without new ones.
 _WARY_SECONDS = 2.0
 
+# A port is suspected when it is silent while others are heard, for longer than nearly all answers
+# take; and never before this.
+_PATIENCE_SECONDS = 0.06
+_PATIENCE_FACTOR = 1.5
+
 assert _MOST_USES < MAX_PENDING, "a socket never runs out of ids"
 
 
 class DatagramSocket:
     """One socket on a random port, and the queries that left from it.
 
-    `heard_at` is None until something comes back.
+    `is_proven`: it brought the latest answer it had to. `is_suspect`: it owes one for too long.
+    It is neither before its first answer.
     """
 
-    __slots__ = ("_pool", "born_at", "datagram", "heard_at", "is_spent", "pending", "uses")
+    __slots__ = (
+        "_pool",
+        "born_at",
+        "datagram",
+        "heard_at",
+        "is_proven",
+        "is_spent",
+        "is_suspect",
+        "pending",
+        "uses",
+    )
 
     def __init__(self, pool: "DatagramPool", now: float) -> None:
         self._pool = pool
         self.pending: Pending[Attempt] = Pending(pool.random_id)
         self.born_at = now
-        self.heard_at: float | None = None
+        self.heard_at = 0.0
         self.uses = 0
+        self.is_proven = False
+        self.is_suspect = False
         self.is_spent = False
         upstream = pool.upstream
         self.datagram: Datagram = upstream.world.open_datagram(
@@ -68,6 +86,8 @@ class DatagramSocket:
             self._pool.counts.unmatched += 1
         else:
             self.heard_at = now
+            self.is_proven = True
+            self.is_suspect = False
             attempt.ask.answered(attempt, packet, now)
         if self.is_spent and not self.pending:
             self._pool.close_one(self)
@@ -75,13 +95,6 @@ class DatagramSocket:
     def refused(self, error: OSError, now: float) -> None:
         """Nobody listens there: none of what is pending will be answered."""
         self._pool.refused(self, error, now)
-
-    def silence(self, now: float) -> float:
-        """For how long it has said nothing while it owed an answer, in seconds."""
-        oldest = self.pending.oldest()
-        if oldest is None:
-            return 0.0
-        return now - max(oldest.sent_at, self.heard_at or 0.0)
 
 
 class DatagramPool:
@@ -102,7 +115,7 @@ class DatagramPool:
         sockets = self._sockets
         if len(sockets) == _SOCKETS:
             socket = sockets[self.random_id() % _SOCKETS]
-            if socket.heard_at is not None and socket.uses < _MOST_USES:
+            if socket.is_proven and socket.uses < _MOST_USES:
                 self._send_from(socket, attempt)
                 return
         try:
@@ -113,10 +126,17 @@ class DatagramPool:
         self._send_from(socket, attempt)
 
     def send_elsewhere(self, attempt: Attempt, carrier: Carrier | None, now: float) -> None:
-        """Send from another port than `carrier`: the one that was heard of last."""
-        heard = [s for s in self._sockets if s is not carrier and s.heard_at is not None]
-        if heard:
-            self._send_from(max(heard, key=lambda socket: socket.heard_at or 0.0), attempt)
+        """Send from another port than `carrier`, of those up to date the one heard of last."""
+        best: DatagramSocket | None = None
+        for socket in self._sockets:
+            oldest = socket.pending.oldest()
+            is_behind = oldest is not None and oldest.sent_at < now - SLOW_SECONDS
+            if socket is carrier or not socket.is_proven or is_behind:
+                continue
+            if best is None or socket.heard_at > best.heard_at:
+                best = socket
+        if best is not None:
+            self._send_from(best, attempt)
         else:
             self.send(attempt, now)
 
@@ -150,9 +170,9 @@ class DatagramPool:
         return fresh
 
     def _next_best(self) -> DatagramSocket:
-        """A socket that was heard of; failing that, any. OSError where all are full."""
-        heard = [socket for socket in self._sockets if socket.heard_at is not None]
-        drawn = [s for s in heard or self._sockets if len(s.pending) < MAX_PENDING]
+        """A proven socket; failing that, any. OSError where all are full."""
+        proven = [socket for socket in self._sockets if socket.is_proven]
+        drawn = [s for s in proven or self._sockets if len(s.pending) < MAX_PENDING]
         if not drawn:
             raise OSError(errno.ENOBUFS, "too many queries wait for an answer")
         return drawn[self.random_id() % len(drawn)]
@@ -187,15 +207,24 @@ class DatagramPool:
         for attempt in socket.pending.clear():
             attempt.ask.attempt_failed(attempt, reason, now)
 
-    def _suspect(self, socket: DatagramSocket, now: float) -> None:
-        """It says nothing: what it owes is asked for from another port."""
+    def _judge(self, socket: DatagramSocket, now: float) -> None:
+        """Has it been silent for too long? Sooner so, where other ports were heard meanwhile."""
         oldest = socket.pending.oldest()
-        if oldest is not None:
-            self.upstream.fell_silent(oldest.sent_at, now)
-        self._spend(socket)
-        self._wary_until = now + _WARY_SECONDS
-        for attempt in socket.pending.all():
-            attempt.ask.evacuate(attempt, now)
+        if oldest is None or socket.is_suspect:
+            return
+        upstream = self.upstream
+        since = max(oldest.sent_at, socket.heard_at)
+        if upstream.heard_at > since:
+            patience = max(_PATIENCE_FACTOR * upstream.pace.seconds, _PATIENCE_SECONDS)
+        else:
+            patience = upstream.pace.lost_seconds
+        if now - since > patience:
+            socket.is_proven = False
+            socket.is_suspect = True
+            self._wary_until = now + _WARY_SECONDS
+            upstream.fell_silent(oldest.sent_at, now)
+            for attempt in socket.pending.all():
+                attempt.ask.evacuate(attempt, now)
 
     # Time
 
@@ -206,23 +235,22 @@ class DatagramPool:
 
     def tick(self, now: float) -> bool:
         """Tell asks of slow queries, give up lost ones; False: nothing is under way."""
-        lost_seconds = self.upstream.pace.lost_seconds
         give_up = now - self.upstream.settings.read_timeout_seconds
-        is_busy = False
         for socket in [*self._sockets, *self._spent]:
             if not socket.pending:
                 continue
             for attempt in socket.pending.slowed(now - SLOW_SECONDS):
                 attempt.ask.slowed(attempt, now)
-            for attempt in socket.pending.drop(give_up):
-                reason = f"read udp {socket.path}: i/o timeout"
-                attempt.ask.attempt_failed(attempt, reason, now)
-            if not socket.is_spent and socket.silence(now) > lost_seconds:
-                self._suspect(socket, now)
-            elif socket.is_spent and not socket.pending:
+            lost = socket.pending.drop(give_up)
+            for attempt in lost:
+                attempt.ask.attempt_failed(attempt, f"read udp {socket.path}: i/o timeout", now)
+            if socket.is_spent and not socket.pending:
                 self.close_one(socket)
-            is_busy |= bool(socket.pending)
-        return is_busy
+            elif lost and socket.is_suspect and not socket.is_spent:
+                self._spend(socket)  # its port leads nowhere
+            elif not socket.is_spent:
+                self._judge(socket, now)
+        return self.in_flight > 0
 
     def housekeep(self, now: float) -> bool:
         """Give up a few old ports, never all at once; False: none is open."""

@@ -4,10 +4,12 @@ The law of this module: no socket, no clock, no timers. It is told what happened
 comes first; it never says that somebody may not be asked at all.
 """
 
+import math
 from enum import IntEnum
 
-# An upstream that said nothing while it owed us answers is passed by for this long, doubling
-# while it stays silent. Probes may clear it sooner.
+# An upstream that said nothing while it owed us answers is passed by until a probe, or a query
+# sent to it all the same, is answered. Without probes (`max_fails 0`) it is tried again after this
+# long, doubling while it stays silent.
 _SUSPECT_SECONDS = 0.5
 _MOST_SUSPECT_SECONDS = 30.0
 
@@ -96,7 +98,9 @@ class Health:
 
     def stayed_silent(self, now: float) -> None:
         """It owes answers and says nothing, or cannot be reached."""
-        if now >= self._suspect_until:
+        if self.max_fails:
+            self._suspect_until = math.inf
+        elif now >= self._suspect_until:
             self._suspect_until = now + self._suspect_seconds
             self._suspect_seconds = min(2 * self._suspect_seconds, _MOST_SUSPECT_SECONDS)
         self.is_good = False

@@ -27,9 +27,11 @@ _PATIENCE_SECONDS = 0.01
 _QUICK_SECONDS = 0.005
 
 # A packet lost in opening costs a second by the kernel's clock (RFC 6298 §2); and a Service
-# address may have sent us to a pod that is gone. Another connection finds out sooner.
-_REDIAL_SECONDS = 0.05
-_DIAL_SECONDS = 2.0  # CoreDNS waits 1 to 30 s
+# address may have sent us to a pod that is gone. While queries wait, others are opened besides,
+# and the first that stands is taken.
+_REDIAL_SECONDS = 0.025
+_MOST_OPENING = 8
+_DIAL_SECONDS = 1.0  # CoreDNS waits 1 to 30 s
 _FIRST_BACK_OFF_SECONDS = 0.02
 _MOST_BACK_OFF_SECONDS = 1.0
 
@@ -158,6 +160,7 @@ class StreamPool:
         self._connections.append(connection)
         self.counts.connections_opened += 1
         self._back_off_seconds = 0.0
+        self._close_opening()
         self._replace_aged(now)
         while self._waiting and connection.room > 0:
             attempt = self._waiting.popleft()
@@ -165,6 +168,11 @@ class StreamPool:
                 attempt.sent_at = now
                 connection.add(attempt)
         connection.flush()
+
+    def _close_opening(self) -> None:
+        for connection in self._opening:
+            connection.stream.close()
+        self._opening.clear()
 
     def _dial_failed(self, connection: StreamConnection, reason: str, now: float) -> None:
         self._opening.remove(connection)
@@ -255,12 +263,14 @@ class StreamPool:
 
     def _help_waiting(self, now: float) -> None:
         """Those who wait for a connection get another attempt at one."""
-        if not self._waiting or now < self._dial_after:
+        if not self._waiting:
             return
-        if not self._opening or (
-            len(self._opening) < self.upstream.settings.max_connections
-            and now - self._opening[-1].opened_at > _REDIAL_SECONDS
-        ):
+        waits_since = self._waiting[0].sent_at
+        if now - waits_since > self.upstream.pace.hedge_seconds:
+            self.upstream.fell_silent(waits_since, now)
+        if now < self._dial_after or len(self._opening) >= _MOST_OPENING:
+            return
+        if not self._opening or now - self._opening[-1].opened_at > _REDIAL_SECONDS:
             self._dial(now)
 
     def housekeep(self, now: float) -> bool:

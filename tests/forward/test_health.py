@@ -21,8 +21,17 @@ def test_max_fails_0_is_never_down():
     assert not health.is_down
 
 
-def test_silence_is_held_against_it_for_longer_each_time():
+def test_silence_is_held_against_it_until_a_probe_is_answered():
     health = Health(max_fails=2)
+    health.stayed_silent(now=0.0)
+    assert health.standing(now=1e6) is Standing.SUSPECT
+    health.probed(is_alive=True)
+    assert health.standing(now=1e6) is Standing.GOOD
+    assert health.is_good
+
+
+def test_without_probes_silence_is_held_against_it_for_longer_each_time():
+    health = Health(max_fails=0)
     health.stayed_silent(now=0.0)
     assert health.standing(now=0.4) is Standing.SUSPECT
     assert health.standing(now=0.6) is Standing.GOOD
@@ -32,8 +41,8 @@ def test_silence_is_held_against_it_for_longer_each_time():
     assert health.standing(now=2.1) is Standing.GOOD
 
 
-def test_silence_is_held_against_it_for_30_seconds_at_most():
-    health = Health(max_fails=2)
+def test_without_probes_silence_is_held_against_it_for_30_seconds_at_most():
+    health = Health(max_fails=0)
     now = 0.0
     for _ in range(20):
         health.stayed_silent(now)

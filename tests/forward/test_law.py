@@ -1,5 +1,6 @@
 """The law of the package: every query ends exactly once, by its deadline, whatever happens."""
 
+import logging
 import random
 
 import dns.message
@@ -22,6 +23,17 @@ HOSTS = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 TWO_TICKS = 0.021
 
 
+class Errors(logging.Handler):
+    """What went wrong inside: it is logged, and may not stop the clock."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
 class Chaos:
     """Upstreams that answer, lie, hang up, go silent and come back, as a seed says."""
 
@@ -41,9 +53,19 @@ class Chaos:
         self.deadlines: dict[int, float] = {}
         self.cancelled: set[int] = set()
         self.asks = []
+        self.errors = Errors()
         self._seen = 0
 
     def run(self, steps: int) -> None:
+        log = logging.getLogger("plugin/forward")
+        log.addHandler(self.errors)
+        try:
+            self._run(steps)
+        finally:
+            log.removeHandler(self.errors)
+        assert not self.errors.lines
+
+    def _run(self, steps: int) -> None:
         for _ in range(steps):
             self.random.choice(
                 [

@@ -63,6 +63,8 @@ class Play:
                 self._play(step)
             self._subject.close()
             self._check_no_out_query(_END)
+            inside = [line for line in self.log if "an error inside" in line]
+            assert not inside, inside
         finally:
             root.removeHandler(handler)
             root.setLevel(level)
