@@ -67,6 +67,10 @@ class Entry:
             octets += ERROR_OCTETS + len(text)
         return octets
 
+    def note_asked(self, times: int) -> None:
+        """Grade the entry up: somebody wanted it again."""
+        self.asked = min(self.asked + times, MOST_ASKED)
+
     def remaining_ttl(self, now: float) -> int:
         """Whole seconds left; 0 or below once expired. CoreDNS floors the age likewise."""
         return self.ttl - int(now - self.stored_at)

@@ -88,7 +88,7 @@ class Finished:
             self.hits = 0
             self.served.counts.count(self.tally, hits)
             self.served.counts.duration.buckets[0] += hits
-            self.entry.asked = 3
+            self.entry.note_asked(hits)
             if (prefetch := self.served.zone.prefetch) is not None:
                 note_hits(self.entry, hits, prefetch, now)
 

@@ -1,0 +1,189 @@
+from nodecache.cache import Budget, Cache, Prefetch
+from nodecache.server.counts import Outcome, ServerCounts
+from nodecache.server.replies import Finished, Replies, Served
+from nodecache.wire import read_answer, read_query, reply_to
+from tests.wire.messages import parsed, query, response
+
+START = 1000.0
+TALLY = ("udp", "1", 1, 0, 40, 120, False, "cache", Outcome.HIT_SUCCESS)
+RECORDS = ("a.example. 30 IN A 192.0.2.1", "a.example. 30 IN A 192.0.2.2")
+
+
+class FakeZone:
+    """A zone as the reply table knows it."""
+
+    keeps_ttl = False
+    prefetch: Prefetch | None = None
+    is_due = False
+
+    def wants_prefetch(self, entry, now: float) -> bool:
+        return self.is_due
+
+
+class Table:
+    """A reply table with a cache behind it."""
+
+    def __init__(self, most_young: int = 100) -> None:
+        self.replies = Replies(most_young)
+        self.cache = Cache(Budget(), 100, 100)
+        self.zone = FakeZone()
+        self.counts = ServerCounts("dns://:53", ".")
+        self.served = Served(self.zone, self.counts)
+
+    def put(self, qname: str = "a.example.", now: float = START, **edns: object) -> bytes:
+        """Have a finished reply in the table; the octets it is found by."""
+        packet = query(f"{qname} A", **edns)
+        asked = read_query(packet)
+        records = [record.replace("a.example.", qname) for record in RECORDS]
+        entry = self.cache.get(asked.key, now)
+        if entry is None:
+            entry = self.cache.put(
+                asked.key, read_answer(response(f"{qname} A", *records)), 30, now
+            )
+        octets = reply_to(asked, entry, entry.flags, entry.remaining_ttl(now), 1232)
+        finished = Finished(bytes(octets[2:]), entry.changes_at(now), entry, self.served, TALLY)
+        self.replies.put(packet[2:], finished, now)
+        return packet[2:]
+
+    def ttl(self, tail: bytes, now: float) -> int | None:
+        """The TTL of the reply that the table has at `now`, as the UDP listener looks for it."""
+        finished = self.replies.young.get(tail)
+        if finished is None or finished.good_until <= now:
+            finished = self.replies.recover(tail, now)
+        if finished is None:
+            return None
+        finished.hits += 1
+        message = parsed(b"\0\0" + finished.tail)
+        assert len(message.answer[0]) == 2
+        return message.answer[0].ttl
+
+    def hits(self) -> int:
+        self.counts.fold()
+        return self.counts.outcomes[Outcome.HIT_SUCCESS]
+
+
+def test_a_reply_ages_with_its_entry():
+    table = Table()
+    tail = table.put()
+    assert [table.ttl(tail, START + age) for age in (0, 0.9, 1, 1.5, 29.9)] == [30, 30, 29, 29, 1]
+    assert table.ttl(tail, START + 30) is None
+
+
+def test_an_opt_is_not_aged():
+    table = Table()
+    tail = table.put(want_dnssec=True)
+    assert table.ttl(tail, START + 7) == 23
+    assert parsed(b"\0\0" + table.replies.young[tail].tail).ednsflags == 0x8000
+
+
+def test_a_reply_is_gone_with_its_entry():
+    table = Table()
+    tail = table.put()
+    table.cache.drop(read_query(query()).key)
+    assert table.ttl(tail, START + 0.5) == 30  # good for the second it was made in
+    assert table.ttl(tail, START + 1) is None
+    assert len(table.replies) == 0
+
+
+def test_a_reply_is_gone_when_its_entry_holds_another_answer():
+    table = Table()
+    tail = table.put()
+    table.cache.put(
+        read_query(query()).key, read_answer(response("a.example. A", *RECORDS)), 30, START + 5
+    )
+    assert table.ttl(tail, START + 6) is None
+
+
+def test_a_reply_makes_way_for_a_fetch_ahead_of_time():
+    table = Table()
+    tail = table.put()
+    table.zone.is_due = True
+    assert table.ttl(tail, START + 1) is None
+
+
+def test_a_reply_of_a_zone_that_keeps_ttls_does_not_age_and_ends_all_the_same():
+    table = Table()
+    table.zone.keeps_ttl = True
+    tail = table.put()
+    assert table.ttl(tail, START + 29) == 30
+    assert table.ttl(tail, START + 30) is None
+
+
+def test_a_reply_ages_where_its_ttls_stand_though_its_entry_was_compressed_since():
+    table = Table()
+    tail = table.put()
+    entry = table.replies.young[tail].entry
+    entry.wire, entry.ttl_offsets = b"shorter", (3,)
+    assert table.ttl(tail, START + 4) == 26
+
+
+# Counting
+
+
+def test_hits_reach_the_counts_and_the_entry():
+    table = Table()
+    table.zone.prefetch = Prefetch(amount=3)
+    tail = table.put()
+    for _ in range(5):
+        table.ttl(tail, START)
+    assert table.hits() == 0
+    table.replies.fold(START)
+    assert table.hits() == 5
+    entry = table.replies.young[tail].entry
+    assert (entry.hits, entry.asked) == (5, 3)
+    assert table.counts.duration.buckets[0] == 5
+
+
+def test_no_hit_is_counted_twice_or_lost():
+    table = Table(most_young=2)
+    tails = [table.put(f"{letter}.example.") for letter in "ab"]
+    for tail in tails * 3:
+        table.ttl(tail, START)
+    table.put("c.example.")
+    table.put("d.example.")
+    table.put("e.example.")
+    table.replies.fold(START)
+    table.replies.drop(START)
+    assert table.hits() == 6
+
+
+def test_a_hit_or_two_make_nobody_a_favourite():
+    table = Table()
+    tail = table.put()
+    entry = table.replies.young[tail].entry
+    table.ttl(tail, START)
+    table.replies.fold(START)
+    assert entry.asked == 1
+
+
+# Bounds
+
+
+def test_what_is_not_asked_for_again_leaves_the_table():
+    table = Table(most_young=2)
+    tails = [table.put(f"{letter}.example.") for letter in "abcde"]
+    assert len(table.replies) <= 4
+    assert [table.ttl(tail, START) for tail in tails] == [None, None, 30, 30, 30]
+
+
+def test_what_is_asked_for_again_stays():
+    table = Table(most_young=2)
+    favourite = table.put("a.example.")
+    for letter in "bcdefgh":
+        table.put(f"{letter}.example.")
+        assert table.ttl(favourite, START) == 30
+
+
+def test_an_old_reply_that_is_no_longer_good_is_gone():
+    table = Table(most_young=1)
+    old = table.put("a.example.")
+    table.put("b.example.")
+    assert table.ttl(old, START + 31) is None
+    assert len(table.replies) == 1
+
+
+def test_a_dropped_table_is_empty():
+    table = Table()
+    tail = table.put()
+    table.replies.drop(START)
+    assert (len(table.replies), table.ttl(tail, START)) == (0, None)
