@@ -1,4 +1,4 @@
-# nodecache's image: Debian's Python and packet filters, five Python packages, and the agent.
+# nodecache's image: Debian's Python and packet filters, a handful of Python packages, and the agent.
 #
 #   docker build -t nodecache .
 #   docker buildx build --platform linux/amd64,linux/arm64 -t REGISTRY/nodecache:TAG --push .

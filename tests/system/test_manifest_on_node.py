@@ -199,3 +199,13 @@ def test_worker_is_nobody_and_has_no_capability(container):
     assert status["Uid"].split() == ["65534"] * 4
     assert {status[kind] for kind in ("CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
     assert status["NoNewPrivs"] == "1"
+
+
+def test_what_the_worker_may_see_of_itself_is_enough_for_the_process_series(container):
+    """It is not dumpable, which hides much of /proc from processes of its own user."""
+    values = dict(
+        line.split() for line in container.page().splitlines() if line.startswith("process_")
+    )
+    assert float(values["process_open_fds"]) > 15
+    assert float(values["process_resident_memory_bytes"]) > 20e6
+    assert float(values["process_cpu_seconds_total"]) > 0
