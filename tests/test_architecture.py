@@ -1,0 +1,208 @@
+"""The layers, held by walking every import: ARCHITECTURE.md has the table and the reasons."""
+
+import ast
+import importlib
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "nodecache"
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+# What of ours each layer may use. Layers without a row are the ones that put these together.
+MAY_IMPORT = {
+    "wire": set(),
+    "cache": {"wire"},
+    "forward": {"wire", "histogram"},
+    "corefile": set(),
+    "server": {"wire", "cache", "forward", "corefile", "histogram"},
+    "host": set(),
+    "metrics": {"histogram", "vitals", "web"},
+    "histogram": set(),
+    "vitals": set(),
+    "web": set(),
+    "log": set(),
+}
+
+NO_SANS_IO_MODULE = {
+    "asyncio", "dns", "logging", "prometheus_client", "select", "socket", "ssl", "subprocess",
+    "threading", "time", "uvloop",
+}  # fmt: skip
+NOT_TO_BE_TOUCHED = {
+    "wire": NO_SANS_IO_MODULE | {"os"},
+    "cache": NO_SANS_IO_MODULE | {"os"},
+    "forward/pending": NO_SANS_IO_MODULE,  # its random ids come from the system
+    "forward/policy": NO_SANS_IO_MODULE | {"os"},
+    "forward": {"dns", "prometheus_client"},
+    "corefile": {"asyncio", "logging", "socket", "subprocess", "threading", "time", "uvloop"},
+    "server": {"prometheus_client"},
+    "host": {"asyncio", "dns", "prometheus_client", "uvloop"},
+}
+# dnspython takes 110 µs to read a query: only where a Corefile's own records are written.
+MAY_USE_DNSPYTHON = {"corefile", "demo", "server/record_text"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One module of ours."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """`wire/names`, `keeper`."""
+        return self.path.relative_to(ROOT / PACKAGE).with_suffix("").as_posix()
+
+    @property
+    def layer(self) -> str:
+        """The package it is of, or itself."""
+        return self.name.split("/")[0]
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.path.read_text())
+
+    @cached_property
+    def imports(self) -> set[str]:
+        """Every module it names, wherever in the file, and every name taken from one."""
+        return set(self._walk_imports())
+
+    def _walk_imports(self) -> Iterator[str]:
+        package = self.path.relative_to(ROOT).parent.parts
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                above = package[: len(package) - node.level + 1] if node.level else ()
+                base = ".".join([*above, *([node.module] if node.module else [])])
+                yield base
+                yield from (f"{base}.{alias.name}" for alias in node.names)
+
+    @property
+    def layers(self) -> set[str]:
+        """The other layers of ours that it uses."""
+        parts = [name.split(".") for name in self.imports]
+        names = {part[1] for part in parts if part[0] == PACKAGE and len(part) > 1}
+        return {name for name in names - {self.layer} if is_ours(name)}
+
+    @property
+    def others(self) -> set[str]:
+        """The top names of what is not ours."""
+        return {name.split(".")[0] for name in self.imports} - {PACKAGE}
+
+
+def is_ours(name: str) -> bool:
+    return (ROOT / PACKAGE / name).is_dir() or (ROOT / PACKAGE / f"{name}.py").is_file()
+
+
+SOURCES = [Source(path) for path in sorted((ROOT / PACKAGE).rglob("*.py"))]
+Breaches = dict[str, object]
+
+
+def test_there_are_sources_of_every_layer():
+    assert MAY_IMPORT.keys() <= {source.layer for source in SOURCES}
+
+
+def test_a_layer_uses_only_what_lies_below_it():
+    breaches: Breaches = {}
+    for source in SOURCES:
+        allowed = MAY_IMPORT.get(source.layer)
+        if allowed is not None and (above := source.layers - allowed):
+            breaches[source.name] = above
+    assert breaches == {}
+
+
+def test_a_layer_touches_nothing_that_is_not_for_it():
+    breaches: Breaches = {}
+    for source in SOURCES:
+        banned = NOT_TO_BE_TOUCHED.get(source.layer, set()) | NOT_TO_BE_TOUCHED.get(
+            source.name, set()
+        )
+        if touched := source.others & banned:
+            breaches[source.name] = touched
+    assert breaches == {}
+
+
+def test_dnspython_stays_off_the_path_of_a_query():
+    users = {source for source in SOURCES if "dns" in source.others}
+    allowed = {source for source in users if {source.layer, source.name} & MAY_USE_DNSPYTHON}
+    assert {source.name for source in users - allowed} == set()
+
+
+def test_the_server_takes_types_from_the_corefile_and_no_code():
+    taken: set[str] = set()
+    for source in SOURCES:
+        if source.layer == "server":
+            taken |= {name for name in source.imports if name.startswith("nodecache.corefile.")}
+    corefile = importlib.import_module("nodecache.corefile")
+    names = {name.removeprefix("nodecache.corefile.") for name in taken}
+    assert {name for name in names if inspect.isfunction(getattr(corefile, name, None))} == set()
+
+
+def test_a_file_holds_one_thing():
+    lines = {source.name: len(source.path.read_text().splitlines()) for source in SOURCES}
+    assert {name: count for name, count in lines.items() if count > MAX_FILE_LINES} == {}
+
+
+def test_a_function_can_be_seen_at_once():
+    breaches: Breaches = {}
+    for source in SOURCES:
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = node.end_lineno - node.lineno + 1
+                if lines > MAX_FUNCTION_LINES:
+                    breaches[f"{source.name}: {node.name}"] = lines
+    assert breaches == {}
+
+
+def test_what_is_public_says_what_it_does():
+    unsaid = [
+        f"{source.name}: {node.name}"
+        for source in SOURCES
+        for node in public_definitions(source.tree)
+        if not ast.get_docstring(node)
+    ]
+    assert unsaid == []
+
+
+def public_definitions(tree: ast.Module | ast.ClassDef) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+    """Functions, classes, and the methods of those; what has an underscore is nobody else's."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if node.name.startswith("_"):
+                continue
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from public_definitions(node)
+
+
+def test_every_package_says_its_law():
+    packages = [
+        source for source in SOURCES if source.name.count("/") and source.path.stem == "__init__"
+    ]
+    unsaid = [source.name for source in packages if not ast.get_docstring(source.tree)]
+    assert unsaid == []
+
+
+@dataclass(frozen=True)
+class Planted(Source):
+    """A module as if it read otherwise."""
+
+    text: str = ""
+
+    @property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text)
+
+
+def test_the_walk_finds_planted_imports():
+    text = "import socket.x\nfrom ..cache import Entry\nfrom .names import x\ndef f():\n    import time\n"
+    planted = Planted(ROOT / PACKAGE / "wire" / "names.py", text)
+    assert planted.layers == {"cache"}
+    assert {"socket", "time"} <= planted.others
+    text = "from nodecache import keeper\nfrom nodecache.server.zone import Zone"
+    assert Planted(planted.path, text).layers == {"keeper", "server"}
