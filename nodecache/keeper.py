@@ -237,11 +237,13 @@ class Keeper:
     # A changed configuration
 
     def _on_change(self) -> None:
-        config = self._source.changed(monotonic())
-        if config is None:
-            self._vitals_at = 0.0  # an error may have been counted
-            return
-        self._reload(config)
+        source = self._source
+        told = (source.failures, source.is_current)
+        config = source.changed(monotonic())
+        if config is not None:
+            self._reload(config)
+        elif told != (source.failures, source.is_current):
+            self._vitals_at = 0.0
 
     def _reload(self, config: Config) -> None:
         """Offer a valid configuration to the worker; it takes it or says why not."""

@@ -6,6 +6,8 @@ inotify tells at once; a look at the contents every few seconds makes sure where
 at when its writer closes it, or half of it might be taken for the whole.
 
 No thread and no event loop: `fileno()` is for the keeper's selector and `due_at` for its time-out.
+What else happens in a watched folder costs next to nothing, and no change is looked at sooner than a
+moment after the one before.
 """
 
 import glob
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 10.0  # node-cache looks at its folders as often
 POLL_SECONDS_WITHOUT_INOTIFY = 1.0
 LONGEST_WRITE_SECONDS = 0.5  # then what is there is looked at, whether closed or not
+PAUSE_SECONDS = 0.2  # between two looks, for those who write all the time
 
 _BEGUN = event.MODIFY | event.CREATE
 _DONE = event.CLOSE_WRITE | event.MOVED_FROM | event.MOVED_TO | event.DELETE | event.ATTRIB
@@ -47,7 +50,10 @@ class Watcher:
         self._silent = os.eventfd(0, os.EFD_CLOEXEC) if self._inotify is None else None
         self.due_at = 0.0
         """When to call `changed` even if the descriptor stays silent."""
+        self._looked_at = 0.0
         self._paths: tuple[str, ...] = ()
+        self._names: dict[int, set[str]] = {}
+        """The names that matter, by watch descriptor; "" stands for every one."""
         self._digest = b""
         self.watch(paths, now)
 
@@ -63,9 +69,11 @@ class Watcher:
     def changed(self, now: float) -> bool:
         """Whether the contents differ from when last looked at. Call when readable, and when due."""
         happened = self._happened()
-        if happened & _BEGUN and not happened & ~_BEGUN:
+        if happened & ~_BEGUN:
+            self.due_at = min(self.due_at, max(now, self._looked_at + PAUSE_SECONDS))
+        elif happened:
             self.due_at = min(self.due_at, now + LONGEST_WRITE_SECONDS)
-        if now < self.due_at and not happened & ~_BEGUN:
+        if now < self.due_at:
             return False
         before = self._digest
         self._look(now)
@@ -80,18 +88,35 @@ class Watcher:
             self._silent = None
 
     def _happened(self) -> int:
-        """The kinds of all events since the last time."""
+        """The kinds of all events that matter since the last time."""
         happened = 0
-        if self._inotify is not None:
-            for each in self._inotify.read(timeout=0):
+        for each in self._inotify.read(timeout=0) if self._inotify is not None else ():
+            names = self._names.get(each.wd, ())
+            if each.name in names or "" in names or each.mask & _GONE:
                 happened |= each.mask
         return happened
 
     def _look(self, now: float) -> None:
         """First watch, then read: what changes in between is told."""
-        is_watched = self._inotify is not None and _add_watches(self._inotify, self._paths)
+        is_watched = self._add_watches()
+        self._looked_at = now
         self.due_at = now + (POLL_SECONDS if is_watched else POLL_SECONDS_WITHOUT_INOTIFY)
         self._digest = digest(self._paths)
+
+    def _add_watches(self) -> bool:
+        """Watch the folders in which a change of the paths would show; whether each could be."""
+        self._names = {}
+        if self._inotify is None:
+            return False
+        is_complete = True
+        for folder, name in dict.fromkeys(each for path in self._paths for each in _places(path)):
+            try:
+                descriptor = self._inotify.add_watch(folder, _MASK)
+            except OSError:  # not there (yet), not ours to read, no watches left
+                is_complete = False
+            else:
+                self._names.setdefault(descriptor, set()).add(name)
+        return is_complete
 
 
 def _open(open_inotify: Callable[[], INotify]) -> INotify | None:
@@ -102,24 +127,20 @@ def _open(open_inotify: Callable[[], INotify]) -> INotify | None:
         return None
 
 
-def _add_watches(inotify: INotify, paths: Iterable[str]) -> bool:
-    """Watch the folders in which a change of the paths would show; whether each could be."""
-    is_complete = True
-    for folder in dict.fromkeys(folder for path in paths for folder in _folders(path)):
-        try:
-            inotify.add_watch(folder, _MASK)
-        except OSError:  # not there (yet), not ours to read, no watches left
-            is_complete = False
-    return is_complete
+def _places(path: str) -> Iterator[tuple[Path, str]]:
+    """The folders and the names in them through which a path leads to contents, over links too.
 
-
-def _folders(path: str) -> Iterator[Path]:
-    """The folders that hold a path, and those to which it leads over links."""
+    The name "" is every one of a folder's.
+    """
     place = Path(path)
+    if glob.has_magic(path):
+        yield place.parent, ""
+        return
     for _ in range(_MOST_LINKS):
         if place.is_dir():
-            yield place
-        yield place.parent
+            yield place, ""
+        yield place.parent, place.name
+        yield from ((above.parent, above.name) for above in place.parents if above.is_symlink())
         if not place.is_symlink():
             return
         place = place.parent / place.readlink()

@@ -7,6 +7,7 @@ import pytest
 
 from nodecache.watcher import (
     LONGEST_WRITE_SECONDS,
+    PAUSE_SECONDS,
     POLL_SECONDS,
     POLL_SECONDS_WITHOUT_INOTIFY,
     Watcher,
@@ -61,12 +62,17 @@ def is_readable(watcher):
     return bool(poll.poll(0))
 
 
-def await_change(watcher, now=0.0):
-    """Whether the descriptor wakes us and the contents have changed."""
+def await_event(watcher, now):
+    """Whether the contents have changed once the descriptor wakes us."""
     poll = select.poll()
     poll.register(watcher.fileno(), select.POLLIN)
     assert poll.poll(PATIENCE_MILLISECONDS)
     return watcher.changed(now)
+
+
+def await_change(watcher):
+    """The same, a while after the last look."""
+    return await_event(watcher, watcher.due_at - 1.0)
 
 
 def no_inotify():
@@ -115,6 +121,26 @@ def test_another_file_of_the_folder_does_not_count_for_a_file(tmp_path, watch):
     assert not await_change(watcher)
 
 
+def test_what_else_happens_in_the_folder_is_not_even_looked_at(tmp_path, watch):
+    (tmp_path / "Corefile").write_text("x")
+    watcher = watch(tmp_path / "Corefile", now=10.0)
+    (tmp_path / "other").write_text("y")
+    assert not await_event(watcher, 11.0)
+    assert watcher.due_at == 10.0 + POLL_SECONDS
+
+
+def test_changes_one_after_the_other_are_looked_at_with_a_pause(tmp_path, watch):
+    path = tmp_path / "Corefile"
+    path.write_text("0")
+    watcher = watch(path, now=10.0)
+    path.write_text("1")
+    assert not await_event(watcher, 10.05)
+    assert watcher.due_at == 10.0 + PAUSE_SECONDS
+    path.write_text("2")
+    assert watcher.changed(watcher.due_at)
+    assert watcher.due_at == 10.0 + PAUSE_SECONDS + POLL_SECONDS
+
+
 def test_a_file_being_written_is_looked_at_when_it_is_closed(tmp_path, watch):
     path = tmp_path / "Corefile"
     path.write_text("old")
@@ -134,7 +160,7 @@ def test_a_file_that_stays_open_is_looked_at_after_a_while(tmp_path, watch):
     with path.open("a") as file:
         file.write(" and new")
         file.flush()
-        assert not await_change(watcher, 101.0)
+        assert not await_event(watcher, 101.0)
         assert watcher.due_at == 101.0 + LONGEST_WRITE_SECONDS
         assert watcher.changed(watcher.due_at)
 
@@ -182,7 +208,7 @@ def test_a_folder_that_comes_later_is_found_by_looking(tmp_path, watch):
     assert watcher.due_at == POLL_SECONDS_WITHOUT_INOTIFY
     assert watcher.changed(watcher.due_at)
     (tmp_path / "later/sub/Corefile").write_text("y")
-    assert await_change(watcher, watcher.due_at - 1.0)
+    assert await_event(watcher, watcher.due_at - 0.5)
 
 
 def test_without_inotify_files_are_looked_at_once_a_second(tmp_path, watch):
