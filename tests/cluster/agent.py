@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from tests.cluster.kubectl import Place, Pod, get, kubectl, until
+from tests.cluster.kubectl import KubectlFailed, Place, Pod, get, kubectl, until
 
 MANIFEST = Path(__file__).parents[2] / "deploy" / "nodelocaldns.yaml"
 NAMESPACE = "kube-system"
@@ -126,7 +126,18 @@ class Agent:
         until("the agent's pod is gone", lambda: not self.pods())
 
     def wait_until_ready(self) -> None:
-        kubectl("-n", NAMESPACE, "rollout", "status", f"ds/{DAEMONSET}", "--timeout=120s")
+        """Until the rollout is through; else AssertionError with the log's last lines."""
+        rollout = ["-n", NAMESPACE, "rollout", "status", f"ds/{DAEMONSET}", "--timeout=60s"]
+        try:
+            kubectl(*rollout)
+        except KubectlFailed as error:
+            raise AssertionError(f"{error}\n{self._last_words()}") from None
+
+    def _last_words(self) -> str:
+        try:
+            return self.logs("--tail=10")
+        except (KubectlFailed, LookupError) as error:
+            return str(error)
 
     def wait_until_it_intercepts(self, node: Pod) -> None:
         """Until addresses and packet rules are there: the original's come late."""
