@@ -93,6 +93,27 @@ def test_a_file_can_be_named_without_a_flag(capsys, tmp_path):
     assert "# .:1053 on every address: answers by whoami\n" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "program",
+    [["/node-cache"], ["/usr/bin/python3", "/opt/bin/nodecache"], ["python", "-m", "nodecache"]],
+)
+def test_in_a_container_it_takes_the_agent_s_own_arguments(capsys, tmp_path, program):
+    (tmp_path / "Corefile").write_text(".:1053 {\n whoami\n}\n")
+    command = tmp_path / "cmdline"
+    words = [*program, "-localip", "127.0.0.1", "-conf", str(tmp_path / "Corefile")]
+    command.write_text("".join(f"{word}\0" for word in words))
+    assert check.main([], {}, str(command)) == 0
+    assert "answers by whoami\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", ["/pause\0-conf\0x\0", ""])
+def test_another_program_s_arguments_are_not_taken(capsys, tmp_path, words, monkeypatch):
+    (tmp_path / "cmdline").write_text(words)
+    monkeypatch.chdir(tmp_path)
+    assert check.main([], {}, str(tmp_path / "cmdline")) == 1
+    assert capsys.readouterr().err.startswith("Corefile:1: cannot be read")
+
+
 def test_a_file_that_is_not_there_is_an_error(capsys, tmp_path):
     assert check.main(["-conf", str(tmp_path / "none")], {}) == 1
     assert capsys.readouterr().err.endswith("none:1: cannot be read: No such file or directory\n")

@@ -68,7 +68,7 @@ def _block(
     present: set[str] = set()
     for statement in raw.statements:
         name = statement.name.text
-        context = Context(zones)
+        context = Context()
         try:
             _apply(fields, statement, context, is_again=name in present)
             present.add(name)

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from .errors import CorefileError
 from .lexer import Token
-from .options import ZoneKey
 from .values import Reader, hint
 
 T = TypeVar("T")
@@ -54,9 +53,8 @@ class Statement:
 
 @dataclass(slots=True)
 class Context:
-    """What a directive may know of the block it is in, and where it leaves faults and warnings."""
+    """Where a directive leaves what is wrong with its options, and what is only odd."""
 
-    zones: tuple[ZoneKey, ...]
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
 
@@ -112,7 +110,8 @@ class Arguments:
     def end(self) -> None:
         """Nothing may be left."""
         if self._words:
-            raise Fault(self._words[0], f"takes no more words, but there is {self.following!r}")
+            told = f"{ITSELF} takes no more words, but there is {self.following!r}"
+            raise Fault(self._words[0], told)
 
     def fault(self, reason: str) -> Fault:
         """A mistake where the name stands."""
@@ -198,9 +197,9 @@ def _add(fields: Fields, option: Option, arguments: Arguments) -> None:
 
 def _within(option: Token, fault: Fault) -> Fault:
     """The fault behind the option's name: `expire must be …` where the option is the value."""
-    reason = fault.reason.removeprefix(f"{ITSELF} ")
-    between = " " if reason != fault.reason or reason.startswith("takes") else ": "
-    return Fault(fault.token, f"{option.text}{between}{reason}")
+    subject, _, rest = fault.reason.partition(" ")
+    reason = f" {rest}" if subject == ITSELF else f": {fault.reason}"
+    return Fault(fault.token, f"{option.text}{reason}")
 
 
 def no_block(statement: Statement) -> None:

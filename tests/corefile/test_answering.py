@@ -182,7 +182,7 @@ def test_acl_is_read(body, expected):
         ("dns64 a b", "dns64: prefix must be a network in CIDR notation"),
         ("dns64 {\nfoo\n}", "dns64: unknown option 'foo'"),
         ("loadbalance fair", "loadbalance: policy must be round_robin or weighted, not 'fair'"),
-        ("loadbalance round_robin x", "loadbalance: takes no more words, but there is 'x'"),
+        ("loadbalance round_robin x", "loadbalance: it takes no more words, but there is 'x'"),
         ("loadbalance weighted", "loadbalance: weight file is missing"),
         ("loadbalance {\nreload 5s\n}", "loadbalance: unknown option 'reload'"),
         ("loadbalance {\nprefer 10.0.0.1\n}", "loadbalance: prefer must be a network in CIDR"),

@@ -61,7 +61,7 @@ def test_bare_directives_are_there_or_not(name):
     assert getattr(block(name), name) is True
     assert getattr(block("errors"), name) is False
     assert block(f"{name} {{\n}}").directives == (name,)
-    assert fault(f"{name} x") == f"{name}: takes no more words, but there is 'x'"
+    assert fault(f"{name} x") == f"{name}: it takes no more words, but there is 'x'"
     assert fault(f"{name} {{\nx\n}}") == f"{name}: has no options, but there is 'x'"
 
 
@@ -73,7 +73,7 @@ def test_bare_directives_are_there_or_not(name):
         ("bind lo {\nbut ::1\n}", "bind: unknown option 'but'"),
         ("reload foo", "reload: interval must be a duration such as 30s or 1m30s, not 'foo'"),
         ("reload 10s foo", "reload: jitter must be a duration such as 30s or 1m30s, not 'foo'"),
-        ("reload 10s 2s 1s", "reload: takes no more words, but there is '1s'"),
+        ("reload 10s 2s 1s", "reload: it takes no more words, but there is '1s'"),
         ("reload 1s", "reload: interval must be at least 2s, not '1s'"),
         ("reload 0s", "reload: interval must be at least 2s, not '0s'"),
         ("reload 3s 0.5s", "reload: jitter must be 0 or at least 1s, not '0.5s'"),
@@ -81,10 +81,10 @@ def test_bare_directives_are_there_or_not(name):
         ("bufsize x", "bufsize: size must be a whole number from 512 to 4096, not 'x'"),
         ("bufsize 511", "bufsize: size must be a whole number from 512 to 4096, not '511'"),
         ("bufsize 4097", "bufsize: size must be a whole number from 512 to 4096, not '4097'"),
-        ("bufsize 600 700", "bufsize: takes no more words, but there is '700'"),
+        ("bufsize 600 700", "bufsize: it takes no more words, but there is '700'"),
         ("timeouts", "timeouts: no timeout is given"),
         ("timeouts {\n}", "timeouts: no timeout is given"),
-        ("timeouts 5s", "timeouts: takes no more words, but there is '5s'"),
+        ("timeouts 5s", "timeouts: it takes no more words, but there is '5s'"),
         ("timeouts {\nread\n}", "timeouts: read needs a value"),
         ("timeouts {\nread 0\n}", "timeouts: read must be at least 1s, not '0s'"),
         ("timeouts {\nidle 25h\n}", "timeouts: idle must be at most 24h, not '25h'"),

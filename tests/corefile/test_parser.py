@@ -48,7 +48,7 @@ a..b {
         "Corefile:4: cache: success: capacity must be a whole number, not 'many'",
         "Corefile:5: cache: unknown option 'nonsense'",
         "Corefile:8: forward: expire must be at least 0s, not '-1s'",
-        "Corefile:10: loop: takes no more words, but there is 'x'",
+        "Corefile:10: loop: it takes no more words, but there is 'x'",
         "Corefile:12: the key of a server block must be a domain name, not 'a..b'",
     ]
 
