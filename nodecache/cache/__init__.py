@@ -4,7 +4,7 @@ The law of this package: no socket and no clock; `now` (monotonic seconds) comes
 Entries hold octets as upstream wrote them; nothing here parses a message.
 """
 
-from .entry import Entry
+from .entry import Entry, is_denial
 from .failures import FailedQuestion, Failures
 from .freshness import (
     Prefetch,
@@ -27,6 +27,7 @@ __all__ = [
     "FailedQuestion",
     "Failures",
     "Prefetch",
+    "is_denial",
     "is_due_for_prefetch",
     "may_be_kept",
     "note_failed_refresh",

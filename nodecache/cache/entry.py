@@ -15,6 +15,8 @@ ENTRY_OVERHEAD_OCTETS = 560
 OFFSET_OCTETS = 40
 ERROR_OCTETS = 160
 
+_NODATA, _NXDOMAIN = Kind.NODATA, Kind.NXDOMAIN  # members of an enum cost a look-up each time
+
 MOST_ASKED = 3  # S3-FIFO needs to tell four grades apart, no more
 
 
@@ -54,18 +56,14 @@ class Entry:
     """The whole second by which it is of no use, rounded up: a note of the segment's expiry."""
 
     def __post_init__(self) -> None:
-        self.octets = self._weight()
-
-    def _weight(self) -> int:
-        octets = (
+        self.octets = (
             ENTRY_OVERHEAD_OCTETS
             + len(self.key)
             + len(self.wire)
             + OFFSET_OCTETS * len(self.ttl_offsets)
         )
         for _, text in self.ede:
-            octets += ERROR_OCTETS + len(text)
-        return octets
+            self.octets += ERROR_OCTETS + len(text)
 
     def note_asked(self, times: int) -> None:
         """Grade the entry up: somebody wanted it again."""
@@ -82,7 +80,7 @@ class Entry:
     @property
     def is_denial(self) -> bool:
         """Whether this is a negative answer: NODATA or NXDOMAIN."""
-        return is_denial(self.kind)
+        return self.kind is _NODATA or self.kind is _NXDOMAIN
 
     def renew(self, answer: Answer, flags: int, ttl: int, now: float) -> None:
         """Take a newer answer to the same question; how often it is asked stays known."""
@@ -91,9 +89,9 @@ class Entry:
         self.flags, self.rcode, self.kind = flags, answer.rcode, answer.kind
         self.ttl, self.stored_at = ttl, now
         self.is_refreshing, self.refresh_at, self.failures = False, 0.0, 0
-        self.octets = self._weight()
+        self.__post_init__()
 
 
 def is_denial(kind: Kind) -> bool:
     """Whether answers of this kind are negative: NODATA or NXDOMAIN."""
-    return kind is Kind.NODATA or kind is Kind.NXDOMAIN
+    return kind is _NODATA or kind is _NXDOMAIN

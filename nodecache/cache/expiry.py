@@ -1,31 +1,36 @@
 """When entries are past all use, so that they go before anything of worth does.
 
 Noted in buckets: an entry is looked for in one set, not in an ordered structure that every put
-would have to keep in order. A bucket is a second wide for answers of short life, and up to a
-sixty-fourth of its life for others, which bounds the number of buckets whatever the TTLs.
+would have to keep in order. A bucket is a second wide for answers of short life, and up to the
+256th part of its life for others, which bounds the number of buckets whatever the TTLs.
 """
 
 from heapq import heappop, heappush
-from math import ceil
 
 from .entry import Entry
 
-_LIFE_BITS = 7  # lives below two to this have buckets of one second
+_LIFE_BITS = 9  # lives below two to this have buckets of one second
 
 
 class Expiry:
     """Entries by the time from which nobody may have them."""
 
-    __slots__ = ("_buckets", "_order")
+    __slots__ = ("_buckets", "_life_seconds", "_order", "_width")
 
     def __init__(self) -> None:
+        # Most answers live as long as the one before, so the width is at hand.
+        self._life_seconds = 0.0
+        self._width = 1
         self._buckets: dict[int, set[Entry]] = {}
         self._order: list[int] = []
 
     def note(self, entry: Entry, life_seconds: float) -> None:
         """Remember that `entry` is of no use once it was kept for `life_seconds`."""
-        width = 1 << max(0, int(life_seconds).bit_length() - _LIFE_BITS)
-        due = ceil((entry.stored_at + life_seconds) / width) * width
+        if life_seconds != self._life_seconds:
+            self._life_seconds = life_seconds
+            self._width = 1 << max(0, int(life_seconds).bit_length() - _LIFE_BITS)
+        width = self._width
+        due = -int(-(entry.stored_at + life_seconds) // width) * width  # rounded up
         entry.due = due
         bucket = self._buckets.get(due)
         if bucket is None:
@@ -41,6 +46,10 @@ class Expiry:
             bucket.discard(entry)
             if not bucket:
                 bucket.clear()  # gives back the room it had when it was full
+
+    def is_due(self, now: float) -> bool:
+        """Whether there is anything to take."""
+        return bool(self._order) and self._order[0] <= now
 
     def take_due(self, now: float, most: int) -> list[Entry]:
         """Up to `most` entries that are past all use, for the caller to remove."""

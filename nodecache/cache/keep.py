@@ -3,12 +3,15 @@
 RFC 2308 §5 for negative answers, the `cache` directive's bounds (CoreDNS plugin/cache) for all.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nodecache.wire import Answer, Kind, Rcode
 
 from .entry import is_denial
 
+_POSITIVE = Kind.POSITIVE  # members of an enum cost a look-up each time
+_NEVER_KEPT = (Kind.OTHER, Kind.SERVFAIL)
 EMPTY_TTL = 5  # without any record, for a referral, for errors: CoreDNS's minimum
 
 
@@ -26,6 +29,8 @@ def reply_ttl(answer: Answer, bounds: Bounds) -> int:
     """The one TTL that every record of the reply gets, kept or not."""
     kind = answer.kind
     lowest = EMPTY_TTL if answer.lowest_ttl is None else answer.lowest_ttl
+    if kind is _POSITIVE:
+        return min(max(lowest, bounds.success_min_ttl), bounds.success_ttl)
     if is_denial(kind) and answer.soa_ttl is not None:
         lowest = min(lowest, answer.soa_ttl)
     if is_denial(kind) or _is_bare_denial(answer):
@@ -40,6 +45,8 @@ def _is_bare_denial(answer: Answer) -> bool:
     return answer.rcode == Rcode.NXDOMAIN and not answer.has_answers
 
 
-def may_be_kept(answer: Answer, wall_clock: float) -> bool:
-    """Whether `answer` is of a kind to keep, and its signatures hold at `wall_clock` (1970)."""
-    return answer.kind not in (Kind.OTHER, Kind.SERVFAIL) and answer.is_signed_at(wall_clock)
+def may_be_kept(answer: Answer, wall_clock: Callable[[], float]) -> bool:
+    """Whether `answer` is of a kind to keep, and its signatures hold now (seconds since 1970)."""
+    if answer.kind in _NEVER_KEPT:
+        return False
+    return answer.signed_until is None or answer.is_signed_at(wall_clock())

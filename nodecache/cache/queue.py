@@ -6,17 +6,17 @@ from .entry import Entry
 
 
 class Queue:
-    """First in, first out; `len` is counted, not walked."""
+    """First in, first out. `size` is counted, not walked."""
 
-    __slots__ = ("_first", "_last", "_size")
+    __slots__ = ("_first", "_last", "size")
 
     def __init__(self) -> None:
         self._first: Entry | None = None
         self._last: Entry | None = None
-        self._size = 0
+        self.size = 0
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
 
     def __iter__(self) -> Iterator[Entry]:
         entry = self._first
@@ -33,13 +33,19 @@ class Queue:
         else:
             last.after = entry
         self._last = entry
-        self._size += 1
+        self.size += 1
 
     def pop(self) -> Entry:
         """Take the first entry out of a queue that has one."""
         entry = self._first
         assert entry is not None
-        self.remove(entry)
+        self._first = after = entry.after
+        if after is None:
+            self._last = None
+        else:
+            after.before = None
+        entry.after = None
+        self.size -= 1
         return entry
 
     def remove(self, entry: Entry) -> None:
@@ -54,4 +60,4 @@ class Queue:
         else:
             after.before = before
         entry.before = entry.after = None
-        self._size -= 1
+        self.size -= 1

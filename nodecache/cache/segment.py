@@ -6,11 +6,10 @@ for a while. One scan of names asked once (a search path, a crawler) cannot push
 that pods live on, and a hit moves nothing. What is past all use goes before any of them.
 """
 
-from collections import deque
-
 from .entry import Entry
 from .expiry import Expiry
 from .queue import Queue
+from .shards import LAST_SHARD, Ghosts, Shards
 
 _SMALL_SHARE = 10  # the small queue holds a tenth, as in the paper
 _WORTH_KEEPING = 2  # hits in the small queue, as in the paper
@@ -51,38 +50,36 @@ class Budget:
 class Segment:
     """Entries of one sort (positive or negative) of one zone, at most `capacity` of them.
 
-    `octets` is what they weigh. `evictions` counts entries dropped for room. `table` finds them by
-    key; the zone's other segment has its own in it too.
+    `octets` is what they weigh. `evictions` counts entries dropped for room. `shards` find them by
+    key; the zone's other segment has its own in them too.
     """
 
     __slots__ = (
         "_budget",
         "_expiry",
-        "_ghost_order",
         "_ghosts",
         "_main",
+        "_shards",
         "_small",
-        "_table",
         "capacity",
         "evictions",
         "octets",
     )
 
-    def __init__(self, capacity: int, budget: Budget, table: dict[bytes, Entry]) -> None:
+    def __init__(self, capacity: int, budget: Budget, shards: Shards) -> None:
         self.capacity = capacity
         self.octets = 0
         self.evictions = 0
         self._budget = budget
-        self._table = table
+        self._shards = shards
         self._expiry = Expiry()
         self._small = Queue()
         self._main = Queue()
-        self._ghosts: set[int] = set()
-        self._ghost_order: deque[int] = deque()
+        self._ghosts = Ghosts()
         budget.segments.append(self)
 
     def __len__(self) -> int:
-        return len(self._small) + len(self._main)
+        return self._small.size + self._main.size
 
     def entries(self) -> list[Entry]:
         """All entries, oldest first in each queue."""
@@ -91,16 +88,32 @@ class Segment:
     def add(self, entry: Entry, life_seconds: float, now: float) -> None:
         """Take in an entry that is nowhere yet, of use for `life_seconds`, and make room."""
         entry.segment = self
-        entry.is_in_main = hash(entry.key) in self._ghosts
-        self._table[entry.key] = entry
-        self._queue_of(entry).push(entry)
-        self._weigh(entry.octets)
+        key = entry.key
+        mark = hash(key)
+        self._shards[mark & LAST_SHARD][key] = entry
+        queue = self._small
+        if mark in self._ghosts:
+            entry.is_in_main = True
+            queue = self._main
+        else:
+            entry.is_in_main = False
+        queue.push(entry)
+        octets, budget = entry.octets, self._budget
+        self.octets += octets
+        budget.used += octets
         self._expiry.note(entry, life_seconds)
-        if len(self) > self.capacity:
+        if self._small.size + self._main.size > self.capacity:
+            self._make_room(now)
+        if budget.used > budget.limit:
+            budget.hold(now)
+
+    def _make_room(self, now: float) -> None:
+        """Hold the capacity: what is past all use goes first."""
+        if self._expiry.is_due(now):
             self.sweep(now, _MOST_DEAD_AT_A_PUT)
-            while len(self) > self.capacity and self.evict():
-                pass
-        self._budget.hold(now)
+        small, main = self._small, self._main
+        while small.size + main.size > self.capacity and self.evict():
+            pass
 
     def renewed(self, entry: Entry, octets_before: int, life_seconds: float, now: float) -> None:
         """An entry that stands here holds another answer now; it keeps its place."""
@@ -127,28 +140,28 @@ class Segment:
             self.remove(entry)
         self._weigh(-GHOST_OCTETS * len(self._ghosts))
         self._ghosts.clear()
-        self._ghost_order.clear()
         self._budget.segments.remove(self)
 
     def evict(self) -> bool:
         """Drop the entry least worth keeping; whether there was one."""
+        small, main = self._small, self._main
         spared = 0
-        while len(self):
-            if not self._main or len(self._small) * _SMALL_SHARE > len(self):
-                entry = self._small.pop()
+        while small.size or main.size:
+            if not main.size or small.size * _SMALL_SHARE > small.size + main.size:
+                entry = small.pop()
                 if entry.asked >= _WORTH_KEEPING and spared < _MOST_SPARED:
                     spared += 1
                     entry.asked = 0
                     entry.is_in_main = True
-                    self._main.push(entry)
+                    main.push(entry)
                     continue
                 self._remember(entry.key)
             else:
-                entry = self._main.pop()
+                entry = main.pop()
                 if entry.asked and spared < _MOST_SPARED:
                     spared += 1
                     entry.asked -= 1
-                    self._main.push(entry)
+                    main.push(entry)
                     continue
             self._let_go(entry)
             self.evictions += 1
@@ -159,7 +172,7 @@ class Segment:
         return self._main if entry.is_in_main else self._small
 
     def _let_go(self, entry: Entry) -> None:
-        del self._table[entry.key]
+        del self._shards[hash(entry.key) & LAST_SHARD][entry.key]
         entry.segment = None
         self._weigh(-entry.octets)
         self._expiry.forget(entry)
@@ -169,11 +182,11 @@ class Segment:
         self._budget.used += octets
 
     def _remember(self, key: bytes) -> None:
-        mark = hash(key)
-        if mark not in self._ghosts:
-            self._ghosts.add(mark)
-            self._ghost_order.append(mark)
+        """Remember by its hash what was asked for too seldom, as long as others like it."""
+        ghosts, mark = self._ghosts, hash(key)
+        if mark not in ghosts:
+            ghosts.add(mark)
             self._weigh(GHOST_OCTETS)
-        while len(self._ghost_order) > max(len(self._main), 1):
-            self._ghosts.discard(self._ghost_order.popleft())
+        while len(ghosts) > max(len(self._main), 1):
+            ghosts.forget_oldest()
             self._weigh(-GHOST_OCTETS)

@@ -13,6 +13,7 @@ from nodecache.wire import Answer, Flag
 
 from .entry import MOST_ASKED, Entry, is_denial
 from .segment import Budget, Segment
+from .shards import LAST_SHARD, new_shards
 
 # AA on every hit, as CoreDNS: old libc resolvers drop answers without it.
 _HIT_FLAGS = int(Flag.QR | Flag.AA)
@@ -36,19 +37,19 @@ class Cache:
     def __init__(
         self, budget: Budget, success_capacity: int, denial_capacity: int, stale_seconds: float = 0
     ) -> None:
-        self._table: dict[bytes, Entry] = {}
-        self.success = Segment(success_capacity, budget, self._table)
-        self.denial = Segment(denial_capacity, budget, self._table)
+        self._shards = new_shards()
+        self.success = Segment(success_capacity, budget, self._shards)
+        self.denial = Segment(denial_capacity, budget, self._shards)
         self.counts = Counts()
         self.stale_seconds = stale_seconds
         self._is_closed = False
 
     def __len__(self) -> int:
-        return len(self._table)
+        return len(self.success) + len(self.denial)
 
     def get(self, key: bytes, now: float) -> Entry | None:
         """The entry under `key`, fresh or still of use when stale: its remaining TTL tells."""
-        entry = self._table.get(key)
+        entry = self._shards[hash(key) & LAST_SHARD].get(key)
         if entry is None or now >= entry.stored_at + entry.ttl + self.stale_seconds:
             return None
         if entry.asked < MOST_ASKED:
@@ -65,7 +66,7 @@ class Cache:
         flags = answer.flags | _HIT_FLAGS
         segment = self.denial if is_denial(answer.kind) else self.success
         life_seconds = ttl + self.stale_seconds
-        entry = self._table.get(key)
+        entry = self._shards[hash(key) & LAST_SHARD].get(key)
         if entry is None:
             entry = Entry(
                 key,
@@ -92,7 +93,7 @@ class Cache:
 
     def drop(self, key: bytes) -> None:
         """Forget what stands under `key`."""
-        entry = self._table.get(key)
+        entry = self._shards[hash(key) & LAST_SHARD].get(key)
         if entry is not None and entry.segment is not None:
             entry.segment.remove(entry)
 

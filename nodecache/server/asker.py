@@ -25,7 +25,10 @@ from .chain import Back, Client
 from .counts import Outcome
 from .replies import Finished, Served
 
-_AD, _TC = int(Flag.AD), int(Flag.TC)
+_AD = int(Flag.AD)
+_TC_OCTET = Flag.TC >> 8
+# Members of an enum cost a look-up each time.
+_HIT_SUCCESS, _HIT_DENIAL = Outcome.HIT_SUCCESS, Outcome.HIT_DENIAL
 _NO_AD = 0xFFFF & ~_AD
 
 
@@ -90,29 +93,37 @@ def shown_flags(flags: int, query: Query) -> int:
     return flags if query.flags & _AD or query.has_do else flags & _NO_AD
 
 
-@dataclass(slots=True)
 class ClientAsker:
-    """A client's query. `address` is the transport's own notion of where to."""
+    """A client's query. `address` is the transport's own notion of where to.
 
-    query: Query
-    transport: Transport
-    address: Any
-    received_at: float
-    served: Served
-    outcome: Outcome | None = None
-    """What the cache had to do with it, where a chain of directives answers in the end."""
-    slot: int = -1
-    """Its place in the journal while it waits."""
+    `outcome` is what the cache had to do with it, where a chain of directives answers in the end;
+    `slot` its place in the journal while it waits.
+    """
 
-    @property
-    def host(self) -> str:
-        """The client's address as text, for limits and logs."""
-        return str(self.address[0])
+    __slots__ = (
+        "address",
+        "host",
+        "outcome",
+        "query",
+        "received_at",
+        "served",
+        "slot",
+        "transport",
+        "transport_name",
+    )
 
-    @property
-    def transport_name(self) -> str:
-        """`udp` or `tcp`."""
-        return self.transport.name
+    def __init__(
+        self, query: Query, transport: Transport, address: Any, received_at: float, served: Served
+    ) -> None:
+        self.query = query
+        self.transport = transport
+        self.transport_name = transport.name
+        self.address = address
+        self.host: str = address[0]
+        self.received_at = received_at
+        self.served = served
+        self.outcome: Outcome | None = None
+        self.slot = -1
 
     def begin_waiting(self) -> None:
         """Should this worker die, the next one answers."""
@@ -128,12 +139,13 @@ class ClientAsker:
     ) -> Finished | None:
         """Reply from the cache."""
         query = self.query
-        reply = reply_to(query, entry, shown_flags(entry.flags, query), ttl, self._limit, ede=ede)
+        is_stream = self.transport_name == "tcp"
+        limit = reply_limit(query, is_stream=is_stream)
+        reply = reply_to(query, entry, shown_flags(entry.flags, query), ttl, limit, ede=ede)
         self.transport.send(reply, self.address)
-        outcome = Outcome.HIT_DENIAL if entry.is_denial else Outcome.HIT_SUCCESS
+        outcome = _HIT_DENIAL if entry.is_denial else _HIT_SUCCESS
         tally = self._count(reply, entry.rcode, "cache", outcome)
-        is_udp = self.transport.name == "udp"
-        if good_until and is_udp and query.is_alike_for_all and not reply[2] & _TC >> 8:
+        if good_until and not is_stream and query.is_alike_for_all and not reply[2] & _TC_OCTET:
             return Finished(bytes(reply[2:]), good_until, entry, self.served, tally)
         return None
 
@@ -145,7 +157,7 @@ class ClientAsker:
             answer,
             shown_flags(answer.flags, query),
             ttl,
-            self._limit,
+            reply_limit(query, is_stream=self.transport_name == "tcp"),
             ede=answer.ede,
             extended_rcode=answer.rcode >> 4,
         )
@@ -162,15 +174,13 @@ class ClientAsker:
         """The client is to hear nothing at all."""
         self.transport.forget(self.address)
 
-    @property
-    def _limit(self) -> int:
-        return reply_limit(self.query, is_stream=self.transport.name == "tcp")
-
     def _count(
         self, reply: bytes | bytearray, rcode: int, written_by: str, outcome: Outcome
     ) -> tuple[object, ...]:
-        counts, host = self.served.counts, self.host
-        tally = tally_of(self.query, self.transport, host, reply, rcode, written_by, outcome)
+        counts = self.served.counts
+        tally = tally_of(
+            self.query, self.transport_name, self.host, reply, rcode, written_by, outcome
+        )
         counts.count(tally)
         counts.duration.observe(monotonic() - self.received_at)
         return tally
@@ -178,17 +188,20 @@ class ClientAsker:
 
 def tally_of(
     query: Query,
-    transport: Transport,
+    transport_name: str,
     host: str,
     reply: bytes | bytearray,
     rcode: int,
     written_by: str,
     outcome: Outcome,
 ) -> tuple[object, ...]:
-    """What is counted of one reply: the fields of `Tally`, as a plain tuple for speed."""
+    """What is counted of one reply: the fields of `Tally`, as a plain tuple for speed.
+
+    The family is CoreDNS's label: 1 for IPv4, also where it came mapped into IPv6, else 2.
+    """
     return (
-        transport.name,
-        family_of(host),
+        transport_name,
+        "2" if ":" in host and not host.startswith("::ffff:") else "1",
         query.qtype,
         rcode,
         len(query.packet),
@@ -197,11 +210,6 @@ def tally_of(
         written_by,
         outcome,
     )
-
-
-def family_of(host: str) -> str:
-    """CoreDNS's label: 1 for IPv4, also where it came mapped into IPv6, else 2."""
-    return "2" if ":" in host and not host.startswith("::ffff:") else "1"
 
 
 @dataclass(slots=True)

@@ -1,36 +1,58 @@
 """One question on its way upstream, and everybody who waits for its answer."""
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 from nodecache.cache import Entry
-from nodecache.wire import Query
+from nodecache.forward.failure import Failure
+from nodecache.wire import Answer, Query
 
 from .asker import Asker
 from .chain import Ask
 
 
-@dataclass(slots=True, eq=False)
 class Flight:
     """Equal misses joined: the first asks upstream, the rest wait with it.
 
     `stale` is an expired answer that will do if nothing better comes; `patience` is the timer
     that hands it out. Without waiters the flight is a prefetch, or a refresh behind a stale reply.
+    `is_for_all` tells whether the answer is one for everybody: it was asked for with RD. `is_late`
+    tells whether upstream has had the time that clients with a stale answer wait.
     """
 
-    key: bytes
-    query: Query
-    waiters: list[Asker] = field(default_factory=list)
-    stale: Entry | None = None
-    ask: Ask | None = None
-    patience: asyncio.TimerHandle | None = None
-    is_late: bool = False
-    """Whether upstream has had the time that clients with a stale answer wait."""
+    __slots__ = (
+        "_land",
+        "ask",
+        "is_for_all",
+        "is_late",
+        "key",
+        "patience",
+        "query",
+        "stale",
+        "waiters",
+    )
 
-    @property
-    def is_for_all(self) -> bool:
-        """Whether its answer is one for everybody: it was asked for with RD."""
-        return self.key == self.query.key
+    def __init__(
+        self,
+        key: bytes,
+        query: Query,
+        waiters: list[Asker],
+        stale: Entry | None,
+        land: "Callable[[Flight, Answer | Failure], None]",
+    ) -> None:
+        self.key = key
+        self.query = query
+        self.waiters = waiters
+        self.stale = stale
+        self.ask: Ask | None = None
+        self.patience: asyncio.TimerHandle | None = None
+        self.is_for_all = key == query.key
+        self.is_late = False
+        self._land = land
+
+    def landed(self, outcome: Answer | Failure) -> None:
+        """What upstream has to say."""
+        self._land(self, outcome)
 
     def take_waiters(self) -> list[Asker]:
         """Those who wait; they do no longer."""

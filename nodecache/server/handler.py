@@ -12,6 +12,7 @@ from .router import Zones
 
 # The keeper's own question, `id.server. CH TXT` (RFC 4892): answered at once and not counted, so
 # that it tells whether this process answers and nothing about upstreams.
+_CHAOS = 3
 _PROBE = b"\x02id\x06server\x00\x00\x10\x00\x03\x00"
 
 
@@ -44,7 +45,7 @@ class Handler:
         if served is None:
             self._refuse(query, transport, address)
             return None
-        if query.key == _PROBE:
+        if query.rdclass == _CHAOS and query.key == _PROBE:
             transport.send(empty_reply(query, Rcode.REFUSED), address)
             return None
         return served.zone.serve(ClientAsker(query, transport, address, now, served), now)
@@ -54,7 +55,9 @@ class Handler:
         reply = empty_reply(query, Rcode.REFUSED)
         transport.send(reply, address)
         self._dropped.count(
-            tally_of(query, transport, str(address[0]), reply, Rcode.REFUSED, "", Outcome.UNCACHED)
+            tally_of(
+                query, transport.name, str(address[0]), reply, Rcode.REFUSED, "", Outcome.UNCACHED
+            )
         )
 
     def look_up(self, query: Query, client: Client, back: Back) -> Ask | None:

@@ -7,6 +7,7 @@ costs one call for each placeholder.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nodecache.forward import Failure
 from nodecache.wire import HEADER_SIZE, Answer, Flag, Kind, Query, Rcode, Rdtype
@@ -32,7 +33,9 @@ _FLAG_WORDS = (
     (Flag.AD, "ad"),
     (Flag.CD, "cd"),
 )
-_OWN_FLAGS = Flag.RD | Flag.CD
+_FLAG_WORDS_REMEMBERED = 256
+_OWN_FLAGS = int(Flag.RD | Flag.CD)
+_AD, _QR = int(Flag.AD), int(Flag.QR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +97,21 @@ def reply_flags(query: Query, result: Answer | Failure) -> int:
     """The header's second word as the client gets it."""
     flags = query.flags & _OWN_FLAGS
     if isinstance(result, Failure):
-        return flags | Flag.QR
+        return flags | _QR
     shown = result.flags & ~_OWN_FLAGS
-    if not (query.flags & Flag.AD or query.has_do):
-        shown &= ~Flag.AD
+    if not (query.flags & _AD or query.has_do):
+        shown &= ~_AD
     return flags | shown
 
 
 def _rflags(facts: Facts) -> str:
     if not isinstance(facts.result, Answer | Failure):
         return EMPTY
-    flags = reply_flags(facts.query, facts.result)
+    return _flag_words(reply_flags(facts.query, facts.result))
+
+
+@lru_cache(_FLAG_WORDS_REMEMBERED)
+def _flag_words(flags: int) -> str:
     return ",".join([word for bit, word in _FLAG_WORDS if flags & bit])
 
 

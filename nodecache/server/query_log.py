@@ -1,7 +1,7 @@
 """`log`: a line for every query."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from nodecache.corefile import LogOptions
 from nodecache.wire import Query
@@ -56,25 +56,41 @@ class QueryLog:
         kind = reply_kind(query, result)
         note(client, "log/type", kind.type_word)
         note(client, "log/class", kind.word)
-        if rule.wants(kind.word):
+        if rule.wants(kind.word) and self._logger.isEnabledFor(logging.INFO):
             facts = Facts(query, client, result, self._clock() - started_at)
-            line = rule.format.filled(facts)
-            self._logger.info("%s", line, extra={"fields": _fields(facts)})
+            self._write(rule.format.filled(facts), facts)
         return result
 
+    def _write(self, line: str, facts: Facts) -> None:
+        """Hand over a record of our own: what `Logger.info` finds out besides costs twice as much."""
+        record = logging.LogRecord(self._logger.name, logging.INFO, "", 0, line, None, None)
+        record.fields = _Fields(facts)
+        self._logger.handle(record)
 
-def _fields(facts: Facts) -> dict[str, object]:
-    """What a machine that reads the log wants to sort by."""
-    query, client = facts.query, facts.client
-    return {
-        "client": client.host,
-        "qname": text_of(query.qname),
-        "qtype": type_text(query.qtype),
-        "class": class_text(query.rdclass),
-        "proto": client.transport,
-        "rcode": _RCODE.filled(facts),
-        "duration_seconds": facts.seconds,
-    }
+
+class _Fields:
+    """What a machine that reads the log wants to sort by; worked out only for lines in JSON."""
+
+    __slots__ = ("_facts",)
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    def keys(self) -> Iterable[str]:
+        """The names of the fields: with `__getitem__`, all that `dict.update` asks for."""
+        return _FIELDS.keys()
+
+    def __getitem__(self, name: str) -> object:
+        return _FIELDS[name](self._facts)
 
 
 _RCODE = LogFormat("{rcode}")
+_FIELDS: dict[str, Callable[[Facts], object]] = {
+    "client": lambda facts: facts.client.host,
+    "qname": lambda facts: text_of(facts.query.qname),
+    "qtype": lambda facts: type_text(facts.query.qtype),
+    "class": lambda facts: class_text(facts.query.rdclass),
+    "proto": lambda facts: facts.client.transport,
+    "rcode": _RCODE.filled,
+    "duration_seconds": lambda facts: facts.seconds,
+}

@@ -18,6 +18,7 @@ from nodecache.cache import (
     Cache,
     Entry,
     Failures,
+    is_denial,
     is_due_for_prefetch,
     may_be_kept,
     note_failed_refresh,
@@ -40,7 +41,8 @@ from .source import Source
 from .waiting import WaitingRoom
 
 _RD = int(Flag.RD)
-_TRANSFERS = (Rdtype.AXFR, Rdtype.IXFR)
+_TRANSFERS = frozenset((int(Rdtype.AXFR), int(Rdtype.IXFR)))
+_SERVFAIL_KIND = Kind.SERVFAIL  # members of an enum cost a look-up each time
 _NO_TRANSFERS: ExtendedErrors = ((Ede.NOT_SUPPORTED, b"zone transfers are not served"),)
 _NO_ROOM: ExtendedErrors = ((Ede.NETWORK_ERROR, b"too many queries wait for an answer"),)
 # What a SERVFAIL's records, should it have any, are good for: CoreDNS's default.
@@ -70,6 +72,10 @@ class Zone:
         self.clock: Callable[[], float] = monotonic
         self.wall_clock: Callable[[], float] = time
         self._bufsize = options.bufsize
+        self._bounds = options.bounds
+        self._deadline_seconds = options.deadline_seconds
+        self._caches_all = options.cached_zones == (b"\0",)
+        self._missed = Outcome.MISS if options.uses_cache else Outcome.UNCACHED
         self._failures = failures
         self._source = source
         self._room = room
@@ -187,7 +193,7 @@ class Zone:
         if is_wanted_whole and not entry.is_refreshing and entry.key not in self._flights:
             entry.is_refreshing = True
             self.cache.counts.prefetches += 1
-            self._send(Flight(entry.key, asker.query, stale=entry), asker, now)
+            self._send(Flight(entry.key, asker.query, [], entry, self._landed), asker, now)
 
     def _lose_patience(self, flight: Flight) -> None:
         """Upstream had its time: those who wait get the stale answer, the flight goes on."""
@@ -201,25 +207,27 @@ class Zone:
     # A miss
 
     def _miss(self, asker: Asker, now: float, stale: Entry | None = None) -> None:
-        failed = self._failures.get(_flight_key(asker.query), now)
-        if failed is not None and stale is None:
+        query = asker.query
+        # What equal misses have in common. Without RD the answer may be a referral: none joins.
+        key = query.key if query.flags & _RD else query.key + b"\0"
+        if stale is None and self._failures and (failed := self._failures.get(key, now)):
             asker.tell_failure(failed.rcode, failed.ede, self._missed)
         elif not self._room.enter(asker.host):
             self._turn_away(asker, stale)
         else:
             asker.begin_waiting()
-            self._join_or_ask(asker, stale, now)
+            self._join_or_ask(asker, key, stale, now)
 
-    def _join_or_ask(self, asker: Asker, stale: Entry | None, now: float) -> None:
-        key = _flight_key(asker.query)
+    def _join_or_ask(self, asker: Asker, key: bytes, stale: Entry | None, now: float) -> None:
         flight = self._flights.get(key)
         if flight is not None and self.options.joins_misses:
             self.coalesced += 1
             flight.waiters.append(asker)
             self._be_patient(flight)
             return
-        flight = Flight(key, asker.query, [asker], stale)
-        self._be_patient(flight)
+        flight = Flight(key, asker.query, [asker], stale, self._landed)
+        if stale is not None:
+            self._be_patient(flight)
         self._send(flight, asker, now)
 
     def _turn_away(self, asker: Asker, stale: Entry | None) -> None:
@@ -240,42 +248,43 @@ class Zone:
 
     def _send(self, flight: Flight, asker: Asker, now: float) -> None:
         self._flights[flight.key] = flight
-        client = client_of(asker) if self._source.wants_client else None
-
-        def done(outcome: Answer | Failure) -> None:
-            self._landed(flight, outcome)
-
-        deadline = now + self.options.deadline_seconds
-        flight.ask = self._source.ask(
-            flight.query, client, asker.transport_name, deadline, done, now
+        source = self._source
+        client = client_of(asker) if source.wants_client else None
+        deadline = now + self._deadline_seconds
+        flight.ask = source.ask(
+            flight.query, client, asker.transport_name, deadline, flight.landed, now
         )
 
     # What came back
 
     def _landed(self, flight: Flight, outcome: Answer | Failure) -> None:
         """Keep an answer; tell everybody who waits."""
-        if self._flights.get(flight.key) is flight:
-            del self._flights[flight.key]
+        flights, key = self._flights, flight.key
+        if flights.get(key) is flight:
+            del flights[key]
         now = self.clock()
         if isinstance(outcome, Failure):
             self._log(flight.query, outcome)
             self._failed(flight, outcome, now)
-        elif outcome.kind is Kind.SERVFAIL or (flight.stale and not _is_usable(outcome)):
+        elif outcome.kind is _SERVFAIL_KIND or (flight.stale and not _is_usable(outcome)):
             self._failed(flight, outcome, now)
         else:
             self._answered(flight, outcome, now)
 
     def _answered(self, flight: Flight, answer: Answer, now: float) -> None:
         query = flight.query
-        ttl = reply_ttl(answer, self.options.bounds)
-        if ttl > 0 and flight.is_for_all and self._may_keep(query, answer):
-            self.cache.put(query.key, answer, ttl, now)
+        ttl = reply_ttl(answer, self._bounds)
+        is_cached = self._is_cached(query)
+        if is_cached and ttl > 0 and flight.is_for_all and self._may_keep(query, answer):
+            self.cache.put(flight.key, answer, ttl, now)
         elif flight.stale is not None and flight.is_for_all:
             self._not_renewed(flight.stale, now)
-        self._failures.clear(flight.key)
-        shown = ttl if self._is_cached(query) else None
+        if self._failures:
+            self._failures.clear(flight.key)
+        shown = ttl if is_cached else None
+        missed = self._missed
         for asker in self._released(flight):
-            asker.tell_answer(answer, shown, self._missed)
+            asker.tell_answer(answer, shown, missed)
 
     def _not_renewed(self, entry: Entry, now: float) -> None:
         """An answer came that may not be kept: what was fetched ahead of time is left for a while."""
@@ -301,27 +310,30 @@ class Zone:
 
     def _released(self, flight: Flight) -> Iterator[Asker]:
         """Those who waited for a flight, each to be told before the next; their places are free."""
-        for asker in flight.take_waiters():
+        waiters = flight.waiters
+        if flight.patience is not None:
+            waiters = flight.take_waiters()
+        else:
+            flight.waiters = []
+        for asker in waiters:
             self._room.leave(asker.host)
             yield asker
             asker.end_waiting()
 
     def _may_keep(self, query: Query, answer: Answer) -> bool:
-        if not self._is_cached(query) or not may_be_kept(answer, self.wall_clock()):
+        """Whether an answer may be kept where the cache has to do with its name."""
+        if not may_be_kept(answer, self.wall_clock):
             return False
-        is_denial = answer.kind in (Kind.NODATA, Kind.NXDOMAIN)
         options = self.options
-        disabled = options.denial_disabled if is_denial else options.success_disabled
-        return not is_within(query.qname, disabled)
+        disabled = options.denial_disabled if is_denial(answer.kind) else options.success_disabled
+        return not disabled or not is_within(query.qname, disabled)
 
     def _is_cached(self, query: Query) -> bool:
         """Whether the cache has to do with this name at all."""
         options = self.options
-        return options.uses_cache and is_within(query.qname, options.cached_zones)
-
-    @property
-    def _missed(self) -> Outcome:
-        return Outcome.MISS if self.options.uses_cache else Outcome.UNCACHED
+        return options.uses_cache and (
+            self._caches_all or is_within(query.qname, options.cached_zones)
+        )
 
     def _log(self, query: Query, failure: Failure) -> None:
         if self.errors is not None:
@@ -339,11 +351,6 @@ class Zone:
         self._flights.clear()
         if self.errors is not None:
             self.errors.close()
-
-
-def _flight_key(query: Query) -> bytes:
-    """What equal misses have in common. Without RD the answer may be a referral: none joins."""
-    return query.key if query.flags & _RD else query.key + b"\0"
 
 
 def _is_usable(answer: Answer) -> bool:

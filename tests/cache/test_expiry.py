@@ -6,7 +6,7 @@ from nodecache.cache.expiry import Expiry
 from tests.cache.made import START, entry
 
 
-@pytest.mark.parametrize("life", [1, 5, 30, 100])
+@pytest.mark.parametrize("life", [1, 5, 30, 500])
 def test_a_short_life_ends_on_its_second(life):
     expiry, kept = Expiry(), entry()
     expiry.note(kept, life)
@@ -16,10 +16,10 @@ def test_a_short_life_ends_on_its_second(life):
 
 
 @given(st.floats(0, 1e6), st.floats(1, 1e6))
-def test_no_life_is_cut_short_or_drawn_out_by_more_than_a_second_or_a_64th(born_at, life):
+def test_no_life_is_cut_short_or_drawn_out_by_more_than_a_second_or_its_256th_part(born_at, life):
     expiry, kept = Expiry(), entry(stored_at=born_at)
     expiry.note(kept, life)
-    assert born_at + life <= kept.due <= born_at + life + max(1, life / 64)
+    assert born_at + life <= kept.due <= born_at + life + max(1, life / 256)
 
 
 def test_what_is_forgotten_is_not_due():
@@ -52,7 +52,7 @@ def test_the_number_of_buckets_is_bounded_whatever_the_lives():
     expiry = Expiry()
     for life in range(1, 700_000, 7):
         expiry.note(entry(), life)
-    assert len(expiry._buckets) < 1500
+    assert len(expiry._buckets) < 6000
 
 
 def test_buckets_in_which_all_was_forgotten_keep_no_room():

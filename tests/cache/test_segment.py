@@ -355,7 +355,8 @@ class Bookkeeping(RuleBasedStateMachine):
         assert self.budget.used == sum(segment.octets for segment in self.budget.segments)
         for cache in self.zones:
             kept = cache.success.entries() + cache.denial.entries()
-            assert {entry.key: entry for entry in kept} == cache._table
+            found = {key: entry for shard in cache._shards for key, entry in shard.items()}
+            assert {entry.key: entry for entry in kept} == found
             assert all(entry.is_denial for entry in cache.denial.entries())
             assert not any(entry.is_denial for entry in cache.success.entries())
 

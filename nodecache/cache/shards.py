@@ -1,0 +1,53 @@
+"""Tables cut into shards, so that none is ever large enough to be slow to grow.
+
+A dict or set that outgrows its room is copied whole before the next look-up returns: 40 ms at half
+a million entries, in which no hit is answered. In 32 shards it is a millisecond, at odd times.
+"""
+
+from collections import deque
+
+from .entry import Entry
+
+_SHARDS = 32
+LAST_SHARD = _SHARDS - 1
+"""To cut a hash down to a shard's number."""
+
+Shards = list[dict[bytes, Entry]]
+"""Entries by key; an entry is in the shard that its key's hash says."""
+
+
+def new_shards() -> Shards:
+    """A table without entries."""
+    return [{} for _ in range(_SHARDS)]
+
+
+class Ghosts:
+    """Hashes of keys that were evicted of late, the oldest forgotten first."""
+
+    __slots__ = ("_order", "_shards")
+
+    def __init__(self) -> None:
+        self._shards: list[set[int]] = [set() for _ in range(_SHARDS)]
+        self._order: deque[int] = deque()
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __contains__(self, mark: int) -> bool:
+        return mark in self._shards[mark & LAST_SHARD]
+
+    def add(self, mark: int) -> None:
+        """Remember a hash that is not remembered yet."""
+        self._shards[mark & LAST_SHARD].add(mark)
+        self._order.append(mark)
+
+    def forget_oldest(self) -> None:
+        """Forget the hash that is remembered for longest."""
+        mark = self._order.popleft()
+        self._shards[mark & LAST_SHARD].discard(mark)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._order.clear()
+        for shard in self._shards:
+            shard.clear()
