@@ -260,6 +260,7 @@ class ChainAsker:
             entry.ttl if ttl is None else ttl,
             ede=ede,
             written_by="cache",
+            is_compressed=entry.is_compressed,
         )
         self.back(answer)
         return None

@@ -100,10 +100,10 @@ class ChainSource:
         self,
         query: Query,
         client: Client | None,
-        transport: str,
-        deadline: float,
+        transport: str,  # noqa: ARG002 - the client knows
+        deadline: float,  # noqa: ARG002 - the chain's end has its own
         done: Done,
-        now: float,  # noqa: ARG002 - the chain's end has its own
+        now: float,  # noqa: ARG002 - and its own clock
     ) -> Ask | None:
         """Send the query down the chain."""
         assert client is not None
