@@ -176,7 +176,13 @@ def _stale(block: ServerBlock, cache: CacheOptions) -> StalePolicy | None:
     if not asked.seconds:
         return None
     patience = 0.0 if asked.mode == "immediate" else asked.verify_timeout_seconds or None
-    return StalePolicy(seconds=asked.seconds, patience_seconds=patience, ttl=asked.response_ttl)
+    return StalePolicy(
+        seconds=asked.seconds,
+        patience_seconds=patience,
+        ttl=asked.response_ttl,
+        recheck_seconds=asked.failure_recheck_seconds,
+        prefers_positive=asked.prefers_positive,
+    )
 
 
 def _prefetch(cache: CacheOptions) -> Prefetch | None:

@@ -58,8 +58,11 @@ def recheck_seconds(failures: int) -> float:
     return min(_RECHECK_SECONDS * (1 << doublings), MOST_RECHECK_SECONDS)
 
 
-def note_failed_refresh(entry: Entry, now: float) -> None:
-    """A refresh did not bring a better answer: keep this one, and wait before the next try."""
+def note_failed_refresh(entry: Entry, now: float, seconds: float | None = None) -> None:
+    """A refresh did not bring a better answer: keep this one, and wait before the next try.
+
+    For `seconds`, or with back-off where that is None.
+    """
     entry.failures += 1
     entry.is_refreshing = False
-    entry.refresh_at = now + recheck_seconds(entry.failures)
+    entry.refresh_at = now + (recheck_seconds(entry.failures) if seconds is None else seconds)

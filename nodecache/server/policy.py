@@ -16,6 +16,10 @@ class StalePolicy:
     seconds: float = 3600.0
     patience_seconds: float | None = 1.0
     ttl: int = 30
+    recheck_seconds: float | None = None
+    """How long upstream is left alone after a failed refresh; None is with back-off."""
+    prefers_positive: bool = False
+    """Whether only a positive answer replaces a positive one that may still be served."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

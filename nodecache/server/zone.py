@@ -42,7 +42,11 @@ from .waiting import WaitingRoom
 
 _RD = int(Flag.RD)
 _TRANSFERS = frozenset((int(Rdtype.AXFR), int(Rdtype.IXFR)))
-_SERVFAIL_KIND = Kind.SERVFAIL  # members of an enum cost a look-up each time
+_ANSWERS = (Rcode.NOERROR, Rcode.NXDOMAIN)
+_POSITIVE_KIND, _SERVFAIL_KIND = (
+    Kind.POSITIVE,
+    Kind.SERVFAIL,
+)  # members of an enum cost a look-up each time
 _NO_TRANSFERS: ExtendedErrors = ((Ede.NOT_SUPPORTED, b"zone transfers are not served"),)
 _NO_ROOM: ExtendedErrors = ((Ede.NETWORK_ERROR, b"too many queries wait for an answer"),)
 # What a SERVFAIL's records, should it have any, are good for: CoreDNS's default.
@@ -266,7 +270,9 @@ class Zone:
         if isinstance(outcome, Failure):
             self._log(flight.query, outcome)
             self._failed(flight, outcome, now)
-        elif outcome.kind is _SERVFAIL_KIND or (flight.stale and not _is_usable(outcome)):
+        elif outcome.kind is _SERVFAIL_KIND or (
+            flight.stale is not None and not self._is_better(outcome, flight.stale)
+        ):
             self._failed(flight, outcome, now)
         else:
             self._answered(flight, outcome, now)
@@ -286,6 +292,15 @@ class Zone:
         for asker in self._released(flight):
             asker.tell_answer(answer, shown, missed)
 
+    def _is_better(self, answer: Answer, entry: Entry) -> bool:
+        """Whether an answer may take an entry's place: RFC 8767 §4, and what the operator wants."""
+        if answer.rcode not in _ANSWERS:
+            return False
+        policy = self.options.stale
+        if policy is None or not policy.prefers_positive:
+            return True
+        return entry.kind is not _POSITIVE_KIND or answer.kind is _POSITIVE_KIND
+
     def _not_renewed(self, entry: Entry, now: float) -> None:
         """An answer came that may not be kept: what was fetched ahead of time is left for a while."""
         if entry.remaining_ttl(now) > 0:
@@ -299,7 +314,7 @@ class Zone:
         if outcome.rcode == Rcode.SERVFAIL and self._is_cached(flight.query):
             self._failures.note(flight.key, outcome.rcode, ede, now)
         if entry is not None and flight.is_for_all:
-            note_failed_refresh(entry, now)
+            note_failed_refresh(entry, now, policy.recheck_seconds if policy else None)
         for asker in self._released(flight):
             if entry is not None and policy is not None:
                 self._tell_stale(asker, entry, policy)
@@ -351,11 +366,6 @@ class Zone:
         self._flights.clear()
         if self.errors is not None:
             self.errors.close()
-
-
-def _is_usable(answer: Answer) -> bool:
-    """Whether an answer is better than a stale one: RFC 8767 §4."""
-    return answer.rcode in (Rcode.NOERROR, Rcode.NXDOMAIN)
 
 
 def client_of(asker: Asker) -> Client:

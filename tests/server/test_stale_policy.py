@@ -1,0 +1,49 @@
+"""What `serve_stale` says beyond how long: when upstream is asked again, and which answer wins."""
+
+import pytest
+
+from nodecache.server.policy import StalePolicy, ZoneOptions
+from tests.server.house import SOA, House
+
+ADDRESS = "a.example. 30 IN A 192.0.2.1"
+
+
+def stale_house(**policy):
+    zone = House(ZoneOptions(stale=StalePolicy(patience_seconds=0, ttl=0, **policy)))
+    zone.keep(ADDRESS)
+    zone.pass_time(31)
+    zone.ask()
+    return zone
+
+
+def test_a_failed_refresh_leaves_upstream_alone_for_the_recheck_time():
+    zone = stale_house(recheck_seconds=30.0)
+    zone.upstream.fails()
+    zone.pass_time(29)
+    zone.ask()
+    assert not zone.upstream.open
+    zone.pass_time(2)
+    zone.ask()
+    assert len(zone.upstream.open) == 1
+
+
+def test_without_a_recheck_time_every_query_refreshes_as_in_the_original():
+    zone = stale_house(recheck_seconds=0.0)
+    zone.upstream.fails()
+    zone.ask()
+    assert len(zone.upstream.open) == 1
+
+
+@pytest.mark.parametrize("denial", [{"rcode": "NXDOMAIN"}, {"rcode": "NOERROR"}])
+def test_a_denial_takes_the_place_of_a_positive_answer_unless_positive_ones_are_preferred(denial):
+    plain, preferring = stale_house(), stale_house(prefers_positive=True)
+    for zone in (plain, preferring):
+        zone.upstream.says(authority=(SOA,), **denial)
+    assert not plain.ask().reply.answer
+    assert preferring.ask().reply.answer
+
+
+def test_a_preferred_positive_answer_gives_way_to_another():
+    zone = stale_house(prefers_positive=True)
+    zone.upstream.says("a.example. 30 IN A 192.0.2.2")
+    assert zone.ask().reply.answer[0][0].address == "192.0.2.2"
