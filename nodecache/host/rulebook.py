@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0
 FOREIGN_SECONDS = 1.0  # the host's firewall is looked at no more often than this
 PEEK_SECONDS = 1.0  # how often legacy tables, which tell nothing, are asked for their size
-VERSION_SECONDS = 5.0
+VERSION_SECONDS = 10.0  # the first program may have to wait for kernel modules
 
 LEGACY_TABLES = ("raw", "filter")  # not nat: kube-proxy rewrites that one all the time
 

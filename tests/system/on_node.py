@@ -58,7 +58,13 @@ class Agent:
     """The agent itself on a World's node, before the stand-in kube-dns."""
 
     def __init__(
-        self, world: World, folder: Path, addresses: list[Address], *flags: str, corefile: str = ""
+        self,
+        world: World,
+        folder: Path,
+        addresses: list[Address],
+        *flags: str,
+        corefile: str = "",
+        kind: str = "bridge",
     ) -> None:
         self.world = world
         self.corefile = folder / "Corefile"
@@ -70,7 +76,7 @@ class Agent:
             self.process = world.node.start(
                 sys.executable, "-m", "nodecache", "-conf", str(self.corefile),
                 "-basecorefile", str(folder / "none"), "-localip", ",".join(map(str, addresses)),
-                "-interfacekind", "bridge", "-metrics-listen-address", f"{LOCAL}:9353", *flags,
+                "-interfacekind", kind, "-metrics-listen-address", f"{LOCAL}:9353", *flags,
                 stdout=log, stderr=log, cwd=ROOT, start_new_session=True,
             )  # fmt: skip
 

@@ -10,11 +10,12 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 sys.path.insert(0, "/app")
-from tests.system.asking import NOERROR, REFUSED, ask
+from tests.system.asking import NOERROR, REFUSED, Address, ask
 from tests.system.netns import INTERFACE, KUBE_DNS, LOCAL, SERVICE, SERVICE6, World, wait_until
-from tests.system.on_node import StandIn
+from tests.system.on_node import Agent, StandIn
 
 ADDRESSES = [LOCAL, SERVICE, SERVICE6]
 LEASE = 4
@@ -38,38 +39,45 @@ def dummy_link_with_its_addresses(world: World) -> dict:
     return {"backend": state["rules_backend"]}
 
 
-def a_pod_is_answered_untracked(world: World, rules: str) -> dict:
-    agent = StandIn(
-        world.node, ADDRESSES, interface_kind="dummy", rules=rules, lease_seconds=LEASE
-    ).wait_ready()
+def traffic_and_lease(world: World, rules: str, addresses: list[Address]) -> dict:
+    """A pod is answered, untracked; killed, the kernel gives the address back; all is taken over."""
+    options = {"interface_kind": "dummy", "rules": rules, "lease_seconds": LEASE}
+    agent = StandIn(world.node, addresses, **options).wait_ready()
     world.node.run("conntrack", "-F")
-    for address in ADDRESSES[1:]:
+    for address in addresses:
         for protocol in ("udp", "tcp"):
             assert world.ask(address, protocol) == REFUSED, (address, protocol)
     tracked = world.conntrack(SERVICE)
     assert tracked == "", tracked
-    log = agent.stop()
-    assert world.ask(SERVICE) == NOERROR
-    assert world.traces() == "", world.traces()
-    return {"log": log.splitlines()[:3]}
-
-
-def the_kernel_gives_the_address_back(world: World, rules: str) -> dict:
-    agent = StandIn(
-        world.node, ADDRESSES, interface_kind="dummy", rules=rules, lease_seconds=LEASE
-    ).wait_ready()
-    assert world.ask(SERVICE) == REFUSED
     killed_at = agent.kill_all()
     wait_until(lambda: world.ask(SERVICE, seconds=0.2) == NOERROR, LEASE + 5)
     outage = time.monotonic() - killed_at
-    again = StandIn(
-        world.node, ADDRESSES, interface_kind="dummy", rules=rules, lease_seconds=LEASE
-    ).wait_ready()
+    again = StandIn(world.node, addresses, **options).wait_ready()
     assert world.ask(SERVICE) == REFUSED
-    again.stop()
+    log = again.stop()
+    assert world.ask(SERVICE) == NOERROR
     assert world.traces() == "", world.traces()
     assert outage <= LEASE + 1.5, outage  # an emulated machine is slow
-    return {"outage_seconds": round(outage, 2), "lease_seconds": LEASE}
+    return {"outage_seconds": round(outage, 2), "lease_seconds": LEASE, "log": log.splitlines()}
+
+
+def the_agent_itself(world: World) -> dict:
+    """The real command with its default link, from its start to its death and its next life."""
+    folder = Path("/tmp/agent")
+    folder.mkdir()
+    begun = time.monotonic()
+    agent = Agent(world, folder, ADDRESSES, "-lease", f"{LEASE}s", kind="dummy").wait_ready()
+    started = time.monotonic() - begun
+    assert {world.ask(ip, p) for ip in ADDRESSES for p in ("udp", "tcp")} == {REFUSED}
+    assert "dummy" in world.node.run("ip", "-d", "link", "show", INTERFACE)
+    killed_at = agent.kill_all()
+    wait_until(lambda: world.ask(SERVICE, seconds=0.2) == NOERROR, LEASE + 5)
+    outage = time.monotonic() - killed_at
+    again = Agent(world, folder, ADDRESSES, "-lease", f"{LEASE}s", kind="dummy").wait_ready()
+    assert again.stop() == 0, again.log
+    assert world.ask(SERVICE) == NOERROR
+    assert world.traces() == "", world.traces()
+    return {"start_seconds": round(started, 2), "outage_seconds": round(outage, 2)}
 
 
 def a_link_of_another_kind_is_left_alone(world: World) -> dict:
@@ -149,10 +157,10 @@ def main() -> None:
     check(world, "foreign link", lambda: a_link_of_another_kind_is_left_alone(world))
     check(world, "foreign address", lambda: an_address_of_another_is_not_fought_over(world))
     world.proxy("legacy")
+    check(world, "agent", lambda: the_agent_itself(world))
     check(world, "link", lambda: dummy_link_with_its_addresses(world))
-    for rules in ("nftables", "iptables"):
-        check(world, f"traffic {rules}", lambda r=rules: a_pod_is_answered_untracked(world, r))
-        check(world, f"lease {rules}", lambda r=rules: the_kernel_gives_the_address_back(world, r))
+    check(world, "nftables", lambda: traffic_and_lease(world, "nftables", ADDRESSES))
+    check(world, "iptables", lambda: traffic_and_lease(world, "iptables", [LOCAL, SERVICE]))
     world.remove()
 
 
