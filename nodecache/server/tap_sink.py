@@ -6,12 +6,9 @@ beyond the queue.
 
 import asyncio
 import logging
-import socket
 import ssl
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from typing import Protocol, cast
 
 from nodecache.corefile import DnstapOptions
@@ -212,7 +209,7 @@ class TapListener:
         options = self._options
         try:
             if options.transport == "unix":
-                _remove_socket(options.address)
+                # A socket left there by an earlier life is replaced.
                 self._server = await loop.create_unix_server(self._new_stream, options.address)
             else:
                 host, port = _host_and_port(options.address)
@@ -227,18 +224,6 @@ class TapListener:
 def open_sink(options: DnstapOptions, loop: asyncio.AbstractEventLoop) -> Sink:
     """The sink that one `dnstap` line asks for."""
     return TapListener(options, loop) if options.is_listener else TapClient(options, loop)
-
-
-def _remove_socket(path: str) -> None:
-    """Remove what an earlier life of ours left behind, if it is a socket that nobody serves."""
-    if not Path(path).is_socket():
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except OSError:
-            with suppress(OSError):
-                Path(path).unlink()
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

@@ -152,6 +152,20 @@ def test_a_socket_left_behind_is_taken_over(tmp_path):
     assert asyncio.run(listened_to(str(path), "unix")).payloads
 
 
+def test_a_listener_may_take_the_place_of_another(tmp_path):
+    address = str(tmp_path / "tap.sock")
+
+    async def replace() -> Reading:
+        old = TapListener(options(address), asyncio.get_running_loop())
+        await until(lambda: old._server is not None)
+        hearing = asyncio.create_task(listened_to(address, "unix"))
+        await asyncio.sleep(0)
+        old.close()
+        return await hearing
+
+    assert asyncio.run(replace()).payloads
+
+
 def test_a_listener_that_cannot_listen_is_an_error_line(tmp_path, caplog):
     async def listen() -> None:
         sink = TapListener(options(str(tmp_path / "no" / "dir")), asyncio.get_running_loop())
