@@ -20,6 +20,7 @@ from nodecache.wire import Answer, Flag, MalformedMessage, Query, Rcode, read_an
 
 from .attempt import Attempt
 from .failure import Failure, unanswered, unreachable
+from .trouble import Trouble
 
 if TYPE_CHECKING:
     from .forwarder import Forwarder
@@ -41,42 +42,6 @@ _PAUSE_SECONDS = 0.025
 
 Observer = Callable[[Attempt, bytes, float], None]
 """Hears of every answer an upstream gave: how it was asked, the octets, and when."""
-
-
-class Trouble:
-    """What an ask remembers once it was not answered at once.
-
-    `open` attempts may still bring an answer. `held` is an answer that is no good, but better
-    than none. `asked` are the upstreams tried, the first first. `patience` doubles with each
-    time-out.
-    """
-
-    __slots__ = (
-        "asked",
-        "connect_failures",
-        "hedge_at",
-        "held",
-        "latest",
-        "losses",
-        "open",
-        "patience",
-        "reason",
-        "retry_at",
-        "tries",
-    )
-
-    def __init__(self, first: Attempt) -> None:
-        pace = first.upstream.pace
-        self.asked = [first.upstream]
-        self.latest = first
-        self.tries = self.open = 1
-        self.connect_failures = 0
-        self.losses = 0
-        self.patience = 1
-        self.held: Answer | None = None
-        self.reason = ""
-        self.hedge_at = first.sent_at + pace.hedge_seconds
-        self.retry_at = first.sent_at + pace.lost_seconds
 
 
 class Ask:

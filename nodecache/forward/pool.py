@@ -28,10 +28,12 @@ _QUICK_SECONDS = 0.005
 
 # A packet lost in opening costs a second by the kernel's clock (RFC 6298 §2); and a Service
 # address may have sent us to a pod that is gone. While queries wait, others are opened besides,
-# and the first that stands is taken.
+# quickly at first, and the first that stands is taken.
 _REDIAL_SECONDS = 0.025
+_SLOW_REDIAL_SECONDS = 0.1
 _MOST_OPENING = 8
-_DIAL_SECONDS = 1.0  # CoreDNS waits 1 to 30 s
+# How long a query waits for a connection. CoreDNS: 1 to 30 s.
+_DIAL_SECONDS = 1.0
 _FIRST_BACK_OFF_SECONDS = 0.02
 _MOST_BACK_OFF_SECONDS = 1.0
 
@@ -254,24 +256,30 @@ class StreamPool:
         is_busy = False
         for connection in list(self._connections):
             is_busy |= connection.tick(now)
-        for connection in list(self._opening):
-            if now - connection.opened_at > _DIAL_SECONDS:
-                connection.stream.close()
-                self._dial_failed(connection, f"dial tcp {self.upstream.to}: i/o timeout", now)
         self._help_waiting(now)
         return is_busy or bool(self._opening) or bool(self._waiting)
 
     def _help_waiting(self, now: float) -> None:
-        """Those who wait for a connection get another attempt at one."""
-        if not self._waiting:
+        """Those who wait for a connection get another attempt at one, but do not wait for ever."""
+        waiting, opening = self._waiting, self._opening
+        if opening and now - opening[0].opened_at > _DIAL_SECONDS:
+            opening.pop(0).stream.close()
+        if not waiting:
             return
-        waits_since = self._waiting[0].sent_at
-        if now - waits_since > self.upstream.pace.hedge_seconds:
-            self.upstream.fell_silent(waits_since, now)
-        if now < self._dial_after or len(self._opening) >= _MOST_OPENING:
-            return
-        if not self._opening or now - self._opening[-1].opened_at > _REDIAL_SECONDS:
+        if now - waiting[0].sent_at > self.upstream.pace.hedge_seconds:
+            self.upstream.fell_silent(waiting[0].sent_at, now)
+        while waiting and now - waiting[0].sent_at > _DIAL_SECONDS:
+            attempt = waiting.popleft()
+            reason = f"dial tcp {self.upstream.to}: i/o timeout"
+            attempt.ask.attempt_failed(attempt, reason, now, is_connect=True)
+        if now >= self._dial_after and (not opening or self._is_late(opening, now)):
+            if len(opening) == _MOST_OPENING:
+                opening.pop(0).stream.close()
             self._dial(now)
+
+    def _is_late(self, opening: list[StreamConnection], now: float) -> bool:
+        is_full = len(opening) == _MOST_OPENING
+        return now - opening[-1].opened_at > (_SLOW_REDIAL_SECONDS if is_full else _REDIAL_SECONDS)
 
     def housekeep(self, now: float) -> bool:
         """Close what is idle, used up or too old; False: nothing is open."""

@@ -1,0 +1,139 @@
+from collections.abc import Sequence
+
+import pytest
+
+from nodecache.forward import Destinations, Endpoint, HostName
+from tests.scenarios.simulated import SimulatedWorld
+
+ONE, TWO, THREE = Endpoint("10.0.0.1"), Endpoint("10.0.0.2"), Endpoint("10.0.0.3", 5353)
+
+
+class FakeFile:
+    """A resolv.conf in memory; `stamp` changes with what is in it."""
+
+    path = "/etc/resolv.conf"
+
+    def __init__(self, *endpoints: Endpoint) -> None:
+        self.version = 0
+        self.endpoints: Sequence[Endpoint] | None = endpoints
+
+    def write(self, *endpoints: Endpoint) -> None:
+        self.endpoints = endpoints
+        self.version += 1
+
+    def remove(self) -> None:
+        self.endpoints = None
+        self.version += 1
+
+    def stamp(self) -> object:
+        return self.version
+
+    def read(self) -> Sequence[Endpoint]:
+        if self.endpoints is None:
+            raise FileNotFoundError(2, "No such file or directory")
+        return self.endpoints
+
+
+class FakeNames:
+    def __init__(self, changed) -> None:
+        self.changed = changed
+        self.known: dict[str, list[str]] = {}
+        self.is_closed = False
+
+    def addresses(self, name: str) -> list[str]:
+        return self.known.get(name, [])
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def follow(*destinations, names=None):
+    """What was told so far, in order; and the world it is told in."""
+    world, told = SimulatedWorld(), []
+    follower = Destinations(destinations, names)
+    follower.follow(lambda endpoints: told.append(list(endpoints)), world)
+    return follower, told, world
+
+
+def test_addresses_are_told_once_without_doubles():
+    _, told, world = follow(ONE, TWO, ONE)
+    assert told == [[ONE, TWO]]
+    assert world.is_quiet
+
+
+def test_a_file_is_read_again_when_it_changes():
+    file = FakeFile(ONE)
+    _, told, world = follow(file, THREE)
+    world.advance(5)
+    assert told == [[ONE, THREE]]
+    file.write(TWO)
+    world.advance(1.1)
+    assert told == [[ONE, THREE], [TWO, THREE]]
+
+
+@pytest.mark.parametrize("spoil", [FakeFile.remove, FakeFile.write], ids=["gone", "empty"])
+def test_a_spoilt_file_keeps_the_last_good_upstreams(spoil, caplog):
+    file = FakeFile(ONE)
+    _, told, world = follow(file)
+    spoil(file)
+    world.advance(3)
+    assert told == [[ONE]]
+    assert sum("last" in record.message for record in caplog.records) == 1
+    file.write(TWO)
+    world.advance(1.1)
+    assert told == [[ONE], [TWO]]
+
+
+def test_a_file_that_changes_nothing_is_not_told_again():
+    file = FakeFile(ONE)
+    _, told, world = follow(file)
+    file.write(ONE)
+    world.advance(1.1)
+    assert told == [[ONE]]
+
+
+def test_a_missing_file_is_an_error_at_the_start():
+    file = FakeFile()
+    file.remove()
+    with pytest.raises(OSError):
+        Destinations([file])
+
+
+def test_host_names_bring_their_addresses_when_they_have_them():
+    made = []
+
+    def names(changed):
+        made.append(FakeNames(changed))
+        return made[0]
+
+    named = HostName(Endpoint("dns.example", 5353))
+    follower, told, _ = follow(ONE, named, names=names)
+    assert told == [[ONE]]
+    made[0].known["dns.example"] = ["10.9.9.9", "fd00::9"]
+    made[0].changed()
+    assert told[-1] == [ONE, Endpoint("10.9.9.9", 5353), Endpoint("fd00::9", 5353)]
+    follower.close()
+    assert made[0].is_closed
+
+
+def test_a_certificate_is_checked_by_the_host_name():
+    made = []
+
+    def names(changed):
+        made.append(FakeNames(changed))
+        made[0].known["dns.example."] = ["10.9.9.9"]
+        return made[0]
+
+    named = HostName(Endpoint("dns.example.", 853, is_tls=True))
+    _, told, _ = follow(named, names=names)
+    assert told == [[Endpoint("10.9.9.9", 853, is_tls=True, server_name="dns.example")]]
+
+
+def test_nothing_is_followed_once_closed():
+    file = FakeFile(ONE)
+    follower, told, world = follow(file)
+    follower.close()
+    file.write(TWO)
+    world.advance(5)
+    assert told == [[ONE]]
+    assert world.is_quiet

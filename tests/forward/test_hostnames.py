@@ -1,0 +1,125 @@
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+
+from nodecache.forward import Destinations, Endpoint, Forwarder, HostNames, Settings, Upstreams
+from tests.scenarios.simulated import SimulatedWorld
+
+RESOLVER = Endpoint("10.0.0.53")
+
+
+class Resolver:
+    """A simulated resolver for host names; `records` by type."""
+
+    def __init__(self) -> None:
+        self.world = SimulatedWorld()
+        self.records: dict[str, list[str]] = {}
+        self.changes = 0
+        forwarder = Forwarder(Settings(), Upstreams(self.world), Destinations([RESOLVER]))
+        self.names = HostNames(forwarder, self._changed)
+        self._answered = 0
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def answer(self, rcode: str = "NOERROR", ttl: int = 30) -> int:
+        """Answer all that was asked; how many questions that were."""
+        self.world.settle()
+        asked = self.world.sent[self._answered :]
+        self._answered = len(self.world.sent)
+        for outgoing in asked:
+            query = dns.message.from_wire(outgoing.packet)
+            response = dns.message.make_response(query)
+            response.set_rcode(dns.rcode.from_text(rcode))
+            question = query.question[0]
+            rdtype = dns.rdatatype.to_text(question.rdtype)
+            for address in self.records.get(rdtype, []):
+                rrset = dns.rrset.from_text(question.name, ttl, "IN", rdtype, address)
+                response.answer.append(rrset)
+            outgoing.answer(response.to_wire())
+        return len(asked)
+
+
+def test_a_name_has_no_addresses_before_the_first_answer():
+    resolver = Resolver()
+    assert resolver.names.addresses("dns.example") == ()
+
+
+def test_both_families_are_asked_for():
+    resolver = Resolver()
+    resolver.records = {"A": ["192.0.2.1", "192.0.2.2"], "AAAA": ["2001:db8::1"]}
+    resolver.names.addresses("dns.example")
+    assert resolver.answer() == 2
+    assert resolver.names.addresses("dns.example") == ("192.0.2.1", "192.0.2.2", "2001:db8::1")
+    assert resolver.changes == 2
+
+
+def test_addresses_behind_an_alias_are_found():
+    resolver = Resolver()
+    resolver.names.addresses("dns.example")
+    resolver.world.settle()
+    for outgoing in list(resolver.world.sent):
+        response = dns.message.make_response(dns.message.from_wire(outgoing.packet))
+        response.answer.append(dns.rrset.from_text("dns.example.", 60, "IN", "CNAME", "b.example."))
+        if response.question[0].rdtype == dns.rdatatype.A:
+            response.answer.append(dns.rrset.from_text("b.example.", 60, "IN", "A", "192.0.2.7"))
+        response.additional.append(dns.rrset.from_text("ns.example.", 60, "IN", "A", "192.0.2.99"))
+        outgoing.answer(response.to_wire())
+    assert resolver.names.addresses("dns.example") == ("192.0.2.7",)
+
+
+def test_a_name_is_asked_for_again_when_its_addresses_expire():
+    resolver = Resolver()
+    resolver.records = {"A": ["192.0.2.1"]}
+    resolver.names.addresses("dns.example")
+    resolver.answer(ttl=60)
+    resolver.records = {"A": ["192.0.2.2"]}
+    resolver.world.advance(55)
+    assert resolver.answer() == 0
+    resolver.world.advance(6)
+    assert resolver.answer() > 0
+    assert resolver.names.addresses("dns.example") == ("192.0.2.2",)
+
+
+def test_a_short_ttl_is_believed_for_five_seconds():
+    resolver = Resolver()
+    resolver.records = {"A": ["192.0.2.1"]}
+    resolver.names.addresses("dns.example")
+    resolver.answer(ttl=0)
+    resolver.world.advance(4.9)
+    assert resolver.answer() == 0
+    resolver.world.advance(0.2)
+    assert resolver.answer() > 0
+
+
+def test_what_was_known_outlives_a_failing_resolver():
+    resolver = Resolver()
+    resolver.records = {"A": ["192.0.2.1"]}
+    resolver.names.addresses("dns.example")
+    resolver.answer(ttl=10)
+    resolver.records = {}
+    for rcode in ("SERVFAIL", "NXDOMAIN", "NOERROR"):
+        resolver.world.advance(31)
+        resolver.answer(rcode)
+        assert resolver.names.addresses("dns.example") == ("192.0.2.1",)
+
+
+def test_a_silent_resolver_is_asked_again_and_again():
+    resolver = Resolver()
+    resolver.names.addresses("dns.example")
+    resolver.world.advance(60)
+    resolver.records = {"A": ["192.0.2.1"]}
+    resolver.world.advance(35)
+    assert resolver.answer() > 0
+    assert resolver.names.addresses("dns.example") == ("192.0.2.1",)
+
+
+def test_nothing_is_asked_once_closed():
+    resolver = Resolver()
+    resolver.records = {"A": ["192.0.2.1"]}
+    resolver.names.addresses("dns.example")
+    resolver.answer(ttl=10)
+    resolver.names.close()
+    resolver.world.advance(60)
+    assert resolver.answer() == 0

@@ -1,0 +1,153 @@
+import pytest
+
+from nodecache.forward import Settings, UpstreamSettings
+from nodecache.forward.pending import MAX_PENDING
+from tests.forward.fakes import Stage
+
+TCP = UpstreamSettings(force_tcp=True)
+
+
+def connections(stage: Stage) -> int:
+    return sum(stream.is_open for stream in stage.world.machine("10.0.0.1").streams)
+
+
+def quick(stage: Stage) -> Stage:
+    """A stage whose upstream is known to answer at once."""
+    for _ in range(1500):
+        stage.ask()
+        stage.answer(stage.sent()[-1:])
+    return stage
+
+
+def test_queries_of_one_loop_turn_leave_in_one_write():
+    stage = quick(Stage(upstream=TCP))
+    writes = []
+    stream = stage.sent()[-1].way
+    stream.write = writes.append
+    stage.world.settle = lambda: None
+    for _ in range(50):
+        stage.ask()
+    del stage.world.settle
+    stage.world.settle()
+    assert len(writes) == 1
+
+
+def test_one_connection_is_enough_for_a_quick_upstream():
+    stage = quick(Stage(upstream=TCP))
+    for _ in range(20):
+        for _ in range(50):
+            stage.ask()
+        stage.answer(stage.sent()[-50:])
+    assert connections(stage) == 1
+
+
+def test_another_connection_helps_when_the_oldest_query_waits():
+    stage = quick(Stage(upstream=TCP))
+    stage.ask()
+    stage.world.advance(0.015)
+    stage.ask()
+    assert connections(stage) == 2
+    stage.ask()
+    ways = [each.way for each in stage.sent()[-2:]]
+    assert ways[0] is not ways[1]
+
+
+def test_no_more_connections_are_opened_than_allowed():
+    stage = Stage(upstream=TCP)
+    for _ in range(60):
+        stage.ask()
+        stage.world.advance(0.001)
+    assert connections(stage) <= 4
+
+
+def test_a_slow_upstreams_queries_are_spread_over_its_connections():
+    stage = Stage(settings=Settings(upstream=TCP, hedges=False))
+    for _ in range(80):
+        stage.ask()
+        stage.world.advance(0.002)
+        stage.answer(stage.sent()[-15:-14])  # each takes about 30 ms
+    loads = {}
+    for each in stage.sent()[-20:]:
+        loads[each.way] = loads.get(each.way, 0) + 1
+    assert len(loads) > 1
+    assert max(loads.values()) <= 10
+
+
+def test_idle_connections_beyond_max_idle_conns_are_closed():
+    settings = UpstreamSettings(force_tcp=True, max_idle_connections=1)
+    stage = Stage(settings=Settings(upstream=settings, hedges=False))
+    for _ in range(4):
+        stage.ask()
+        stage.world.advance(0.012)
+    assert connections(stage) > 1
+    stage.answer(stage.sent())
+    stage.world.advance(1.1)
+    assert connections(stage) == 1
+
+
+def test_what_waits_for_a_connection_is_bounded():
+    stage = Stage(upstream=TCP)
+    stage.world.machine("10.0.0.1").mood = "dead"
+    for _ in range(MAX_PENDING + 10):
+        stage.ask()
+    assert stage.upstream.in_flight == MAX_PENDING
+    stage.world.advance(6)
+    assert len(stage.outcomes) == MAX_PENDING + 10
+
+
+def test_a_cancelled_query_never_leaves():
+    stage = Stage(upstream=TCP)
+    stage.world.machine("10.0.0.1").mood = "dead"
+    ask = stage.ask()
+    ask.cancel()
+    stage.world.machine("10.0.0.1").mood = "alive"
+    stage.world.advance(1)
+    assert stage.sent() == []
+
+
+@pytest.mark.parametrize("error", [None, ConnectionResetError(104, "Connection reset by peer")])
+def test_an_idle_connections_end_is_nobodys_fault(error):
+    stage = Stage(upstream=TCP)
+    stage.ask()
+    stage.answer(stage.sent())
+    stage.sent()[0].way.end(error)
+    assert stage.upstream.health.is_good
+    assert stage.upstream.counts.connections_lost == 0
+    stage.ask()
+    stage.answer(stage.sent()[-1:])
+    assert len(stage.outcomes) == 2
+
+
+def test_hits_and_misses_of_connections_are_counted():
+    stage = Stage(upstream=TCP)
+    stage.ask()
+    stage.answer(stage.sent())
+    for _ in range(3):
+        stage.ask()
+    assert stage.upstream.counts.conn_misses["tcp"] == 1
+    assert stage.upstream.counts.conn_hits["tcp"] == 3
+
+
+def test_answers_are_timed_by_rcode():
+    stage = Stage(upstream=TCP)
+    stage.ask()
+    stage.world.advance(0.003)
+    stage.answer(stage.sent())
+    stage.ask()
+    stage.answer(stage.sent()[-1:], rcode=3)
+    durations = stage.upstream.counts.duration_by_rcode
+    assert durations["NOERROR"].count == 1
+    assert durations["NOERROR"].sum == pytest.approx(0.003)
+    assert durations["NXDOMAIN"].count == 1
+
+
+def test_extra_queries_stay_within_five_in_a_hundred():
+    stage = Stage(upstream=TCP)
+    for _ in range(4000):
+        stage.ask()
+        stage.world.advance(0.0005)
+        stage.answer(
+            stage.sent()[-101:-100]
+        )  # every one takes 50 ms, and none can be told from a slow one
+    counts = stage.forwarder.counts
+    assert counts.hedged <= 0.05 * 4000 + 25
