@@ -21,6 +21,7 @@ from .counts import UpstreamCounts
 from .failure import error_text
 from .pending import MAX_PENDING, Pending
 from .stream import SLOW_SECONDS
+from .unmatched import note_unmatched
 from .world import Datagram
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class DatagramSocket:
         """Hand an answer to its ask."""
         attempt = self.pending.match(packet)
         if attempt is None:
-            self._pool.counts.unmatched += 1
+            note_unmatched(self._pool.counts, packet)
         else:
             self.heard_at = now
             self.is_proven = True

@@ -7,6 +7,7 @@ from nodecache.wire import FrameBuffer, upstream_query
 
 from .attempt import Attempt
 from .pending import MAX_PENDING, Pending
+from .unmatched import note_unmatched
 from .world import Stream
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class StreamConnection:
         for packet in self._frames.feed(data):
             attempt = pending.match(packet)
             if attempt is None:
-                self._pool.counts.unmatched += 1
+                note_unmatched(self._pool.counts, packet)
             else:
                 self.answered += 1
                 attempt.ask.answered(attempt, packet, now)

@@ -10,6 +10,7 @@ from .compress import compressed
 from .constants import CLASS_IN, HEADER_SIZE, Ede, Flag, Rcode, Rdtype, rcode_text
 from .errors import MalformedMessage
 from .frame import FrameBuffer, framed
+from .hexdump import hex_dump
 from .names import expanded_name
 from .options import ExtendedErrors
 from .query import Query, read_query, upstream_query
@@ -42,6 +43,7 @@ __all__ = [
     "error_reply",
     "expanded_name",
     "framed",
+    "hex_dump",
     "opt_record",
     "rcode_text",
     "read_answer",

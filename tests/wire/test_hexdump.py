@@ -1,4 +1,4 @@
-from nodecache.server.debug import hex_dump
+from nodecache.wire import hex_dump
 
 
 def test_a_message_is_dumped_as_wireshark_reads_it():

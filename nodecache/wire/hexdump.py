@@ -1,4 +1,4 @@
-"""`debug`: messages as text that Wireshark reads (text2pcap)."""
+"""Messages as text that Wireshark reads (text2pcap), for the log of `debug`."""
 
 _OCTETS_A_LINE = 16
 _PREFIX = "debug: "
