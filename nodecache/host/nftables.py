@@ -8,6 +8,8 @@ here: an accept in our table would not overrule a drop in another one (see forei
 import json
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from .commands import Command, Job
 from .options import HostOptions, of_version
@@ -17,6 +19,7 @@ log = logging.getLogger(__name__)
 
 TABLE = "inet nodecache"
 NFT = "nft"
+_LIST = Command((NFT, "-j", "list", "table", *TABLE.split()))
 _HOOKS = {"PREROUTING": "prerouting", "OUTPUT": "output"}
 # The original's rules stand in the raw table; a DNAT has to come before kube-proxy's (-100).
 _PRIORITIES = {"raw": ("filter", "raw"), "nat": ("nat", "-105")}
@@ -54,14 +57,30 @@ def remove_script() -> str:
     return f"add table {TABLE}\ndelete table {TABLE}\n"
 
 
-def packets_listed(text: str) -> dict[str, int]:
-    """Counter name → packets, from what `nft -j list counters table …` prints. {} if unreadable."""
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Our table as `nft -j list table` tells it. `shape` is all but counts and handles."""
+
+    shape: str
+    packets: dict[str, int]
+
+
+def read_listing(text: str) -> Listing | None:
+    """What nft listed; None for no table, or for words that are no listing."""
     try:
-        entries = json.loads(text)["nftables"]
+        entries = [entry for entry in json.loads(text)["nftables"] if "metainfo" not in entry]
         counters = [entry["counter"] for entry in entries if "counter" in entry]
-        return {counter["name"]: int(counter["packets"]) for counter in counters}
+        packets = {counter["name"]: int(counter["packets"]) for counter in counters}
     except (ValueError, KeyError, TypeError):
-        return {}
+        return None
+    return Listing(json.dumps([_shape(entry) for entry in entries]), packets)
+
+
+def _shape(entry: Any) -> Any:
+    if isinstance(entry, dict):
+        changing = ("handle", "packets", "bytes")
+        return {key: _shape(value) for key, value in entry.items() if key not in changing}
+    return [_shape(one) for one in entry] if isinstance(entry, list) else entry
 
 
 class NftTable:
@@ -69,35 +88,32 @@ class NftTable:
 
     def __init__(self, options: HostOptions) -> None:
         self._options = options
-        self._listed = ""  # our table as nft told it right after we had put it there
+        self._shape = ""  # our table as nft told it right after we had put it there
         self.packets: dict[str, int] = {}
         self.repairs = 0
 
     def ensure(self) -> Job:
         """Put the table there if it is not, or not as we left it; read its counters."""
-        listed = yield Command((NFT, "-s", "list", "table", *TABLE.split()))
-        if self._listed and listed.stdout == self._listed:
-            yield from self._count()
+        listing = read_listing((yield _LIST).stdout)
+        if listing is not None and listing.shape == self._shape:
+            self.packets.update(listing.packets)
             return
-        if self._listed:
+        if self._shape:
             self.repairs += 1
             log.info("putting back table %s: it was changed or removed", TABLE)
         script = table_script(self._options, self.packets)
         applied = yield Command((NFT, "-f", "-"), stdin=script)
         if not applied.is_ok:
             raise RulesError(f"nft: {applied.reason}; -rules iptables or none does without it")
-        self._listed = (yield Command((NFT, "-s", "list", "table", *TABLE.split()))).stdout
+        listing = read_listing((yield _LIST).stdout)
+        self._shape = listing.shape if listing is not None else ""
 
     def remove(self) -> Job:
         """Delete the table; one that is gone is fine."""
-        self._listed = ""
+        self._shape = ""
         removed = yield Command((NFT, "-f", "-"), stdin=remove_script())
         if not removed.is_ok:
             raise RulesError(f"nft: {removed.reason}")
-
-    def _count(self) -> Job:
-        counters = yield Command((NFT, "-j", "list", "counters", "table", *TABLE.split()))
-        self.packets.update(packets_listed(counters.stdout))
 
 
 def _set(name: str, kind: str, elements: Iterable[object]) -> list[str]:

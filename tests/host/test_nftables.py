@@ -8,7 +8,7 @@ from nodecache.host.commands import Command, Result
 from nodecache.host.nftables import (
     NftTable,
     RulesError,
-    packets_listed,
+    read_listing,
     remove_script,
     table_script,
 )
@@ -23,6 +23,7 @@ class Kernel:
         self.table = ""
         self.applied = 0
         self.refusal = ""
+        self.handle = 0
 
     def run(self, job) -> None:
         result = None
@@ -34,20 +35,27 @@ class Kernel:
 
     def answer(self, command: Command) -> Result:
         match command.argv[1:]:
-            case ("-s", "list", *_):
-                return (
-                    Result(0, self.table) if self.table else Result(1, stderr="Error: No such file")
-                )
+            case ("-j", "list", "table", "inet", "nodecache"):
+                return self.listed()
             case ("-f", "-") if self.refusal:
                 return Result(1, stderr=self.refusal)
             case ("-f", "-"):
                 self.applied += 1
                 self.table = command.stdin if "chain" in command.stdin else ""
                 return Result(0)
-            case ("-j", "list", "counters", *_):
-                counter = {"name": "prerouting_udp_to_dns", "packets": 7}
-                return Result(0, json.dumps({"nftables": [{"metainfo": {}}, {"counter": counter}]}))
         raise AssertionError(command)
+
+    def listed(self) -> Result:
+        if not self.table:
+            return Result(1, stderr="Error: No such file or directory")
+        self.handle += 1
+        counter = {
+            "name": "prerouting_udp_to_dns",
+            "packets": 7 * self.handle,
+            "handle": self.handle,
+        }
+        entries = [{"metainfo": {}}, {"counter": counter}, {"rule": {"text": self.table}}]
+        return Result(0, json.dumps({"nftables": entries}))
 
 
 def test_the_script_replaces_the_whole_table_and_names_no_other():
@@ -89,7 +97,7 @@ def test_a_table_that_is_as_we_left_it_is_not_touched_again():
     kernel.run(table.ensure())
     kernel.run(table.ensure())
     assert (kernel.applied, table.repairs) == (1, 0)
-    assert table.packets == {"prerouting_udp_to_dns": 7}
+    assert table.packets == {"prerouting_udp_to_dns": 14}
 
 
 @pytest.mark.parametrize("now_listed", ["", "table inet nodecache { # less }"])
@@ -123,5 +131,5 @@ def test_removing_is_fine_whether_the_table_is_there_or_not():
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"nftables": [{"counter": {}}]}', "null"])
-def test_an_unreadable_listing_is_no_counters(text):
-    assert packets_listed(text) == {}
+def test_an_unreadable_listing_is_none(text):
+    assert read_listing(text) is None
