@@ -35,9 +35,11 @@ def _is_in_order(packet: bytes, qtype: int, records: Sequence[Record]) -> bool:
                 return False
             is_found = True
         elif rdtype == _CNAME:
-            if is_found or _place(packet, owner) != place:
+            target = _place(packet, fixed + FIXED_SIZE)
+            # A chain that goes on behind comes back to no name it has passed.
+            if is_found or target <= place or _place(packet, owner) != place:
                 return False
-            place = _place(packet, fixed + FIXED_SIZE)
+            place = target
         elif rdtype != _RRSIG:
             return False
     return is_found and qtype != _CNAME

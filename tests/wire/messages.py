@@ -107,6 +107,11 @@ def option(code: int, data: bytes = b"") -> bytes:
     return struct.pack("!2H", code, len(data)) + data
 
 
+def ede(code: int, text: bytes = b"") -> bytes:
+    """An Extended DNS Error."""
+    return option(15, code.to_bytes(2, "big") + text)
+
+
 def parsed(wire: bytes | bytearray) -> dns.message.Message:
     """What dnspython makes of our octets: the oracle."""
     return dns.message.from_wire(bytes(wire))
