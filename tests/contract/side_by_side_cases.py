@@ -52,6 +52,8 @@ class Case:
     queries: tuple[Query, ...]
     forward: str = "forward . UPSTREAM"
     key: str = "."
+    is_in_node_cache: bool = True
+    """Whether node-cache has the directives; CoreDNS itself has them all."""
 
 
 def ask(qname: str, qtype: str = "A", rdclass: str = "IN", **more: object) -> Query:
@@ -282,4 +284,30 @@ CASES = (
         forward="",
     ),
     Case("errors and log", ("errors", "log", "cache 30"), (ask("one.example.org."), *_rcodes())),
+    Case(
+        "acl",
+        (
+            "acl blocked.example.org {\n    block net 127.0.0.0/8\n}",
+            "acl filtered.example.org {\n    filter type A net *\n}",
+            "acl allowed.example.org {\n    allow net 127.0.0.1\n    block\n}",
+            "cache 30",
+        ),
+        (
+            ask("a.blocked.example.org."),
+            with_edns("a.blocked.example.org."),
+            ask("a.filtered.example.org."),
+            with_edns("a.filtered.example.org."),
+            ask("a.filtered.example.org.", "MX"),
+            ask("allowed.example.org."),
+            ask("one.example.org."),
+        ),
+        is_in_node_cache=False,
+    ),
+    Case(
+        "any",
+        ("any", "cache 30"),
+        (ask("a.test.", "ANY"), ask("one.example.org.")),
+        is_in_node_cache=False,
+    ),
+    Case("minimal", ("minimal", "cache 30"), _everything(), is_in_node_cache=False),
 )

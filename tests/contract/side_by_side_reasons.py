@@ -65,6 +65,9 @@ REASONS: dict[str, Callable[[Difference], bool]] = {
     "A SERVFAIL or NOTIMP that is remembered comes with AA, and with RA as upstream had it.": (
         _is_remembered_failure
     ),
+    "`acl` sends an OPT with its Extended DNS Error to clients that sent none.": (
+        lambda d: d.case == "acl" and d.what in ("OPT", "options") and "EDNS" not in d.query
+    ),
     "NSID, cookies, padding and the like are echoed from the query.": (
         lambda d: d.what == "options" and d.ours == "[]"
     ),

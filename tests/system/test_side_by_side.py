@@ -5,7 +5,7 @@ Debian has no package of the original, so its absence is no failure, also in CI.
 
 import pytest
 
-from tests.contract.side_by_side import compare, summed_up
+from tests.contract.side_by_side import compare, has_directives, summed_up
 from tests.contract.side_by_side_cases import CASES
 from tests.contract.side_by_side_reasons import explanation
 from tests.helpers.original import find_original
@@ -23,5 +23,7 @@ def original() -> str:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_difference_is_explained(original, case):
+    if not has_directives(original, case):
+        pytest.skip("node-cache is compiled without this directive; CoreDNS has it")
     unexplained = [each for each in compare(case, original) if not explanation(each)]
     assert summed_up(unexplained) == []
