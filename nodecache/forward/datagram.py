@@ -261,12 +261,14 @@ class DatagramPool:
                 self._spend(socket)
         return bool(self._sockets or self._spent)
 
-    def close(self) -> list[Attempt]:
-        """Close everything; what was owed."""
-        owed = []
+    @property
+    def is_open(self) -> bool:
+        """Whether there is any socket."""
+        return bool(self._sockets or self._spent)
+
+    def close(self) -> None:
+        """Close everything."""
         for socket in [*self._sockets, *self._spent]:
-            owed += socket.pending.clear()
             socket.datagram.close()
         self._sockets.clear()
         self._spent.clear()
-        return owed

@@ -28,8 +28,11 @@ _QUICK_SECONDS = 0.005
 
 # A packet lost in opening costs a second by the kernel's clock (RFC 6298 §2); and a Service
 # address may have sent us to a pod that is gone. While queries wait, others are opened besides,
-# quickly at first, and the first that stands is taken.
+# quickly at first, and the first that stands is taken. How quickly depends on how long the last
+# one took; before there was one, TLS gets more time.
 _REDIAL_SECONDS = 0.025
+_REDIAL_FACTOR = 3
+_UNKNOWN_TLS_SECONDS = 0.05
 _SLOW_REDIAL_SECONDS = 0.1
 _MOST_OPENING = 8
 # How long a query waits for a connection. CoreDNS: 1 to 30 s.
@@ -60,6 +63,7 @@ class StreamPool:
         self._is_flush_due = False
         self._back_off_seconds = 0.0
         self._dial_after = 0.0
+        self._opened_in = _UNKNOWN_TLS_SECONDS if upstream.endpoint.is_tls else 0.0
         self._lifetime = 0  # queries a connection answers before the server hangs up; 0: unknown
         self._lifetime_until = 0.0
 
@@ -160,6 +164,8 @@ class StreamPool:
         """A connection is there: those who wait go first."""
         self._opening.remove(connection)
         self._connections.append(connection)
+        self._opened_in = now - connection.opened_at
+        connection.opened_at = connection.heard_at = now
         self.counts.connections_opened += 1
         self._back_off_seconds = 0.0
         self._close_opening()
@@ -278,8 +284,10 @@ class StreamPool:
             self._dial(now)
 
     def _is_late(self, opening: list[StreamConnection], now: float) -> bool:
-        is_full = len(opening) == _MOST_OPENING
-        return now - opening[-1].opened_at > (_SLOW_REDIAL_SECONDS if is_full else _REDIAL_SECONDS)
+        patience = max(_REDIAL_FACTOR * self._opened_in, _REDIAL_SECONDS)
+        if len(opening) == _MOST_OPENING:
+            patience = max(patience, _SLOW_REDIAL_SECONDS)
+        return now - opening[-1].opened_at > patience
 
     def housekeep(self, now: float) -> bool:
         """Close what is idle, used up or too old; False: nothing is open."""
@@ -304,13 +312,17 @@ class StreamPool:
                 connection.is_spent = True
                 return
 
-    def close(self) -> list[Attempt]:
-        """Close everything; what was owed."""
-        owed = list(self._waiting)
+    @property
+    def is_open(self) -> bool:
+        """Whether there is any connection, or will be one."""
+        return bool(self._connections or self._opening)
+
+    def close(self) -> None:
+        """Close everything."""
         self._waiting.clear()
         for connection in [*self._connections, *self._opening]:
-            owed += connection.pending.clear()
+            connection.is_open = False
             connection.stream.close()
         self._connections.clear()
         self._opening.clear()
-        return owed
+        self._chosen, self._room = None, 0

@@ -26,6 +26,7 @@ class Upstreams:
         self.own_addresses: frozenset[tuple[str, int]] = frozenset()
         self.ticker = Ticker(world)
         self._upstreams: dict[tuple[Endpoint, UpstreamSettings], Upstream] = {}
+        self._retired: list[Upstream] = []  # those that may still owe answers
 
     def all(self) -> list[Upstream]:
         """Every upstream in use, for metrics."""
@@ -43,10 +44,12 @@ class Upstreams:
 
     def _check_own(self, upstream: Upstream) -> None:
         is_own = self.world.is_own(upstream.endpoint, self.own_addresses)
-        if is_own and not upstream.is_own:
-            log.error("upstream %s is this server itself; it is left out", upstream.to)
+        if is_own == upstream.is_own:
+            return
         upstream.is_own = is_own
         upstream.quarantine(is_looping=is_own)
+        if is_own:
+            log.error("upstream %s is this server itself; it is left out", upstream.to)
 
     def take(self, endpoint: Endpoint, settings: UpstreamSettings) -> Upstream:
         """The upstream at `endpoint`; to be given back."""
@@ -67,10 +70,13 @@ class Upstreams:
             del self._upstreams[upstream.endpoint, upstream.settings]
             self.loops.forget(upstream)
             upstream.retire()
+            self._retired = [u for u in [*self._retired, upstream] if u.is_open]
 
     def close(self) -> None:
-        """Close everything at once."""
-        for upstream in list(self._upstreams.values()):
-            upstream.close(self.world.clock())
-        self._upstreams.clear()
+        """Close everything at once; whoever still waits is not told any more."""
         self.ticker.close()
+        for upstream in [*self._upstreams.values(), *self._retired]:
+            self.loops.forget(upstream)
+            upstream.close()
+        self._upstreams.clear()
+        self._retired.clear()

@@ -96,7 +96,6 @@ class StreamConnection:
     def opened(self, now: float) -> None:
         """It may be used."""
         self.is_open = True
-        self.opened_at = self.heard_at = now
         self._pool.opened(self, now)
 
     def received(self, data: bytes, now: float) -> None:

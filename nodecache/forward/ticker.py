@@ -45,6 +45,7 @@ class Ticker:
         self._open: dict[Watched, None] = {}
         self._agenda: Agenda[Sleeper] = Agenda()
         self._timer: Timer | None = None
+        self._is_closed = False
         self._due_at = 0.0
         self._is_excused = False
         self._housekeeping: Timer | None = None
@@ -55,7 +56,7 @@ class Ticker:
         self._run()
         if watched not in self._open:
             self._open[watched] = None
-            if self._housekeeping is None:
+            if self._housekeeping is None and not self._is_closed:
                 self._housekeeping = self._later(_HOUSEKEEPING_SECONDS, self._housekeep)
 
     def wake_at(self, sleeper: Sleeper, at: float, now: float) -> None:
@@ -74,6 +75,7 @@ class Ticker:
 
     def close(self) -> None:
         """Stop for good."""
+        self._is_closed = True
         for timer in (self._timer, self._housekeeping):
             if timer is not None:
                 timer.cancel()
@@ -84,7 +86,7 @@ class Ticker:
         return self._world.call_later(seconds, callback)
 
     def _run(self) -> None:
-        if self._timer is None:
+        if self._timer is None and not self._is_closed:
             self._due_at = self._world.clock() + TICK_SECONDS
             self._timer = self._later(TICK_SECONDS, self._tick)
 

@@ -116,18 +116,26 @@ class Upstream:
     def housekeep(self, now: float) -> bool:
         """Close what is idle or old; False: nothing is open."""
         if self.is_retired and not self.in_flight:
-            self.close(now)
+            self.close()
             return False
         return self.streams.housekeep(now) | self.datagrams.housekeep(now)
 
     def retire(self) -> None:
-        """Nobody asks it any more: close once everything in flight has run out."""
+        """Nobody asks it any more: close, once everything in flight has run out."""
         self.is_retired = True
         self._prober.stop()
+        if not self.in_flight:
+            self.close()
 
-    def close(self, now: float) -> None:
-        """Close every connection; what was owed will not come."""
+    @property
+    def is_open(self) -> bool:
+        """Whether it has any connection or socket."""
+        return self.streams.is_open or self.datagrams.is_open
+
+    def close(self) -> None:
+        """Close every connection; nobody is told of what was in flight."""
         self._prober.stop()
         self._ticker.forget(self)
-        for attempt in self.streams.close() + self.datagrams.close():
-            attempt.ask.attempt_failed(attempt, "upstream was removed", now)
+        self._is_watched = False
+        self.streams.close()
+        self.datagrams.close()
