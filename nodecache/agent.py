@@ -6,6 +6,7 @@ the host's numbers, to stop.
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 import mmap
@@ -18,6 +19,7 @@ from time import monotonic
 import uvloop
 
 from nodecache import log as logs
+from nodecache.assembly import Workshop
 from nodecache.cache import Budget
 from nodecache.channel import Channel, Message, from_descriptor
 from nodecache.config import Config
@@ -29,14 +31,12 @@ from nodecache.plan import ListenAddress
 from nodecache.server import Journal, WaitingRoom
 from nodecache.serving import Serving
 from nodecache.sockets import Sockets, sockets_from
-from nodecache.assembly import Workshop
 from nodecache.vitals import KeeperVitals
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
 DRAIN_SECONDS = 5.0  # what clients may still wait for when we are told to stop
-_DRAIN_STEP_SECONDS = 0.02
 # Young objects are looked at in lots of this size; the old ones, a whole cache, never by chance:
 # a full collection over 500,000 entries would stop the world for 100 ms, and entries make no
 # cycles. What does (exceptions, closed connections) is collected while the cache is small.
@@ -135,9 +135,11 @@ class Agent:
     async def _drain(self) -> None:
         """Read no more, answer what is queued and in flight, within bounds."""
         self._serving.stop_reading()
-        end = monotonic() + DRAIN_SECONDS
-        while self._serving.waiting and monotonic() < end:
-            await asyncio.sleep(_DRAIN_STEP_SECONDS)
+        all_answered = asyncio.Event()
+        self._shop.room.when_empty(all_answered.set)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await all_answered.wait()
         self._serving.close()
         await asyncio.sleep(0)  # one turn, for what is written to leave
         self._pages.close()

@@ -39,8 +39,9 @@ def open_forwarders(block: ServerBlock, upstreams: Upstreams) -> list[Forwarder]
     """
     opened: list[Forwarder] = []
     try:
-        for options in block.forwards:
-            opened.append(_open_forwarder(options, block.nodecache, upstreams))
+        opened.extend(
+            _open_forwarder(options, block.nodecache, upstreams) for options in block.forwards
+        )
     except (OSError, ValueError):
         for forwarder in opened:
             forwarder.close()

@@ -177,11 +177,6 @@ class Serving:
         """Answers kept in all caches."""
         return sum(len(made.zone.cache) for made in self.built)
 
-    @property
-    def waiting(self) -> int:
-        """Queries that wait for an answer."""
-        return len(self.shop.room) + sum(each.tcp.waiting for each in self.listeners.values())
-
     def stop_reading(self) -> None:
         """Answer what is queued in the sockets, and read no more."""
         for listener in self.listeners.values():

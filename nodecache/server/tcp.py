@@ -72,11 +72,6 @@ class TcpListener:
         for connection in list(self.connections):
             connection.finish()
 
-    @property
-    def waiting(self) -> int:
-        """Queries on all connections that have no answer yet."""
-        return sum(connection.waiting for connection in self.connections)
-
     def opened(self, connection: "TcpConnection") -> bool:
         """Take a new connection in; when there are too many, the one idle for longest goes."""
         self.connections[connection] = None

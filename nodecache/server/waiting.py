@@ -4,6 +4,8 @@ Nothing is queued without bound: a dead upstream must not eat the node's memory,
 flood must not take the waiting room from the others (a quarter of it is the default share).
 """
 
+from collections.abc import Callable
+
 DEFAULT_MOST = 8192  # at about 2 KiB each, 16 MiB
 DEFAULT_SHARE = 4
 
@@ -14,6 +16,7 @@ class WaitingRoom:
     def __init__(self, most: int | None = None, most_per_client: int | None = None) -> None:
         self.resize(most, most_per_client)
         self.refused = 0
+        self._when_empty: Callable[[], object] | None = None
         self._waiting = 0
         self._by_client: dict[str, int] = {}
 
@@ -35,9 +38,18 @@ class WaitingRoom:
         self._by_client[host] = mine + 1
         return True
 
+    def when_empty(self, callback: Callable[[], object]) -> None:
+        """Call back once nobody waits any more: now, or when the last one leaves."""
+        if self._waiting:
+            self._when_empty = callback
+        else:
+            callback()
+
     def leave(self, host: str) -> None:
         """Give a place back."""
         self._waiting -= 1
+        if not self._waiting and self._when_empty is not None:
+            self._when_empty()
         if (mine := self._by_client[host] - 1) > 0:
             self._by_client[host] = mine
         else:

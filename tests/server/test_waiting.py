@@ -58,3 +58,20 @@ def test_places_are_never_lost_nor_given_twice(steps):
         for _ in range(count):
             room.leave(host)
     assert room._by_client == {}
+
+
+def test_the_last_one_who_leaves_is_told_of():
+    room, told = WaitingRoom(), []
+    room.enter("10.0.0.1")
+    room.enter("10.0.0.1")
+    room.when_empty(lambda: told.append(len(room)))
+    room.leave("10.0.0.1")
+    assert told == []
+    room.leave("10.0.0.1")
+    assert told == [0]
+
+
+def test_an_empty_room_tells_so_at_once():
+    told = []
+    WaitingRoom().when_empty(lambda: told.append(True))
+    assert told == [True]

@@ -1,8 +1,13 @@
 """A chain of aliases answers where it ends in what was asked for; CoreDNS 1.14.7 has these cases."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nodecache.wire import Kind, read_answer
+from nodecache.wire.aliases import _is_anywhere, _is_in_order
+from nodecache.wire.names import question_places
+from nodecache.wire.sections import read_records
 from tests.wire.messages import name, raw, record, response
 
 ALIAS = "a.example. 60 IN CNAME b.example."
@@ -72,3 +77,22 @@ def test_a_chain_of_names_written_in_full_is_followed():
     target = name("b.example.")
     parts = record(name("a.example."), "CNAME", target), record(target, "A", b"1234")
     assert read_answer(raw(*parts, counts=(1, 2, 0, 0))).kind is Kind.POSITIVE
+
+
+NAMES = st.sampled_from(["a.example.", "b.example.", "c.example.", "example.", "a.b.example.", "."])
+RECORDS = st.one_of(
+    st.builds("{} 60 IN CNAME {}".format, NAMES, NAMES),
+    st.builds("{} 60 IN A 192.0.2.{}".format, NAMES, st.integers(1, 9)),
+    st.builds("{} 60 IN TXT x".format, NAMES),
+)
+
+
+@given(NAMES, st.sampled_from([1, 5, 16, 255]), st.lists(RECORDS, max_size=6))
+def test_the_quick_look_at_a_chain_never_says_more_than_the_long_one(qname, qtype, lines):
+    packet = response(f"{qname} TYPE{qtype}", *lines)
+    question_end = 12 + len(name(qname)) + 4
+    places = question_places(packet, question_end - 4)
+    count = int.from_bytes(packet[6:8], "big")
+    records, _ = read_records(packet, question_end, count, places)
+    if _is_in_order(packet, qtype, records):
+        assert _is_anywhere(packet, qtype, records)
