@@ -38,7 +38,7 @@ _MOST_LOSSES = 8
 
 # Before an upstream that failed at once is asked again, doubling: coredns#7723 tells of
 # thousands of dials for one query.
-_PAUSE_SECONDS = 0.025
+_PAUSE_SECONDS = 0.05
 
 Observer = Callable[[Attempt, bytes, float], None]
 """Hears of every answer an upstream gave: how it was asked, the octets, and when."""

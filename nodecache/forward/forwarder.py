@@ -27,6 +27,10 @@ from .world import Endpoint
 # so that a query of five seconds does not even get there.
 _EXTRA_TRIES = 4
 
+# CoreDNS gives up after twice the upstreams, within a few milliseconds. With our pauses between
+# them, four attempts last most of a second: as long as a kube-dns rollout leaves nobody to answer.
+_LEAST_CONNECT_ATTEMPTS = 4
+
 
 class Forwarder:
     """One `forward` directive at work."""
@@ -75,7 +79,9 @@ class Forwarder:
         count = len(self._upstreams)
         self.most_tries = 2 * count + _EXTRA_TRIES
         attempts = self.settings.max_connect_attempts
-        self.most_connect_failures = 2 * count if attempts is None else attempts or math.inf
+        if attempts is None:
+            attempts = max(2 * count, _LEAST_CONNECT_ATTEMPTS)
+        self.most_connect_failures = attempts or math.inf
 
     def watch_for_loops(self, zone_name: str) -> None:
         """Find out, now and whenever there are others, which upstreams lead back to us."""
