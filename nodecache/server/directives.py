@@ -9,7 +9,6 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import monotonic, time_ns
 from typing import Protocol
 
@@ -31,10 +30,8 @@ from .record_text import prepare
 from .rewrite import Rewriting
 from .tap_sink import Sink
 from .template import TemplateCounts, Templates
-from .weights import Preferred, Weighted, parse_weights
+from .weights import Preferred, Weighted, WeightFile
 from .whoami import Whoami
-
-log = logging.getLogger("plugin/loadbalance")
 
 # Every line was asked for: the log module never sums up this logger's.
 _QUERY_LOGGER = logging.getLogger("queries")
@@ -95,8 +92,12 @@ def open_directives(
     """
     made = Directives()
     names = block.zone_names
-    made.below = list(_below(block, totals, made, is_forwarded))
-    above = list(_above(block, totals, made, open_sink))
+    try:
+        made.below = list(_below(block, totals, made, is_forwarded))
+        above = list(_above(block, totals, made, open_sink))
+    except (OSError, ValueError):
+        made.close()
+        raise
     if block.metadata is not None and (above or made.below):  # nobody else reads notes
         above.insert(0, Metadata(block.metadata.zones or names))
     if made.taps or block.metadata is not None:
@@ -175,38 +176,6 @@ def _balancer(options: LoadbalanceOptions, made: Directives) -> LoadBalance:
         file.begin()
         made.refreshed.append(file)
     return LoadBalance(pick, weighted, Preferred(options.prefer) if options.prefer else None)
-
-
-class WeightFile:
-    """A weight file on disk, read again when its text changes."""
-
-    def __init__(self, path: str, refresh_seconds: float, weighted: Weighted) -> None:
-        self.refresh_seconds = refresh_seconds
-        self._path = path
-        self._weighted = weighted
-        self._text: str | None = None
-
-    def begin(self) -> None:
-        """Read it at start: it may appear later if it is looked for again, but not be wrong."""
-        try:
-            self._read()
-        except OSError as error:
-            if not self.refresh_seconds:
-                raise
-            log.warning("cannot read weight file %s yet: %s", self._path, error.strerror)
-
-    def refresh(self) -> None:
-        """Read it if it changed; what is wrong with it is told, and the old weights stay."""
-        try:
-            self._read()
-        except (OSError, ValueError) as error:
-            log.error("%s", error)  # noqa: TRY400 (an operator's file, no fault of ours)
-
-    def _read(self) -> None:
-        text = Path(self._path).read_text(encoding="utf-8")
-        if text != self._text:
-            self._weighted.weights = parse_weights(text, self._path)
-            self._text = text
 
 
 def check(block: ServerBlock) -> str:

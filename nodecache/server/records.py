@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from struct import Struct
 
 from nodecache.wire import (
-    HEADER_SIZE,
     Answer,
     ExtendedErrors,
     Flag,
@@ -161,16 +160,3 @@ def _written(record: Record, qname: bytes) -> bytes:
 def question_of(name: bytes, rdtype: int, rdclass: int) -> bytes:
     """A question section with one entry."""
     return name + rdtype.to_bytes(2, "big") + rdclass.to_bytes(2, "big")
-
-
-__all__ = [
-    "HEADER_SIZE",
-    "Record",
-    "Sections",
-    "message",
-    "name_end",
-    "question_of",
-    "rebuilt",
-    "reply_of",
-    "sections_of",
-]

@@ -42,6 +42,9 @@ class Source(Protocol):
     def wants_client(self) -> bool:
         """Whether `client` is looked at."""
 
+    def is_down(self) -> bool:
+        """Whether nobody is there to ask, as far as is known."""
+
 
 @dataclass(slots=True)
 class ForwardSource:
@@ -53,6 +56,14 @@ class ForwardSource:
     forwarders: Sequence[Forwarder]
     sighted: Callable[[Query], bool]
     observe: Observe | None = None
+    _for_all: Forwarder | None = None
+    """The one forwarder that takes every name, where it is so."""
+
+    def __post_init__(self) -> None:
+        if self.forwarders:
+            first = self.forwarders[0].settings
+            if first.from_zone == "." and not first.except_zones:
+                self._for_all = self.forwarders[0]
 
     @property
     def wants_client(self) -> bool:
@@ -76,13 +87,27 @@ class ForwardSource:
         if query.qtype == _HINFO and self.sighted(query):
             done(_LOOP)
             return None
+        forwarder = self._for_all or self._covering(query)
+        if forwarder is None:
+            return nothing_to_ask(query, client, done)  # type: ignore[arg-type, func-returns-value]
+        ask = forwarder.ask(query, deadline, done, now, transport)
+        if self.observe is not None and client is not None:
+            ask.observer = partial(self.observe, query, client)
+        return ask
+
+    def _covering(self, query: Query) -> Forwarder | None:
         for forwarder in self.forwarders:
             if forwarder.covers(query):
-                ask = forwarder.ask(query, deadline, done, now, transport)
-                if self.observe is not None and client is not None:
-                    ask.observer = partial(self.observe, query, client)
-                return ask
-        return nothing_to_ask(query, client, done)  # type: ignore[arg-type, func-returns-value]
+                return forwarder
+        return None
+
+    def is_down(self) -> bool:
+        """Whether every upstream of every forwarder failed its probes."""
+        return all(
+            upstream.health.is_down
+            for forwarder in self.forwarders
+            for upstream in forwarder.upstreams
+        )
 
 
 @dataclass(slots=True)
@@ -90,6 +115,10 @@ class ChainSource:
     """Directives below the cache, and what they end in."""
 
     chain: Chain
+
+    def is_down(self) -> bool:
+        """Directives are never down; what they end in tells by its failures."""
+        return False
 
     @property
     def wants_client(self) -> bool:

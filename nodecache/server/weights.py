@@ -1,11 +1,15 @@
 """Orders of addresses for `loadbalance`: by weights from a file, and by preferred networks."""
 
+import logging
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from pathlib import Path
 
 from .dns_name import wire_of
 from .loadbalance import Pick
 from .records import Record
+
+log = logging.getLogger("plugin/loadbalance")
 
 _DEFAULT_WEIGHT = 1
 _MOST_WEIGHT = 255
@@ -80,6 +84,38 @@ class Weighted:
             if mark < 0:
                 return index
         return 0
+
+
+class WeightFile:
+    """A weight file on disk, read again when its text changes."""
+
+    def __init__(self, path: str, refresh_seconds: float, weighted: Weighted) -> None:
+        self.refresh_seconds = refresh_seconds
+        self._path = path
+        self._weighted = weighted
+        self._text: str | None = None
+
+    def begin(self) -> None:
+        """Read it at start: it may appear later if it is looked for again, but not be wrong."""
+        try:
+            self._read()
+        except OSError as error:
+            if not self.refresh_seconds:
+                raise
+            log.warning("cannot read weight file %s yet: %s", self._path, error.strerror)
+
+    def refresh(self) -> None:
+        """Read it if it changed; what is wrong with it is told, and the old weights stay."""
+        try:
+            self._read()
+        except (OSError, ValueError) as error:
+            log.error("%s", error)  # noqa: TRY400 (an operator's file, no fault of ours)
+
+    def _read(self) -> None:
+        text = Path(self._path).read_text(encoding="utf-8")
+        if text != self._text:
+            self._weighted.weights = parse_weights(text, self._path)
+            self._text = text
 
 
 class Preferred:

@@ -49,6 +49,10 @@ _POSITIVE_KIND, _SERVFAIL_KIND = (
 )  # members of an enum cost a look-up each time
 _NO_TRANSFERS: ExtendedErrors = ((Ede.NOT_SUPPORTED, b"zone transfers are not served"),)
 _NO_ROOM: ExtendedErrors = ((Ede.NETWORK_ERROR, b"too many queries wait for an answer"),)
+# Names asked for less often than this gain nothing by the reply table, and would empty it of others.
+_HOT_SECONDS = 5.0
+# New questions that may wait for upstreams that are down: enough to notice their return by.
+_MOST_WHILE_DOWN = 64
 # What a SERVFAIL's records, should it have any, are good for: CoreDNS's default.
 _SERVFAIL_TTL = 5
 
@@ -147,8 +151,9 @@ class Zone:
             return None
         entry = self.cache.get(query.key, now)
         if entry is not None:
-            if entry.remaining_ttl(now) > 0:
-                return self._hit(asker, entry, now)
+            remaining = entry.ttl - int(now - entry.stored_at)
+            if remaining > 0:
+                return self._hit(asker, entry, remaining, now)
             if self.options.stale is not None:
                 self._expired(asker, entry, self.options.stale, now)
                 return None
@@ -157,13 +162,17 @@ class Zone:
 
     # A hit
 
-    def _hit(self, asker: Asker, entry: Entry, now: float) -> Finished | None:
-        if self.prefetch is not None:
-            note_hits(entry, 1, self.prefetch, now)
-            if is_due_for_prefetch(entry, self.prefetch, now):
+    def _hit(self, asker: Asker, entry: Entry, remaining: int, now: float) -> Finished | None:
+        # A reply is worth a place in the table where the next like it is near.
+        good_until = entry.changes_at(now) if now - entry.counted_at < _HOT_SECONDS else 0.0
+        if (prefetch := self.prefetch) is None:
+            entry.counted_at = now
+        else:
+            note_hits(entry, 1, prefetch, now)
+            if entry.hits >= prefetch.amount and is_due_for_prefetch(entry, prefetch, now):
                 self._refresh(asker, entry, now)
-        ttl = entry.ttl if self.keeps_ttl else entry.remaining_ttl(now)
-        return asker.tell_entry(entry, ttl, entry.ede, entry.changes_at(now))
+        ttl = entry.ttl if self.keeps_ttl else remaining
+        return asker.tell_entry(entry, ttl, entry.ede, good_until)
 
     def wants_prefetch(self, entry: Entry, now: float) -> bool:
         """Whether the next hit on `entry` should come this way, to fetch it again."""
@@ -216,11 +225,19 @@ class Zone:
         key = query.key if query.flags & _RD else query.key + b"\0"
         if stale is None and self._failures and (failed := self._failures.get(key, now)):
             asker.tell_failure(failed.rcode, failed.ede, self._missed)
-        elif not self._room.enter(asker.host):
+        elif self._is_hopeless(key) or not self._room.enter(asker.host):
             self._turn_away(asker, stale)
         else:
             asker.begin_waiting()
             self._join_or_ask(asker, key, stale, now)
+
+    def _is_hopeless(self, key: bytes) -> bool:
+        """Whether upstream is down and enough new questions wait for it to come back.
+
+        More would wait in vain, and their work would be at the cost of hits.
+        """
+        flights = self._flights
+        return len(flights) >= _MOST_WHILE_DOWN and key not in flights and self._source.is_down()
 
     def _join_or_ask(self, asker: Asker, key: bytes, stale: Entry | None, now: float) -> None:
         flight = self._flights.get(key)
@@ -288,9 +305,11 @@ class Zone:
         if self._failures:
             self._failures.clear(flight.key)
         shown = ttl if is_cached else None
-        missed = self._missed
-        for asker in self._released(flight):
+        missed, leave = self._missed, self._room.leave
+        for asker in flight.take_waiters():  # as `_released`, without its cost for each
+            leave(asker.host)
             asker.tell_answer(answer, shown, missed)
+            asker.end_waiting()
 
     def _is_better(self, answer: Answer, entry: Entry) -> bool:
         """Whether an answer may take an entry's place: RFC 8767 §4, and what the operator wants."""
@@ -325,12 +344,7 @@ class Zone:
 
     def _released(self, flight: Flight) -> Iterator[Asker]:
         """Those who waited for a flight, each to be told before the next; their places are free."""
-        waiters = flight.waiters
-        if flight.patience is not None:
-            waiters = flight.take_waiters()
-        else:
-            flight.waiters = []
-        for asker in waiters:
+        for asker in flight.take_waiters():
             self._room.leave(asker.host)
             yield asker
             asker.end_waiting()

@@ -112,6 +112,10 @@ class FakeSource:
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self.open: list[Asked] = []
+        self.down = False
+
+    def is_down(self) -> bool:
+        return self.down
 
     def ask(self, query, client, transport, deadline, done, now) -> Asked:
         asked = Asked(query, transport, deadline, done)

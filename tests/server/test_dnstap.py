@@ -113,9 +113,10 @@ def test_what_upstream_was_asked_is_told_to_every_tap_and_noted():
     ForwardWatch([first, second], clock)(ASKED, whom, Attempt(), ANSWER.wire, 8.0)
     asked, said = first_sink.tapped
     assert (asked.event, said.event) == ("FORWARDER_QUERY", "FORWARDER_RESPONSE")
-    assert dns.message.from_wire(asked.message[10]).question == dns.message.from_wire(
-        ASKED.packet
-    ).question
+    assert (
+        dns.message.from_wire(asked.message[10]).question
+        == dns.message.from_wire(ASKED.packet).question
+    )
     assert said.message[14] == ANSWER.wire
     assert (asked.message[3], asked.message[5], asked.message[7]) == (2, b"\x0a\x60\0\x0a", 53)
     assert (said.message[4], said.message[6]) == (b"\x0a\0\0\1", 40000)

@@ -729,12 +729,24 @@ def test_what_does_not_fit_is_cut_over_udp_and_whole_over_tcp():
 def test_a_hit_may_enter_the_table_where_others_will_ask_the_same(asked, is_fit):
     zone = House()
     zone.keep(ADDRESS)
+    zone.ask(**asked)
     assert (zone.ask(**asked).finished is not None) == is_fit
+
+
+def test_a_name_asked_for_now_and_then_does_not_take_the_place_of_others_in_the_table():
+    zone = House()
+    zone.keep("a.example. 30 IN A 192.0.2.1")
+    assert zone.ask().finished is None
+    zone.pass_time(6)
+    assert zone.ask().finished is None
+    zone.pass_time(4)
+    assert zone.ask().finished is not None
 
 
 def test_a_cut_reply_does_not_enter_the_table():
     zone = House()
     zone.keep(*(f"a.example. 30 IN A 192.0.2.{number}" for number in range(60)))
+    zone.ask()
     assert zone.ask().finished is None
 
 
@@ -742,6 +754,7 @@ def test_a_finished_reply_is_good_until_its_ttl_changes():
     zone = House()
     zone.keep(ADDRESS)
     zone.pass_time(2.5)
+    zone.ask()
     pod = zone.ask()
     assert pod.finished.tail == pod.replies[0][2:]
     assert pod.finished.good_until == 1003.0
@@ -799,3 +812,14 @@ def test_answers_that_come_after_the_cache_was_closed_are_told_and_not_kept():
 )
 def test_a_name_is_within_a_zone_label_by_label(qname, zones, is_inside):
     assert is_within(name(qname), tuple(map(name, zones))) == is_inside
+
+
+def test_while_upstream_is_down_new_questions_beyond_a_few_are_turned_away_at_once():
+    zone = House()
+    zone.upstream.down = True
+    for number in range(64):
+        assert not zone.ask(f"n{number}.example. A").has_reply
+    assert zone.ask("one-more.example. A").rcode == "SERVFAIL"
+    assert not zone.ask("n7.example. A").has_reply  # it waits with its like
+    zone.upstream.down = False
+    assert not zone.ask("one-more.example. A").has_reply
