@@ -2,12 +2,13 @@
 
 import copy
 import json
+from collections.abc import Iterator
 
 import pytest
 
 from tests.cluster import agent as agents
 from tests.cluster.agent import Agent, daemonset_of, fetch
-from tests.cluster.kubectl import KubectlFailed, Pod, kubectl, until
+from tests.cluster.kubectl import Pod, kubectl, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -44,7 +45,7 @@ def test_metrics_are_found_through_the_headless_service(agent: Agent, client: Po
 
 
 @pytest.fixture
-def fenced_namespace(request: pytest.FixtureRequest):
+def fenced_namespace(request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace with a LimitRange, and the agent's ServiceAccount."""
     name = "nodecache-fenced"
     limits = {"type": "Container", **LIMIT_RANGES[request.param]}
@@ -82,41 +83,3 @@ def test_the_pod_fits_a_namespace_with_a_limit_range(fenced_namespace: str, vari
         kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(pod))
     )
     assert made["status"]["qosClass"] == variant.capitalize()
-
-
-CAPABILITIES = agents.container_of(agents.documents_before_sed())["securityContext"][
-    "capabilities"
-]["add"]
-
-
-@pytest.mark.parametrize("capability", CAPABILITIES)
-def test_without_any_one_capability_something_named_fails(
-    agent: Agent, node: Pod, capability: str, note
-):
-    found = copy.deepcopy(agent.documents)
-    agents.container_of(found)["securityContext"]["capabilities"]["add"].remove(capability)
-    agent.delete()
-    lesser = Agent(found)
-    try:
-        kubectl("create", "-f", "-", stdin=lesser.text)
-        complaint = complaint_of(lesser, capability)
-    finally:
-        lesser.delete()
-    note(f"without {capability}: {complaint}")
-
-
-def complaint_of(agent: Agent, capability: str) -> str:
-    """The line of its log that names the capability."""
-    lines: list[str] = []
-
-    def has_complained() -> bool:
-        for arguments in ((), ("--previous",)):
-            try:
-                text = agent.logs(*arguments)
-            except KubectlFailed:
-                continue
-            lines.extend(line for line in text.splitlines() if capability in line)
-        return bool(lines)
-
-    until(f"a log line names {capability}", has_complained, 60)
-    return lines[0]

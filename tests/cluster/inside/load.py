@@ -47,6 +47,7 @@ class Load:
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         message_id = struct.pack("!H", self.sent & 0xFFFF)
         self.sent += 1
+        sent_at = time.monotonic()
         try:
             udp.connect((self.server, 53))
             udp.send(message_id + self.questions[self.sent % len(self.questions)])
@@ -54,7 +55,7 @@ class Load:
             self.refused += 1
             udp.close()
             return
-        self.in_flight[udp.fileno()] = (udp, time.monotonic())
+        self.in_flight[udp.fileno()] = (udp, sent_at)
         self.epoll.register(udp, select.EPOLLIN)
 
     def receive(self, seconds: float) -> None:
