@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from .replies import Served
 
 _ROOT = b"\0"
+_DS = int(Rdtype.DS)
+_MOST_FAMILIES = 1000  # at about 150 octets each
 
 
 def name_to_wire(zone_name: str) -> bytes:
@@ -23,6 +25,7 @@ class Zones:
     def __init__(self, zones: "Iterable[tuple[bytes, Served]]") -> None:
         self._zones = dict(zones)
         self._root = self._zones.get(_ROOT)
+        self._by_parent: dict[bytes, Served | None] = {}
 
     def __iter__(self) -> "Iterator[Served]":
         return iter(self._zones.values())
@@ -30,15 +33,29 @@ class Zones:
     def match(self, query: Query) -> "Served | None":
         """The zone for `query`, None where nobody serves the name."""
         name = query.key[:-5]
-        if query.qtype == Rdtype.DS:
+        if query.qtype == _DS:
             return self._match_parent(name)
-        zones = self._zones
-        while len(name) > 1:
-            served = zones.get(name)
-            if served is not None:
-                return served
+        served = self._zones.get(name)
+        if served is not None or len(name) == 1:
+            return served
+        # Names come in families, such as those of one namespace: what is found for a parent is
+        # remembered for its other children.
+        parent = name[name[0] + 1 :]
+        try:
+            return self._by_parent[parent]
+        except KeyError:
+            return self._match_family(parent)
+
+    def _match_family(self, parent: bytes) -> "Served | None":
+        """The zone for names right below `parent`."""
+        served, name = self._zones.get(parent), parent
+        while served is None and len(name) > 1:
             name = name[name[0] + 1 :]
-        return self._root
+            served = self._zones.get(name)
+        if len(self._by_parent) >= _MOST_FAMILIES:
+            self._by_parent.clear()
+        self._by_parent[parent] = served
+        return served
 
     def _match_parent(self, name: bytes) -> "Served | None":
         """The zone for a DS record, which lives above the cut: CoreDNS takes the topmost."""
