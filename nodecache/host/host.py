@@ -10,6 +10,7 @@ import logging
 import math
 import select
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,8 +42,9 @@ class HostCounts:
 class Host:
     """Interface, addresses, lease and rules of one node."""
 
-    def __init__(self, options: HostOptions) -> None:
+    def __init__(self, options: HostOptions, make_netlink: Callable[[], Netlink] = Netlink) -> None:
         self.options = options
+        self._make_netlink = make_netlink
         self.counts = HostCounts()
         self._poller = select.epoll()
         self._runner = Runner(self._poller)
@@ -50,6 +52,7 @@ class Host:
         self._notices: Notices | None = None
         self._interface: Interface | None = None
         self._rulebook: Rulebook | None = None
+        self._is_checked = False
         self._is_up = False
         self._is_held = True
         self._lease_until = 0.0
@@ -88,6 +91,7 @@ class Host:
             self._open_interface().check()
         if options.rules != "none" and self._rulebook is None:
             self._rulebook = Rulebook(options, choose_backend(options, run_now))
+        self._is_checked = True
 
     def bring_up(self, now: float) -> None:
         """Draw the traffic: addresses at once, rules as soon as the programs have run.
@@ -95,7 +99,8 @@ class Host:
         What cannot be done is logged, counted and tried again. Raises HostError only when
         `check_needs` was not called and would have.
         """
-        self.check_needs()
+        if not self._is_checked:
+            self.check_needs()
         self._is_up = self._is_held = True
         self._lease_until = now + self.options.lease_seconds
         if self._interface is not None and self._notices is None:
@@ -240,7 +245,7 @@ class Host:
     def _open_interface(self) -> Interface:
         if self._interface is None:
             try:
-                self._netlink = Netlink()
+                self._netlink = self._make_netlink()
             except ImportError as error:
                 raise HostError(f"{error}; -setupinterface=false does without it") from None
             except OSError as error:

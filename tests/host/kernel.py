@@ -36,6 +36,9 @@ class FakeNetlink:
             raise OSError(self.refusal, "refused")
         self.calls.append(call)
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def link(self, name):
         if self.refusal:
             raise OSError(self.refusal, "refused")

@@ -8,6 +8,7 @@ from ipaddress import ip_address as ip
 import pytest
 
 from nodecache.host import Guard, HostOptions, Verdict
+from tests.helpers.agent import free_port
 
 LOOPBACK, SERVICE = ip("127.0.0.1"), ip("10.96.0.10")
 
@@ -42,7 +43,7 @@ class Worker:
     """Answers what waits for it, whenever it is given a turn."""
 
     def __init__(self) -> None:
-        self.stream = socket.create_server(("127.0.0.1", 0))
+        self.stream = socket.create_server(("127.0.0.1", free_port()))
         self.datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.datagrams.bind(self.stream.getsockname())
         self.target = (LOOPBACK, self.stream.getsockname()[1])

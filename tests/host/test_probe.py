@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodecache.host.probe import Outcome, Probe, is_reply, query
+from tests.helpers.agent import free_port
 
 LOOPBACK = ip("127.0.0.1")
 
@@ -20,8 +21,8 @@ class Server:
     """A worker at the other end of both sockets, answering by hand."""
 
     def __init__(self) -> None:
-        self.stream = socket.create_server(("127.0.0.1", 0))
-        self.port = self.stream.getsockname()[1]
+        self.port = free_port()
+        self.stream = socket.create_server(("127.0.0.1", self.port))
         self.datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.datagrams.bind(("127.0.0.1", self.port))
         self.open: list[socket.socket] = [self.stream, self.datagrams]

@@ -1,5 +1,6 @@
 """What runs on the node of a World: the stand-in keeper, or the agent itself."""
 
+import contextlib
 import json
 import os
 import signal
@@ -98,8 +99,18 @@ class Agent:
 
     @property
     def worker(self) -> int:
+        pid = self.worker_or_none()
+        assert pid is not None
+        return pid
+
+    def worker_or_none(self) -> int | None:
+        """The worker's process id; None while there is none. Other children run nft or iptables."""
         pid = self.process.pid
-        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[-1])
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            with contextlib.suppress(OSError):
+                if b"nodecache" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return int(child)
+        return None
 
     def kill_worker(self, number: signal.Signals = signal.SIGKILL) -> int:
         pid = self.worker

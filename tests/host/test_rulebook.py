@@ -1,0 +1,62 @@
+from ipaddress import ip_address as ip
+
+import pytest
+
+from nodecache.host import HostError, HostOptions
+from nodecache.host.commands import Command, Result
+from nodecache.host.rulebook import choose_backend
+
+LACK = Result(None, stderr="nft: No such file or directory")
+
+
+def chosen(rules: str, *, nft: Result, iptables: Result, version: str = "10.96.0.10") -> str:
+    """What is chosen where `nft -c` and `iptables --version` end like this."""
+
+    def run(command: Command) -> Result:
+        if command.argv[0] == "nft":
+            assert command.argv[1:] == ("-c", "-f", "-")
+            assert "notrack" in command.stdin
+            return nft
+        assert command.argv[1:] == ("--version",)
+        assert command.argv[0] == ("ip6tables" if ":" in version else "iptables")
+        return iptables
+
+    return choose_backend(HostOptions(addresses=(ip(version),), rules=rules), run)
+
+
+@pytest.mark.parametrize(
+    ("rules", "nft", "iptables", "expected"),
+    [
+        pytest.param("auto", Result(0), Result(0), "nftables", id="nftables first"),
+        pytest.param("auto", LACK, Result(0), "iptables", id="no nft"),
+        pytest.param("nftables", Result(0), LACK, "nftables", id="nftables asked"),
+        pytest.param("iptables", Result(0), Result(0), "iptables", id="iptables asked"),
+    ],
+)
+def test_the_backend_is_the_asked_one_or_the_first_that_works(rules, nft, iptables, expected):
+    assert chosen(rules, nft=nft, iptables=iptables) == expected
+
+
+def test_ipv6_is_asked_of_its_own_program():
+    assert chosen("iptables", nft=LACK, iptables=Result(0), version="fd00::10") == "iptables"
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ("auto", "(nftables: nft: No such file or directory; iptables: not there)"),
+        ("nftables", "(nftables: nft: No such file or directory)"),
+        ("iptables", "(iptables: not there)"),
+    ],
+)
+def test_where_neither_works_each_reason_is_told_in_one_line(rules, words):
+    with pytest.raises(HostError) as caught:
+        chosen(rules, nft=LACK, iptables=Result(None, stderr="not there\n"))
+    assert words in str(caught.value)
+    assert "-setupiptables=false" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_falling_back_to_iptables_is_said(caplog):
+    chosen("auto", nft=LACK, iptables=Result(0))
+    assert "using iptables; nftables: nft: No such file or directory" in caplog.text

@@ -1,0 +1,58 @@
+"""What keeper and worker may still do once they serve."""
+
+from pathlib import Path
+
+import pytest
+
+from nodecache.host import privileges
+from tests.needs import need, need_root
+from tests.system.netns import LOCAL, SERVICE, World, wait_until
+from tests.system.on_node import Agent
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+need_root()
+for tool, package in (("ip", "iproute2"), ("nft", "nftables")):
+    need(tool, package=package)
+
+
+@pytest.fixture
+def world():
+    world = World()
+    yield world
+    world.remove()
+
+
+def status(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def test_the_worker_may_nothing_and_the_keeper_what_it_needs(world, tmp_path):
+    agent = Agent(world, tmp_path, [LOCAL, SERVICE]).wait_ready()
+    worker, keeper = status(agent.worker), status(agent.process.pid)
+    assert worker["Uid"].split() == ["65534"] * 4
+    assert worker["Gid"].split() == ["65534"] * 4
+    assert worker["Groups"] == ""
+    for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(worker[kind], 16) == 0
+    assert worker["NoNewPrivs"] == keeper["NoNewPrivs"] == "1"
+    # what is not dumpable belongs to root, whoever runs it
+    assert Path(f"/proc/{agent.worker}/mem").stat().st_uid == 0
+    needed = sum(1 << capability for capability in privileges.keeper_needs(sets_up_host=True))
+    for kind in ("CapPrm", "CapEff", "CapBnd"):
+        assert int(keeper[kind], 16) == needed
+    assert Path(f"/proc/{agent.worker}/oom_score_adj").read_text() == "0\n"
+    assert Path(f"/proc/{agent.process.pid}/oom_score_adj").read_text() == "-998\n"
+    assert agent.stop() == 0
+
+
+def test_a_replaced_worker_may_as_little_and_dies_with_its_keeper(world, tmp_path):
+    agent = Agent(world, tmp_path, [LOCAL, SERVICE]).wait_ready()
+    first = agent.kill_worker()
+    wait_until(lambda: agent.worker_or_none() not in (None, first))
+    wait_until(lambda: status(agent.worker)["CapBnd"] == "0" * 16)
+    second = agent.worker
+    assert status(second)["Uid"].split() == ["65534"] * 4
+    agent.process.kill()
+    agent.process.wait()
+    wait_until(lambda: not Path(f"/proc/{second}").exists())
