@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from nodecache.cache import Bounds, Budget, Cache, Failures, Prefetch
-from nodecache.corefile import CacheOptions, ServerBlock
+from nodecache.corefile import CacheOptions, DnstapOptions, ServerBlock
 from nodecache.forward import Forwarder, Upstreams
 from nodecache.forwarding import open_forwarders
 from nodecache.refreshing import Refreshing
@@ -29,8 +30,10 @@ from nodecache.server import (
     name_to_wire,
     nothing_to_ask,
     open_directives,
-    open_sink,
 )
+
+if TYPE_CHECKING:
+    from nodecache.server.tap_sink import Sink
 
 _ROOT = (b"\0",)
 _EVERYWHERE = (".", "in-addr.arpa.", "ip6.arpa.")
@@ -85,7 +88,7 @@ def build(block: ServerBlock, shop: Workshop, before: Built | None = None) -> Bu
     source = ForwardSource(forwarders, shop.upstreams.sighted)
     try:
         directives = open_directives(
-            block, shop.totals, partial(open_sink, loop=shop.loop), source.covers
+            block, shop.totals, partial(_open_sink, shop.loop), source.covers
         )
     except (OSError, ValueError):
         for forwarder in forwarders:
@@ -108,6 +111,12 @@ def build(block: ServerBlock, shop: Workshop, before: Built | None = None) -> Bu
             forwarder.watch_for_loops(block.zone_names[0])
     refreshing = Refreshing(directives.refreshed, shop.loop)
     return Built(block, zone, forwarders, directives, refreshing)
+
+
+def _open_sink(loop: asyncio.AbstractEventLoop, options: DnstapOptions) -> "Sink":
+    from nodecache.server.tap_sink import open_sink  # noqa: PLC0415 - few have `dnstap`
+
+    return open_sink(options, loop)
 
 
 def _below(

@@ -15,7 +15,6 @@ from .policy import StalePolicy, ZoneOptions
 from .replies import Served
 from .router import Zones, name_to_wire
 from .source import ChainSource, ForwardSource, Source, forward_end
-from .tap_sink import open_sink
 from .tcp import TcpLimits, TcpListener
 from .udp import UdpListener, WildcardUdpListener
 from .waiting import WaitingRoom
@@ -57,6 +56,5 @@ __all__ = [
     "name_to_wire",
     "nothing_to_ask",
     "open_directives",
-    "open_sink",
     "shared_memory",
 ]

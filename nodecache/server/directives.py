@@ -1,7 +1,9 @@
 """From a block's options to its directives, in the order in which they see a query.
 
 What is not here is done elsewhere: `bufsize` and `errors` by the zone, `loop` by the forwarders, and
-what is no business of a query (`bind`, `health`, …) by the agent.
+what is no business of a query (`bind`, `health`, …) by the agent. Directives that few blocks have
+and that take long to import are imported where they are made: a start waits for no more than it
+needs.
 """
 
 import logging
@@ -10,7 +12,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, time_ns
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nodecache.corefile import DnstapOptions, LoadbalanceOptions, ServerBlock
 from nodecache.wire import Query
@@ -19,19 +21,19 @@ from .acl import Acl, AclCounts
 from .any import Any
 from .chain import Client, Directive, Result
 from .dns64 import Dns64
-from .dnstap import Dnstap, ForwardWatch
 from .hosts import Hosts
 from .loadbalance import LoadBalance
 from .metadata import Metadata
 from .minimal import Minimal
 from .no_aaaa import NoAaaa
 from .query_log import QueryLog
-from .record_text import prepare
-from .rewrite import Rewriting
-from .tap_sink import Sink
-from .template import TemplateCounts, Templates
+from .template_counts import TemplateCounts
 from .weights import Preferred, Weighted, WeightFile
 from .whoami import Whoami
+
+if TYPE_CHECKING:
+    from .dnstap import Dnstap, ForwardWatch
+    from .tap_sink import Sink
 
 # Every line was asked for: the log module never sums up this logger's.
 _QUERY_LOGGER = logging.getLogger("queries")
@@ -58,7 +60,7 @@ class Refreshed(Protocol):
         """Look whether the file changed, in any thread; what queries see changes in one step."""
 
 
-OpenSink = Callable[[DnstapOptions], Sink]
+OpenSink = Callable[[DnstapOptions], "Sink"]
 """From `dnstap` options to where its frames go."""
 
 
@@ -68,10 +70,10 @@ class Directives:
 
     above: list[Directive] = field(default_factory=list)
     below: list[Directive] = field(default_factory=list)
-    taps: list[Dnstap] = field(default_factory=list)
+    taps: "list[Dnstap]" = field(default_factory=list)
     refreshed: list[Refreshed] = field(default_factory=list)
     hosts: Hosts | None = None
-    watch: ForwardWatch | None = None
+    watch: "ForwardWatch | None" = None
     """Who hears what upstreams were asked, if anybody does."""
 
     def close(self) -> None:
@@ -101,6 +103,8 @@ def open_directives(
     if block.metadata is not None and (above or made.below):  # nobody else reads notes
         above.insert(0, Metadata(block.metadata.zones or names))
     if made.taps or block.metadata is not None:
+        from .dnstap import ForwardWatch  # noqa: PLC0415
+
         made.watch = ForwardWatch(made.taps, time_ns)
     made.above = above
     return made
@@ -113,8 +117,11 @@ def _above(
     above: list[Directive] = []
     if block.logs:
         above.append(QueryLog(block.logs, _QUERY_LOGGER, monotonic))
-    made.taps = [Dnstap(options, open_sink(options), time_ns) for options in block.dnstaps]
-    above += made.taps
+    if block.dnstaps:
+        from .dnstap import Dnstap  # noqa: PLC0415
+
+        made.taps = [Dnstap(options, open_sink(options), time_ns) for options in block.dnstaps]
+        above += made.taps
     if block.acls:
         above.append(Acl(block.acls, block.zone_names, totals.acl))
     if block.any:
@@ -139,8 +146,13 @@ def _below(
     if block.nodecache.suppresses_aaaa:
         below.append(NoAaaa(block.zone_names))
     if block.rewrites:
+        from .rewrite import Rewriting  # noqa: PLC0415
+
         below.append(Rewriting(block.rewrites))
     if block.templates:
+        from .record_text import prepare  # noqa: PLC0415
+        from .template import Templates  # noqa: PLC0415
+
         prepare()
         below.append(Templates(block.templates, block.zone_names, totals.template))
     if block.hosts is not None:
@@ -180,6 +192,8 @@ def _balancer(options: LoadbalanceOptions, made: Directives) -> LoadBalance:
 
 def check(block: ServerBlock) -> str:
     """What is wrong with a block's templates, or nothing. Reads and opens nothing."""
+    from .template import Templates  # noqa: PLC0415
+
     try:
         Templates(block.templates, block.zone_names, TemplateCounts())
     except ValueError as error:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 
 from nodecache.corefile import TemplateOptions
@@ -26,23 +25,14 @@ from .patterns import Pattern
 from .record_text import record_of
 from .records import Record, Sections, rebuilt, reply_of, sections_of
 from .requery import with_question
+from .template_counts import Labels as _Labels
+from .template_counts import TemplateCounts
 from .template_data import FUNCTIONS, template_data
 
 log = logging.getLogger("plugin/template")
 
 _ANY = 255
 _ADDRESSES = (Rdtype.A, Rdtype.AAAA)
-
-_Labels = tuple[str, ...]
-
-
-@dataclass(slots=True)
-class TemplateCounts:
-    """Labels as of the metrics: server, zone, view, class, type (and section, template)."""
-
-    matches: dict[_Labels, int] = field(default_factory=dict)
-    failures: dict[_Labels, int] = field(default_factory=dict)
-    rr_failures: dict[_Labels, int] = field(default_factory=dict)
 
 
 class _Verdict(Enum):
