@@ -35,6 +35,7 @@ class Namespace:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self._started: list[subprocess.Popen] = []
         run("ip", "netns", "add", name)
         self.run("ip", "link", "set", "lo", "up")
 
@@ -44,7 +45,9 @@ class Namespace:
 
     def start(self, *argv: str, **options) -> subprocess.Popen:
         """A program that goes on running inside."""
-        return subprocess.Popen(["ip", "netns", "exec", self.name, *argv], text=True, **options)
+        argv = ("ip", "netns", "exec", self.name, *argv)
+        self._started.append(subprocess.Popen(argv, text=True, **options))
+        return self._started[-1]
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
@@ -66,6 +69,11 @@ class Namespace:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
         run("ip", "netns", "delete", self.name, check=False)
+        for process in self._started:
+            process.wait(5)
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
 
 
 def _setns(descriptor: int) -> None:
@@ -192,9 +200,6 @@ class World:
     def remove(self) -> None:
         for namespace in (self.node, self.pod, self.dns):
             namespace.remove()
-        for server in self.servers:
-            server.wait(5)
-            server.stdout.close()
 
 
 NFT_PROXY = f"""

@@ -99,8 +99,10 @@ class Agent:
 
     @property
     def worker(self) -> int:
-        pid = self.worker_or_none()
-        assert pid is not None
+        """Its process id, waited for: the kernel's list may miss one while another child ends."""
+        while (pid := self.worker_or_none()) is None:
+            assert self.process.poll() is None, self.log
+            time.sleep(0.005)
         return pid
 
     def worker_or_none(self) -> int | None:
