@@ -175,9 +175,11 @@ class ForeignFilters:
         kept = tuple(rule for rule in self.rules if rule not in rules)
         for chain in _HOOKS.values():
             fitting = tuple(r for r in rules if r.chain == chain and r.address.version == version)
+            if not fitting:
+                continue
             listing = (binary(variant, version), "-w", "5", "-S", chain, "-t", "filter")
             listed = yield Command(listing)
-            if not listed.is_ok or not fitting:
+            if not listed.is_ok:
                 continue
             key = (variant, version, chain)
             if is_wanted and chain_may_drop(listed.stdout):

@@ -25,8 +25,8 @@ class Verdict(enum.Enum):
 class Guard:
     """Watches the worker by its answers, and holds up or gives back the host accordingly.
 
-    `targets` tells where to probe; by default every listen address that is on our interface, at
-    the DNS port.
+    `targets` tells where to probe at a moment; by default every listen address that is on our
+    interface then, at the DNS port.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Guard:
         host: Host,
         *,
         question: bytes = QUESTION,
-        targets: Callable[[], Iterable[Target]] | None = None,
+        targets: Callable[[float], Iterable[Target]] | None = None,
     ) -> None:
         self.host = host
         self._probe = Probe(host.poller, question)
@@ -74,7 +74,7 @@ class Guard:
 
     def worker_heard(self, now: float) -> None:
         """A heartbeat: believed only while no address is there at which one could ask."""
-        if self._lease is not None and not self._is_closing and not list(self._targets()):
+        if self._lease is not None and not self._is_closing and not list(self._targets(now)):
             self._carry_out(self._lease.answered(now), now)
 
     def turn(self, now: float) -> Verdict:
@@ -125,7 +125,7 @@ class Guard:
         if not self._probe.is_running:
             if now < self._probe_at:
                 return []
-            targets = list(self._targets())
+            targets = list(self._targets(now))
             self._probe_at = now + lease.probe_seconds
             if not targets:
                 return []
@@ -165,9 +165,9 @@ class Guard:
             ", ".join(str(address) for address in self.host.options.leased_addresses) or "nothing"
         )
 
-    def _own_targets(self) -> list[Target]:
+    def _own_targets(self, now: float) -> list[Target]:
         options = self.host.options
-        addresses = self.host.probe_addresses()
+        addresses = self.host.probe_addresses(now)
         if not options.setup_interface:
             addresses = tuple(address for address in addresses if _is_local(address))
         return [(address, options.dns_port) for address in addresses]

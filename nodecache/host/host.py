@@ -124,8 +124,8 @@ class Host:
     def turn(self, now: float) -> None:
         """Do what is due: notices, ended programs, repairs. Never waits."""
         self._runner.turn(now)
+        self._read_notices(now)
         if self._is_up:
-            self._read_notices(now)
             if now >= self._interface_at:
                 self._ensure_interface(now)
             self._start_rules(now)
@@ -196,13 +196,14 @@ class Host:
             self.turn(time.monotonic())
         return True
 
-    def probe_addresses(self) -> tuple[Address, ...]:
+    def probe_addresses(self, now: float) -> tuple[Address, ...]:
         """The listen addresses at which only our own worker can answer.
 
         Without our rules in place a query to a Service address is sent on by kube-proxy's, from
         this host too, and kube-dns would answer for the worker.
         """
-        is_ours = self._is_held and self._rulebook is not None and self._rulebook.is_in_place
+        is_in_place = self._rulebook is not None and self._rulebook.is_in_place
+        is_ours = is_in_place and self._has_lease(now)
         away = set() if self._interface is None else self._interface.refused
         return tuple(
             ip
@@ -238,6 +239,10 @@ class Host:
             self._rulebook.close()
         self._runner.close_in_child()
 
+    def _has_lease(self, now: float) -> bool:
+        """Whether the leased addresses should be there; after a pause of ours they may be gone."""
+        return self._is_held and (now < self._lease_until or not self.options.leased_addresses)
+
     def _stays(self, address: Address) -> bool:
         """Whether an address is there, and nobody else's, however the lease and the rules stand."""
         return address.is_link_local and address in self.options.standing_addresses
@@ -258,8 +263,8 @@ class Host:
     def _wanted(self, now: float) -> dict[Address, int]:
         """Address → lifetime. A repair gives no more than what is left of the lease."""
         wanted = dict.fromkeys(self.options.standing_addresses, 0)
-        left = math.ceil(self._lease_until - now)
-        if self._is_held and left > 0:
+        if self._has_lease(now):
+            left = math.ceil(self._lease_until - now)
             wanted |= dict.fromkeys(self.options.leased_addresses, left)
         return wanted
 

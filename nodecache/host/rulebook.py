@@ -63,7 +63,7 @@ class Rulebook:
         self._foreign = ForeignFilters(options, has_nft=backend == "nftables")
         self._notices: NftNotices | None = None
         self._former: tuple[Address, ...] = ()
-        self.is_in_place = False  # the last comparison left nothing wanting
+        self._is_own_right = self._is_foreign_right = False  # as of the last comparison
         self._was_in_place = False
         self._is_clean = False  # leftovers of former lives were looked for
         self._problems: list[RulesError] = []
@@ -82,6 +82,11 @@ class Rulebook:
     def wake_at(self) -> float:
         """When to be looked at next, to compare or only to peek."""
         return min(self.due_at, self._peek_at)
+
+    @property
+    def is_in_place(self) -> bool:
+        """The last comparison left nothing wanting."""
+        return self._is_own_right and self._is_foreign_right
 
     @property
     def packets(self) -> dict[str, int]:
@@ -143,25 +148,26 @@ class Rulebook:
 
     def ensure(self, now: float) -> Job:
         """Compare and mend what is due. Problems are kept for `take_problems`, not raised."""
-        is_table_due, is_foreign_due = now >= self._table_at, now >= self._foreign_at
-        self._table_at = self._foreign_at = now + self._options.sync_seconds
-        if is_table_due:
-            yield from self._attempt(self._ensure_own(), now)
-            self.is_in_place = not self._problems
-        if is_foreign_due:
+        if now >= self._table_at:
+            self._table_at = now + self._options.sync_seconds
+            self._is_own_right = yield from self._attempt(self._ensure_own(), now)
+        if now >= self._foreign_at:
+            self._foreign_at = now + self._options.sync_seconds
             self._foreign_looked_at = now
-            yield from self._attempt(self._foreign.ensure(), now)
-        if not self._is_clean and not self._problems:
-            yield from self._attempt(self._remove_leftovers(), now)
-            self._is_clean = not self._problems
+            self._is_foreign_right = yield from self._attempt(self._foreign.ensure(), now)
+        if self.is_in_place:
+            yield from self._once_in_place(now)
         self._sizes = self._peeked()
         self._peek_at = now + PEEK_SECONDS if self._sizes else math.inf
-        self.is_in_place = not self._problems
-        if self.is_in_place:
+        if not self._problems:
             self._retry_seconds = RETRY_SECONDS
-            if not self._was_in_place:
-                log.info("packet rules are in place (%s)", self.backend)
+
+    def _once_in_place(self, now: float) -> Job:
+        if not self._was_in_place:
+            log.info("packet rules are in place (%s)", self.backend)
             self._was_in_place = True
+        if not self._is_clean:
+            self._is_clean = yield from self._attempt(self._remove_leftovers(), now)
 
     def remove(self) -> Job:
         """Take away everything of ours."""
@@ -181,13 +187,16 @@ class Rulebook:
         if self._notices is not None:
             self._notices.close()
 
-    def _attempt(self, job: Job, now: float) -> Job:
+    def _attempt(self, job: Job, now: float) -> Steps[bool]:
+        """Whether `job` came to its end; what stopped it is kept, and it is tried again soon."""
         try:
             yield from job
         except RulesError as error:
             self._problems.append(error)
             self._table_at = self._foreign_at = now + self._retry_seconds
             self._retry_seconds = min(self._retry_seconds * 2, self._options.sync_seconds)
+            return False
+        return True
 
     def _ensure_own(self) -> Job:
         if self.backend == "nftables":
@@ -216,6 +225,8 @@ class Rulebook:
             in_use = legacy_tables(4) | legacy_tables(6)
             if variant == "legacy" and not in_use:
                 continue
+            if not (yield Command((binary(variant, 4), "--version"))).is_ok:
+                continue  # not in this image: nor can a former life have used it
             # our accepts may be anywhere on purpose
             keep = tuple(rule for rule in ours if variant == own or rule.table == "filter")
             yield from Iptables(variant, self._rules).remove(addresses, keep=keep)

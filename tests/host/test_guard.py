@@ -89,7 +89,7 @@ def probed(guard: Guard, now: float, worker: Worker) -> Verdict:
 
 
 def test_the_first_ready_worker_brings_the_host_up_and_no_later_one_does(host, worker):
-    guard = Guard(host, targets=lambda: [worker.target])
+    guard = Guard(host, targets=lambda now: [worker.target])
     guard.worker_ready(0.0)
     guard.worker_gone(1.0)
     guard.worker_ready(1.1)
@@ -97,7 +97,7 @@ def test_the_first_ready_worker_brings_the_host_up_and_no_later_one_does(host, w
 
 
 def test_an_answered_probe_renews(host, worker):
-    guard = Guard(host, targets=lambda: [worker.target])
+    guard = Guard(host, targets=lambda now: [worker.target])
     guard.worker_ready(0.0)
     assert probed(guard, 0.0, worker) is Verdict.KEEP
     assert host.noted == ["bring_up", "renew"]
@@ -105,7 +105,7 @@ def test_an_answered_probe_renews(host, worker):
 
 
 def test_a_silent_worker_is_replaced_once_and_then_the_addresses_are_withdrawn(host):
-    guard = Guard(host, targets=lambda: [(ip("192.0.2.1"), 53)])
+    guard = Guard(host, targets=lambda now: [(ip("192.0.2.1"), 53)])
     guard.worker_ready(0.0)
     verdicts = [guard.turn(float(now)) for now in range(10)]
     assert [now for now, verdict in enumerate(verdicts) if verdict is Verdict.REPLACE] == [5]
@@ -114,7 +114,7 @@ def test_a_silent_worker_is_replaced_once_and_then_the_addresses_are_withdrawn(h
 
 def test_the_addresses_come_back_after_three_answers(host, worker):
     target = [(ip("192.0.2.1"), 53)]
-    guard = Guard(host, targets=lambda: target)
+    guard = Guard(host, targets=lambda now: target)
     guard.worker_ready(0.0)
     for now in range(9):
         guard.turn(float(now))
@@ -127,7 +127,7 @@ def test_the_addresses_come_back_after_three_answers(host, worker):
 
 def test_a_heartbeat_counts_only_where_nothing_can_be_asked(host, worker):
     targets: list = []
-    guard = Guard(host, targets=lambda: targets)
+    guard = Guard(host, targets=lambda now: targets)
     guard.worker_ready(0.0)
     for now in range(60):
         guard.worker_heard(float(now))
@@ -142,7 +142,7 @@ def test_a_heartbeat_counts_only_where_nothing_can_be_asked(host, worker):
 
 
 def test_after_giving_back_nothing_is_probed_renewed_or_replaced(host, worker):
-    guard = Guard(host, targets=lambda: [worker.target])
+    guard = Guard(host, targets=lambda now: [worker.target])
     guard.worker_ready(0.0)
     guard.give_back(1.0)
     assert [guard.turn(float(now)) for now in range(1, 60)] == [Verdict.KEEP] * 59

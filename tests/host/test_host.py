@@ -102,7 +102,7 @@ def test_an_error_is_counted_each_time_said_once_a_minute_and_tried_again(host, 
 
 def test_without_rules_only_an_address_that_stays_is_probed(host):
     host.bring_up(100.0)
-    assert host.probe_addresses() == (LOCAL,)
+    assert host.probe_addresses(100.0) == (LOCAL,)
 
 
 def test_given_back_nothing_is_repaired_and_at_last_the_link_goes(host, kernel):

@@ -120,3 +120,18 @@ def test_ipv6_switched_off_is_told_and_ipv4_is_served(node, tmp_path):
     lines, _ = agent.communicate(timeout=20)
     assert "IPv6 is switched off" in lines
     assert INTERFACE not in node.run("ip", "link")
+
+
+def test_nft_alone_is_enough(node, tmp_path):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "nft").symlink_to(need("nft", package="nftables"))
+    agent = node.start(
+        "env", f"PATH={programs}", *command(tmp_path),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT,
+    )  # fmt: skip
+    assert any("packet rules are in place (nftables)" in line for line in agent.stdout)
+    agent.terminate()
+    lines, _ = agent.communicate(timeout=20)
+    assert "ERROR" not in lines
+    assert agent.returncode == 0

@@ -245,3 +245,14 @@ def test_the_answers_of_kube_dns_come_through(world, start):
         assert dns.query.tcp(query, str(SERVICE), timeout=2).rcode() == 0
     assert str(KUBE_DNS) in stock(ADDRESSES)
     agent.stop()
+
+
+def test_a_stopped_keeper_loses_the_address_to_kube_dns_and_takes_it_back(world, start):
+    world.proxy("nftables")
+    agent = start("-rules", "nftables", "-lease", "2s").wait_ready()
+    agent.process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: rcodes(world) == {NOERROR})
+    agent.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: rcodes(world) == {REFUSED})
+    assert agent.stop() == 0
+    assert "replacing it" not in agent.log  # the worker was never at fault
