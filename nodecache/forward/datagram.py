@@ -20,7 +20,6 @@ from .attempt import Attempt, Carrier
 from .counts import UpstreamCounts
 from .failure import error_text
 from .pending import MAX_PENDING, Pending
-from .stream import SLOW_SECONDS
 from .unmatched import note_unmatched
 from .world import Datagram
 
@@ -129,9 +128,10 @@ class DatagramPool:
     def send_elsewhere(self, attempt: Attempt, carrier: Carrier | None, now: float) -> None:
         """Send from another port than `carrier`, of those up to date the one heard of last."""
         best: DatagramSocket | None = None
+        slow_since = now - self.upstream.pace.hedge_seconds
         for socket in self._sockets:
             oldest = socket.pending.oldest()
-            is_behind = oldest is not None and oldest.sent_at < now - SLOW_SECONDS
+            is_behind = oldest is not None and oldest.sent_at < slow_since
             if socket is carrier or not socket.is_proven or is_behind:
                 continue
             if best is None or socket.heard_at > best.heard_at:
@@ -237,10 +237,11 @@ class DatagramPool:
     def tick(self, now: float) -> bool:
         """Tell asks of slow queries, give up lost ones; False: nothing is under way."""
         give_up = now - self.upstream.settings.read_timeout_seconds
+        slow_since = now - self.upstream.pace.hedge_seconds
         for socket in [*self._sockets, *self._spent]:
             if not socket.pending:
                 continue
-            for attempt in socket.pending.slowed(now - SLOW_SECONDS):
+            for attempt in socket.pending.slowed(slow_since):
                 attempt.ask.slowed(attempt, now)
             lost = socket.pending.drop(give_up)
             for attempt in lost:

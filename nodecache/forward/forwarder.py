@@ -16,7 +16,7 @@ from .destinations import Destinations
 from .failure import Failure, no_upstream, too_many
 from .health import Standing
 from .names import covers, zone_suffix
-from .pace import Budget
+from .pace import MAX_HEDGE_SECONDS, Budget
 from .policy import policy_named
 from .registry import Upstreams
 from .settings import Settings
@@ -124,7 +124,10 @@ class Forwarder:
         question = query.packet[HEADER_SIZE : query.question_end]
         by_stream = upstream.is_stream_only or self.is_by_stream(transport)
         way = upstream.streams if by_stream else upstream.datagrams
-        way.send(Attempt(ask, upstream, question, now, by_stream), now)
+        attempt = Attempt(ask, upstream, question, now, by_stream)
+        way.send(attempt, now)
+        if deadline - now < MAX_HEDGE_SECONDS:
+            ask.slowed(attempt, now)  # its end may come before it would be looked at
         return ask
 
     def is_by_stream(self, transport: str) -> bool:

@@ -223,17 +223,15 @@ class StreamPool:
             attempt.ask.attempt_failed(attempt, f"read tcp {path}: i/o timeout", now)
 
     def suspect(self, connection: StreamConnection, now: float) -> None:
-        """It says nothing: what it owes is asked for elsewhere, at once."""
+        """It says nothing: no more queries for it."""
         self.counts.connections_silent += 1
         if connection is self._chosen:
             self._chosen, self._room = None, 0
         self.upstream.fell_silent(connection.heard_at, now)
-        for attempt in connection.pending.all():
-            attempt.ask.evacuate(attempt, now)
 
     def heard(self, connection: StreamConnection, now: float) -> None:  # noqa: ARG002
         """A suspect spoke, or a spent one got an answer."""
-        connection.is_suspect = False
+        connection.is_suspect = connection.is_evacuated = False
         if connection.is_spent and not connection.pending:
             self.close_one(connection)
 

@@ -13,9 +13,6 @@ from .world import Stream
 if TYPE_CHECKING:
     from .pool import StreamPool
 
-# A query older than this is slow: its own deadlines are looked after from then on.
-SLOW_SECONDS = 0.02
-
 # A connection that owes answers and has said nothing for this long is looked at: has the other
 # side's kernel confirmed our octets? If not, it is dead to us; if so, the server is slow.
 _DEAF_SECONDS = 0.06
@@ -36,6 +33,7 @@ class StreamConnection:
         "_pool",
         "answered",
         "heard_at",
+        "is_evacuated",
         "is_open",
         "is_spent",
         "is_suspect",
@@ -58,6 +56,7 @@ class StreamConnection:
         self.answered = 0
         self.is_open = False
         self.is_suspect = False
+        self.is_evacuated = False
         self.is_spent = False
 
     @property
@@ -120,21 +119,31 @@ class StreamConnection:
 
     def tick(self, now: float) -> bool:
         """Look after slow queries, and after silence; False: nothing is owed."""
-        for attempt in self.pending.slowed(now - SLOW_SECONDS):
+        for attempt in self.pending.slowed(now - self._pool.upstream.pace.hedge_seconds):
             attempt.ask.slowed(attempt, now)
         oldest = self.pending.oldest()
         if oldest is None:
             return False
-        silence = now - max(oldest.sent_at, self.heard_at)
-        if silence > _DEAF_SECONDS:
-            self._judge(silence, now)
+        since = max(oldest.sent_at, self.heard_at)
+        if now - since > _DEAF_SECONDS:
+            self._judge(since, now)
         return True
 
-    def _judge(self, silence: float, now: float) -> None:
+    def _judge(self, since: float, now: float) -> None:
+        """It is silent since then: dead, hanging, or merely slow.
+
+        A machine that is gone does not acknowledge what we send. A server that hangs does, and is
+        told from a slow one by what comes on other connections.
+        """
+        upstream, silence = self._pool.upstream, now - since
         is_deaf = not self.stream.is_acknowledged()
-        upstream = self._pool.upstream
         if silence > (_DEAD_SECONDS if is_deaf else upstream.settings.read_timeout_seconds):
             self._pool.retire(self, now)
-        elif not self.is_suspect and (is_deaf or silence > upstream.pace.lost_seconds):
-            self.is_suspect = True
-            self._pool.suspect(self, now)
+        elif is_deaf or silence > upstream.pace.lost_seconds:
+            if not self.is_suspect:
+                self.is_suspect = True
+                self._pool.suspect(self, now)
+            if not self.is_evacuated and (is_deaf or upstream.heard_at > since):
+                self.is_evacuated = True
+                for attempt in self.pending.all():
+                    attempt.ask.evacuate(attempt, now)

@@ -2,17 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import dns.message
 
+from nodecache.assembly import Workshop, build
+from nodecache.cache import Budget
 from nodecache.corefile import parse
 from nodecache.forward import Endpoint, Failure, Forwarder, Upstreams
 from nodecache.forwarding import open_forwarders
+from nodecache.server import Handler, Served, ServerCounts, WaitingRoom, Zones, name_to_wire
 from nodecache.wire import Answer, Query, empty_reply, read_query
 from tests.scenarios.simulated import SimulatedWorld
 
 OWN_ADDRESS = ("169.254.20.10", 53)
+WALL_CLOCK = 1_800_000_000.0  # early 2027, when the simulated clock was at 0
 
 
 @dataclass
@@ -92,8 +97,77 @@ class ForwardSubject:
         assert self._world.is_quiet, "a timer still runs"
 
 
-class ZoneSubject(ForwardSubject):
-    """A whole server block; made by the agent's own assembly."""
+class ZoneSubject:
+    """A whole server block with its cache, made by the agent's own assembly."""
+
+    def __init__(self, config: str, world: SimulatedWorld) -> None:
+        self._world = world
+        self._upstreams = Upstreams(world)
+        self._upstreams.listen_on(frozenset({OWN_ADDRESS}))
+        block = parse(on_lines(config), "scenario", env={}, default_port=53).blocks[0]
+        loop = SimulatedLoop(world)
+        self._shop = Workshop(loop, self._upstreams, Budget(), WaitingRoom())
+        self._built = build(block, self._shop)
+        zone = self._built.zone
+        zone.clock, zone.wall_clock = world.clock, lambda: WALL_CLOCK + world.now
+        counts = ServerCounts(f"dns://{OWN_ADDRESS[0]}:53", block.zone_names[0])
+        zones = [(name_to_wire(name), Served(zone, counts)) for name in block.zone_names]
+        self._handler = Handler(Zones(zones), ServerCounts("", "dropped"))
+
+    def ask(self, packet: bytes, transport: str, deadline: float) -> Client:
+        """Send a query; its deadline is the zone's own."""
+        client = Client(cancel=lambda: None)
+        way_back = SimulatedTransport(transport, client)
+        self._handler.handle(packet, way_back, ("10.244.1.7", 5353), self._world.now)
+        return client
+
+    def set_upstreams(self, hosts: Sequence[str]) -> None:
+        self._built.forwarders[0].set_upstreams([Endpoint(host) for host in hosts])
+
+    def count(self, name: str) -> int:
+        counts = self._built.zone.cache.counts
+        if hasattr(counts, name):
+            return getattr(counts, name)
+        if name == "coalesced":
+            return self._built.zone.coalesced
+        return getattr(self._built.forwarders[0].counts, name)
+
+    def close(self) -> None:
+        self._built.zone.close()
+        self._built.close(keeps_cache=False)
+        self._upstreams.close()
+        self._world.settle()
+        assert self._world.is_quiet, "a timer still runs"
+
+
+class SimulatedTransport:
+    """A client's way back."""
+
+    def __init__(self, name: str, client: Client) -> None:
+        self.name = name
+        self._client = client
+
+    def send(self, reply: bytes | bytearray, address: object) -> None:
+        self._client.replies.append(dns.message.from_wire(bytes(reply)))
+
+    def forget(self, address: object) -> None:
+        pass
+
+    def note(self, packet: bytes, address: object, received_at: float) -> int:
+        return -1
+
+    def unnote(self, slot: int) -> None:
+        pass
+
+
+class SimulatedLoop:
+    """As much of an event loop as a zone asks for."""
+
+    def __init__(self, world: SimulatedWorld) -> None:
+        self._world = world
+
+    def call_later(self, seconds: float, callback: Callable[..., None], *arguments: object):
+        return self._world.call_later(seconds, partial(callback, *arguments))
 
 
 _SIGHTED = Failure(2, 22, b"loop", "loop")
@@ -101,8 +175,12 @@ _SIGHTED = Failure(2, 22, b"loop", "loop")
 
 def corefile(config: str) -> str:
     """The text of a server block around `forward` lines: `FROM TO… { OPTION; OPTION … }`."""
-    lines = config.replace("{", "{\n").replace("}", "\n}").replace(";", "\n")
-    return f". {{\nforward {lines.replace('forward:', 'forward')}\n}}\n"
+    return f". {{\nforward {on_lines(config).replace('forward:', 'forward')}\n}}\n"
+
+
+def on_lines(config: str) -> str:
+    """The config with its braces and semicolons where a Corefile wants lines to end."""
+    return config.replace("{", "{\n").replace("}", "\n}\n").replace(";", "\n")
 
 
 def _message(query: Query, outcome: Answer | Failure) -> dns.message.Message:
