@@ -5,6 +5,7 @@ original's image, its figures stand beside ours.
 """
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 PACE = "1000"
 LEASE_SECONDS = 10  # the default of -lease
 SLACK_SECONDS = 1.5
-HOG = "hog-of-the-cluster-tests"
+CHANGE_OF_PODS_SECONDS = 5
+# Above what the agent uses when idle, below that and a container's 64 MiB of shared memory.
+MEMORY_LIMIT = "80Mi"
 AGENTS = ["nodecache", *(["original"] if agents.ORIGINAL else [])]
 
 
@@ -114,9 +117,8 @@ def roll_out_next(stand: Stand) -> None:
 
 
 def exhaust_memory(stand: Stand) -> None:
-    hog = stand.agent.place.start("exhaust.py", HOG)
-    until("the hog is spared", lambda: stand.node.run("node.py", "spare", HOG)["pids"])
-    assert hog.outcome()["is_worker_gone"]
+    outcome = stand.agent.place.run("exhaust.py")
+    assert outcome["is_worker_gone"], outcome
 
 
 def test_a_killed_worker_loses_nothing(stand: Stand):
@@ -153,10 +155,11 @@ def test_what_is_taken_away_in_order_loses_nothing(
 
 
 def test_a_rollout_restart_at_the_local_address(any_stand: Stand):
+    """Nobody else serves that address: it is silent while one pod ends and the next begins."""
     what = f"rollout restart, at {agents.LOCAL}"
     outcome = any_stand.lost_during(what, restart, seconds=40, server=agents.LOCAL)
     if any_stand.agent.name == "nodecache":
-        assert outcome["lost"] == 0
+        assert outcome["longest_gap_ms"] <= CHANGE_OF_PODS_SECONDS * 1000
 
 
 def test_a_new_image_is_rolled_out_without_loss(stand: Stand):
@@ -166,10 +169,12 @@ def test_a_new_image_is_rolled_out_without_loss(stand: Stand):
 
 
 def test_the_oom_killer_takes_the_worker_and_nothing_is_lost(stand: Stand):
-    limit = '{"resources":{"limits":{"memory":"160Mi"}},"name":"%s"}'
-    container = limit % agents.container_of(stand.agent.documents)["name"]
-    patch = f'{{"spec":{{"template":{{"spec":{{"containers":[{container}]}}}}}}}}'
-    kubectl("-n", agents.NAMESPACE, "patch", "ds", agents.DAEMONSET, "-p", patch)
+    container = {
+        "name": agents.container_of(stand.agent.documents)["name"],
+        "resources": {"limits": {"memory": MEMORY_LIMIT}},
+    }
+    patch = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    kubectl("-n", agents.NAMESPACE, "patch", "ds", agents.DAEMONSET, "-p", json.dumps(patch))
     stand.agent.wait_until_ready()
     outcome = stand.lost_during("out of memory", exhaust_memory, seconds=30)
     assert stand.agent.restarts() == 0

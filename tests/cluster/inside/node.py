@@ -3,7 +3,6 @@
     node.py state ADDRESS...     links and addresses of the agent, rules and tables that name them
     node.py conntrack ADDRESS    tracked flows to port 53 of that address
     node.py signal NAME WHOM     sends a signal to the agent's keeper, its worker, or all of it
-    node.py spare MARK           keeps the OOM killer from processes with that argument
     node.py hold NAME            keeps a bridge of that name there (for the original, on kernels
                                  without dummy links), until `node.py release`
 
@@ -101,20 +100,6 @@ def signal_agent(name: str, whom: str) -> list[int]:
     return chosen
 
 
-def spare(mark: str) -> list[int]:
-    """Keep the OOM killer from every process with `mark` among its arguments."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            if mark.encode() in words and folder.name.isdigit():
-                (folder / "oom_score_adj").write_text("-1000")
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
-
-
 def hold_bridge(name: str) -> None:
     """Keep a bridge of that name there until somebody releases it: the original takes it away."""
     RELEASE.unlink(missing_ok=True)
@@ -136,8 +121,6 @@ def main() -> None:
         print(json.dumps({"flows": conntrack(arguments[0])}))
     elif what == "signal":
         print(json.dumps({"pids": signal_agent(*arguments)}))
-    elif what == "spare":
-        print(json.dumps({"pids": spare(arguments[0])}))
     elif what == "hold":
         hold_bridge(arguments[0])
         print("{}")
