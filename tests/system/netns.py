@@ -37,6 +37,8 @@ class Namespace:
         self.name = name
         self._started: list[subprocess.Popen] = []
         run("ip", "netns", "add", name)
+        for scope in ("default", "all"):  # no wait for duplicate addresses at each new link
+            self.sysctl(f"net.ipv6.conf.{scope}.accept_dad", 0)
         self.run("ip", "link", "set", "lo", "up")
 
     def run(self, *argv: str, check: bool = True, stdin: str = "") -> str:
