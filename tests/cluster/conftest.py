@@ -34,12 +34,10 @@ def cluster() -> Iterator[None]:
         WHY_NOT.append(reason)
         pytest.skip(f"no cluster: {reason}")
     agents.import_image(agents.IMAGE)
+    every = Agent(agents.documents())
+    every.delete()
     yield
-    _remove_all()
-
-
-def _remove_all() -> None:
-    Agent(agents.documents()).delete()
+    every.delete()
 
 
 @pytest.fixture(scope="session")
