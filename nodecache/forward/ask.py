@@ -174,17 +174,16 @@ class Ask:
         """`attempt`'s connection says nothing any more: ask elsewhere, at once.
 
         Another connection proves by opening that somebody is there. Another port proves nothing,
-        so there the upstream must have been heard on one.
+        so there the upstream must have been heard on one; or another upstream must be well.
         """
         if self.is_done:
             return
         trouble = self._in_trouble(attempt)
         if trouble.latest is not attempt or not self._may_try_again(trouble):
             return
-        if not attempt.by_stream and not attempt.upstream.health.is_good:
-            return
-        self._forwarder.counts.retried += 1
-        self._send_again(trouble, now)
+        if attempt.by_stream or self._others(trouble, now).health.is_good:
+            self._forwarder.counts.retried += 1
+            self._send_again(trouble, now)
 
     def slowed(self, attempt: Attempt, now: float) -> None:
         """`attempt` was not answered at once: the clock looks after it from now on."""
@@ -245,10 +244,21 @@ class Ask:
             self._send_again(trouble, now)
 
     def _is_worth_it(self, trouble: Trouble, now: float) -> bool:
-        upstream = self._forwarder.next_upstream(trouble.asked, now) or trouble.latest.upstream
-        if upstream is trouble.latest.upstream and trouble.latest.carrier is None:
-            return False
-        return upstream.health.is_good or self._forwarder.budget.take(now)
+        """Whether to ask again: freely where upstream fell silent and another is well."""
+        upstream = self._others(trouble, now)
+        if upstream is not trouble.latest.upstream:
+            if upstream.health.is_good and not trouble.latest.upstream.health.is_good:
+                return True
+        elif trouble.latest.carrier is None:
+            return False  # it waits for a connection, and the pool is at it
+        return self._forwarder.budget.take(now)
+
+    def _others(self, trouble: Trouble, now: float) -> "Upstream":
+        """The upstream that would be asked next."""
+        upstream = trouble.latest.upstream
+        if upstream.health.is_good:
+            return upstream
+        return self._forwarder.next_upstream(trouble.asked, now) or upstream
 
     def _time_out(self, trouble: Trouble) -> None:
         if trouble.held is not None:

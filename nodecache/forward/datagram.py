@@ -218,7 +218,7 @@ class DatagramPool:
         if upstream.heard_at > since:
             patience = max(_PATIENCE_FACTOR * upstream.pace.seconds, _PATIENCE_SECONDS)
         else:
-            patience = upstream.pace.lost_seconds
+            patience = upstream.pace.silence_seconds
         if now - since > patience:
             socket.is_proven = False
             socket.is_suspect = True

@@ -9,31 +9,43 @@ MIN_HEDGE_SECONDS = 0.02
 MAX_HEDGE_SECONDS = 1.0
 # After this many times as long the query counts as lost, not as slow.
 _LOST_FACTOR = 3
-MIN_LOST_SECONDS = 0.15
-MAX_LOST_SECONDS = 2.0  # CoreDNS's read time-out
+# Who says nothing at all for so many times as long as half of the answers take, while he owes
+# some, is silent. (Half: one bad moment must not teach us to be patient with the dead.)
+_SILENCE_FACTOR = 10
+_MIN_LOST_SECONDS = 0.15
+_MAX_LOST_SECONDS = 2.0  # CoreDNS's read time-out
 
-_START_SECONDS = 0.1  # before the first answers: between a kube-dns and a resolver far away
+# Before the first answers: between a kube-dns and a resolver far away.
+_START_SECONDS = 0.1
+_START_HALF_SECONDS = 0.03
 
-# Steps of a quantile tracked in the logarithm: in balance, 1 answer of 20 lifts the estimate by
-# what 19 lower it. Each answer moves it by at most a tenth.
+# Steps of quantiles tracked in the logarithm. In balance, 1 answer of 20 lifts the first by what
+# 19 lower it, and one of two the second; no answer lifts it above itself.
 _DOWN = 0.995
 _UP = _DOWN**-19
+_HALF_UP = 1.02
+_HALF_DOWN = 1 / _HALF_UP
 
 
 class Pace:
-    """The time within which 95 of 100 answers come, in seconds; one multiplication an answer."""
+    """The time within which 95 of 100 answers come, and half of them. In seconds."""
 
-    __slots__ = ("seconds",)
+    __slots__ = ("half_seconds", "seconds")
 
     def __init__(self) -> None:
         self.seconds = _START_SECONDS
+        self.half_seconds = _START_HALF_SECONDS
 
     def observe(self, seconds: float) -> None:
         """Take one answer's time into account."""
-        if seconds > self.seconds:
-            self.seconds *= _UP
+        if seconds > self.half_seconds:
+            self.half_seconds *= _HALF_UP
+            if seconds > self.seconds:
+                self.seconds = min(seconds, self.seconds * _UP)
+                return
         else:
-            self.seconds *= _DOWN
+            self.half_seconds *= _HALF_DOWN
+        self.seconds *= _DOWN
 
     @property
     def hedge_seconds(self) -> float:
@@ -42,8 +54,14 @@ class Pace:
 
     @property
     def lost_seconds(self) -> float:
-        """How long to wait before the query counts as lost."""
-        return min(max(_LOST_FACTOR * self.seconds, MIN_LOST_SECONDS), MAX_LOST_SECONDS)
+        """How long to wait before a query counts as lost."""
+        return min(max(_LOST_FACTOR * self.seconds, _MIN_LOST_SECONDS), _MAX_LOST_SECONDS)
+
+    @property
+    def silence_seconds(self) -> float:
+        """How long somebody may say nothing who owes answers."""
+        seconds = _SILENCE_FACTOR * self.half_seconds
+        return min(max(seconds, _MIN_LOST_SECONDS), _MAX_LOST_SECONDS)
 
 
 # RFC 9520 §3.1 asks for restraint; 1 in 20 is what "The Tail at Scale" (2013) shows to be enough.

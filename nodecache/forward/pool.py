@@ -270,7 +270,7 @@ class StreamPool:
             opening.pop(0).stream.close()
         if not waiting:
             return
-        if now - waiting[0].sent_at > self.upstream.pace.hedge_seconds:
+        if now - waiting[0].sent_at > self.upstream.pace.silence_seconds:
             self.upstream.fell_silent(waiting[0].sent_at, now)
         while waiting and now - waiting[0].sent_at > _DIAL_SECONDS:
             attempt = waiting.popleft()

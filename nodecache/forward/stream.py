@@ -139,7 +139,7 @@ class StreamConnection:
         is_deaf = not self.stream.is_acknowledged()
         if silence > (_DEAD_SECONDS if is_deaf else upstream.settings.read_timeout_seconds):
             self._pool.retire(self, now)
-        elif is_deaf or silence > upstream.pace.lost_seconds:
+        elif is_deaf or silence > upstream.pace.silence_seconds:
             if not self.is_suspect:
                 self.is_suspect = True
                 self._pool.suspect(self, now)

@@ -17,6 +17,31 @@ def test_the_estimate_settles_where_95_of_100_answers_are():
     assert pace.seconds == pytest.approx(0.095, rel=0.15)
 
 
+def test_half_of_the_answers_are_known_too():
+    source = random.Random(1)
+    pace = Pace()
+    for _ in range(20_000):
+        pace.observe(source.uniform(0.0, 0.1))
+    assert pace.half_seconds == pytest.approx(0.05, rel=0.2)
+
+
+def test_a_moments_stall_does_not_teach_patience_with_the_dead():
+    pace = Pace()
+    for _ in range(2000):
+        pace.observe(0.001)
+    for _ in range(40):  # all that was in flight while the machine stood still
+        pace.observe(0.2)
+    assert pace.silence_seconds == pytest.approx(0.15)
+    assert pace.seconds <= 0.2
+
+
+def test_a_slow_upstream_is_not_taken_for_a_silent_one():
+    pace = Pace()
+    for _ in range(2000):
+        pace.observe(0.1)
+    assert pace.silence_seconds == pytest.approx(1.0, rel=0.1)
+
+
 def test_one_slow_answer_hardly_moves_it():
     pace = Pace()
     before = pace.seconds
