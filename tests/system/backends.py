@@ -175,22 +175,37 @@ class Load:
 
 
 class Dnsperf:
-    """New names at a set pace, from the node itself, to 127.0.0.1:53."""
+    """Queries at a set pace, from the node itself, to 127.0.0.1:53."""
 
-    def __init__(self, node: Namespace, folder: Path, rate: int, seconds: int) -> None:
+    def __init__(
+        self,
+        node: Namespace,
+        folder: Path,
+        rate: int,
+        seconds: int,
+        prefix: str = "n",
+        names: int = 0,
+    ) -> None:
+        """Ask `rate` times a second; each of `names` names in turn, or a new one each time."""
         need("dnsperf", package="dnsperf")
-        names = folder / "names"
-        names.write_text("".join(f"n{number}.example A\n" for number in range(rate * seconds)))
-        self._process = node.start(
-            *("dnsperf", "-s", "127.0.0.1", "-d", str(names), "-Q", str(rate), "-n", "1"),
-            *("-c", "4", "-q", "10000", "-t", "5", "-v"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        total = rate * seconds
+        names = names or total
+        file = folder / f"names-{prefix}-{names}"
+        file.write_text("".join(f"{prefix}{number}.example A\n" for number in range(names)))
+        # Not a pipe: a full one would hold dnsperf up.
+        self._output = folder / f"dnsperf-{prefix}"
+        with self._output.open("w") as output:
+            self._process = node.start(
+                *("dnsperf", "-s", "127.0.0.1", "-d", str(file), "-Q", str(rate)),
+                *("-n", str(total // names), "-c", "4", "-q", "100000", "-t", "5", "-v"),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
 
     def result(self) -> Load:
         """Wait for its end."""
-        output, _ = self._process.communicate(timeout=120)
+        self._process.wait(timeout=120)
+        output = self._output.read_text()
         found = re.findall(r"^> (\w+) \S+ \S+ ([0-9.]+)$", output, re.MULTILINE)
         lost = re.search(r"Queries lost:\s+(\d+)", output)
         assert lost, output[-2000:]
