@@ -13,7 +13,7 @@ RECEIVE_OCTETS = 4 * 1024 * 1024
 SEND_OCTETS = 1024 * 1024
 
 
-class CannotListen(Exception):  # noqa: N818 - named after the fault
+class CannotListen(Exception):
     """A socket could not be bound; the text says which and why."""
 
 
