@@ -21,6 +21,8 @@ NOBODY = 65534
 KEEPER_OOM_SCORE_ADJ = -998  # one above the kubelet's -999: the node's DNS goes late
 
 _LAST_CAPABILITY = Path("/proc/sys/kernel/cap_last_cap")
+_WORKER_FIRST = 300  # of a thousand: more than what the keeper's size could outweigh
+_OOM_SCORE_MOST = 1000
 _OOM_SCORE_ADJ = Path("/proc/self/oom_score_adj")
 _CAPABILITY_VERSION_3 = 0x20080522
 # linux/prctl.h
@@ -55,11 +57,11 @@ def keeper_needs(*, sets_up_host: bool) -> frozenset[int]:
 def become_worker(uid: int = NOBODY, gid: int = NOBODY) -> None:
     """End up with no capability, as another user where we are root, with no way back.
 
-    A process that is not root keeps its user. The OOM score goes back to plain: the worker is the
-    one to go, and is replaced. A signal asked for with `die_with_parent` stays asked for, although
+    A process that is not root keeps its user. The OOM killer comes here before it comes to the
+    keeper: the worker can be replaced. A signal asked for with `die_with_parent` stays asked for, although
     the kernel forgets it at a change of user.
     """
-    set_oom_score_adj(0)
+    _go_before_keeper()
     signal = _death_signal()
     if os.geteuid() == 0 and uid != 0 and has_capability(CAP_SETUID):
         _bound(0)  # first: it takes a capability that the change of user takes away
@@ -88,6 +90,20 @@ def _death_signal() -> int:
     signal = ctypes.c_int(0)
     _check(_libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(signal), 0, 0, 0))
     return signal.value
+
+
+def _go_before_keeper() -> None:
+    """Be the one that the OOM killer takes: plain beside a protected keeper, else above it.
+
+    To be more eligible than before is always allowed. A kubelet gives critical pods -997, so the
+    worker stays safe from the pressure that other pods make on the node.
+    """
+    try:
+        inherited = int(_OOM_SCORE_ADJ.read_text())
+    except (OSError, ValueError):
+        return
+    is_protected = inherited == KEEPER_OOM_SCORE_ADJ
+    set_oom_score_adj(0 if is_protected else min(inherited + _WORKER_FIRST, _OOM_SCORE_MOST))
 
 
 def set_oom_score_adj(score: int) -> bool:
