@@ -6,6 +6,7 @@ from .answer import Answer, Kind
 from .constants import HEADER_SIZE, MAX_TTL
 from .sections import FIXED_SIZE
 
+_POSITIVE = Kind.POSITIVE  # members of an enum cost a look-up each time
 _TO_QUESTION = b"\xc0\x0c"  # a pointer to the question's name: RFC 1035 §4.1.4
 # Type and class asked → what an address record under the question's name begins with, the size of
 # its data, the size of all of it, and its parts: beginning, TTL, data's size.
@@ -38,6 +39,11 @@ def read_addresses(packet: bytes, name_end: int, answers: int, additionals: int)
         if additionals != 1 or not _is_bare_opt(packet, end):
             return None
         packet = packet[:_ADDITIONALS_PLACE] + b"\0\0" + packet[HEADER_SIZE:end]
+    if answers == 1:
+        head, ttl, data_size = record.unpack_from(packet, question_end)
+        if head != start or data_size != rdata_size or ttl > MAX_TTL:
+            return None
+        return Answer(packet, question_end, 0, _POSITIVE, (question_end + _TTL_PLACE,), ttl)
     ttls = [
         ttl
         for head, ttl, data_size in record.iter_unpack(packet[question_end:])
@@ -46,7 +52,7 @@ def read_addresses(packet: bytes, name_end: int, answers: int, additionals: int)
     if len(ttls) != answers:
         return None
     ttl_offsets = tuple(range(question_end + _TTL_PLACE, end, size))
-    return Answer(packet, question_end, 0, Kind.POSITIVE, ttl_offsets, min(ttls))
+    return Answer(packet, question_end, 0, _POSITIVE, ttl_offsets, min(ttls))
 
 
 def _is_bare_opt(packet: bytes, start: int) -> bool:
