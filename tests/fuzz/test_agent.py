@@ -5,6 +5,7 @@ NODECACHE_FUZZ_SEED which. After them the same worker still answers, has said no
 is no larger than before by more than its caches may be.
 """
 
+import contextlib
 import os
 import re
 import select
@@ -160,18 +161,22 @@ def test_bent_datagrams_leave_the_agent_answering(agent):
 
 
 def send(udp: socket.socket, packet: bytes) -> None:
-    try:
+    """Send, or lose it as a network would."""
+    with contextlib.suppress(BlockingIOError):
         udp.send(packet)
-    except BlockingIOError:
-        replies(udp)
 
 
-def replies(udp: socket.socket) -> list[dns.message.Message]:
-    """What has come back so far: right messages, every one."""
+def replies(udp: socket.socket, *, are_ours: bool = True) -> list[dns.message.Message]:
+    """What has come back so far: right messages, every one.
+
+    Unless they `are_ours`, the data of a record may be wrong: it is opaque to nodecache, but for
+    names and addresses.
+    """
     found = []
     while True:
         try:
-            found.append(dns.message.from_wire(udp.recv(65535)))
+            octets = udp.recv(65535)
+            found.append(dns.message.from_wire(octets, continue_on_error=not are_ours))
         except BlockingIOError:
             assert all(reply.flags & dns.flags.QR for reply in found)
             return found
@@ -223,6 +228,6 @@ def test_bent_answers_are_never_passed_on(agent):
             send(udp, query.to_wire())
             if number % 50 == 49:
                 watch.check_answers()
-                for reply in replies(udp):
+                for reply in replies(udp, are_ours=False):
                     assert reply.question[0].name.is_subdomain(_ASKED_ZONE)
     watch.check()
