@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 # While the oldest query of a connection is younger, the next ones follow it.
 _PATIENCE_SECONDS = 0.01
 # An upstream this quick gets all of a loop turn's queries in one write; a slower one may be
-# answering in order, and its queries are dealt out singly.
+# answering in order, and its queries are dealt out by the few.
 _QUICK_SECONDS = 0.005
+_FEW = 4
 
 # A packet lost in opening costs a second by the kernel's clock (RFC 6298 §2); and a Service
 # address may have sent us to a pod that is gone. While queries wait, others are opened besides,
@@ -100,22 +101,28 @@ class StreamPool:
         self.upstream.watch()
 
     def _choose(self, now: float, avoided: object) -> StreamConnection | None:
-        best: StreamConnection | None = None
-        fewest = MAX_PENDING
-        for connection in self._connections:
-            if not connection.is_usable or connection is avoided:
-                continue
-            oldest = connection.pending.oldest()
-            if oldest is None or now - oldest.sent_at < _PATIENCE_SECONDS:
-                if connection.room > 0:
+        """The connection for the next few queries; None where there is none yet."""
+        usable = [c for c in self._connections if c.is_usable and c is not avoided]
+        if self.upstream.pace.seconds < _QUICK_SECONDS:
+            for connection in usable:
+                if connection.room > 0 and not self._has_waited(connection, now):
                     return self._settle_on(connection)
-            elif (load := len(connection.pending)) < fewest:
-                best, fewest = connection, load
-        self._open_another(now)
-        return None if best is None else self._settle_on(best)
+        best = min(usable, key=_load, default=None)
+        if best is None or (
+            len(usable) < self.upstream.settings.max_connections and self._has_waited(best, now)
+        ):
+            self._open_another(now)
+        if best is None or best.room <= 0:
+            return None
+        return self._settle_on(best)
+
+    def _has_waited(self, connection: StreamConnection, now: float) -> bool:
+        oldest = connection.pending.oldest()
+        return oldest is not None and now - oldest.sent_at >= _PATIENCE_SECONDS
 
     def _settle_on(self, connection: StreamConnection) -> StreamConnection:
-        room = connection.room if self.upstream.pace.seconds < _QUICK_SECONDS else 1
+        is_quick = self.upstream.pace.seconds < _QUICK_SECONDS
+        room = min(connection.room, MAX_PENDING if is_quick else _FEW)
         if self._lifetime:
             left = self._lifetime - connection.sent
             if left <= 1:
@@ -324,3 +331,7 @@ class StreamPool:
         self._connections.clear()
         self._opening.clear()
         self._chosen, self._room = None, 0
+
+
+def _load(connection: StreamConnection) -> int:
+    return len(connection.pending)
