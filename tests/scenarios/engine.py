@@ -29,8 +29,9 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from tests.scenarios.dig import as_dig
 from tests.scenarios.notation import Scenario, Step
-from tests.scenarios.simulated import Outgoing, SimulatedWorld
+from tests.scenarios.simulated import START, Outgoing, SimulatedWorld
 from tests.scenarios.subjects import Client, ForwardSubject, Subject, ZoneSubject
 
 _PROBE = ". IN NS"
@@ -80,7 +81,8 @@ class Play:
         verb = getattr(self, f"_{step.verb.lower()}", None)
         if verb is None:
             self._fail(step, f"there is no step {step.verb}")
-        self._say(f"STEP {step.number} {step.verb} {' '.join(step.words)}")
+        options = [f"{name}={value}" for name, value in step.options.items()]
+        self._say(" ".join(["STEP", step.number, step.verb, *step.words, *options]))
         verb(step)
         self.world.settle()
 
@@ -122,7 +124,7 @@ class Play:
         if len(client.replies) > 1:
             self._fail(step, "the client got two answers")
         reply = client.replies[0]
-        self._say(str(reply))
+        self._say(as_dig(reply))
         self._expect(step, "rcode", step.words[0], dns.rcode.to_text(reply.rcode()))
         for name, value in step.options.items():
             if name not in ("of", "as"):
@@ -147,7 +149,7 @@ class Play:
                 self._unchecked.remove(outgoing)
                 self._last = outgoing
                 self.labelled[step.options.get("as", "")] = outgoing
-                self._say(str(dns.message.from_wire(outgoing.packet)))
+                self._say(as_dig(dns.message.from_wire(outgoing.packet)))
                 return
         self._fail(step, f"it did not leave; unchecked is: {self._unchecked_text()}")
 
@@ -182,7 +184,7 @@ class Play:
     def _unchecked_text(self) -> str:
         lines = [
             f"{o.transport} {o.endpoint.host} {dns.message.from_wire(o.packet).question[0]}"
-            f" at {o.at - 1000:.3f}"
+            f" at {o.at - START:.3f}"
             for o in self._unchecked
         ]
         return "; ".join(lines) or "nothing"
@@ -209,7 +211,7 @@ class Play:
         if "name" in step.options:
             response.question[0].name = dns.name.from_text(step.options["name"])
         response.set_rcode(dns.rcode.from_text(rcode))
-        self._say(str(response))
+        self._say(as_dig(response))
         outgoing.answer(response.to_wire())
 
     def _reply_octets(self, step: Step) -> None:
@@ -262,7 +264,8 @@ class Play:
         raise ScenarioFailed(f"{self.scenario.name}:{step.line}: STEP {step.number}: {text}")
 
     def _say(self, text: str) -> None:
-        self.transcript.append(f"[{self.world.now - 1000:8.3f}] {text}")
+        is_step = text.startswith("STEP")
+        self.transcript.append(f"; {self.world.now - START:.3f} s: {text}" if is_step else text)
 
 
 _END = Step(0, "at the end", "CHECK_NO_OUT_QUERY", (), {})
