@@ -28,8 +28,11 @@ def worker_can_never_get_rights(agent: Agent, _: Pod) -> bool:
     return bool(agent.place.run("worker.py").get("bounding") == 0)
 
 
-def legacy_rules_can_be_read(agent: Agent, _: Pod) -> bool:
-    return "PREROUTING" in agent.execute("iptables-legacy", "-t", "raw", "-S")
+def raw_sockets_open(agent: Agent, _: Pod) -> bool:
+    """What iptables of the legacy kind does first; to call it would leave its tables behind."""
+    source = "import socket as s; s.socket(s.AF_INET, s.SOCK_RAW, s.IPPROTO_RAW)"
+    agent.execute("python3", "-c", source)
+    return True
 
 
 class HungWorkerIsReplaced:
@@ -51,7 +54,7 @@ class HungWorkerIsReplaced:
 WHAT_FOR: dict[str, tuple[str, Callable[[], Thing]]] = {
     "NET_ADMIN": ("gets ready", lambda: gets_ready),
     "NET_BIND_SERVICE": ("gets ready", lambda: gets_ready),
-    "NET_RAW": ("reads rules of the legacy kind", lambda: legacy_rules_can_be_read),
+    "NET_RAW": ("opens the raw socket of legacy iptables", lambda: raw_sockets_open),
     "SETUID": ("has a worker that is nobody", lambda: worker_is_nobody),
     "SETGID": ("gets ready", lambda: gets_ready),
     "SETPCAP": ("has a worker that can never get rights", lambda: worker_can_never_get_rights),
