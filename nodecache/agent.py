@@ -123,14 +123,20 @@ class Agent:
     # The passing of time
 
     def _tick(self) -> None:
-        """Once a second: a sign of life, and the small chores."""
+        """Once a second: a sign of life, and the small chores; a fault in these is not the end."""
+        self._loop.call_later(HEARTBEAT_SECONDS, self._tick)
         self._channel.send("alive")
+        try:
+            self._do_chores()
+        except Exception:
+            log.exception("a chore could not be done")
+
+    def _do_chores(self) -> None:
         self._serving.tick(monotonic())
         self._pages.tick()
         self._ticks += 1
         if self._ticks % 60 == 0 and self._serving.entries < _FULL_COLLECTION_UP_TO:
             gc.collect()
-        self._loop.call_later(HEARTBEAT_SECONDS, self._tick)
 
     async def _drain(self) -> None:
         """Read no more, answer what is queued and in flight, within bounds."""
