@@ -130,7 +130,7 @@ class Pages:
         serving = self._serving
         config = serving.config
         return AgentNumbers(
-            panics=serving.shop.chains.panics,
+            panics=serving.panics,
             reload_failures=self._reload_failures,
             is_last_reload_good=self._collector.keeper.is_config_current,
             config_hash=config.hash if config is not None else "",

@@ -173,6 +173,12 @@ class Serving:
         self.shop.budget.sweep(now)
 
     @property
+    def panics(self) -> int:
+        """Faults of ours that cost a query its answer."""
+        at_doors = sum(listener.handler.panics for listener in self.listeners.values())
+        return self.shop.chains.panics + at_doors
+
+    @property
     def entries(self) -> int:
         """Answers kept in all caches."""
         return sum(len(made.zone.cache) for made in self.built)

@@ -1,5 +1,6 @@
 """One packet's way in: read, routed, handed to its zone; or an error to whoever sent it."""
 
+import logging
 from typing import Any
 
 from nodecache.wire import MalformedMessage, Query, Rcode, empty_reply, error_reply, read_query
@@ -9,6 +10,8 @@ from .chain import Ask, Back, Client, nothing_to_ask
 from .counts import Outcome, ServerCounts
 from .replies import Finished
 from .router import Zones
+
+log = logging.getLogger(__name__)
 
 # The keeper's own question, `id.server. CH TXT` (RFC 4892): answered at once and not counted, so
 # that it tells whether this process answers and nothing about upstreams.
@@ -22,6 +25,7 @@ class Handler:
     def __init__(self, zones: Zones, dropped: ServerCounts) -> None:
         self.zones = zones
         self.malformed = 0
+        self.panics = 0
         self._dropped = dropped
 
     def handle(
@@ -48,7 +52,15 @@ class Handler:
         if query.rdclass == _CHAOS and query.key == _PROBE:
             transport.send(empty_reply(query, Rcode.REFUSED), address)
             return None
-        return served.zone.serve(ClientAsker(query, transport, address, now, served), now)
+        asker = ClientAsker(query, transport, address, now, served)
+        try:
+            return served.zone.serve(asker, now)
+        except Exception:
+            # A fault of ours costs one query its answer, never the process (CoreDNS's recover).
+            self.panics += 1
+            log.exception("a query could not be dealt with")
+            transport.send(empty_reply(query, Rcode.SERVFAIL), address)
+            return None
 
     def _refuse(self, query: Query, transport: Transport, address: Any) -> None:
         """No block serves the name. Counted under the zone `dropped`, as CoreDNS does."""

@@ -111,3 +111,15 @@ def test_any_packet_is_answered_at_most_once_with_its_own_id(packet):
     replies = door.hand(packet)
     assert len(replies) <= 1
     assert all(reply[:2] == packet[:2] and reply[2] & 0x80 for reply in replies)
+
+
+def test_a_fault_of_ours_costs_one_query_its_answer_and_is_counted(monkeypatch):
+    door = Door()
+
+    def fault(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(door.house.zone, "serve", fault)
+    (octets,) = door.hand(query())
+    assert dns.rcode.to_text(parsed(octets).rcode()) == "SERVFAIL"
+    assert door.handler.panics == 1
