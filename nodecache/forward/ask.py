@@ -133,9 +133,12 @@ class Ask:
             upstream.health.failed_to_serve(now)
         else:
             upstream.served()
+        if answer.rcode not in self._forwarder.settings.failover_rcodes:
+            self._finish(answer)
+            return
         trouble.open -= 1
         trouble.held = answer
-        self._proceed(now, is_failover=answer.rcode in self._forwarder.failover_rcodes)
+        self._proceed(now)
 
     def attempt_failed(
         self, attempt: Attempt, reason: str, now: float, *, is_connect: bool = False
@@ -149,7 +152,7 @@ class Ask:
         if is_connect:
             trouble.connect_failures += 1
             trouble.tries -= 1
-        self._proceed(now, is_failover=True)
+        self._proceed(now)
 
     def connection_lost(
         self, attempt: Attempt, reason: str, now: float, *, has_worked: bool
@@ -210,7 +213,9 @@ class Ask:
 
     def _sleep(self, trouble: Trouble, now: float) -> None:
         at = min(self.deadline, trouble.hedge_at, trouble.retry_at)
-        self._forwarder.ticker.wake_at(self, at, now)
+        if not now < trouble.wakes_at <= at:
+            trouble.wakes_at = at
+            self._forwarder.ticker.wake_at(self, at, now)
 
     def _hedge(self, trouble: Trouble, now: float) -> None:
         """The answer takes longer than nearly all others: ask once more, on another way."""
@@ -275,24 +280,23 @@ class Ask:
 
     # What to do next
 
-    def _proceed(self, now: float, *, is_failover: bool) -> None:
+    def _proceed(self, now: float) -> None:
         """An attempt is over: the next upstream, or patience, or the end."""
         trouble = self._trouble
         assert trouble is not None
+        if trouble.open > 0:
+            return  # another one may still bring an answer; if not, its own time runs out
         may_try = self._may_try_again(trouble)
         following = self._forwarder.next_upstream(trouble.asked, now)
-        if is_failover and following is not None and may_try:
+        if following is not None and may_try:
             self._forwarder.counts.failed_over += 1
             self._send(following, now)
-        elif trouble.open > 0:
-            return
         elif trouble.held is not None:
             self._finish(trouble.held)
         elif may_try and now < self.deadline:
+            failures = trouble.tries + trouble.connect_failures
             trouble.hedge_at = math.inf
-            trouble.retry_at = now + _PAUSE_SECONDS * 2 ** (
-                trouble.tries + trouble.connect_failures
-            )
+            trouble.retry_at = now + _PAUSE_SECONDS * 2**failures
             self._sleep(trouble, now)
         else:
             self._fail(unreachable(trouble.reason))
@@ -366,7 +370,6 @@ class Ask:
 
     def fail_soon(self, failure: Failure) -> None:
         """End without any attempt, once the caller has had its Ask."""
-        self._forwarder.counts.failed += 1
         self._forwarder.world.call_soon(lambda: None if self.is_done else self._fail(failure))
 
     def _end(self, outcome: Answer | Failure) -> None:

@@ -121,8 +121,10 @@ class DatagramPool:
         try:
             socket = self._fresh(now) if self._may_open(now) else self._next_best()
         except OSError as error:
-            self._no_way(attempt, error, now)
-            return
+            if not sockets:
+                self._no_way(attempt, error, now)
+                return
+            socket = sockets[0]  # no more are to be had, but this one is
         self._send_from(socket, attempt)
 
     def send_elsewhere(self, attempt: Attempt, carrier: Carrier | None, now: float) -> None:

@@ -7,7 +7,7 @@ one query is in `ask`; what is wrong with an upstream, in `health`.
 import math
 from collections.abc import Callable, Sequence
 
-from nodecache.wire import HEADER_SIZE, Answer, Kind, Query
+from nodecache.wire import HEADER_SIZE, Answer, Kind, Query, Rcode
 
 from .ask import Ask
 from .attempt import Attempt
@@ -49,8 +49,9 @@ class Forwarder:
         self.policy = policy_named(settings.policy)
         self.counts = ForwarderCounts()
         self.budget = Budget(self.world.clock())
-        self.failover_rcodes = settings.failover_rcodes
         self.unwelcome_rcodes = settings.failover_rcodes | settings.next_rcodes
+        if settings.next_on_nodata:
+            self.unwelcome_rcodes |= {Rcode.NOERROR}
         self.in_flight = 0
         self.most_tries = 0
         self.most_connect_failures: float = math.inf

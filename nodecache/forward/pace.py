@@ -12,6 +12,7 @@ _LOST_FACTOR = 3
 # Who says nothing at all for so many times as long as half of the answers take, while he owes
 # some, is silent. (Half: one bad moment must not teach us to be patient with the dead.)
 _SILENCE_FACTOR = 10
+_MIN_SILENCE_SECONDS = 0.1
 _MIN_LOST_SECONDS = 0.15
 _MAX_LOST_SECONDS = 2.0  # CoreDNS's read time-out
 
@@ -61,7 +62,7 @@ class Pace:
     def silence_seconds(self) -> float:
         """How long somebody may say nothing who owes answers."""
         seconds = _SILENCE_FACTOR * self.half_seconds
-        return min(max(seconds, _MIN_LOST_SECONDS), _MAX_LOST_SECONDS)
+        return min(max(seconds, _MIN_SILENCE_SECONDS), _MAX_LOST_SECONDS)
 
 
 # RFC 9520 §3.1 asks for restraint; 1 in 20 is what "The Tail at Scale" (2013) shows to be enough.

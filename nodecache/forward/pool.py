@@ -67,6 +67,7 @@ class StreamPool:
         self._opened_in = _UNKNOWN_TLS_SECONDS if upstream.endpoint.is_tls else 0.0
         self._lifetime = 0  # queries a connection answers before the server hangs up; 0: unknown
         self._lifetime_until = 0.0
+        self._last_lifetime = 0
 
     # Sending
 
@@ -85,8 +86,13 @@ class StreamPool:
             self._flush_soon()
 
     def send_elsewhere(self, attempt: Attempt, carrier: object, now: float) -> None:
-        """Send on another connection than `carrier`, opening one if need be."""
-        connection = self._choose(now, carrier)
+        """Send on another connection than `carrier`: the one heard of last, if it owes nothing."""
+        heard = [
+            c
+            for c in self._connections
+            if c.is_usable and c is not carrier and c.answered and not self._has_waited(c, now)
+        ]
+        connection = max(heard, key=_heard_at, default=None) or self._choose(now, carrier)
         if connection is None:
             self._wait(attempt, now)
             return
@@ -177,6 +183,9 @@ class StreamPool:
         self._back_off_seconds = 0.0
         self._close_opening()
         self._replace_aged(now)
+        self._serve_waiting(connection, now)
+
+    def _serve_waiting(self, connection: StreamConnection, now: float) -> None:
         while self._waiting and connection.room > 0:
             attempt = self._waiting.popleft()
             if not attempt.ask.is_done:
@@ -195,8 +204,8 @@ class StreamPool:
             max(2 * self._back_off_seconds, _FIRST_BACK_OFF_SECONDS), _MOST_BACK_OFF_SECONDS
         )
         self._dial_after = now + self._back_off_seconds
-        if self._opening:
-            return  # another may still come through
+        if self._opening or any(other.is_usable for other in self._connections):
+            return  # another may still come through, or is there
         self.upstream.unreachable(now)
         waiting, self._waiting = self._waiting, deque()
         for attempt in waiting:
@@ -215,12 +224,18 @@ class StreamPool:
             return
         self.counts.connections_lost += 1
         if error is None and connection.answered:
-            self._lifetime = connection.answered
-            self._lifetime_until = now + _BELIEVE_SECONDS
+            self._learn_lifetime(connection.answered, now)
         reason = f"read tcp {connection.path}: {error_text(error)}" if error else "EOF"
         has_worked = connection.answered > 0
         for attempt in owed:
             attempt.ask.connection_lost(attempt, reason, now, has_worked=has_worked)
+
+    def _learn_lifetime(self, answered: int, now: float) -> None:
+        """A server that hung up after as many queries twice has a limit; once says little."""
+        if answered == self._last_lifetime:
+            self._lifetime = answered
+            self._lifetime_until = now + _BELIEVE_SECONDS
+        self._last_lifetime = answered
 
     def retire(self, connection: StreamConnection, now: float) -> None:
         """It owed answers for too long."""
@@ -236,10 +251,12 @@ class StreamPool:
             self._chosen, self._room = None, 0
         self.upstream.fell_silent(connection.heard_at, now)
 
-    def heard(self, connection: StreamConnection, now: float) -> None:  # noqa: ARG002
+    def heard(self, connection: StreamConnection, now: float) -> None:
         """A suspect spoke, or a spent one got an answer."""
         connection.is_suspect = connection.is_evacuated = False
-        if connection.is_spent and not connection.pending:
+        if not connection.is_spent:
+            self._serve_waiting(connection, now)
+        elif not connection.pending:
             self.close_one(connection)
 
     def _drop(self, connection: StreamConnection) -> list[Attempt]:
@@ -335,3 +352,7 @@ class StreamPool:
 
 def _load(connection: StreamConnection) -> int:
     return len(connection.pending)
+
+
+def _heard_at(connection: StreamConnection) -> float:
+    return connection.heard_at

@@ -38,7 +38,10 @@ class Prober:
 
     def start(self) -> None:
         """Probe until an answer comes, unless that is under way or not wanted."""
-        if not self._is_running and self._upstream.settings.max_fails > 0:
+        upstream = self._upstream
+        if self._is_running or upstream.is_retired:
+            return
+        if upstream.settings.max_fails > 0:
             self._is_running = True
             self._probe()
 

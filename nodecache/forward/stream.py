@@ -119,8 +119,15 @@ class StreamConnection:
 
     def tick(self, now: float) -> bool:
         """Look after slow queries, and after silence; False: nothing is owed."""
-        for attempt in self.pending.slowed(now - self._pool.upstream.pace.hedge_seconds):
+        upstream = self._pool.upstream
+        for attempt in self.pending.slowed(now - upstream.pace.hedge_seconds):
             attempt.ask.slowed(attempt, now)
+        lost = self.pending.drop(now - upstream.settings.read_timeout_seconds)
+        for attempt in lost:
+            attempt.ask.attempt_failed(attempt, f"read tcp {self.path}: i/o timeout", now)
+        if lost and self.is_suspect:
+            self._pool.retire(self, now)
+            return False
         oldest = self.pending.oldest()
         if oldest is None:
             return False

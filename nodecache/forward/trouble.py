@@ -25,6 +25,7 @@ class Trouble:
         "reason",
         "retry_at",
         "tries",
+        "wakes_at",
     )
 
     def __init__(self, first: Attempt) -> None:
@@ -35,6 +36,7 @@ class Trouble:
         self.connect_failures = 0
         self.losses = 0
         self.patience = 1
+        self.wakes_at = 0.0
         self.held: Answer | None = None
         self.reason = ""
         self.hedge_at = first.sent_at + pace.hedge_seconds

@@ -31,7 +31,7 @@ def test_a_moments_stall_does_not_teach_patience_with_the_dead():
         pace.observe(0.001)
     for _ in range(40):  # all that was in flight while the machine stood still
         pace.observe(0.2)
-    assert pace.silence_seconds == pytest.approx(0.15)
+    assert pace.silence_seconds == pytest.approx(0.1)
     assert pace.seconds <= 0.2
 
 
