@@ -47,6 +47,21 @@ server:
     local-data: "wild.example. 300 IN A 192.0.2.2"
 """
 
+_UNBOUND_FORWARDING = """
+server:
+    interface: {host}@{port}
+    do-daemonize: no
+    chroot: ""
+    username: ""
+    pidfile: ""
+    use-syslog: no
+    do-not-query-localhost: no
+    module-config: "iterator"
+forward-zone:
+    name: "."
+    forward-addr: {to}
+"""
+
 
 @contextmanager
 def unbound(folder: Path, certificates: Certificates | None = None) -> Iterator[tuple[int, int]]:
@@ -63,6 +78,21 @@ def unbound(folder: Path, certificates: Certificates | None = None) -> Iterator[
     config.write_text(_UNBOUND.format(host=HOST, port=port, tls_port=tls_port, tls=tls))
     with _running(folder, port, program, "-d", "-c", str(config)):
         yield port, tls_port
+
+
+@contextmanager
+def unbound_forwarding_to(folder: Path, port: int, host: str, to_port: int) -> Iterator[None]:
+    """unbound at `port`, which asks somebody else everything."""
+    program = need("unbound", package="unbound")
+    config = folder / "forwarding.conf"
+    config.write_text(_UNBOUND_FORWARDING.format(host=HOST, port=port, to=f"{host}@{to_port}"))
+    with (folder / "forwarding.log").open("wb") as log:
+        process = subprocess.Popen([program, "-d", "-c", str(config)], stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
 @contextmanager
