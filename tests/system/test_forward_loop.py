@@ -33,7 +33,8 @@ def test_a_loop_is_left_out_and_the_rest_serves(tmp_path):
     with nsd(tmp_path) as authority:
         agent = Agent(tmp_path, COREFILE.format(nsd=authority, unbound=upstream))
         with unbound_forwarding_to(tmp_path, upstream, HOST, agent.port), agent:
-            agent.wait_for_line("loop detected")
+            if "loop detected" not in agent.log:  # it may come before the agent is ready
+                agent.wait_for_line("loop detected")
             looping = agent.ask("a.test.", "A", use_edns=0)
             assert looping.rcode() == dns.rcode.SERVFAIL
             (error,) = [o for o in looping.options if isinstance(o, dns.edns.EDEOption)]
