@@ -60,6 +60,8 @@ class Forwarder:
         self._most_in_flight = settings.max_concurrent or math.inf
         self._from_zone = zone_suffix(settings.from_zone)
         self._except_zones = tuple(map(zone_suffix, settings.except_zones))
+        self._takes_all = settings.from_zone == "." and not settings.except_zones
+        self._only: Upstream | None = None
         self._upstreams: list[Upstream] = []
         self._destinations = destinations
         destinations.follow(self.set_upstreams, self.world)
@@ -78,6 +80,7 @@ class Forwarder:
             self._registry.give_back(upstream)
         self._watch_for_loops()
         count = len(self._upstreams)
+        self._only = self._upstreams[0] if count == 1 else None
         self.most_tries = 2 * count + _EXTRA_TRIES
         attempts = self.settings.max_connect_attempts
         if attempts is None:
@@ -96,7 +99,7 @@ class Forwarder:
 
     def covers(self, query: Query) -> bool:
         """Whether this `forward` takes the query's name."""
-        return covers(query.qname, self._from_zone, self._except_zones)
+        return self._takes_all or covers(query.qname, self._from_zone, self._except_zones)
 
     def ask(
         self,
@@ -118,10 +121,13 @@ class Forwarder:
             return ask
         self.in_flight += 1
         self.budget.asks += 1
-        upstream = self._first(now)
-        if isinstance(upstream, Failure):
-            ask.fail_soon(upstream)
-            return ask
+        upstream = self._only
+        if upstream is None or not upstream.health.is_good:
+            first = self._first(now)
+            if isinstance(first, Failure):
+                ask.fail_soon(first)
+                return ask
+            upstream = first
         question = query.packet[HEADER_SIZE : query.question_end]
         by_stream = upstream.is_stream_only or self.is_by_stream(transport)
         way = upstream.streams if by_stream else upstream.datagrams
@@ -142,7 +148,7 @@ class Forwarder:
         upstreams = self._upstreams
         if not upstreams:
             return no_upstream("no nameservers found")
-        place = 0 if len(upstreams) == 1 else self.policy.first(len(upstreams))
+        place = self.policy.first(len(upstreams))
         upstream = upstreams[place]
         if upstream.health.is_good:
             return upstream
