@@ -56,14 +56,6 @@ class ForwardSource:
     forwarders: Sequence[Forwarder]
     sighted: Callable[[Query], bool]
     observe: Observe | None = None
-    _for_all: Forwarder | None = None
-    """The one forwarder that takes every name, where it is so."""
-
-    def __post_init__(self) -> None:
-        if self.forwarders:
-            first = self.forwarders[0].settings
-            if first.from_zone == "." and not first.except_zones:
-                self._for_all = self.forwarders[0]
 
     @property
     def wants_client(self) -> bool:
@@ -87,7 +79,7 @@ class ForwardSource:
         if query.qtype == _HINFO and self.sighted(query):
             done(_LOOP)
             return None
-        forwarder = self._for_all or self._covering(query)
+        forwarder = self._covering(query)
         if forwarder is None:
             return nothing_to_ask(query, client, done)  # type: ignore[arg-type, func-returns-value]
         ask = forwarder.ask(query, deadline, done, now, transport)
