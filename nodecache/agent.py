@@ -101,8 +101,20 @@ class Agent:
             case "vitals":
                 vitals = KeeperVitals.from_fields(message.fields["fields"])
                 self._pages.take_vitals(vitals, message.fields["reload_failures"])
+            case "pause":
+                self._serving.pause(ListenAddress(*each) for each in message.fields["dropped"])
+                self._pages.close()
+                self._channel.send("paused")
+            case "resume":
+                self._loop.create_task(self._resume())
             case "stop":
                 self._stopped.set()
+
+    async def _resume(self) -> None:
+        """The agent that had taken over is gone: read again."""
+        await self._serving.resume()
+        if self._serving.config is not None:
+            await self._pages.begin(self._serving.config)
 
     async def _reload(self, message: Message) -> None:
         """Take a new configuration, whole or not at all, and tell which."""

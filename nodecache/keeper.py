@@ -7,16 +7,18 @@ event loop, and never reads a DNS message.
     start:  read the configuration → bind → fork → worker ready → addresses and rules
     run:    wait for: a signal, the worker (a word, or its death), the host, a changed file
     stop:   rules and addresses withdrawn → worker drains → exit
+
+With a next agent on the node (`handover.py`) the start begins with its predecessor's sockets, and
+the stop leaves the host to its successor.
 """
 
 import contextlib
 import encodings.idna  # noqa: F401 - what the worker would import late, when it is nobody
 import logging
+import math
 import os
-import pickle
 import selectors
 import signal
-import socket
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -24,25 +26,31 @@ from time import monotonic
 from typing import Protocol
 
 from nodecache import agent
-from nodecache.channel import Channel, Message, to_descriptor
+from nodecache.channel import Channel, Message
 from nodecache.config import Config, ConfigSource
+from nodecache.door import Door, name_of
 from nodecache.flags import Flags
+from nodecache.handover import Handover, Stage, to_fields
 from nodecache.host import Guard, Verdict, privileges
+from nodecache.inforce import InForce
 from nodecache.plan import ListenAddress, listen_addresses
 from nodecache.respawn import Respawn
 from nodecache.server.journal import shared_memory
-from nodecache.sockets import CannotListen, Sockets, open_sockets
+from nodecache.signals import SignalPipe
+from nodecache.sockets import CannotListen
 from nodecache.vitals import KeeperVitals, measure
 from nodecache.worker import Worker, fork_worker
 
 log = logging.getLogger(__name__)
 
+YIELD_SECONDS = 3.0  # to let go: the successor renews a lease of which a part has passed
 DRAIN_SECONDS = 6.0  # the worker gives clients 5 s, then it is ended
 SETTLE_SECONDS = 8.0  # for rules and addresses to be withdrawn
 _RELOAD_SIGNALS = (signal.SIGHUP, signal.SIGUSR1)
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _VITALS_SECONDS = 5.0
 _LONGEST_WAIT = 1.0
+_CLOSE_LOOK = 0.05  # while something else is waited for that ends soon
 
 
 class HasFileno(Protocol):
@@ -59,9 +67,6 @@ class Keeper:
         self._flags = flags
         self._source = source
         self._guard = guard
-        self._config: Config | None = None
-        self._sockets: dict[ListenAddress, Sockets] = {}
-        self._pending: tuple[Config, dict[ListenAddress, Sockets]] | None = None
         self._worker: Worker | None = None
         self._respawn = Respawn()
         self._journal = shared_memory()  # the workers': what waits, for the next one
@@ -72,13 +77,17 @@ class Keeper:
         self._stop_at: float | None = None
         self._refusals = 0
         self._deaths: Counter[str] = Counter()
+        self._handover = Handover(self)
+        self._yield_by = math.inf  # when what is letting go has had its time
         self._selector = selectors.DefaultSelector()
-        self._signals = _SignalPipe((*_STOP_SIGNALS, *_RELOAD_SIGNALS))
+        self._signals = SignalPipe((*_STOP_SIGNALS, *_RELOAD_SIGNALS))
 
     def run(self, config: Config) -> int:
         """Serve `config` until told to stop; the exit status. CannotListen before anything ran."""
-        self._config = config
-        self._sockets = self._open(config, {})
+        wanted = listen_addresses(config.places)
+        self._door = Door(name_of(self._flags, wanted), self._handover)
+        self._in_force = InForce.begin(config, self._door.knock(wanted))
+        self._listen_to(self._door, lambda: None)  # its turn comes in every round
         self._listen_to(self._signals, self._on_signal)
         self._listen_to(self._source, self._on_change)
         if self._guard is not None:
@@ -103,19 +112,27 @@ class Keeper:
         for key, _ in self._selector.select(self._patience(monotonic())):
             key.data()
         now = monotonic()
+        self._door.turn(now)
+        if self._handover.stage is Stage.YIELDING:
+            self._mind_yielding(now)
         self._mind_worker(now)
         if self._guard is not None and self._guard.turn(now) is Verdict.REPLACE:
             self._replace("does not answer queries")
         if now >= self._vitals_at:
             self._tell_vitals(now)
-        if now >= self._source.due_at:
+        if now >= self._source_due_at:
             self._on_change()
         if self._stop_at is not None and now >= self._stop_at:
-            self._is_stopping = True
+            self._is_stopping = self._handover.may_stop(now)
 
     def _patience(self, now: float) -> float:
-        due = [now + _LONGEST_WAIT, self._vitals_at, self._source.due_at]
-        due += [at for at in (self._respawn_at, self._stop_at) if at is not None]
+        due = [now + _LONGEST_WAIT, self._vitals_at, self._source_due_at, self._door.next_wake()]
+        if self._respawn_at is not None:
+            due.append(self._respawn_at)
+        if self._stop_at is not None:
+            due.append(self._stop_at if now < self._stop_at else now + _CLOSE_LOOK)
+        if self._handover.stage is Stage.YIELDING:
+            due.append(now + _CLOSE_LOOK)
         if self._guard is not None:
             due.append(self._guard.next_wake(now))
         return max(0.0, min(due) - now)
@@ -131,21 +148,22 @@ class Keeper:
 
     def _be_worker(self, channel: Channel) -> int:
         """What the forked child does."""
-        assert self._config is not None
         self._selector.close()
         self._signals.close_in_child()
+        self._door.close_in_child()
         self._source.close()
         if self._guard is not None:
             self._guard.close_in_child()
-        return agent.main(
-            self._flags, self._config, self._sockets, channel, self._vitals(), self._journal
-        )
+        config, sockets = self._in_force.config, self._in_force.sockets
+        return agent.main(self._flags, config, sockets, channel, self._vitals(), self._journal)
 
     def _mind_worker(self, now: float) -> None:
         if self._worker is not None and self._worker.is_silent(now):
             self._replace("said nothing for some seconds")
         elif self._worker is None and self._respawn_at is not None and now >= self._respawn_at:
-            self._spawn(now)
+            self._respawn_at = None
+            if self._handover.is_answering:
+                self._spawn(now)
 
     def _replace(self, why: str) -> None:
         if self._worker is not None:
@@ -163,11 +181,11 @@ class Keeper:
         how = worker.reap()
         self._deaths["hung" if worker.is_hung else how.partition(" ")[0]] += 1
         self._worker = None
-        self._give_up_pending()
+        self._in_force.give_up()
         if self._guard is not None:
             self._guard.worker_gone(now)
         pause = self._respawn.died(now)
-        if not self._is_stopping:
+        if not self._is_stopping and self._handover.is_answering:
             log.warning("worker %d %s; the next one starts in %.1f s", worker.pid, how, pause)
         self._respawn_at = now + pause
 
@@ -188,19 +206,20 @@ class Keeper:
                 self._on_reloaded()
             case "refused":
                 self._on_refused(str(message.fields["why"]))
+            case "paused" if self._worker is not None:
+                self._worker.is_paused = True
             case _:
                 pass  # a heartbeat: that it came is all it says
 
     def _on_ready(self, now: float) -> None:
         assert self._worker is not None
-        assert self._config is not None
         self._worker.is_ready = True
         if not self._has_served:
             self._has_served = True
-            self._announce(self._config)
-        if self._guard is not None:
-            self._guard.worker_ready(now)
-        self._source.keep_good(self._config)
+            self._announce(self._in_force.config)
+        if self._handover.ready(now, self._in_force.sockets):
+            self.take_over()
+        self._source.keep_good(self._in_force.config)
         if self._flags.pidfile:
             Path(self._flags.pidfile).write_text(f"{os.getpid()}\n", encoding="ascii")
         self._vitals_at = now
@@ -236,6 +255,10 @@ class Keeper:
 
     # A changed configuration
 
+    @property
+    def _source_due_at(self) -> float:
+        return self._source.due_at if self._handover.is_answering else math.inf
+
     def _on_change(self) -> None:
         source = self._source
         told = (source.failures, source.is_current)
@@ -247,83 +270,82 @@ class Keeper:
 
     def _reload(self, config: Config) -> None:
         """Offer a valid configuration to the worker; it takes it or says why not."""
-        if self._worker is None or not self._worker.is_ready:
-            self._adopt(config)
-            return
         try:
-            sockets = self._open(config, self._sockets)
+            if self._worker is None or not self._worker.is_ready:
+                self._in_force.adopt(config)
+                return
+            with self._in_force.offer(config) as descriptors:
+                self._worker.channel.send("reload", descriptors)
         except CannotListen as error:
             self._on_refused(str(error))
-            return
-        self._give_up_pending()
-        self._pending = (config, sockets)
-        descriptor = to_descriptor(pickle.dumps((config, list(sockets))))
-        lent = [fd for pair in sockets.values() for fd in pair.descriptors]
-        self._worker.channel.send("reload", [descriptor, *lent])
-        os.close(descriptor)
-
-    def _adopt(self, config: Config) -> None:
-        """No worker is there to ask: the next one starts with it."""
-        try:
-            sockets = self._open(config, self._sockets)
-        except CannotListen as error:
-            self._on_refused(str(error))
-            return
-        self._close_others(sockets)
-        self._config, self._sockets = config, sockets
 
     def _on_reloaded(self) -> None:
-        if self._pending is None:
-            return
-        (config, sockets), self._pending = self._pending, None
-        self._close_others(sockets)
-        self._config, self._sockets = config, sockets
-        self._source.keep_good(config)
-        log.info("Reloading complete")
+        if self._in_force.taken():
+            self._source.keep_good(self._in_force.config)
+            log.info("Reloading complete")
 
     def _on_refused(self, why: str) -> None:
         log.error("Restart failed: %s; the running configuration stays", why)
         self._refusals += 1
         self._source.is_current = False
         self._vitals_at = 0.0
-        self._give_up_pending()
+        self._in_force.give_up()
 
-    def _give_up_pending(self) -> None:
-        if self._pending is not None:
-            for address, sockets in self._pending[1].items():
-                if address not in self._sockets:
-                    sockets.close()
-            self._pending = None
+    # The agents before and after us: what `handover.py` asks of the house
 
-    @staticmethod
-    def _open(config: Config, have: dict[ListenAddress, Sockets]) -> dict[ListenAddress, Sockets]:
-        """The sockets of `config`: those we have, and new ones for the rest."""
-        opened: dict[ListenAddress, Sockets] = {}
-        try:
-            for address in listen_addresses(config.places):
-                opened[address] = have.get(address) or open_sockets(address)
-        except CannotListen:
-            for address, sockets in opened.items():
-                if address not in have:
-                    sockets.close()
-            raise
-        return opened
+    def lend(self) -> tuple[list[ListenAddress], list[int]]:
+        """The sockets that a successor may go on with."""
+        return list(self._in_force.sockets), self._in_force.lent
 
-    def _close_others(self, kept: dict[ListenAddress, Sockets]) -> None:
-        for address, sockets in self._sockets.items():
-            if address not in kept:
-                sockets.close()
+    def stand_back(self, kept: frozenset[ListenAddress]) -> None:
+        """Have the worker read no more, and let go of the host: both may take a moment."""
+        now = monotonic()
+        self._yield_by = now + YIELD_SECONDS
+        self._in_force.give_up()
+        self._selector.unregister(self._source.fileno())
+        dropped = [address for address in self._in_force.sockets if address not in kept]
+        if self._guard is not None:
+            self._guard.let_go()
+        if self._worker is not None:
+            self._worker.channel.send("pause", dropped=to_fields(dropped))
+        self._in_force.drop(dropped)
+
+    def _mind_yielding(self, now: float) -> None:
+        """Look whether all have let go. A worker that does not is ended: the next one answers."""
+        worker = self._worker
+        is_host_let_go = self._guard is None or self._guard.is_settled
+        if worker is not None and not worker.is_paused and now >= self._yield_by:
+            self._replace("does not stop to read")
+        elif (worker is None or worker.is_paused) and (is_host_let_go or now >= self._yield_by):
+            self._handover.stood_back()
+
+    def take_over(self) -> None:
+        """The node is ours to hold up, once our worker answers."""
+        if self._guard is not None and self._worker is not None and self._worker.is_ready:
+            self._guard.worker_ready(monotonic())
+
+    def take_back(self) -> None:
+        """Read again, also at what the successor had no use for, and hold up the node again."""
+        self._listen_to(self._source, self._on_change)
+        if self._worker is not None:
+            self._worker.is_paused = False
+            self._worker.channel.send("resume")
+        if not self._in_force.is_whole:
+            self._reload(self._in_force.config)
+        if self._worker is None:
+            self._spawn(monotonic())
+        self.take_over()
 
     # Signals, and the end
 
     def _on_signal(self) -> None:
         for number in self._signals.received():
-            if number in _RELOAD_SIGNALS:
+            if number in _RELOAD_SIGNALS and self._handover.is_answering:
                 log.info("%s: Reloading", signal.Signals(number).name)
                 config = self._source.load()
                 if config is not None:
                     self._reload(config)
-            else:
+            elif number in _STOP_SIGNALS:
                 self._on_stop_signal(number)
 
     def _on_stop_signal(self, number: int) -> None:
@@ -333,25 +355,28 @@ class Keeper:
             self._is_stopping = True
             return
         log.info("%s: Shutting down servers then terminating", name)
-        lameduck = self._config.lameduck_seconds if self._config else 0.0
+        lameduck = self._in_force.config.lameduck_seconds if self._handover.has_node else 0.0
         self._stop_at = monotonic() + lameduck
-        self._is_stopping = lameduck == 0
 
     def _stop(self) -> int:
-        """Give the node's traffic back, then answer what is left, then go."""
-        if self._guard is not None:
-            self._guard.give_back(monotonic())
-            self._guard.settle(SETTLE_SECONDS)
+        """Give the node's traffic back, then answer what is left, then go.
+
+        Where another agent holds up the node, only the worker ends, and all else stays as it is.
+        """
+        self._door.close()
+        guard = self._guard if self._handover.has_node else None
+        if guard is not None:
+            guard.give_back(monotonic())
+            guard.settle(SETTLE_SECONDS)
         worker = self._worker
         if worker is not None:
             worker.channel.send("stop")
             self._await_end(worker)
-        if self._guard is not None:  # not before: a reply needs its source address
-            self._guard.remove_interface(monotonic())
-        for sockets in self._sockets.values():
-            sockets.close()
+        if guard is not None:  # not before: a reply needs its source address
+            guard.remove_interface(monotonic())
+        self._in_force.close()
         if self._flags.pidfile:
-            Path(self._flags.pidfile).unlink(missing_ok=True)
+            remove_pidfile(Path(self._flags.pidfile))
         return 0
 
     def _await_end(self, worker: Worker) -> None:
@@ -365,33 +390,8 @@ class Keeper:
         waiting.close()
 
 
-class _SignalPipe:
-    """Signals as octets that a selector can wait for; nothing runs inside a handler."""
-
-    def __init__(self, numbers: tuple[signal.Signals, ...]) -> None:
-        self._numbers = numbers
-        self._reader, self._writer = socket.socketpair()
-        self._reader.setblocking(False)
-        self._writer.setblocking(False)
-        for number in numbers:
-            signal.signal(number, lambda *_: None)
-        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-
-    def fileno(self) -> int:
-        """The descriptor to wait for."""
-        return self._reader.fileno()
-
-    def received(self) -> list[int]:
-        """The signals that came, in order."""
-        try:
-            return list(self._reader.recv(4096))
-        except BlockingIOError:
-            return []
-
-    def close_in_child(self) -> None:
-        """In a forked child: signals mean there what the child makes of them."""
-        signal.set_wakeup_fd(-1)
-        for number in self._numbers:
-            signal.signal(number, signal.SIG_IGN)
-        self._reader.close()
-        self._writer.close()
+def remove_pidfile(file: Path) -> None:
+    """Remove it, unless a successor has written its own id there."""
+    with contextlib.suppress(OSError):
+        if file.read_text(encoding="ascii") == f"{os.getpid()}\n":
+            file.unlink()

@@ -38,6 +38,9 @@ class Pages:
         self._servers: dict[tuple[str, str], web.WebServer] = {}
         self._check: probes.SelfCheck | None = None
         self._checking: asyncio.Task[None] | None = None
+        self._asked_for: dict[tuple[str, str], None] = {}
+        self._refused: set[tuple[str, str]] = set()
+        self._opening: asyncio.Task[None] | None = None
         self.take_vitals(vitals, 0)
 
     async def begin(self, config: Config) -> None:
@@ -49,13 +52,23 @@ class Pages:
         self._loaded_at = time.time()
         for counted in self._readings.gone():
             self._collector.carry(counted)
-        wanted = dict.fromkeys(self._wanted(config))
+        self._asked_for = wanted = dict.fromkeys(self._wanted(config))
         for gone in [each for each in self._servers if each not in wanted]:
             self._servers.pop(gone).close()
-        for page, address in wanted:
+        await self._open_missing()
+        self._check_health(config)
+
+    async def _open_missing(self) -> None:
+        for page, address in self._asked_for:
             if (page, address) not in self._servers:
                 await self._open(page, address)
-        self._check_health(config)
+
+    async def _open_late(self) -> None:
+        """Try again what could not be opened: its owner, such as an agent before us, may be gone."""
+        before = len(self._servers)
+        await self._open_missing()
+        if len(self._servers) > before and self._serving.config is not None:
+            self._check_health(self._serving.config)
 
     def _wanted(self, config: Config) -> Iterator[tuple[str, str]]:
         yield "/metrics", self._flags.metrics_listen_address
@@ -80,14 +93,16 @@ class Pages:
         try:
             listener = web.open_listener(address)
         except (OSError, ValueError) as error:
-            log.error("cannot serve %s on %s: %s", page, address, error)  # noqa: TRY400
+            if (page, address) not in self._refused:
+                log.error("cannot serve %s on %s: %s", page, address, error)  # noqa: TRY400
+            self._refused.add((page, address))
             return
         host, port = listener.getsockname()[:2]
-        if address.endswith(":0"):
+        if address.endswith(":0") or (page, address) in self._refused:
             log.info("%s is served on %s:%d", page, host, port)
-        server = web.WebServer(pages[page])
+        self._refused.discard((page, address))
+        self._servers[page, address] = server = web.WebServer(pages[page])
         await server.serve(listener)
-        self._servers[page, address] = server
 
     def _check_health(self, config: Config) -> None:
         """Ask for our own /health once a second, as CoreDNS does."""
@@ -112,13 +127,19 @@ class Pages:
     def tick(self) -> None:
         """Once a second: fold the counts, so that a scrape finds little to do."""
         self._serving.fold()
+        if self._refused:
+            self._opening = asyncio.get_running_loop().create_task(self._open_late())
 
     def close(self) -> None:
         """Close every page."""
+        self._asked_for = {}
+        self._refused.clear()
         if self._checking is not None:
             self._checking.cancel()
+            self._checking = None
         for server in self._servers.values():
             server.close()
+        self._servers.clear()
 
     def _read(self) -> Source:
         """What a scrape tells."""

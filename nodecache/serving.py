@@ -1,7 +1,8 @@
 """The zones and listeners in force, and how they change as one."""
 
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import monotonic
 
 from nodecache.assembly import Built, Workshop, build
@@ -49,6 +50,11 @@ class Listener:
         self.udp.stop()
         self.tcp.stop()
 
+    async def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Read and accept."""
+        self.udp.start(loop)
+        await self.tcp.start(loop)
+
     def close(self) -> None:
         """End what is open once it is answered, and give the sockets up."""
         self.stop()
@@ -75,6 +81,7 @@ class Serving:
         self.listeners: dict[ListenAddress, Listener] = {}
         self.counts: dict[tuple[str, str], ServerCounts] = {}
         self.placed: list[tuple[str, str, Built]] = []
+        self.is_paused = False
         shop.lookup = self.lookup
 
     async def begin(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
@@ -154,10 +161,9 @@ class Serving:
     async def _start(self, sockets: Mapping[ListenAddress, Sockets]) -> None:
         for address, pair in sockets.items():
             listener = self.listeners[address]
-            if listener.sockets is pair:
-                listener.udp.start(self.shop.loop)
-                await listener.tcp.start(self.shop.loop)
-            else:
+            if listener.sockets is pair and not self.is_paused:
+                await listener.start(self.shop.loop)
+            elif listener.sockets is not pair:
                 pair.close()  # the same socket as the listener's: a second descriptor of it
 
     def fold(self) -> None:
@@ -183,8 +189,30 @@ class Serving:
         """Answers kept in all caches."""
         return sum(len(made.zone.cache) for made in self.built)
 
+    def pause(self, dropped: Iterable[ListenAddress]) -> None:
+        """Another agent reads these sockets: read no more, and leave it what is queued.
+
+        What was read is answered, and clients that are connected stay. At `dropped` the other one
+        does not listen: whatever queues there is answered, and the sockets are closed.
+        """
+        self.is_paused = True
+        for listener in self.listeners.values():
+            listener.stop()
+        for address in dropped:
+            if (gone := self.listeners.pop(address, None)) is not None:
+                gone.udp.drain()
+                gone.close()
+
+    async def resume(self) -> None:
+        """Read again."""
+        self.is_paused = False
+        for listener in list(self.listeners.values()):
+            await listener.start(self.shop.loop)
+
     def stop_reading(self) -> None:
         """Answer what is queued in the sockets, and read no more."""
+        if self.is_paused:
+            return
         for listener in self.listeners.values():
             listener.stop()
             listener.udp.drain()

@@ -1,7 +1,7 @@
 """The listening sockets: the keeper's for as long as it lives, lent to every worker."""
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -52,6 +52,26 @@ def open_sockets(address: ListenAddress) -> Sockets:
     udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_OCTETS)
     udp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_OCTETS)
     return Sockets(udp, tcp)
+
+
+def open_all(
+    addresses: Iterable[ListenAddress], have: Mapping[ListenAddress, Sockets]
+) -> dict[ListenAddress, Sockets]:
+    """The sockets of `addresses`: those we have, and new ones for the rest; or CannotListen."""
+    opened: dict[ListenAddress, Sockets] = {}
+    try:
+        for address in addresses:
+            opened[address] = have.get(address) or open_sockets(address)
+    except CannotListen:
+        close_all(pair for address, pair in opened.items() if address not in have)
+        raise
+    return opened
+
+
+def close_all(pairs: Iterable[Sockets]) -> None:
+    """Close our copies of each."""
+    for pair in pairs:
+        pair.close()
 
 
 def _bound(

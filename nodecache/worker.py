@@ -25,6 +25,7 @@ class Worker:
         self.heard_at = now
         self.is_ready = False
         self.is_hung = False
+        self.is_paused = False  # it reads no more, for another agent does
 
     def messages(self, now: float) -> list[Message]:
         """What it said since the last call."""

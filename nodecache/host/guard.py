@@ -94,6 +94,16 @@ class Guard:
             times.append(self._probe.deadline if self._probe.is_running else self._probe_at)
         return min(times)
 
+    def let_go(self) -> None:
+        """Another agent holds up the host from now on; `is_settled` tells when nothing of ours runs.
+
+        `worker_ready` brings the host up again.
+        """
+        self._probe.cancel()
+        self._probe_at = math.inf
+        self._lease = None
+        self.host.let_go()
+
     def give_back(self, now: float) -> None:
         """A clean stop begins: no more probes, rules away. `is_settled` tells when it is done."""
         self._is_closing = True

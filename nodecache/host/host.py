@@ -160,6 +160,14 @@ class Host:
         self._is_held = True
         self.renew(now)
 
+    def let_go(self) -> None:
+        """Leave everything as it is, and touch it no more: another agent holds it up.
+
+        A program that runs is let end. `bring_up` takes it all back.
+        """
+        self._is_up = False
+        self._runner.drop()
+
     def give_back(self, now: float) -> None:
         """Take the rules away, so that new queries go elsewhere; the addresses stay.
 

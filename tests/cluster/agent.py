@@ -65,7 +65,7 @@ def documents_before_sed() -> list[dict[str, Any]]:
 
 
 def original() -> "Agent":
-    """The original in the same manifest, as its own has it: other arguments, fewer rights."""
+    """The original in the same manifest, as its own has it: other arguments, one pod at a time."""
     found = documents(ORIGINAL, [])
     container = container_of(found)
     container["args"] = [
@@ -77,6 +77,9 @@ def original() -> "Agent":
     container["securityContext"] = {"capabilities": {"add": ["NET_ADMIN"]}}
     container["livenessProbe"]["initialDelaySeconds"] = 60
     del container["readinessProbe"], container["startupProbe"]
+    spec = daemonset_of(found)["spec"]
+    spec["updateStrategy"]["rollingUpdate"] = {"maxUnavailable": "10%"}
+    del spec["minReadySeconds"]
     return Agent(found, name="original")
 
 

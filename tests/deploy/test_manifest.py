@@ -5,6 +5,7 @@ import subprocess
 import kubernetes_validate
 import pytest
 
+from nodecache.handover import PATIENCE_SECONDS
 from tests.deploy.manifests import (
     DEPLOY,
     KUBERNETES_DOCS_SED,
@@ -91,7 +92,6 @@ def test_base_corefile_has_the_stock_blocks_and_directives(stock):
 def test_pod_keeps_what_the_stock_pod_has(stock):
     daemonset = pick(stock, "DaemonSet")
     pod = daemonset["spec"]["template"]["spec"]
-    assert daemonset["spec"]["updateStrategy"]["rollingUpdate"] == {"maxUnavailable": "10%"}
     assert daemonset["spec"]["selector"] == {"matchLabels": {"k8s-app": "node-local-dns"}}
     assert pod["priorityClassName"] == "system-node-critical"
     assert pod["hostNetwork"] is True
@@ -102,6 +102,17 @@ def test_pod_keeps_what_the_stock_pod_has(stock):
     assert volumes["config-volume"]["configMap"]["items"] == [
         {"key": "Corefile", "path": "Corefile.base"}
     ]
+
+
+def test_the_next_pod_is_there_before_the_one_before_it_goes(stock):
+    """Both at once: nothing may keep the second off the node, and the change is as wide as the stock file's."""
+    daemonset = pick(stock, "DaemonSet")
+    strategy = daemonset["spec"]["updateStrategy"]
+    assert strategy["rollingUpdate"] == {"maxSurge": "10%", "maxUnavailable": 0}
+    container = daemonset["spec"]["template"]["spec"]["containers"][0]
+    assert "ports" not in container
+    # Until it has taken over, a pod's probes are answered by its predecessor.
+    assert daemonset["spec"]["minReadySeconds"] >= PATIENCE_SECONDS
 
 
 def test_pod_runs_on_every_linux_node_and_on_no_other(stock):

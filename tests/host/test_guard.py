@@ -24,7 +24,7 @@ class NotedHost:
         self.noted: list[str] = []
 
     def __getattr__(self, name: str):
-        return lambda now: self.noted.append(name)
+        return lambda *_: self.noted.append(name)
 
     def fileno(self) -> int:
         return self.poller.fileno()
@@ -149,3 +149,16 @@ def test_after_giving_back_nothing_is_probed_renewed_or_replaced(host, worker):
     guard.worker_ready(60.0)
     guard.remove_interface(61.0)
     assert host.noted == ["bring_up", "give_back", "remove_interface"]
+
+
+def test_after_letting_go_nothing_is_touched_until_a_worker_is_ready_again(host, worker):
+    guard = Guard(host, targets=lambda now: [worker.target])
+    guard.worker_ready(0.0)
+    guard.let_go()
+    assert [guard.turn(float(now)) for now in range(1, 60)] == [Verdict.KEEP] * 59
+    assert guard.next_wake(60.0) == float("inf")
+    guard.worker_heard(60.0)
+    guard.worker_gone(60.0)
+    assert host.noted == ["bring_up", "let_go"]
+    guard.worker_ready(61.0)
+    assert host.noted[-1] == "bring_up"

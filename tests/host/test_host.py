@@ -117,6 +117,21 @@ def test_given_back_nothing_is_repaired_and_at_last_the_link_goes(host, kernel):
     assert kernel.links == {}
 
 
+def test_let_go_everything_stays_and_nothing_is_repaired_until_brought_up_again(host, kernel):
+    host.bring_up(100.0)
+    host.let_go()
+    kernel.calls.clear()
+    host.renew(101.0)
+    host.sync(102.0)
+    host.turn(200.0)
+    assert host.is_settled
+    assert kernel.calls == []
+    assert lifetimes(kernel) == {LOCAL: None, SERVICE: 10}
+    kernel.held.clear()
+    host.bring_up(201.0)
+    assert lifetimes(kernel) == {LOCAL: None, SERVICE: 10}
+
+
 def test_with_skipteardown_the_link_stays(kernel):
     options = HostOptions(addresses=(LOCAL,), rules="none", skip_teardown=True)
     host = Host(options, make_netlink=lambda: kernel)

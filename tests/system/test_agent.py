@@ -138,6 +138,8 @@ def test_a_taken_metrics_port_is_an_error_line_and_not_the_end(tmp_path, upstrea
         with Agent(tmp_path, stock(upstream.address), *flags) as agent:
             assert agent.ask("a.example.").answer
             assert f"cannot serve /metrics on {address}" in agent.log
+            taken.close()
+            agent.wait_for_line(f"/metrics is served on {address}")
 
 
 def test_a_taken_dns_port_is_the_end_with_a_line_that_says_so(tmp_path, upstream):
