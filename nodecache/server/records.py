@@ -73,7 +73,7 @@ def _record_at(wire: bytes, start: int) -> tuple[Record, int]:
 
 
 def _expanded_rdata(wire: bytes, rdtype: int, start: int, end: int) -> bytes:
-    offset, names = name_offsets(wire, rdtype, start)
+    offset, names = name_offsets(wire, rdtype, start, end)
     data = wire[start:offset]
     for _ in range(names):
         data += expanded_name(wire, offset)

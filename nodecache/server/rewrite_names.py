@@ -88,7 +88,7 @@ class ValueRule:
     def change(self, record: Record) -> None:
         """Rewrite the first name of the data, where it has one and the rule is for it."""
         if record.rdtype in _VALUE_TYPES:
-            start, _ = name_offsets(record.rdata, record.rdtype, 0)
+            start, _ = name_offsets(record.rdata, record.rdtype, 0, len(record.rdata))
             end = name_end(record.rdata, start)
             name = _rewritten(record.rdata[start:end], self.rewrite)
             record.rdata = record.rdata[:start] + name + record.rdata[end:]

@@ -68,7 +68,7 @@ class _Writer:
         self.ttl_offsets.append(fixed + TTL_PLACE)
         out += message[offset : offset + FIXED_SIZE]
         offset += FIXED_SIZE
-        start, names = name_offsets(message, rdtype, offset)
+        start, names = name_offsets(message, rdtype, offset, end)
         out += message[offset:start]
         for _ in range(names):
             if rdtype in COMPRESSIBLE:

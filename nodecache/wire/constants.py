@@ -75,6 +75,7 @@ class Rdtype(IntEnum):
     NXT = 30
     SRV = 33
     NAPTR = 35
+    KX = 36
     DNAME = 39
     OPT = 41
     DS = 43
@@ -82,6 +83,8 @@ class Rdtype(IntEnum):
     NSEC = 47
     DNSKEY = 48
     NSEC3 = 50
+    SVCB = 64
+    HTTPS = 65
     TSIG = 250
     IXFR = 251
     AXFR = 252

@@ -123,6 +123,32 @@ def _read_place(packet: bytes, start: int, limit: int, places: dict[int, int]) -
     return noted
 
 
+def end_of_compressed(packet: bytes, start: int, end: int) -> int:
+    """Where the name at `start` ends, if it ends before `end` in a pointer that leads to a name.
+
+    For data where no pointer should be, which may be anything: 0 for all else. Each pointer has to
+    lead further back than the one before it.
+    """
+    offset = limit = start
+    size = name_end = 0
+    while offset < len(packet) and size < MAX_NAME_SIZE:
+        label_size = packet[offset]
+        if label_size == 0:
+            return name_end if name_end <= end else 0
+        if label_size <= MAX_LABEL_SIZE:
+            offset += label_size + 1
+            size += label_size + 1
+            continue
+        if label_size < POINTER_BITS or offset + 2 > len(packet):
+            break
+        name_end = name_end or offset + 2
+        offset = pointer_target(packet, offset)
+        if not HEADER_SIZE <= offset < limit:
+            break
+        limit = offset
+    return 0
+
+
 def expanded_name(packet: bytes, start: int, known: dict[int, bytes] | None = None) -> bytes:
     """The name at `start`, its pointers followed; the message was read by `read_answer` before.
 

@@ -1,13 +1,14 @@
 """Record data: the types whose octets hold names that may be compressed, or have one size.
 
 RFC 3597 §4 has two lists: what RFC 1035 defines may be sent compressed; a few later types were
-sent so by somebody, and are to be read with their pointers, but written without. All other data
-is opaque and passed on as it is.
+sent so by somebody, and are to be read with their pointers, but written without. Later types may
+not be sent so at all (RFC 4034 §3.1.7, RFC 9460 §2.2); where somebody does, the pointer is good
+only in that message, so it is written out too. All other data is opaque and passed on as it is.
 """
 
-from .constants import CLASS_IN, Rdtype
+from .constants import CLASS_IN, MAX_LABEL_SIZE, Rdtype
 from .errors import MalformedMessage
-from .names import read_name_end
+from .names import end_of_compressed, read_name_end
 
 _A, _AAAA, _NAPTR, _RRSIG = (
     int(rdtype) for rdtype in (Rdtype.A, Rdtype.AAAA, Rdtype.NAPTR, Rdtype.RRSIG)
@@ -44,10 +45,21 @@ _READ_ONLY: dict[int, tuple[int, int, int]] = {
     Rdtype.NAPTR: (4, 1, 0),  # and its strings in between
     Rdtype.DNAME: (0, 1, 0),
 }
+# type → octets before the name that may hold no pointer; otherwise opaque
+_NEVER_COMPRESSED: dict[int, int] = {
+    Rdtype.KX: 2,
+    Rdtype.RRSIG: 18,
+    Rdtype.NSEC: 0,
+    Rdtype.SVCB: 2,
+    Rdtype.HTTPS: 2,
+}
 # Plain ints as keys: an enum member's comparison is slow.
 _LAYOUTS = {int(rdtype): layout for rdtype, layout in (_COMPRESSIBLE | _READ_ONLY).items()}
+_NAME_PLACES = {int(rdtype): before for rdtype, before in _NEVER_COMPRESSED.items()}
 COMPRESSIBLE = frozenset(map(int, _COMPRESSIBLE))
 """The types whose names may be written as pointers."""
+WRITTEN_OUT = frozenset(map(int, _READ_ONLY)) | frozenset(_NAME_PLACES)
+"""The types whose names may not, though some are sent so."""
 
 # type → whether there is anything to check; a look-up that most records end at.
 CHECKED = frozenset(_LAYOUTS) | {_A, _AAAA, _RRSIG}
@@ -88,12 +100,28 @@ def _past_strings(packet: bytes, offset: int, end: int) -> int:
     return offset
 
 
-def name_offsets(packet: bytes, rdtype: int, start: int) -> tuple[int, int]:
+def name_offsets(packet: bytes, rdtype: int, start: int, end: int) -> tuple[int, int]:
     """Where the names of `rdtype`'s data begin (an offset), and how many there are.
 
     For data that may hold pointers and passed `check_rdata` before; no names in all other.
     """
+    place = _NAME_PLACES.get(rdtype)
+    if place is not None:
+        place += start
+        return (place, 1) if end_of_compressed(packet, place, end) else (start, 0)
     before, names, _ = _LAYOUTS.get(rdtype, (0, 0, 0))
     if rdtype == _NAPTR:
-        return _past_strings(packet, start + before, len(packet)), names
+        return _past_strings(packet, start + before, end), names
     return start + before, names
+
+
+def has_pointer(packet: bytes, rdtype: int, start: int, end: int) -> bool:
+    """Whether data of a `WRITTEN_OUT` type, from `start` to `end`, holds a pointer all the same."""
+    offset, names = name_offsets(packet, rdtype, start, end)
+    for _ in range(names):
+        while label_size := packet[offset]:
+            if label_size > MAX_LABEL_SIZE:
+                return True
+            offset += label_size + 1
+        offset += 1
+    return False

@@ -10,10 +10,19 @@ from .addresses import read_addresses
 from .aliases import is_answered
 from .answer import FORWARD, Answer, Kind, is_later
 from .compress import rewritten
-from .constants import HEADER_SIZE, OPCODE_MASK, RCODE_MASK, Flag, Rcode, Rdtype
+from .constants import (
+    HEADER_SIZE,
+    MAX_MESSAGE_SIZE,
+    OPCODE_MASK,
+    RCODE_MASK,
+    Flag,
+    Rcode,
+    Rdtype,
+)
 from .errors import MalformedMessage
 from .names import question_name_end, question_places
 from .options import ExtendedErrors, extended_errors
+from .rdata import WRITTEN_OUT, has_pointer
 from .sections import FIXED_SIZE, TTL_PLACE, Record, read_records
 
 # Plain ints: an enum member costs a look-up and a slow operator each time.
@@ -23,6 +32,7 @@ _NOT_PLAIN = _TC | RCODE_MASK
 _OPT, _SOA, _NS, _RRSIG = (
     int(rdtype) for rdtype in (Rdtype.OPT, Rdtype.SOA, Rdtype.NS, Rdtype.RRSIG)
 )
+_ON_THE_WAY = frozenset({int(Rdtype.CNAME), int(Rdtype.DNAME), _RRSIG})
 _PSEUDO = frozenset({_OPT, int(Rdtype.TSIG)})
 _TRANSFERS = frozenset({int(Rdtype.AXFR), int(Rdtype.IXFR)})
 _NOERROR, _NXDOMAIN = int(Rcode.NOERROR), int(Rcode.NXDOMAIN)
@@ -80,6 +90,9 @@ def _whole(packet: bytes, name_end: int) -> Answer:
         rcode |= extended_rcode << 4
         records = [record for record in records if record[0] not in _PSEUDO]
         wire, ttl_offsets = _without_pseudo(packet, sections, records)
+    is_written_out = _has_forbidden_pointer(packet, records)
+    if is_written_out:
+        wire, ttl_offsets = _written_out(packet)
     soa_ttl = _soa_ttl(packet, sections.authorities)
     answer = Answer(
         wire,
@@ -90,7 +103,7 @@ def _whole(packet: bytes, name_end: int) -> Answer:
         min([record[2] for record in records]) if records else None,
         soa_ttl,
         ede=ede,
-        is_compressed=len(records) <= 1,
+        is_compressed=is_written_out or len(records) <= 1,
     )
     for record in records:
         if record[0] == _RRSIG:
@@ -117,6 +130,22 @@ class _Sections:
         self.pseudo = [record for record in self.records if record[0] in _PSEUDO]
 
 
+def _has_forbidden_pointer(packet: bytes, records: list[Record]) -> bool:
+    """Whether a name is compressed that RFC 3597 §4 wants written out."""
+    for rdtype, _, _, _, fixed, end in records:
+        if rdtype in WRITTEN_OUT and has_pointer(packet, rdtype, fixed + FIXED_SIZE, end):
+            return True
+    return False
+
+
+def _written_out(packet: bytes) -> tuple[bytes, tuple[int, ...]]:
+    """`packet` less OPT and TSIG, with those names written out; and the offsets of its TTLs."""
+    wire, ttl_offsets = rewritten(packet, without=_PSEUDO)
+    if len(wire) > MAX_MESSAGE_SIZE:
+        raise MalformedMessage("message is too long with its names written out")
+    return wire, ttl_offsets
+
+
 def _soa_ttl(packet: bytes, authorities: list[Record]) -> int | None:
     """The lower of the SOA's TTL and its last field, in seconds: RFC 2308 §5."""
     for rdtype, _, ttl, _, _, end in authorities:
@@ -127,17 +156,16 @@ def _soa_ttl(packet: bytes, authorities: list[Record]) -> int | None:
 
 
 def _read_pseudo(packet: bytes, sections: _Sections) -> tuple[int, ExtendedErrors]:
-    """The OPT's share of the rcode, and the errors it tells."""
+    """The OPT's share of the rcode, and the errors it tells.
+
+    A second OPT, or one with an owner, is wrong and spoils nothing: the records are what counts.
+    """
     if any(record in sections.pseudo for record in sections.answers + sections.authorities):
         raise MalformedMessage("OPT or TSIG record outside the additional section")
     opts = [record for record in sections.pseudo if record[0] == _OPT]
     if not opts:
         return 0, ()
-    if len(opts) > 1:
-        raise MalformedMessage("message holds two OPT records")
-    _, _, _, owner, fixed, end = opts[0]
-    if packet[owner]:
-        raise MalformedMessage("OPT record is not the root's")
+    _, _, _, _, fixed, end = opts[0]
     return packet[fixed + TTL_PLACE], extended_errors(packet, fixed + FIXED_SIZE, end)
 
 
@@ -164,8 +192,16 @@ def _kind(rcode: int, packet: bytes, sections: _Sections, *, has_soa: bool) -> K
         return _kind_of_noerror(packet, sections, has_soa=has_soa)
     if rcode in _SERVER_FAILURES:
         return Kind.SERVFAIL
-    is_denied = rcode == _NXDOMAIN and has_soa and not sections.answers
+    is_denied = rcode == _NXDOMAIN and has_soa and _are_aliases(sections.answers)
     return Kind.NXDOMAIN if is_denied else Kind.OTHER
+
+
+def _are_aliases(answers: list[Record]) -> bool:
+    """Whether there is nothing but the way to the name that is denied: RFC 2308 §2.1.
+
+    CoreDNS keeps them up to 1.14.4, as other caches do; 1.14.7 does not.
+    """
+    return all(record[0] in _ON_THE_WAY for record in answers)
 
 
 def _kind_of_noerror(packet: bytes, sections: _Sections, *, has_soa: bool) -> Kind:

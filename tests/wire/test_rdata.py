@@ -1,8 +1,9 @@
+import dns.rdatatype
 import pytest
 
 from nodecache.wire import MalformedMessage, read_answer
 from nodecache.wire.rdata import name_offsets
-from tests.wire.messages import TO_QUESTION, name, pointer, raw, record
+from tests.wire.messages import TO_QUESTION, name, opt, pointer, raw, record
 
 NAME = name("b.example.")
 NAPTR_HEAD = bytes(4) + b"\1u\7E2U+sip\0"
@@ -34,12 +35,13 @@ def read(rdtype: str, data: bytes, **more: int) -> bytes:
     ],
 )
 def test_names_in_data_are_found_and_must_fill_it(rdtype, before, names, after):
+    rdnumber = int(dns.rdatatype.from_text(rdtype))
     for written in (NAME, pointer(14), b"\0"):
         data = before + written * names + after
-        wire = read(rdtype, data)
-        start = len(wire) - len(data)
-        rdnumber = int.from_bytes(wire[start - 10 : start - 8], "big")
-        assert name_offsets(wire, rdnumber, start) == (start + len(before), names)
+        packet = raw(record(TO_QUESTION, rdtype, data), counts=(1, 1, 0, 0))
+        read_answer(packet)
+        start = len(packet) - len(data)
+        assert name_offsets(packet, rdnumber, start, len(packet)) == (start + len(before), names)
     if rdtype not in ("SIG", "NXT"):
         for wrong in (data[:-1], data + b"\0"):
             with pytest.raises(MalformedMessage):
@@ -75,4 +77,87 @@ def test_all_other_data_is_opaque():
     for rdtype in ("TXT", "HINFO", "DS", "NSEC", "TYPE65", "TYPE65280", "CAA", "KX"):
         assert read(rdtype, b"").endswith(b"\0\0")
         assert read(rdtype, b"\xc0\xff\x80").endswith(b"\xc0\xff\x80")
-        assert name_offsets(b"", 65280, 5) == (5, 0)
+        assert name_offsets(b"", 65280, 5, 5) == (5, 0)
+
+
+NEVER_COMPRESSED = [
+    pytest.param("RRSIG", bytes(18), b"signature", id="RRSIG, RFC 4034 §3.1.7"),
+    pytest.param("NSEC", b"", b"\0\1\x40", id="NSEC, RFC 4034 §4.1.1"),
+    pytest.param("SVCB", b"\0\1", b"", id="SVCB, RFC 9460 §2.2"),
+    pytest.param("HTTPS", b"\0\1", b"\0\1\0\3\2h2", id="HTTPS, RFC 9460 §2.2"),
+    pytest.param("KX", b"\0\1", b"", id="KX, RFC 2230 §3.1"),
+]
+LATER = [
+    pytest.param("SRV", bytes(6), b"", id="SRV"),
+    pytest.param("DNAME", b"", b"", id="DNAME"),
+    pytest.param("AFSDB", b"\0\1", b"", id="AFSDB"),
+    pytest.param("NAPTR", NAPTR_HEAD, b"", id="NAPTR"),
+    pytest.param("SIG", bytes(18), b"signature", id="SIG"),
+]
+
+
+@pytest.mark.parametrize(("rdtype", "before", "after"), NEVER_COMPRESSED + LATER)
+@pytest.mark.parametrize("pseudo", [b"", opt(), opt() + opt()], ids=["no OPT", "OPT", "two OPTs"])
+def test_a_name_that_may_not_be_compressed_is_written_out(rdtype, before, after, pseudo):
+    """RFC 3597 §4: whoever reads a pointer there writes the name without."""
+    parts = [
+        record(TO_QUESTION, rdtype, before + b"\1x" + pointer(12) + after),
+        record(TO_QUESTION, "A", b"\xc0\0\2\1", ttl=7),
+        pseudo,
+    ]
+    answer = read_answer(raw(*parts, counts=(1, 2, 0, len(pseudo) // 11)))
+    data = before + b"\1x" + name("a.example.") + after
+    expected = record(TO_QUESTION, rdtype, data) + record(TO_QUESTION, "A", b"\xc0\0\2\1", ttl=7)
+    assert answer.wire.endswith(expected)
+    assert [answer.wire[at : at + 4] for at in answer.ttl_offsets] == [b"\0\0\0\x1e", b"\0\0\0\7"]
+    assert answer.wire[6:12] == b"\0\2\0\0\0\0"
+
+
+@pytest.mark.parametrize(("rdtype", "before", "after"), NEVER_COMPRESSED)
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param(NAME, id="a name"),
+        pytest.param(b"\0", id="the root"),
+        pytest.param(b"\xc0\x05", id="pointer into the header"),
+        pytest.param(b"\xff\xff", id="pointer past the end"),
+        pytest.param(b"\1x\xc0", id="half a pointer"),
+        pytest.param(b"\x40x", id="neither label nor pointer"),
+        pytest.param(b"\x3f", id="label past the end"),
+    ],
+)
+def test_data_without_a_good_pointer_stays_as_it_is(rdtype, before, written, after):
+    data = before + written + (b"" if written[-1:] == b"\xc0" else after)
+    assert read(rdtype, data).endswith(data)
+
+
+def test_pointers_in_a_ring_are_left_alone():
+    start = len(raw()) + len(record(TO_QUESTION, "NSEC", b""))
+    for data in (pointer(start), b"\1x" + pointer(start), pointer(start + 2) + pointer(start)):
+        assert read("NSEC", data).endswith(data)
+
+
+def test_a_name_too_long_to_write_out_is_left_alone():
+    long = (b"\x3f" + b"x" * 63) * 3 + b"\x3c" + b"y" * 60 + b"\0"
+    question = long + b"\0\x2f\0\1"
+    for label, is_written_out in ((b"", True), (b"\1z", False)):
+        data = label + pointer(12)
+        part = record(TO_QUESTION, "NSEC", data)
+        wire = read_answer(raw(part, question=question, counts=(1, 1, 0, 0))).wire
+        assert wire.endswith(long if is_written_out else data)
+
+
+def test_what_would_not_fit_a_message_written_out_is_refused():
+    long = (b"\x3f" + b"x" * 63) * 3 + b"\0"
+    question = long + b"\0\x21\0\1"
+    few, many = (
+        raw(
+            record(TO_QUESTION, "SRV", bytes(6) + pointer(12)) * n,
+            question=question,
+            counts=(1, n, 0, 0),
+        )
+        for n in (300, 320)
+    )
+    assert len(read_answer(few).wire) <= 65_535
+    with pytest.raises(MalformedMessage, match="too long"):
+        read_answer(many)
