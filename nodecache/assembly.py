@@ -40,6 +40,9 @@ _EVERYWHERE = (".", "in-addr.arpa.", "ip6.arpa.")
 # Popular names are fetched again before they expire: asked ten times without a pause of a minute,
 # a tenth of the TTL before the end. Each costs one query a TTL, as it would by a miss.
 _DEFAULT_PREFETCH = Prefetch(amount=10, seconds=60.0, percentage=10)
+# A cache that nobody needs any more is emptied beside the queries: 1 ms of work, 100 times a second.
+_LOT = 250
+_LOT_PAUSE_SECONDS = 0.01
 
 
 @dataclass(slots=True)
@@ -65,6 +68,7 @@ class Built:
     forwarders: Sequence[Forwarder]
     directives: Directives
     refreshing: Refreshing
+    loop: asyncio.AbstractEventLoop
 
     def close(self, *, keeps_cache: bool) -> None:
         """Let go of all but the cache; of that too unless another zone has taken it over."""
@@ -76,6 +80,13 @@ class Built:
             self.zone.errors.close()
         if not keeps_cache:
             self.zone.cache.close()
+            empty(self.zone.cache, self.loop)
+
+
+def empty(cache: Cache, loop: asyncio.AbstractEventLoop) -> None:
+    """Give a closed cache's entries back, a lot at a time: half a million take more than a second."""
+    if cache.let_go(_LOT):
+        loop.call_later(_LOT_PAUSE_SECONDS, empty, cache, loop)
 
 
 def build(block: ServerBlock, shop: Workshop, before: Built | None = None) -> Built:
@@ -110,7 +121,7 @@ def build(block: ServerBlock, shop: Workshop, before: Built | None = None) -> Bu
         for forwarder in forwarders:
             forwarder.watch_for_loops(block.zone_names[0])
     refreshing = Refreshing(directives.refreshed, shop.loop)
-    return Built(block, zone, forwarders, directives, refreshing)
+    return Built(block, zone, forwarders, directives, refreshing, shop.loop)
 
 
 def _open_sink(loop: asyncio.AbstractEventLoop, options: DnstapOptions) -> "Sink":

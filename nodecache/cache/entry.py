@@ -52,8 +52,8 @@ class Entry:
     is_in_main: bool = False
     before: "Entry | None" = None
     after: "Entry | None" = None
-    due: int = 0
-    """The whole second by which it is of no use, rounded up: a note of the segment's expiry."""
+    due_among: "set[Entry] | None" = None
+    """Those that are of no use as soon as it is: a note of the segment's expiry."""
 
     def __post_init__(self) -> None:
         self.octets = (

@@ -3,6 +3,9 @@
 Noted in buckets: an entry is looked for in one set, not in an ordered structure that every put
 would have to keep in order. A bucket is a second wide for answers of short life, and up to the
 256th part of its life for others, which bounds the number of buckets whatever the TTLs.
+
+A bucket is several sets, none of them large: one that grows is copied whole, 6 ms at the hundred
+thousand entries that may come in the seconds of one bucket.
 """
 
 from heapq import heappop, heappush
@@ -10,6 +13,7 @@ from heapq import heappop, heappush
 from .entry import Entry
 
 _LIFE_BITS = 9  # lives below two to this have buckets of one second
+_MOST_IN_A_SET = 4096  # 0.1 ms to copy
 
 
 class Expiry:
@@ -21,7 +25,7 @@ class Expiry:
         # Most answers live as long as the one before, so the width is at hand.
         self._life_seconds = 0.0
         self._width = 1
-        self._buckets: dict[int, set[Entry]] = {}
+        self._buckets: dict[int, list[set[Entry]]] = {}
         self._order: list[int] = []
 
     def note(self, entry: Entry, life_seconds: float) -> None:
@@ -31,21 +35,27 @@ class Expiry:
             self._width = 1 << max(0, int(life_seconds).bit_length() - _LIFE_BITS)
         width = self._width
         due = -int(-(entry.stored_at + life_seconds) // width) * width  # rounded up
-        entry.due = due
         bucket = self._buckets.get(due)
         if bucket is None:
-            self._buckets[due] = {entry}
+            entry.due_among = {entry}
+            self._buckets[due] = [entry.due_among]
             heappush(self._order, due)
-        else:
-            bucket.add(entry)
+            return
+        among = bucket[-1]
+        if len(among) >= _MOST_IN_A_SET:
+            among = set()
+            bucket.append(among)
+        among.add(entry)
+        entry.due_among = among
 
     def forget(self, entry: Entry) -> None:
         """The entry is gone, or will be noted anew."""
-        bucket = self._buckets.get(entry.due)
-        if bucket is not None:
-            bucket.discard(entry)
-            if not bucket:
-                bucket.clear()  # gives back the room it had when it was full
+        among = entry.due_among
+        if among is not None:
+            among.discard(entry)
+            entry.due_among = None
+            if not among:
+                among.clear()  # gives back the room it had when it was full
 
     def is_due(self, now: float) -> bool:
         """Whether there is anything to take."""
@@ -57,7 +67,11 @@ class Expiry:
         while self._order and self._order[0] <= now and len(dead) < most:
             bucket = self._buckets[self._order[0]]
             while bucket and len(dead) < most:
-                dead.append(bucket.pop())
+                among = bucket[-1]
+                while among and len(dead) < most:
+                    dead.append(among.pop())
+                if not among:
+                    bucket.pop()
             if not bucket:
                 del self._buckets[heappop(self._order)]
         return dead

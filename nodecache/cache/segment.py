@@ -134,13 +134,23 @@ class Segment:
             self.remove(entry)
         return len(dead)
 
-    def clear(self) -> None:
-        """Let go of everything, the memory of what was evicted included, and of the budget."""
-        for entry in self.entries():
-            self.remove(entry)
-        self._weigh(-GHOST_OCTETS * len(self._ghosts))
-        self._ghosts.clear()
-        self._budget.segments.remove(self)
+    def let_go(self, most: int) -> int:
+        """Give up to `most` entries and memories of evicted ones back to the budget; how many.
+
+        Not all at once: half a million entries take a second and more. A segment that has nothing
+        left is none of the budget's any more.
+        """
+        small, main, ghosts = self._small, self._main, self._ghosts
+        gone = 0
+        while gone < most and (small.size or main.size):
+            self._let_go(small.pop() if small.size else main.pop())
+            gone += 1
+        while gone < most and len(ghosts):
+            self._forget_oldest_ghost()
+            gone += 1
+        if gone < most and self in self._budget.segments:
+            self._budget.segments.remove(self)
+        return gone
 
     def evict(self) -> bool:
         """Drop the entry least worth keeping; whether there was one."""
@@ -188,5 +198,8 @@ class Segment:
             ghosts.add(mark)
             self._weigh(GHOST_OCTETS)
         while len(ghosts) > max(len(self._main), 1):
-            ghosts.forget_oldest()
-            self._weigh(-GHOST_OCTETS)
+            self._forget_oldest_ghost()
+
+    def _forget_oldest_ghost(self) -> None:
+        self._ghosts.forget_oldest()
+        self._weigh(-GHOST_OCTETS)

@@ -45,9 +45,3 @@ class Ghosts:
         """Forget the hash that is remembered for longest."""
         mark = self._order.popleft()
         self._shards[mark & LAST_SHARD].discard(mark)
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._order.clear()
-        for shard in self._shards:
-            shard.clear()

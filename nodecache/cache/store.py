@@ -98,8 +98,11 @@ class Cache:
             entry.segment.remove(entry)
 
     def close(self) -> None:
-        """Give all octets back to the budget: the zone is gone."""
-        if not self._is_closed:
-            self._is_closed = True
-            self.success.clear()
-            self.denial.clear()
+        """Keep nothing more: the zone is gone. What is kept goes with `let_go`."""
+        self._is_closed = True
+
+    def let_go(self, most: int) -> bool:
+        """Give up to `most` entries of a closed cache back to the budget; whether any may be left."""
+        gone = self.success.let_go(most)
+        gone += self.denial.let_go(most - gone)
+        return gone == most

@@ -19,7 +19,8 @@ def test_a_short_life_ends_on_its_second(life):
 def test_no_life_is_cut_short_or_drawn_out_by_more_than_a_second_or_its_256th_part(born_at, life):
     expiry, kept = Expiry(), entry(stored_at=born_at)
     expiry.note(kept, life)
-    assert born_at + life <= kept.due <= born_at + life + max(1, life / 256)
+    (due,) = expiry._buckets
+    assert born_at + life <= due <= born_at + life + max(1, life / 256)
 
 
 def test_what_is_forgotten_is_not_due():
@@ -62,5 +63,18 @@ def test_buckets_in_which_all_was_forgotten_keep_no_room():
         expiry.note(each, 5)
     for each in entries:
         expiry.forget(each)
+    ((among,),) = expiry._buckets.values()
+    assert among.__sizeof__() == set().__sizeof__()
+
+
+def test_no_set_is_so_large_that_its_growth_is_felt():
+    expiry = Expiry()
+    entries = [entry() for _ in range(10_000)]
+    for each in entries:
+        expiry.note(each, 5)
+    for each in entries[::2]:
+        expiry.forget(each)
     (bucket,) = expiry._buckets.values()
-    assert bucket.__sizeof__() == set().__sizeof__()
+    assert max(map(len, bucket)) <= 4096
+    assert set(expiry.take_due(START + 5, 10_000)) == set(entries[1::2])
+    assert not expiry.is_due(START + 5)

@@ -175,8 +175,22 @@ def test_a_zone_that_closes_gives_everything_back():
     fill(other, range(7))
     weight = other.success.octets
     cache.close()
+    while cache.let_go(70):
+        pass
     assert (budget.used, len(cache), len(budget.segments)) == (weight, 0, 2)
     assert all(entry.segment is other.success for entry in other.success.entries())
+
+
+def test_a_zone_that_closes_gives_back_no_more_at_once_than_asked_for():
+    budget, (cache,) = caches(100)
+    fill(cache, range(300))
+    cache.close()
+    weighed = budget.used
+    assert cache.let_go(30)
+    assert (len(cache), weighed - budget.used) == (
+        70,
+        30 * next(iter(cache.success.entries())).octets,
+    )
 
 
 # S3-FIFO
@@ -341,6 +355,8 @@ class Bookkeeping(RuleBasedStateMachine):
     @rule()
     def close(self):
         self.zones[1].close()
+        while self.zones[1].let_go(2):
+            pass
         self.zones[1] = Cache(self.budget, 9, 3)
 
     @invariant()
@@ -362,7 +378,8 @@ class Bookkeeping(RuleBasedStateMachine):
 
 
 def noted(segment: Segment) -> list[object]:
-    return [entry for bucket in segment._expiry._buckets.values() for entry in bucket]
+    buckets = segment._expiry._buckets.values()
+    return [entry for bucket in buckets for among in bucket for entry in among]
 
 
 TestBookkeeping = Bookkeeping.TestCase

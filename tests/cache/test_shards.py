@@ -22,7 +22,8 @@ def test_ghosts_are_forgotten_in_the_order_they_came(steps):
             model.append(mark)
         assert len(ghosts) == len(model)
         assert all(mark in ghosts for mark in model)
-    ghosts.clear()
+    for _ in model:
+        ghosts.forget_oldest()
     assert len(ghosts) == 0
     assert not any(mark in ghosts for mark in model)
 
