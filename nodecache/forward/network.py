@@ -14,7 +14,7 @@ from struct import Struct
 from time import monotonic
 
 from .tls import TlsStream
-from .world import DatagramReceiver, Endpoint, Stream, StreamReceiver, Timer
+from .world import NOBODY, DatagramReceiver, Endpoint, Stream, StreamReceiver, Timer
 
 _READ_OCTETS = 65536
 # Twice what we announce; a longer answer than we asked for would be cut, and is asked by TCP.
@@ -137,7 +137,7 @@ class SocketStream:
         source_address: str = "",
     ) -> None:
         self._loop = loop
-        self._receiver = receiver
+        self._receiver: StreamReceiver = receiver
         self._unsent = b""
         self._is_open = False
         self._socket: socket.socket | None = None
@@ -232,6 +232,7 @@ class SocketStream:
             self._loop.remove_writer(opened.fileno())
             opened.close()
         self._unsent = b""
+        self._receiver = NOBODY
 
     def _end(self, error: OSError | None) -> None:
         receiver = self._receiver
@@ -252,7 +253,7 @@ class SocketDatagram:
         source_address: str = "",
     ) -> None:
         self._loop = loop
-        self._receiver = receiver
+        self._receiver: DatagramReceiver = receiver
         self._socket, code = _connected(endpoint, socket.SOCK_DGRAM, source_address)
         if code:
             self._socket.close()
@@ -290,3 +291,4 @@ class SocketDatagram:
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
+            self._receiver = NOBODY

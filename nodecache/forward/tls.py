@@ -7,7 +7,7 @@ out, so that it works on any stream there is.
 import ssl
 
 from .settings import TlsSettings
-from .world import Stream, StreamReceiver
+from .world import NOBODY, Stream, StreamReceiver
 
 _READ_OCTETS = 65536
 
@@ -30,7 +30,7 @@ class TlsStream:
     __slots__ = ("_incoming", "_is_open", "_outgoing", "_receiver", "_session", "_stream")
 
     def __init__(self, receiver: StreamReceiver, context: ssl.SSLContext, server_name: str) -> None:
-        self._receiver = receiver
+        self._receiver: StreamReceiver = receiver
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._session = context.wrap_bio(
@@ -61,7 +61,8 @@ class TlsStream:
         """The plain stream ended."""
         if self._stream is not None:
             self._stream = None
-            self._receiver.closed(error, now)
+            receiver, self._receiver = self._receiver, NOBODY
+            receiver.closed(error, now)
 
     def _shake_hands(self, now: float) -> None:
         try:
@@ -129,5 +130,6 @@ class TlsStream:
     def close(self) -> None:
         """Close at once; nothing is told any more."""
         stream, self._stream = self._stream, None
+        self._receiver = NOBODY
         if stream is not None:
             stream.close()

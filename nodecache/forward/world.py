@@ -7,7 +7,7 @@ nothing else has to read the clock.
 from collections.abc import Callable
 from dataclasses import dataclass
 from ssl import SSLContext
-from typing import Protocol
+from typing import Any, Protocol
 
 DNS_PORT = 53
 TLS_PORT = 853  # RFC 7858 §3.1
@@ -117,3 +117,19 @@ class World(Protocol):
 
     def is_own(self, endpoint: Endpoint, listen_addresses: frozenset[tuple[str, int]]) -> bool:
         """Whether what is sent to `endpoint` arrives at one of our `listen_addresses`."""
+
+
+class Nobody:
+    """Who hears of what is closed: nothing, and from no one who is still needed.
+
+    A stream and its receiver know each other. Where a closed stream went on to know its receiver,
+    both would wait for a garbage collector, which must not walk over a large cache for their sake.
+    """
+
+    def opened(self, *_: Any, **__: Any) -> None:
+        """Pass over it."""
+
+    received = refused = closed = opened
+
+
+NOBODY = Nobody()

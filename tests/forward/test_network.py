@@ -1,7 +1,9 @@
 """Real sockets on loopback, on both event loops."""
 
 import asyncio
+import gc
 import socket
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -151,6 +153,36 @@ def test_nothing_is_told_after_close(new_loop):
         await other.until_told("opened")
         last.close()
         assert told.events == []
+        listening.close()
+
+    run(new_loop, test)
+
+
+@LOOPS
+@pytest.mark.parametrize("kind", ["stream", "datagram"])
+def test_what_is_closed_keeps_no_receiver_alive(new_loop, kind):
+    """Both know each other: with a cycle, only a garbage collector would free them."""
+
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        listening, endpoint = listener()
+        told = Told(loop)
+        gone = weakref.ref(told)
+        network = Network(loop)
+        if kind == "stream":
+            told.end = network.open_stream(endpoint, told)
+            await told.until_told("opened")
+        else:
+            told.end = network.open_datagram(endpoint, told)
+        gc.collect()
+        gc.disable()
+        try:
+            told.end.close()
+            del told
+            await asyncio.sleep(0)
+            assert gone() is None
+        finally:
+            gc.enable()
         listening.close()
 
     run(new_loop, test)
