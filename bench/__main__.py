@@ -5,7 +5,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import coalesce, compare, growth, machine, memory, micro, path, ratio, stall, start
+from bench import (
+    coalesce,
+    compare,
+    growth,
+    machine,
+    memory,
+    micro,
+    path,
+    pauses,
+    ratio,
+    stall,
+    start,
+)
 from bench.build import CannotBuild, compile_program
 from bench.cases import CASES
 from bench.context import Bench, Measurement
@@ -18,6 +30,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "memory": memory.report,
     "start": start.report,
     "growth": growth.report,
+    "pauses": pauses.report,
     "stall": stall.report,
     "coalesce": coalesce.report,
     "ratio": ratio.report,

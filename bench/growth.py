@@ -55,7 +55,7 @@ def _row(bench: Bench, found: Found) -> list[str]:
         hot = Load(names=small_file, times=HITS // traffic.HIT_NAMES)
         stage.ask(replace(hot, times=2, queries_per_second=PACE))
         small = _cost(stage, hot)
-        _fill(bench, stage)
+        fill(bench, stage)
         any_file = _draw_from_all(bench)
         queries = stage.upstream_queries()
         everywhere = _cost(stage, Load(names=any_file))
@@ -75,7 +75,8 @@ def _row(bench: Bench, found: Found) -> list[str]:
     ]
 
 
-def _fill(bench: Bench, stage: Stage) -> None:
+def fill(bench: Bench, stage: Stage) -> None:
+    """Have `FULL_ENTRIES` names kept."""
     names = traffic.new_names(FULL_ENTRIES)
     path = bench.workspace / "growth-fill"
     for at in range(0, FULL_ENTRIES, FILL_RUN):
