@@ -31,7 +31,7 @@ class Pages:
         self._flags = flags
         self._serving = serving
         self._readings = Readings(serving)
-        self._collector = Collector(self._read, vitals)
+        self._collector = Collector(self._read, vitals, serving.folding)
         self._health_duration = Histogram(_HEALTH_BOUNDS)
         self._reload_failures = 0
         self._loaded_at = time.time()
@@ -125,8 +125,7 @@ class Pages:
             self.readiness.tell("addresses", is_met=bool(vitals.lease.get("is_held", 1)))
 
     def tick(self) -> None:
-        """Once a second: fold the counts, so that a scrape finds little to do."""
-        self._serving.fold()
+        """Once a second: try again for the addresses that were taken."""
         if self._refused:
             self._opening = asyncio.get_running_loop().create_task(self._open_late())
 

@@ -27,7 +27,6 @@ class Readings:
     def source(self) -> Source:
         """Everything but the agent's own numbers."""
         serving = self._serving
-        serving.fold()
         upstreams = serving.shop.upstreams.all()
         return Source(
             servers=list(serving.counts.values()),

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from time import monotonic
 
 from nodecache.assembly import Built, Workshop, build
@@ -166,13 +166,14 @@ class Serving:
             elif listener.sockets is not pair:
                 pair.close()  # the same socket as the listener's: a second descriptor of it
 
-    def fold(self) -> None:
-        """Bring every count up to date."""
+    def folding(self) -> Iterator[None]:
+        """Bring every count up to date, in steps that are quick."""
         now = monotonic()
-        for listener in self.listeners.values():
-            listener.udp.replies.fold(now)
-        for counts in self.counts.values():
+        for listener in list(self.listeners.values()):
+            yield from listener.udp.replies.folding(now)
+        for counts in list(self.counts.values()):
             counts.fold()
+            yield
 
     def tick(self, now: float) -> None:
         """Once a second: drop what is past all use, a bounded lot."""

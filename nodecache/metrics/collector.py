@@ -1,6 +1,6 @@
 """The metrics page: everything that is counted, read and rendered in pieces at each scrape."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 
 from nodecache import __version__, vitals
@@ -25,16 +25,23 @@ from .source import Source
 class Collector:
     """Makes the page. Both metrics ports serve the same one, as the original does.
 
-    `read` says what there is to tell at the moment of a scrape. Counts of zones and upstreams that
+    `read` says what there is to tell at the moment of a scrape, once `fold` has brought it up to
+    date in steps. Counts of zones and upstreams that
     a reload takes away are given to `carry`, so that no counter ever goes back.
     """
 
-    def __init__(self, read: Callable[[], Source], keeper: KeeperVitals | None = None) -> None:
+    def __init__(
+        self,
+        read: Callable[[], Source],
+        keeper: KeeperVitals | None = None,
+        fold: Callable[[], Iterable[None]] = tuple,
+    ) -> None:
         self.keeper = keeper or KeeperVitals()
         """The newest that the keeper told; the agent puts each new one here."""
         self.pages: dict[int, int] = {}
         self.pages_in_flight = 0
         self._read = read
+        self._fold = fold
         self._carried: dict[str, Family] = {}
 
     def carry(self, gone: Source) -> None:
@@ -68,7 +75,9 @@ class Collector:
         yield from python_families()
 
     def pieces(self) -> Iterator[bytes]:
-        """The page's text in pieces, each quick to make."""
+        """The page's text in pieces, each quick to make; there are empty ones among them."""
+        for _ in self._fold():
+            yield b""
         for family in self.families():
             for piece in family.pieces():
                 yield piece.encode()

@@ -9,7 +9,9 @@ What may not enter: queries with options, with TSIG or in mixed case (`Query.is_
 cut replies, and zones with a directive that treats each query or client on its own.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from struct import Struct
 from typing import Any, Protocol
 
@@ -21,6 +23,7 @@ _PUT_TTL = Struct("!I").pack_into
 
 # A reply weighs about 450 octets here: 8,192 in each of two generations are 7 MB at most.
 _MOST_YOUNG = 8192
+_FOLDED_AT_ONCE = 200  # at about 1.3 µs each where all were asked for
 
 
 class ServingZone(Protocol):
@@ -154,9 +157,19 @@ class Replies:
         self._old = {}
 
     def fold(self, now: float) -> None:
-        """Count all hits that were not counted yet: before a scrape."""
+        """Count all hits that were not counted yet."""
         self._fold(self.young, now)
         self._fold(self._old, now)
+
+    def folding(self, now: float) -> Iterator[None]:
+        """The same in steps of some 0.3 ms, with room for queries between them: before a scrape."""
+        for generation in (self.young, self._old):
+            unseen = iter(list(generation.values()))
+            while lot := list(islice(unseen, _FOLDED_AT_ONCE)):
+                for finished in lot:
+                    if finished.hits:
+                        finished.fold(now)
+                yield
 
     @staticmethod
     def _fold(generation: dict[bytes, Finished], now: float) -> None:

@@ -147,6 +147,17 @@ def test_no_hit_is_counted_twice_or_lost():
     assert table.hits() == 6
 
 
+def test_hits_of_many_are_counted_in_steps():
+    table = Table(most_young=500)
+    tails = [table.put(f"{number}.example.") for number in range(500)]
+    for tail in tails:
+        table.ttl(tail, START)
+    counted = [table.hits() for _ in table.replies.folding(START)]
+    assert len(counted) > 2
+    assert counted[0] <= 200
+    assert table.hits() == 500
+
+
 def test_a_hit_or_two_make_nobody_a_favourite():
     table = Table()
     tail = table.put()
