@@ -5,6 +5,7 @@
              ├ silent connection, or lost one ─ the same again elsewhere, at once
              ├ no answer, refused, nonsense ─ the next upstream
              ├ SERVFAIL, REFUSED ─ the next upstream; the last one's word stands
+             ├ FORMERR to an OPT ─ the same again without (RFC 6891 §7)
              └ deadline, or nobody left to ask ──────► done(failure)
 
 An attempt that was given up for lost stays known to its connection: a late answer is welcome
@@ -16,10 +17,11 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from nodecache.wire import Answer, Flag, MalformedMessage, Query, Rcode, read_answer
+from nodecache.wire import Answer, Flag, MalformedMessage, Query, Rcode, is_bare_error, read_answer
 
 from .attempt import Attempt
 from .failure import Failure, unanswered, unreachable
+from .observer import Observer, tell
 from .trouble import Trouble
 
 if TYPE_CHECKING:
@@ -39,9 +41,6 @@ _MOST_LOSSES = 8
 # Before an upstream that failed at once is asked again, doubling: coredns#7723 tells of
 # thousands of dials for one query.
 _PAUSE_SECONDS = 0.05
-
-Observer = Callable[[Attempt, bytes, float], None]
-"""Hears of every answer an upstream gave: how it was asked, the octets, and when."""
 
 
 class Ask:
@@ -95,12 +94,15 @@ class Ask:
         try:
             answer = read_answer(packet)
         except MalformedMessage as fault:
+            if is_bare_error(packet):
+                self.answered(attempt, attempt.with_question(packet), now)
+                return
             upstream.counts.malformed += 1
             self.attempt_failed(attempt, f"malformed answer from {upstream.to}: {fault}", now)
             return
         upstream.answered(answer.rcode, now - attempt.sent_at, now)
         if self.observer is not None:
-            self._observed(self.observer, attempt, packet, now)
+            tell(self.observer, attempt, packet, now)
         if self.is_done:
             return
         if packet[2] & _TC or answer.rcode in self._forwarder.unwelcome_rcodes:
@@ -110,30 +112,27 @@ class Ask:
             upstream.served()
         self._end(answer)
 
-    @staticmethod
-    def _observed(observer: Observer, attempt: Attempt, packet: bytes, now: float) -> None:
-        try:
-            observer(attempt, packet, now)
-        except Exception:
-            log.exception("an answer could not be told to those who watch")
-
     def _answered_badly(self, attempt: Attempt, answer: Answer, now: float) -> None:
-        """An answer that is cut off, or one that sends us elsewhere."""
+        """An answer that is cut off, or blames our OPT, or sends us elsewhere."""
         upstream = attempt.upstream
         trouble = self._in_trouble(attempt)
-        if answer.is_truncated:
-            if attempt.by_stream:
-                upstream.counts.truncated_streams += 1
-                self.attempt_failed(attempt, f"truncated answer by TCP from {upstream.to}", now)
-            else:
-                trouble.open -= 1
-                self._send(upstream, now, by_stream=True)
+        if answer.is_truncated and attempt.by_stream:
+            upstream.counts.truncated_streams += 1
+            self.attempt_failed(attempt, f"truncated answer by TCP from {upstream.to}", now)
+            return
+        blames_opt = answer.rcode == Rcode.FORMERR
+        if answer.is_truncated or (blames_opt and self.query.has_opt_upstream):
+            trouble.open -= 1
+            if not answer.is_truncated:
+                self.query = self.query.without_edns()
+            self._send(upstream, now, by_stream=attempt.by_stream or answer.is_truncated)
             return
         if answer.rcode in LAME_RCODES:
             upstream.health.failed_to_serve(now)
         else:
             upstream.served()
-        if answer.rcode not in self._forwarder.settings.failover_rcodes:
+        is_asked_anew = blames_opt and trouble.open > 1  # without OPT, meanwhile
+        if answer.rcode not in self._forwarder.settings.failover_rcodes and not is_asked_anew:
             self._finish(answer)
             return
         trouble.open -= 1

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Protocol
 
-from nodecache.wire import Query
+from nodecache.wire import Query, with_question
 
 if TYPE_CHECKING:
     from .upstream import Upstream
@@ -35,6 +35,10 @@ class Attempt:
         self.sent_at = now
         self.by_stream = by_stream
         self.carrier: Carrier | None = None
+
+    def with_question(self, packet: bytes) -> bytes:
+        """An error that came without a question, with the one that was asked."""
+        return with_question(packet, self.question)
 
 
 class Waiter(Protocol):

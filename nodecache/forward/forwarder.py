@@ -52,6 +52,7 @@ class Forwarder:
         self.unwelcome_rcodes = settings.failover_rcodes | settings.next_rcodes
         if settings.next_on_nodata:
             self.unwelcome_rcodes |= {Rcode.NOERROR}
+        self.unwelcome_rcodes |= {Rcode.FORMERR}  # perhaps for our OPT
         self.in_flight = 0
         self.most_tries = 0
         self.most_connect_failures: float = math.inf

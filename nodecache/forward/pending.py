@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
-from nodecache.wire import HEADER_SIZE
+from nodecache.wire import HEADER_SIZE, is_bare_error
 
 # Far below the 65,536 ids there are, or `add` would spin looking for a free one; and what one
 # connection may owe us before another has to help.
@@ -75,8 +75,8 @@ class Pending(Generic[A]):
             asked = table.get(message_id)
             if asked is None:
                 return None
-        if not packet.startswith(asked.question, HEADER_SIZE) and not _is_same_question(
-            packet, asked.question
+        if not packet.startswith(asked.question, HEADER_SIZE) and not (
+            _is_same_question(packet, asked.question) or is_bare_error(packet)
         ):
             return None
         del table[message_id]

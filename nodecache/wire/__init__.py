@@ -6,6 +6,7 @@ socket. They import nothing of nodecache.
 """
 
 from .answer import Answer, Kind
+from .bare import is_bare_error, with_question
 from .compress import compressed
 from .constants import CLASS_IN, HEADER_SIZE, Ede, Flag, Rcode, Rdtype, rcode_text
 from .errors import MalformedMessage
@@ -44,6 +45,7 @@ __all__ = [
     "expanded_name",
     "framed",
     "hex_dump",
+    "is_bare_error",
     "opt_record",
     "rcode_text",
     "read_answer",
@@ -51,4 +53,5 @@ __all__ = [
     "reply_limit",
     "reply_to",
     "upstream_query",
+    "with_question",
 ]

@@ -1,6 +1,6 @@
 """A client's message: what is asked, and what the asker can take."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from struct import Struct
 
 from .constants import (
@@ -72,6 +72,15 @@ class Query:
     def qname(self) -> bytes:
         """The name asked for, in lower case, as on the wire."""
         return self.key[:-5]
+
+    @property
+    def has_opt_upstream(self) -> bool:
+        """Whether it goes upstream with an OPT."""
+        return bool(self.payload_size) or self.upstream_options is not None
+
+    def without_edns(self) -> "Query":
+        """The query as asked of an upstream that knows no OPT: RFC 6891 §7."""
+        return replace(self, payload_size=0, upstream_options=None)
 
     @property
     def is_alike_for_all(self) -> bool:

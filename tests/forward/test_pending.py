@@ -34,6 +34,18 @@ def test_an_answer_finds_its_query_once():
     assert len(table) == 0
 
 
+@pytest.mark.parametrize("rcode", [1, 2, 4, 5, 15])
+@pytest.mark.parametrize("opt", [b"", b"\0\0\x29\x04\xd0" + bytes(6)], ids=["", "OPT"])
+def test_an_error_without_a_question_answers_the_query_of_its_id(rcode, opt):
+    table = pending(7, 8)
+    asked, other = Asked(), Asked()
+    table.add(asked)
+    table.add(other)
+    counts = bytes(7) + bytes([bool(opt)])
+    assert table.match(b"\0\7\x81" + bytes([0x80 | rcode]) + counts + opt) is asked
+    assert table.all() == [other]
+
+
 def test_two_queries_never_share_an_id():
     table = pending(7, 7, 8)
     assert [table.add(Asked()), table.add(Asked())] == [7, 8]
@@ -57,6 +69,11 @@ def test_an_id_of_a_slow_query_is_not_taken_again():
         pytest.param(answer(7)[:11], id="shorter than a header"),
         pytest.param(b"", id="nothing"),
         pytest.param(answer(7, b""), id="no question"),
+        pytest.param(b"\0\7\x81\x80" + bytes(8), id="no question, no error"),
+        pytest.param(b"\0\7\x01\x01" + bytes(8), id="no question, no response"),
+        pytest.param(b"\0\7\x81\x81" + bytes(7), id="an error cut off"),
+        pytest.param(b"\0\7\x81\x81\0\0\0\1" + bytes(4), id="an error with a record"),
+        pytest.param(b"\0\x08\x81\x81" + bytes(8), id="an error for another id"),
     ],
 )
 def test_a_forged_answer_leaves_the_query_waiting(packet):

@@ -10,6 +10,7 @@ Steps beside those of `notation`: TIMES are in seconds, LABELs name a query or a
     HANG_UP, RESET [of=LABEL]               the same, ended by the other side
     CHECK_CONNECTIONS ADDRESS N             connections open to it
     REPLY_OCTETS HEX                        one answer record that is nothing but these octets
+    REPLY_BARE RCODE                        a header with that rcode, and no question
     CHECK_PROBE, REPLY_PROBE [ADDRESS]      health probes (`. NS`) stand apart from queries
     COMES_BACK                              what left last arrives as a client's query
     CHECK_LOG TEXT                          a line of the log holds TEXT
@@ -149,7 +150,10 @@ class Play:
                 self._unchecked.remove(outgoing)
                 self._last = outgoing
                 self.labelled[step.options.get("as", "")] = outgoing
-                self._say(as_dig(dns.message.from_wire(outgoing.packet)))
+                message = dns.message.from_wire(outgoing.packet)
+                self._say(as_dig(message))
+                if "edns" in step.options:
+                    self._expect(step, "edns", step.options["edns"], _FACTS["edns"](message))
                 return
         self._fail(step, f"it did not leave; unchecked is: {self._unchecked_text()}")
 
@@ -220,6 +224,13 @@ class Play:
         end = 12 + len(outgoing.packet[12:].split(b"\0", 1)[0]) + 5
         header = outgoing.packet[:2] + bytes.fromhex("8180 0001 0001 0000 0000")
         outgoing.answer(header + outgoing.packet[12:end] + octets)
+
+    def _reply_bare(self, step: Step) -> None:
+        outgoing = self._outgoing_of(step)
+        response = dns.message.Message(id=dns.message.from_wire(outgoing.packet).id)
+        response.flags = dns.flags.QR
+        response.set_rcode(dns.rcode.from_text(step.words[0]))
+        outgoing.answer(response.to_wire())
 
     def _machine(self, step: Step) -> None:
         host, mood = step.words
@@ -309,4 +320,5 @@ _FACTS = {
     "text": _text,
     "question": lambda reply: str(reply.question[0].name),
     "flags": lambda reply: dns.flags.to_text(reply.flags),
+    "edns": lambda message: "no" if message.edns < 0 else str(message.edns),
 }

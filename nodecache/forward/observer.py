@@ -1,0 +1,19 @@
+"""Whoever watches upstreams' answers, which must cost nobody theirs."""
+
+import logging
+from collections.abc import Callable
+
+from .attempt import Attempt
+
+log = logging.getLogger("plugin/forward")
+
+Observer = Callable[[Attempt, bytes, float], None]
+"""Hears of every answer an upstream gave: how it was asked, the octets, and when."""
+
+
+def tell(observer: Observer, attempt: Attempt, packet: bytes, now: float) -> None:
+    """Tell of an answer."""
+    try:
+        observer(attempt, packet, now)
+    except Exception:
+        log.exception("an answer could not be told to those who watch")
