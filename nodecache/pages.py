@@ -160,7 +160,9 @@ class Pages:
             health_failures=self._check.failures if self._check else 0,
             cache_octets=serving.shop.budget.used,
             cache_budget_octets=serving.shop.budget.limit,
-            reply_table_entries=sum(len(each.udp.replies) for each in serving.listeners.values()),
+            reply_table_entries=sum(
+                each.udp.finished_replies for each in serving.listeners.values()
+            ),
             tasks=len(asyncio.all_tasks()),
             queries_in_flight=len(serving.shop.room),
             queries_shed=serving.shop.room.refused,

@@ -138,7 +138,7 @@ class Serving:
                     zones.append((name_to_wire(place.zone_name), Served(made.zone, counts)))
             if (listener := self.listeners.get(address)) is not None:
                 listener.handler.zones = Zones(zones)
-                listener.udp.replies.drop(now)
+                listener.udp.forget_replies(now)
             else:
                 handler = Handler(Zones(zones), self._counts(address.label, "dropped"))
                 listener = Listener(address, sockets[address], handler, self._journal)
@@ -170,7 +170,7 @@ class Serving:
         """Bring every count up to date, in steps that are quick."""
         now = monotonic()
         for listener in list(self.listeners.values()):
-            yield from listener.udp.replies.folding(now)
+            yield from listener.udp.folding(now)
         for counts in list(self.counts.values()):
             counts.fold()
             yield

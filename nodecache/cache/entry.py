@@ -1,9 +1,8 @@
 """One kept answer."""
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nodecache.wire import Answer, ExtendedErrors, Kind
+from nodecache.wire import Answer, Kind
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -20,50 +19,52 @@ _NODATA, _NXDOMAIN = Kind.NODATA, Kind.NXDOMAIN  # members of an enum cost a loo
 MOST_ASKED = 3  # S3-FIFO needs to tell four grades apart, no more
 
 
-@dataclass(slots=True, eq=False)
 class Entry:
     """One answer, kept since `stored_at` (monotonic seconds) for `ttl` whole seconds.
 
     `wire` holds the message as upstream wrote it, TTLs included; `flags` is the header's second
     word for replies out of the cache. `asked` grades how often it was wanted, for eviction;
     `hits` counts for prefetch, the last at `counted_at`. `refresh_at` is when a refresh that
-    failed `failures` times in a row may be tried again. `octets` is what it weighs.
+    failed `failures` times in a row may be tried again. `octets` is what it weighs. `segment` is
+    where it stands, None once it is gone; `is_in_main`, `before` and `after` are its place there,
+    and `due_among` the segment's note of those that are of no use as soon as it is.
     """
 
-    key: bytes
-    wire: bytes
-    ttl_offsets: tuple[int, ...]
-    flags: int
-    rcode: int
-    kind: Kind
-    ttl: int
-    stored_at: float
-    ede: ExtendedErrors = ()
-    is_compressed: bool = True
-    asked: int = 0
-    hits: int = 0
-    counted_at: float = 0.0
-    is_refreshing: bool = False
-    refresh_at: float = 0.0
-    failures: int = 0
-    octets: int = field(init=False, default=0)
-    segment: "Segment | None" = None
-    """Where it stands; None once it is gone."""
-    is_in_main: bool = False
-    before: "Entry | None" = None
-    after: "Entry | None" = None
-    due_among: "set[Entry] | None" = None
-    """Those that are of no use as soon as it is: a note of the segment's expiry."""
+    __slots__ = (
+        "after",
+        "asked",
+        "before",
+        "counted_at",
+        "due_among",
+        "ede",
+        "failures",
+        "flags",
+        "hits",
+        "is_compressed",
+        "is_in_main",
+        "is_refreshing",
+        "key",
+        "kind",
+        "octets",
+        "rcode",
+        "refresh_at",
+        "segment",
+        "stored_at",
+        "ttl",
+        "ttl_offsets",
+        "wire",
+    )
 
-    def __post_init__(self) -> None:
-        self.octets = (
-            ENTRY_OVERHEAD_OCTETS
-            + len(self.key)
-            + len(self.wire)
-            + OFFSET_OCTETS * len(self.ttl_offsets)
-        )
-        for _, text in self.ede:
-            self.octets += ERROR_OCTETS + len(text)
+    def __init__(self, key: bytes, answer: Answer, flags: int, ttl: int, now: float) -> None:
+        self.key = key
+        self.asked = self.hits = 0
+        self.counted_at = 0.0
+        self.segment: Segment | None = None
+        self.is_in_main = False
+        self.before: Entry | None = None
+        self.after: Entry | None = None
+        self.due_among: set[Entry] | None = None
+        self.renew(answer, flags, ttl, now)
 
     def note_asked(self, times: int) -> None:
         """Grade the entry up: somebody wanted it again."""
@@ -84,12 +85,23 @@ class Entry:
 
     def renew(self, answer: Answer, flags: int, ttl: int, now: float) -> None:
         """Take a newer answer to the same question; how often it is asked stays known."""
-        self.wire, self.ttl_offsets, self.ede = answer.wire, answer.ttl_offsets, answer.ede
+        self.wire = wire = answer.wire
+        self.ttl_offsets = ttl_offsets = answer.ttl_offsets
+        self.ede = answer.ede
         self.is_compressed = answer.is_compressed
-        self.flags, self.rcode, self.kind = flags, answer.rcode, answer.kind
-        self.ttl, self.stored_at = ttl, now
-        self.is_refreshing, self.refresh_at, self.failures = False, 0.0, 0
-        self.__post_init__()
+        self.flags = flags
+        self.rcode = answer.rcode
+        self.kind = answer.kind
+        self.ttl = ttl
+        self.stored_at = now
+        self.is_refreshing = False
+        self.refresh_at = 0.0
+        self.failures = 0
+        self.octets = (
+            ENTRY_OVERHEAD_OCTETS + len(self.key) + len(wire) + OFFSET_OCTETS * len(ttl_offsets)
+        )
+        for _, text in answer.ede:
+            self.octets += ERROR_OCTETS + len(text)
 
 
 def is_denial(kind: Kind) -> bool:

@@ -9,6 +9,7 @@ thousand entries that may come in the seconds of one bucket.
 """
 
 from heapq import heappop, heappush
+from math import ceil
 
 from .entry import Entry
 
@@ -34,7 +35,7 @@ class Expiry:
             self._life_seconds = life_seconds
             self._width = 1 << max(0, int(life_seconds).bit_length() - _LIFE_BITS)
         width = self._width
-        due = -int(-(entry.stored_at + life_seconds) // width) * width  # rounded up
+        due = ceil((entry.stored_at + life_seconds) / width) * width
         bucket = self._buckets.get(due)
         if bucket is None:
             entry.due_among = {entry}

@@ -165,7 +165,8 @@ class Segment:
                     entry.is_in_main = True
                     main.push(entry)
                     continue
-                self._remember(entry.key)
+                if main.size:
+                    self._remember(hash(entry.key))
             else:
                 entry = main.pop()
                 if entry.asked and spared < _MOST_SPARED:
@@ -182,23 +183,25 @@ class Segment:
         return self._main if entry.is_in_main else self._small
 
     def _let_go(self, entry: Entry) -> None:
-        del self._shards[hash(entry.key) & LAST_SHARD][entry.key]
+        key = entry.key
+        del self._shards[hash(key) & LAST_SHARD][key]
         entry.segment = None
-        self._weigh(-entry.octets)
+        self.octets -= entry.octets
+        self._budget.used -= entry.octets
         self._expiry.forget(entry)
 
     def _weigh(self, octets: int) -> None:
         self.octets += octets
         self._budget.used += octets
 
-    def _remember(self, key: bytes) -> None:
-        """Remember by its hash what was asked for too seldom, as long as others like it."""
-        ghosts, mark = self._ghosts, hash(key)
-        if mark not in ghosts:
-            ghosts.add(mark)
-            self._weigh(GHOST_OCTETS)
-        while len(ghosts) > max(len(self._main), 1):
-            self._forget_oldest_ghost()
+    def _remember(self, mark: int) -> None:
+        """Remember the hash of what was asked for too seldom, as long as others like it."""
+        ghosts = self._ghosts
+        weight = len(ghosts)
+        ghosts.add(mark)
+        while len(ghosts) > self._main.size:
+            ghosts.forget_oldest()
+        self._weigh(GHOST_OCTETS * (len(ghosts) - weight))
 
     def _forget_oldest_ghost(self) -> None:
         self._ghosts.forget_oldest()

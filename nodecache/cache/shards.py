@@ -37,9 +37,11 @@ class Ghosts:
         return mark in self._shards[mark & LAST_SHARD]
 
     def add(self, mark: int) -> None:
-        """Remember a hash that is not remembered yet."""
-        self._shards[mark & LAST_SHARD].add(mark)
-        self._order.append(mark)
+        """Remember a hash."""
+        shard = self._shards[mark & LAST_SHARD]
+        if mark not in shard:
+            shard.add(mark)
+            self._order.append(mark)
 
     def forget_oldest(self) -> None:
         """Forget the hash that is remembered for longest."""

@@ -68,18 +68,7 @@ class Cache:
         life_seconds = ttl + self.stale_seconds
         entry = self._shards[hash(key) & LAST_SHARD].get(key)
         if entry is None:
-            entry = Entry(
-                key,
-                answer.wire,
-                answer.ttl_offsets,
-                flags,
-                answer.rcode,
-                answer.kind,
-                ttl,
-                now,
-                answer.ede,
-                answer.is_compressed,
-            )
+            entry = Entry(key, answer, flags, ttl, now)
             segment.add(entry, life_seconds, now)
         elif entry.segment is segment:
             octets_before = entry.octets

@@ -23,6 +23,7 @@ from nodecache.wire import (
 
 from .chain import Back, Client
 from .counts import Outcome
+from .likeness import likeness_of
 from .replies import Finished, Served
 
 _AD = int(Flag.AD)
@@ -145,8 +146,11 @@ class ClientAsker:
         self.transport.send(reply, self.address)
         outcome = _HIT_DENIAL if entry.is_denial else _HIT_SUCCESS
         tally = self._count(reply, entry.rcode, "cache", outcome)
-        if good_until and not is_stream and query.is_alike_for_all and not reply[2] & _TC_OCTET:
-            return Finished(bytes(reply[2:]), good_until, entry, self.served, tally)
+        if good_until and not is_stream and not reply[2] & _TC_OCTET:
+            likeness = None if query.is_alike_for_all else likeness_of(query)
+            if likeness is not None or query.is_alike_for_all:
+                tail = bytes(reply[2:])
+                return Finished(tail, good_until, entry, self.served, tally, likeness)
         return None
 
     def tell_answer(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:

@@ -5,8 +5,9 @@ A reply is good until its TTL next changes, at most a second; then it is aged in
 the cache still holds the very answer it was made from. The table is bounded by two generations:
 when the young one is full it becomes the old one, and what was not asked again is gone.
 
-What may not enter: queries with options, with TSIG or in mixed case (`Query.is_alike_for_all`),
-cut replies, and zones with a directive that treats each query or client on its own.
+What may not enter: queries with TSIG, cut replies, and zones with a directive that treats each
+query or client on its own. Queries in mixed case or with options have a table apart, by what they
+have in common (`likeness`).
 """
 
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from typing import Any, Protocol
 from nodecache.cache import Entry, Prefetch, note_hits
 
 from .counts import ServerCounts
+from .likeness import Likeness
 
 _PUT_TTL = Struct("!I").pack_into
 
@@ -60,6 +62,7 @@ class Finished:
         "entry",
         "good_until",
         "hits",
+        "likeness",
         "served",
         "stored_at",
         "tail",
@@ -74,8 +77,10 @@ class Finished:
         entry: Entry,
         served: Served,
         tally: tuple[object, ...],
+        likeness: Likeness | None = None,
     ) -> None:
         self.tail = tail
+        self.likeness = likeness
         self.good_until = good_until
         self.entry = entry
         self.stored_at = entry.stored_at
@@ -136,6 +141,13 @@ class Replies:
             self._fold(self._old, now)
             self._old, self.young = self.young, {}
         self.young[query_tail] = finished
+
+    def fresh(self, query_tail: bytes, now: float) -> Finished | None:
+        """A reply that is good now."""
+        finished = self.young.get(query_tail)
+        if finished is not None and finished.good_until > now:
+            return finished
+        return self.recover(query_tail, now)
 
     def recover(self, query_tail: bytes, now: float) -> Finished | None:
         """A reply that `young` does not have fresh: aged, or taken back from the old ones."""

@@ -8,6 +8,7 @@ together.
 import asyncio
 import logging
 import socket
+from collections.abc import Iterator
 from struct import Struct
 from time import monotonic
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from .counts import DURATION_BOUNDS
 from .handler import Handler
 from .journal import Journal, Noted
+from .likeness import likeness_key
 from .replies import Finished, Replies
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,8 @@ class UdpListener:
         self.socket = udp_socket
         self.local: tuple[str, int] = udp_socket.getsockname()[:2]
         self.replies = Replies()
+        self._alike = Replies()  # by what queries have in common that are not equal
+        self._has_alike = False
         self.dropped = 0
         self._handler = handler
         self._journal = journal
@@ -100,11 +104,44 @@ class UdpListener:
         if finished is not None:
             finished.hits += 1
             self.send(packet[:2] + finished.tail, address)
-            finished.served.counts.duration.observe(monotonic() - now)
+            return
+        if self._has_alike and self._answer_alike(packet, address, now):
             return
         finished = self._handler.handle(packet, self, address, now)
-        if finished is not None:
+        if finished is None:
+            return
+        if finished.likeness is None:
             self.replies.put(query_tail, finished, now)
+        else:
+            self._has_alike = True
+            self._alike.put(finished.likeness.key, finished, now)
+
+    def _answer_alike(self, packet: bytes, address: Any, now: float) -> bool:
+        """Answer a query that differs in letter case or options only from one that was answered."""
+        finished = self._alike.fresh(likeness_key(packet), now)
+        if finished is None or finished.likeness is None or not finished.likeness.fits(packet):
+            return False
+        finished.hits += 1
+        self.send(finished.likeness.reply(packet, finished.tail), address)
+        return True
+
+    # The reply tables
+
+    @property
+    def finished_replies(self) -> int:
+        """How many are at hand."""
+        return len(self.replies) + len(self._alike)
+
+    def folding(self, now: float) -> Iterator[None]:
+        """Count all hits that were not counted yet, in steps that are quick: before a scrape."""
+        yield from self.replies.folding(now)
+        yield from self._alike.folding(now)
+
+    def forget_replies(self, now: float) -> None:
+        """Drop every finished reply: the zones have changed."""
+        self.replies.drop(now)
+        self._alike.drop(now)
+        self._has_alike = False
 
     def send(self, reply: bytes | bytearray, address: Any) -> None:
         """Send a reply; a full buffer or a client that went away loses it, as UDP may."""

@@ -13,7 +13,7 @@ from .errors import MalformedMessage
 from .frame import FrameBuffer, framed
 from .hexdump import hex_dump
 from .names import expanded_name
-from .options import ExtendedErrors
+from .options import ExtendedErrors, are_options_whole
 from .query import Query, read_query, upstream_query
 from .reader import read_answer
 from .reply import (
@@ -39,6 +39,7 @@ __all__ = [
     "Query",
     "Rcode",
     "Rdtype",
+    "are_options_whole",
     "compressed",
     "empty_reply",
     "error_reply",

@@ -21,13 +21,16 @@ _MOST_TEXT_OCTETS = 255
 
 def check_options(options: bytes) -> None:
     """Options are code, size, data, and nothing may stick out; else MalformedMessage."""
-    offset = 0
-    while offset < len(options):
-        if offset + _OPTION_HEADER_SIZE > len(options):
-            raise MalformedMessage("EDNS option has no size")
-        offset += _OPTION_HEADER_SIZE + _CODE_AND_SIZE.unpack_from(options, offset)[1]
-    if offset != len(options):
-        raise MalformedMessage("EDNS option runs past its record")
+    if not are_options_whole(options, 0):
+        raise MalformedMessage("EDNS options do not end where their record does")
+
+
+def are_options_whole(packet: bytes, offset: int) -> bool:
+    """Whether from `offset` to its end `packet` holds options, none of them cut off."""
+    end = len(packet) - _OPTION_HEADER_SIZE
+    while offset <= end:
+        offset += _OPTION_HEADER_SIZE + (packet[offset + 2] << 8 | packet[offset + 3])
+    return offset == end + _OPTION_HEADER_SIZE
 
 
 def extended_errors(packet: bytes, offset: int, end: int) -> ExtendedErrors:

@@ -41,8 +41,8 @@ class Query:
 
     `key` is what the cache compares: the name in lower case, type, class, and one octet for
     DO and CD. `payload_size` is the client's EDNS limit in octets, 0 where it sent no OPT;
-    `options` are the OPT's options as sent. `question_end` is an offset into `packet`. `is_bare`
-    says that there is nothing behind the question but perhaps an OPT without options.
+    `options` are the OPT's options as sent. `question_end` is an offset into `packet`. `is_plain`
+    says that there is nothing behind the question but perhaps one OPT.
     """
 
     packet: bytes
@@ -54,7 +54,7 @@ class Query:
     payload_size: int = 0
     has_do: bool = False
     options: bytes = b""
-    is_bare: bool = True
+    is_plain: bool = True
     upstream_options: bytes | None = None
     """Options to send upstream, where a directive wants some; they bring an OPT with them."""
 
@@ -89,7 +89,11 @@ class Query:
         Options and signatures are one client's own. Names in random case (0x20) come once, and so
         does what trails behind a message: they would only fill a table.
         """
-        return self.is_bare and self.packet.startswith(self.key[:-5], HEADER_SIZE)
+        return (
+            self.is_plain
+            and not self.options
+            and self.packet.startswith(self.key[:-5], HEADER_SIZE)
+        )
 
 
 def read_query(packet: bytes) -> Query:
@@ -113,9 +117,9 @@ def read_query(packet: bytes) -> Query:
         is_one = additionals == 1 and not (answers or authorities)
         if is_one and packet.startswith(_ROOT_OPT, question_end):
             end = _take_opt(query, question_end + 1)
-            query.is_bare = end == len(packet) and not query.options
+            query.is_plain = end == len(packet)
         else:
-            query.is_bare = False
+            query.is_plain = False
             _read_sections(query, answers, authorities, additionals)
     cd = KEY_CD if flags & _CD else 0
     query.key = (

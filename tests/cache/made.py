@@ -36,4 +36,4 @@ def entry(
     name: bytes = b"a", *, ttl: int = 30, octets: int = 100, stored_at: float = START
 ) -> Entry:
     made = answer(octets=octets)
-    return Entry(name, made.wire, (36,), made.flags, 0, Kind.POSITIVE, ttl, stored_at)
+    return Entry(name, made, made.flags, ttl, stored_at)

@@ -1,0 +1,75 @@
+"""Queries that deserve the same reply though their octets differ: in letter case, in EDNS options.
+
+Resolvers that guard themselves by 0x20 (draft-vixie-dnsext-dns0x20) or cookies (RFC 7873) send
+every query in other octets. What such queries have in common finds them a finished reply all the
+same, in which only the question is the client's own: nothing of a client's options comes back.
+"""
+
+from dataclasses import dataclass
+
+from nodecache.wire import HEADER_SIZE, Query, are_options_whole
+
+_ADDITIONALS_PLACE = 11  # of their count's lower octet
+_ROOT_OPT = b"\x00\x00\x29"  # root owner, type 41
+_OPT_SIZE = 11  # without options: RFC 6891 §6.1.2
+
+
+def likeness_key(packet: bytes) -> bytes:
+    """What finds queries like `packet`: its octets behind the id in lower case, options cut off.
+
+    Coarser than likeness itself, since type 65 in lower case is type 97: `Likeness.fits` tells.
+    """
+    tail = packet[2:].lower()
+    if packet[_ADDITIONALS_PLACE]:
+        opt = tail.find(_ROOT_OPT, HEADER_SIZE - 2)
+        if opt >= 0:
+            return tail[: opt + _OPT_SIZE]
+    return tail
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """What queries must have in common with one that was answered, beside `key`.
+
+    `size` is that of the whole message, `flags_and_counts` its octets 2 to 12, `rest` what stands
+    from `name_end` on, up to `end`, where options may follow.
+    """
+
+    key: bytes
+    size: int
+    flags_and_counts: bytes
+    rest: bytes
+    name_end: int
+    end: int
+
+    def fits(self, packet: bytes) -> bool:
+        """Whether `packet`, which has the same key, deserves the same reply."""
+        return (
+            len(packet) == self.size
+            and packet.startswith(self.flags_and_counts, 2)
+            and packet.startswith(self.rest, self.name_end)
+            and (self.end == self.size or are_options_whole(packet, self.end))
+        )
+
+    def reply(self, packet: bytes, tail: bytes) -> bytes:
+        """The reply to `packet`, with the question as it has it; `tail` is without the id."""
+        question_end = self.name_end + 4
+        return (
+            packet[:2]
+            + tail[: HEADER_SIZE - 2]
+            + packet[HEADER_SIZE:question_end]
+            + tail[question_end - 2 :]
+        )
+
+
+def likeness_of(query: Query) -> Likeness | None:
+    """What a query has in common with others like it; None where that cannot be told."""
+    if not query.is_plain:
+        return None
+    packet = query.packet
+    key = likeness_key(packet)
+    end = len(key) + 2
+    name_end = query.question_end - 4
+    if end != query.question_end + (_OPT_SIZE if query.payload_size else 0):
+        return None  # octets that look like an OPT stand somewhere else
+    return Likeness(key, len(packet), packet[2:HEADER_SIZE], packet[name_end:end], name_end, end)
