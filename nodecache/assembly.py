@@ -105,7 +105,7 @@ def build(block: ServerBlock, shop: Workshop, before: Built | None = None) -> Bu
         for forwarder in forwarders:
             forwarder.close()
         raise
-    source.observe = directives.watch
+    source.tell(directives.watch)
     zone = Zone(
         options,
         _cache(block, options, shop.budget, before),

@@ -11,6 +11,7 @@ from .freshness import (
     is_due_for_prefetch,
     note_failed_refresh,
     note_hits,
+    note_unkept_refresh,
     recheck_seconds,
     stale_errors,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "may_be_kept",
     "note_failed_refresh",
     "note_hits",
+    "note_unkept_refresh",
     "recheck_seconds",
     "reply_ttl",
     "stale_errors",

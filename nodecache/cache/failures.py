@@ -30,27 +30,25 @@ class Failures:
 
     def __init__(self, fixed_seconds: float | None = None) -> None:
         self._fixed_seconds = fixed_seconds
-        self._failed: OrderedDict[bytes, FailedQuestion] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._failed)
+        self.failed: OrderedDict[bytes, FailedQuestion] = OrderedDict()
+        """By question; those that may be asked again by now included."""
 
     def note(self, key: bytes, rcode: int, ede: ExtendedErrors, now: float) -> None:
         """The question failed (again)."""
-        before = self._failed.pop(key, None)
+        before = self.failed.pop(key, None)
         is_again = before is not None and now < before.until + MOST_RECHECK_SECONDS
         count = before.count + 1 if before is not None and is_again else 1
         seconds = recheck_seconds(count) if self._fixed_seconds is None else self._fixed_seconds
         if seconds > 0:
-            self._failed[key] = FailedQuestion(now + seconds, count, rcode, ede)
-        if len(self._failed) > _MOST_KEPT:
-            self._failed.popitem(last=False)
+            self.failed[key] = FailedQuestion(now + seconds, count, rcode, ede)
+        if len(self.failed) > _MOST_KEPT:
+            self.failed.popitem(last=False)
 
     def get(self, key: bytes, now: float) -> FailedQuestion | None:
         """The failure that still answers for `key`."""
-        failed = self._failed.get(key)
+        failed = self.failed.get(key)
         return failed if failed is not None and now < failed.until else None
 
     def clear(self, key: bytes) -> None:
         """The question was answered after all."""
-        self._failed.pop(key, None)
+        self.failed.pop(key, None)

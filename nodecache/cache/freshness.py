@@ -66,3 +66,11 @@ def note_failed_refresh(entry: Entry, now: float, seconds: float | None = None) 
     entry.failures += 1
     entry.is_refreshing = False
     entry.refresh_at = now + (recheck_seconds(entry.failures) if seconds is None else seconds)
+
+
+def note_unkept_refresh(entry: Entry, now: float) -> None:
+    """An answer came that may not be kept: what was fetched ahead of time is left for a while."""
+    if entry.remaining_ttl(now) > 0:
+        note_failed_refresh(entry, now)
+    else:
+        entry.is_refreshing = False

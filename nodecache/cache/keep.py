@@ -30,6 +30,8 @@ def reply_ttl(answer: Answer, bounds: Bounds) -> int:
     kind = answer.kind
     lowest = EMPTY_TTL if answer.lowest_ttl is None else answer.lowest_ttl
     if kind is _POSITIVE:
+        if bounds.success_min_ttl <= lowest <= bounds.success_ttl:
+            return lowest
         return min(max(lowest, bounds.success_min_ttl), bounds.success_ttl)
     if is_denial(kind) and answer.soa_ttl is not None:
         lowest = min(lowest, answer.soa_ttl)

@@ -91,18 +91,14 @@ class Segment:
         key = entry.key
         mark = hash(key)
         self._shards[mark & LAST_SHARD][key] = entry
-        queue = self._small
-        if mark in self._ghosts:
-            entry.is_in_main = True
-            queue = self._main
-        else:
-            entry.is_in_main = False
-        queue.push(entry)
+        small, main, ghosts = self._small, self._main, self._ghosts
+        entry.is_in_main = is_wanted_again = bool(ghosts.order) and mark in ghosts
+        (main if is_wanted_again else small).push(entry)
         octets, budget = entry.octets, self._budget
         self.octets += octets
         budget.used += octets
         self._expiry.note(entry, life_seconds)
-        if self._small.size + self._main.size > self.capacity:
+        if small.size + main.size > self.capacity:
             self._make_room(now)
         if budget.used > budget.limit:
             budget.hold(now)

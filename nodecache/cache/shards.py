@@ -24,14 +24,14 @@ def new_shards() -> Shards:
 class Ghosts:
     """Hashes of keys that were evicted of late, the oldest forgotten first."""
 
-    __slots__ = ("_order", "_shards")
+    __slots__ = ("_shards", "order")
 
     def __init__(self) -> None:
         self._shards: list[set[int]] = [set() for _ in range(_SHARDS)]
-        self._order: deque[int] = deque()
+        self.order: deque[int] = deque()
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self.order)
 
     def __contains__(self, mark: int) -> bool:
         return mark in self._shards[mark & LAST_SHARD]
@@ -41,9 +41,9 @@ class Ghosts:
         shard = self._shards[mark & LAST_SHARD]
         if mark not in shard:
             shard.add(mark)
-            self._order.append(mark)
+            self.order.append(mark)
 
     def forget_oldest(self) -> None:
         """Forget the hash that is remembered for longest."""
-        mark = self._order.popleft()
+        mark = self.order.popleft()
         self._shards[mark & LAST_SHARD].discard(mark)

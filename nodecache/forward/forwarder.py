@@ -61,7 +61,7 @@ class Forwarder:
         self._most_in_flight = settings.max_concurrent or math.inf
         self._from_zone = zone_suffix(settings.from_zone)
         self._except_zones = tuple(map(zone_suffix, settings.except_zones))
-        self._takes_all = settings.from_zone == "." and not settings.except_zones
+        self.takes_all = settings.from_zone == "." and not settings.except_zones
         self._only: Upstream | None = None
         self._upstreams: list[Upstream] = []
         self._destinations = destinations
@@ -100,7 +100,7 @@ class Forwarder:
 
     def covers(self, query: Query) -> bool:
         """Whether this `forward` takes the query's name."""
-        return self._takes_all or covers(query.qname, self._from_zone, self._except_zones)
+        return self.takes_all or covers(query.qname, self._from_zone, self._except_zones)
 
     def ask(
         self,

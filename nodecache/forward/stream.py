@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from nodecache.wire import FrameBuffer, upstream_query
+from nodecache.wire import FrameBuffer, framed_upstream_query
 
 from .attempt import Attempt
 from .pending import MAX_PENDING, Pending
@@ -78,8 +78,7 @@ class StreamConnection:
         """Send a query with the next `flush`."""
         attempt.carrier = self
         message_id = self.pending.add(attempt)
-        message = upstream_query(attempt.ask.query, message_id)
-        self._outgoing += (len(message).to_bytes(2, "big"), message)
+        self._outgoing.append(framed_upstream_query(attempt.ask.query, message_id))
         self.sent += 1
 
     def flush(self) -> None:
@@ -87,7 +86,7 @@ class StreamConnection:
         outgoing = self._outgoing
         if outgoing:
             self._outgoing = []
-            self._pool.counts.sent[self._pool.transport] += len(outgoing) // 2
+            self._pool.counts.sent[self._pool.transport] += len(outgoing)
             self.stream.write(b"".join(outgoing))
 
     # What the stream tells

@@ -1,11 +1,9 @@
 """One question on its way upstream, and everybody who waits for its answer."""
 
 import asyncio
-from collections.abc import Callable
 
 from nodecache.cache import Entry
-from nodecache.forward.failure import Failure
-from nodecache.wire import Answer, Query
+from nodecache.wire import Query
 
 from .asker import Asker
 from .chain import Ask
@@ -21,7 +19,6 @@ class Flight:
     """
 
     __slots__ = (
-        "_land",
         "ask",
         "is_for_all",
         "is_late",
@@ -38,7 +35,6 @@ class Flight:
         query: Query,
         waiters: list[Asker],
         stale: Entry | None,
-        land: "Callable[[Flight, Answer | Failure], None]",
     ) -> None:
         self.key = key
         self.query = query
@@ -48,11 +44,6 @@ class Flight:
         self.patience: asyncio.TimerHandle | None = None
         self.is_for_all = key == query.key
         self.is_late = False
-        self._land = land
-
-    def landed(self, outcome: Answer | Failure) -> None:
-        """What upstream has to say."""
-        self._land(self, outcome)
 
     def take_waiters(self) -> list[Asker]:
         """Those who wait; they do no longer."""

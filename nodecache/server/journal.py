@@ -16,7 +16,11 @@ _SLOTS = 4096
 JOURNAL_OCTETS = _SLOT_OCTETS * _SLOTS
 # When (monotonic seconds), client's port, and the octets of label, host and packet that follow.
 _HEAD = Struct("=dHBBH")
+_HEAD_SIZE = _HEAD.size
+_PUT_HEAD = _HEAD.pack_into
+_MOST_TEXT = _SLOT_OCTETS - _HEAD_SIZE
 _FREE = bytes(8)
+_PUT_FREE = Struct("=q").pack_into
 # After this long a client has asked again by itself, or given up.
 _MOST_AGE_SECONDS = 5.0
 
@@ -50,7 +54,7 @@ class Journal:
             noted_at, port, label_size, host_size, packet_size = _HEAD.unpack_from(memory, slot)
             memory[slot : slot + len(_FREE)] = _FREE
             if noted_at and now - noted_at < _MOST_AGE_SECONDS:
-                start = slot + _HEAD.size
+                start = slot + _HEAD_SIZE
                 host = start + label_size
                 packet = host + host_size
                 yield Noted(
@@ -64,19 +68,21 @@ class Journal:
     def note(self, noted_at: float, label: bytes, host: str, port: int, packet: bytes) -> int:
         """Write a query down; the slot to be freed, or -1 where it could not be noted."""
         text = label + host.encode() + packet
-        if not self._free or len(text) > _SLOT_OCTETS - _HEAD.size:
+        size = len(text)
+        free = self._free
+        if not free or size > _MOST_TEXT:
             return -1
-        slot = self._free.pop()
+        slot = free.pop()
         memory = self._memory
-        start = slot + _HEAD.size
-        memory[start : start + len(text)] = text
+        start = slot + _HEAD_SIZE
+        memory[start : start + size] = text
         # The head last: what it tells of is there by then.
-        _HEAD.pack_into(memory, slot, noted_at, port, len(label), len(host), len(packet))
+        _PUT_HEAD(memory, slot, noted_at, port, len(label), len(host), len(packet))
         return slot
 
     def free(self, slot: int) -> None:
         """The query is answered."""
-        self._memory[slot : slot + len(_FREE)] = _FREE
+        _PUT_FREE(self._memory, slot, 0)
         self._free.append(slot)
 
 

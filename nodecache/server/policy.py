@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from nodecache.cache import Bounds, Prefetch
+from nodecache.cache import Bounds, Entry, Prefetch
+from nodecache.wire import Answer, Kind, Rcode
+
+_ANSWERS = (Rcode.NOERROR, Rcode.NXDOMAIN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,15 @@ class ZoneOptions:
     denial_disabled: tuple[bytes, ...] = ()
     bufsize: int = 0
     """The most octets a client may claim to take over UDP; 0 is what it says."""
+
+
+def may_replace(answer: Answer, entry: Entry, policy: StalePolicy | None) -> bool:
+    """Whether an answer may take an entry's place: RFC 8767 §4, and what the operator wants."""
+    if answer.rcode not in _ANSWERS:
+        return False
+    if policy is None or not policy.prefers_positive:
+        return True
+    return entry.kind is not Kind.POSITIVE or answer.kind is Kind.POSITIVE
 
 
 def is_within(qname: bytes, zone_names: tuple[bytes, ...]) -> bool:

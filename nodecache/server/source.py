@@ -46,21 +46,23 @@ class Source(Protocol):
         """Whether nobody is there to ask, as far as is known."""
 
 
-@dataclass(slots=True)
 class ForwardSource:
     """A block's `forward` directives: the first that covers the name is asked.
 
     A question of our own that comes back to us, sent to find loops, goes no further.
     """
 
-    forwarders: Sequence[Forwarder]
-    sighted: Callable[[Query], bool]
-    observe: Observe | None = None
+    def __init__(self, forwarders: Sequence[Forwarder], sighted: Callable[[Query], bool]) -> None:
+        self.forwarders = forwarders
+        self.wants_client = False
+        self._sighted = sighted
+        self._observe: Observe | None = None
+        self._only = forwarders[0] if forwarders and forwarders[0].takes_all else None
 
-    @property
-    def wants_client(self) -> bool:
-        """Whether somebody is told for whom upstreams were asked."""
-        return self.observe is not None
+    def tell(self, observe: Observe | None) -> None:
+        """Have somebody hear of every answer, and for whom upstream was asked."""
+        self.wants_client = observe is not None
+        self._observe = observe
 
     def covers(self, query: Query) -> bool:
         """Whether one of the forwarders takes the name."""
@@ -76,15 +78,15 @@ class ForwardSource:
         now: float,
     ) -> Ask | None:
         """Ask the first forwarder that covers the name."""
-        if query.qtype == _HINFO and self.sighted(query):
+        if query.qtype == _HINFO and self._sighted(query):
             done(_LOOP)
             return None
-        forwarder = self._covering(query)
+        forwarder = self._only or self._covering(query)
         if forwarder is None:
             return nothing_to_ask(query, client, done)  # type: ignore[arg-type, func-returns-value]
         ask = forwarder.ask(query, deadline, done, now, transport)
-        if self.observe is not None and client is not None:
-            ask.observer = partial(self.observe, query, client)
+        if self._observe is not None and client is not None:
+            ask.observer = partial(self._observe, query, client)
         return ask
 
     def _covering(self, query: Query) -> Forwarder | None:

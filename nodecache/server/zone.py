@@ -12,6 +12,7 @@ Directives above the cache, where a block has any, wrap all of this (`above`).
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from time import monotonic, time
 
 from nodecache.cache import (
@@ -23,6 +24,7 @@ from nodecache.cache import (
     may_be_kept,
     note_failed_refresh,
     note_hits,
+    note_unkept_refresh,
     reply_ttl,
     stale_errors,
 )
@@ -35,14 +37,13 @@ from .chain import Ask, Back, Chain, Client, Silence, Terminal
 from .counts import Outcome
 from .errors import ErrorLog
 from .flight import Flight
-from .policy import StalePolicy, ZoneOptions, is_within
+from .policy import StalePolicy, ZoneOptions, is_within, may_replace
 from .replies import Finished
 from .source import Source
 from .waiting import WaitingRoom
 
 _RD = int(Flag.RD)
 _TRANSFERS = frozenset((int(Rdtype.AXFR), int(Rdtype.IXFR)))
-_ANSWERS = (Rcode.NOERROR, Rcode.NXDOMAIN)
 _POSITIVE_KIND, _SERVFAIL_KIND = (
     Kind.POSITIVE,
     Kind.SERVFAIL,
@@ -83,6 +84,9 @@ class Zone:
         self._bounds = options.bounds
         self._deadline_seconds = options.deadline_seconds
         self._caches_all = options.cached_zones == (b"\0",)
+        self._keeps_positive = (
+            options.uses_cache and self._caches_all and not options.success_disabled
+        )
         self._missed = Outcome.MISS if options.uses_cache else Outcome.UNCACHED
         self._failures = failures
         self._source = source
@@ -206,7 +210,7 @@ class Zone:
         if is_wanted_whole and not entry.is_refreshing and entry.key not in self._flights:
             entry.is_refreshing = True
             self.cache.counts.prefetches += 1
-            self._send(Flight(entry.key, asker.query, [], entry, self._landed), asker, now)
+            self._send(Flight(entry.key, asker.query, [], entry), asker, now)
 
     def _lose_patience(self, flight: Flight) -> None:
         """Upstream had its time: those who wait get the stale answer, the flight goes on."""
@@ -223,33 +227,30 @@ class Zone:
         query = asker.query
         # What equal misses have in common. Without RD the answer may be a referral: none joins.
         key = query.key if query.flags & _RD else query.key + b"\0"
-        if stale is None and self._failures and (failed := self._failures.get(key, now)):
+        if stale is None and self._failures.failed and (failed := self._failures.get(key, now)):
             asker.tell_failure(failed.rcode, failed.ede, self._missed)
-        elif self._is_hopeless(key) or not self._room.enter(asker.host):
-            self._turn_away(asker, stale)
-        else:
-            asker.begin_waiting()
-            self._join_or_ask(asker, key, stale, now)
-
-    def _is_hopeless(self, key: bytes) -> bool:
-        """Whether upstream is down and enough new questions wait for it to come back.
-
-        More would wait in vain, and their work would be at the cost of hits.
-        """
-        flights = self._flights
-        return len(flights) >= _MOST_WHILE_DOWN and key not in flights and self._source.is_down()
-
-    def _join_or_ask(self, asker: Asker, key: bytes, stale: Entry | None, now: float) -> None:
+            return
         flight = self._flights.get(key)
+        if (flight is None and self._is_hopeless()) or not self._room.enter(asker.host):
+            self._turn_away(asker, stale)
+            return
+        asker.begin_waiting()
         if flight is not None and self.options.joins_misses:
             self.coalesced += 1
             flight.waiters.append(asker)
             self._be_patient(flight)
             return
-        flight = Flight(key, asker.query, [asker], stale, self._landed)
+        flight = Flight(key, query, [asker], stale)
         if stale is not None:
             self._be_patient(flight)
         self._send(flight, asker, now)
+
+    def _is_hopeless(self) -> bool:
+        """Whether upstream is down and enough new questions wait for it to come back.
+
+        More would wait in vain, and their work would be at the cost of hits.
+        """
+        return len(self._flights) >= _MOST_WHILE_DOWN and self._source.is_down()
 
     def _turn_away(self, asker: Asker, stale: Entry | None) -> None:
         """Nobody may wait any more: a stale answer, or none."""
@@ -273,7 +274,7 @@ class Zone:
         client = client_of(asker) if source.wants_client else None
         deadline = now + self._deadline_seconds
         flight.ask = source.ask(
-            flight.query, client, asker.transport_name, deadline, flight.landed, now
+            flight.query, client, asker.transport_name, deadline, partial(self._landed, flight), now
         )
 
     # What came back
@@ -288,44 +289,42 @@ class Zone:
             self._log(flight.query, outcome)
             self._failed(flight, outcome, now)
         elif outcome.kind is _SERVFAIL_KIND or (
-            flight.stale is not None and not self._is_better(outcome, flight.stale)
+            flight.stale is not None and not may_replace(outcome, flight.stale, self.options.stale)
         ):
             self._failed(flight, outcome, now)
         else:
             self._answered(flight, outcome, now)
 
     def _answered(self, flight: Flight, answer: Answer, now: float) -> None:
-        query = flight.query
-        ttl = reply_ttl(answer, self._bounds)
-        is_cached = self._is_cached(query)
-        if is_cached and ttl > 0 and flight.is_for_all and self._may_keep(query, answer):
+        shown: int | None
+        shown = ttl = reply_ttl(answer, self._bounds)
+        if (
+            self._keeps_positive  # what follows would say so too, in more steps
+            and flight.is_for_all
+            and answer.kind is _POSITIVE_KIND
+            and answer.signed_until is None
+            and ttl > 0
+        ):
             self.cache.put(flight.key, answer, ttl, now)
-        elif flight.stale is not None and flight.is_for_all:
-            self._not_renewed(flight.stale, now)
-        if self._failures:
+        else:
+            shown = self._keep_if_wanted(flight, answer, ttl, now)
+        if self._failures.failed:
             self._failures.clear(flight.key)
-        shown = ttl if is_cached else None
         missed, leave = self._missed, self._room.leave
         for asker in flight.take_waiters():  # as `_released`, without its cost for each
             leave(asker.host)
             asker.tell_answer(answer, shown, missed)
             asker.end_waiting()
 
-    def _is_better(self, answer: Answer, entry: Entry) -> bool:
-        """Whether an answer may take an entry's place: RFC 8767 §4, and what the operator wants."""
-        if answer.rcode not in _ANSWERS:
-            return False
-        policy = self.options.stale
-        if policy is None or not policy.prefers_positive:
-            return True
-        return entry.kind is not _POSITIVE_KIND or answer.kind is _POSITIVE_KIND
-
-    def _not_renewed(self, entry: Entry, now: float) -> None:
-        """An answer came that may not be kept: what was fetched ahead of time is left for a while."""
-        if entry.remaining_ttl(now) > 0:
-            note_failed_refresh(entry, now)
-        else:
-            entry.is_refreshing = False
+    def _keep_if_wanted(self, flight: Flight, answer: Answer, ttl: int, now: float) -> int | None:
+        """Keep what may be kept; the TTL that those who wait are shown, None for each its own."""
+        query = flight.query
+        is_cached = self._is_cached(query)
+        if is_cached and ttl > 0 and flight.is_for_all and self._may_keep(query, answer):
+            self.cache.put(flight.key, answer, ttl, now)
+        elif flight.stale is not None and flight.is_for_all:
+            note_unkept_refresh(flight.stale, now)
+        return ttl if is_cached else None
 
     def _failed(self, flight: Flight, outcome: Answer | Failure, now: float) -> None:
         """No better answer came: the stale one if there is one, else the failure itself."""

@@ -14,13 +14,15 @@ from .frame import FrameBuffer, framed
 from .hexdump import hex_dump
 from .names import expanded_name
 from .options import ExtendedErrors, are_options_whole
-from .query import Query, read_query, upstream_query
+from .query import Query, framed_upstream_query, read_query, upstream_query
 from .reader import read_answer
 from .reply import (
+    SURELY_FITS,
     Body,
     empty_reply,
     error_reply,
     opt_record,
+    reply_as_is,
     reply_limit,
     reply_to,
 )
@@ -28,6 +30,7 @@ from .reply import (
 __all__ = [
     "CLASS_IN",
     "HEADER_SIZE",
+    "SURELY_FITS",
     "Answer",
     "Body",
     "Ede",
@@ -45,12 +48,14 @@ __all__ = [
     "error_reply",
     "expanded_name",
     "framed",
+    "framed_upstream_query",
     "hex_dump",
     "is_bare_error",
     "opt_record",
     "rcode_text",
     "read_answer",
     "read_query",
+    "reply_as_is",
     "reply_limit",
     "reply_to",
     "upstream_query",

@@ -13,6 +13,7 @@ from .constants import (
     Rdtype,
 )
 from .errors import MalformedMessage
+from .frame import framed
 from .names import question_name_end, question_places
 from .options import check_options
 from .sections import FIXED_SIZE, read_records
@@ -175,6 +176,8 @@ def _read_sections(query: Query, answers: int, authorities: int, additionals: in
 
 
 _UPSTREAM_HEADER = Struct("!6H")
+_FRAMED_HEADER = Struct("!7H")  # behind the length of the message
+_OPT_SIZE = 11  # without options
 _UPSTREAM_OPT = b"\x00" + _OPT.pack(Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, 0, 0)
 _UPSTREAM_OPT_DO = b"\x00" + _OPT.pack(Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, EDNS_DO, 0)
 
@@ -196,3 +199,16 @@ def upstream_query(query: Query, message_id: int) -> bytes:
         return _UPSTREAM_HEADER.pack(message_id, flags, 1, 0, 0, 0) + query.question
     opt = _UPSTREAM_OPT_DO if query.has_do else _UPSTREAM_OPT
     return _UPSTREAM_HEADER.pack(message_id, flags, 1, 0, 0, 1) + query.question + opt
+
+
+def framed_upstream_query(query: Query, message_id: int) -> bytes:
+    """What `upstream_query` makes, behind its length, in one step where no options are wanted."""
+    if query.upstream_options is not None:
+        return framed(upstream_query(query, message_id))
+    end = query.question_end
+    question = query.packet[HEADER_SIZE:end]
+    flags = query.flags & _RD_CD | _AD
+    if not query.payload_size:
+        return _FRAMED_HEADER.pack(end, message_id, flags, 1, 0, 0, 0) + question
+    opt = _UPSTREAM_OPT_DO if query.has_do else _UPSTREAM_OPT
+    return _FRAMED_HEADER.pack(end + _OPT_SIZE, message_id, flags, 1, 0, 0, 1) + question + opt

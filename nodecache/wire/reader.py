@@ -48,11 +48,12 @@ _SIGNATURE_TIMES = Struct("!2I")  # expiration, inception: RFC 4034 §3.1
 _SIGNATURE_TIMES_PLACE = 8  # in the data
 
 
-def read_answer(packet: bytes, written_by: str = FORWARD) -> Answer:
+def read_answer(packet: bytes, written_by: str = FORWARD, question_end: int = 0) -> Answer:
     """Read a response; MalformedMessage where any octet of it breaks a rule.
 
     A truncated one is taken without its records: they may be cut anywhere, and nobody may use
-    them (RFC 2181 §9).
+    them (RFC 2181 §9). `question_end` is known, and not 0, where the question was compared with
+    one that is sound.
     """
     if len(packet) < HEADER_SIZE:
         raise MalformedMessage("message is shorter than a header")
@@ -61,7 +62,7 @@ def read_answer(packet: bytes, written_by: str = FORWARD) -> Answer:
         raise MalformedMessage("message is not a response to a query")
     if questions != 1:
         raise MalformedMessage("response does not hold one question")
-    name_end = question_name_end(packet, HEADER_SIZE)
+    name_end = question_end - 4 if question_end else question_name_end(packet, HEADER_SIZE)
     if name_end + 4 > len(packet):
         raise MalformedMessage("question has no type and class")
     answer = None
