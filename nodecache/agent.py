@@ -19,6 +19,7 @@ from time import monotonic
 
 import uvloop
 
+from nodecache import inheriting
 from nodecache import log as logs
 from nodecache.assembly import Workshop
 from nodecache.cache import Budget
@@ -37,6 +38,7 @@ from nodecache.vitals import KeeperVitals
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
+MOST_CACHE_OCTETS = 64 << 20  # sent to the next agent where the cache has no budget
 DRAIN_SECONDS = 5.0  # what clients may still wait for when we are told to stop
 # The garbage collector looks at young objects in lots of 700, at those that outlived it after two
 # more: 2,100 objects, less than a millisecond. Old ones, a whole cache, it never looks at by chance: half
@@ -109,10 +111,27 @@ class Agent:
                 self._serving.pause(ListenAddress(*each) for each in message.fields["dropped"])
                 self._pages.close()
                 self._channel.send("paused")
+                if message.fields["has_heir"]:
+                    self._loop.create_task(self._bequeath())
+            case "cache":
+                self._loop.create_task(self._inherit(message.descriptors[0]))
             case "resume":
                 self._loop.create_task(self._resume())
             case "stop":
                 self._stopped.set()
+
+    async def _bequeath(self) -> None:
+        """Send the cache to the agent that has taken over."""
+        most_octets = self._shop.budget.limit or MOST_CACHE_OCTETS
+        descriptor = await inheriting.write(self._serving.built, most_octets, monotonic())
+        self._channel.send("cache", [descriptor])
+        os.close(descriptor)
+
+    async def _inherit(self, descriptor: int) -> None:
+        """Take in the cache of the agent before us."""
+        count = await inheriting.read(descriptor, self._serving.built)
+        gc.freeze()
+        log.info("%d answers kept by the agent before us are ours now", count.taken)
 
     async def _resume(self) -> None:
         """The agent that had taken over is gone: read again."""

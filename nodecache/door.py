@@ -144,6 +144,8 @@ class Door:
             self._handover.heard(link, message)
             if message is None:
                 return
+            for descriptor in message.descriptors:
+                os.close(descriptor)
 
     def _watch(self, link: Channel) -> None:
         self._links[link.fileno()] = link

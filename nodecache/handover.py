@@ -9,7 +9,7 @@ on nobody else holds up the node:
                  ←      sockets          both read the same sockets from here on
     take         →                       its worker is ready
                  ←      yours            reads no more, lets go of interface, addresses and rules
-                                         and stands by until it is told to stop
+                 ←      cache            and stands by until it is told to stop
 
 Whoever's link ends is dead: before `take` nothing has changed; after it the one that stands by
 takes the service back. It is given back with `yours` where the next one is told to stop first.
@@ -18,6 +18,7 @@ takes the service back. It is given back with `yours` where the next one is told
 import enum
 import logging
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -65,6 +66,9 @@ class House(Protocol):
 
     def stand_back(self, kept: frozenset[ListenAddress]) -> None:
         """Begin to let go; `kept` are the addresses that are served on. `stood_back` ends it."""
+
+    def inherit(self, descriptors: Sequence[int]) -> None:
+        """Take the cache of the agent before us, one descriptor; a copy, it is closed then."""
 
     def take_over(self) -> None:
         """Hold up the node from now on."""
@@ -158,6 +162,13 @@ class Handover:
                 self._hang_up(self.before)
         heir.send("yours")
 
+    def bequeath(self, descriptors: Sequence[int]) -> None:
+        """Our worker has written down its cache: it goes to whoever takes over. Closed then."""
+        if self.after is not None and self.stage in {Stage.YIELDING, Stage.STANDBY}:
+            self.after.send("cache", descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
     def may_stop(self, now: float) -> bool:
         """Told to stop: whether now is the time. Asked again in every round until it is."""
         if self.stage is Stage.YIELDING:
@@ -206,6 +217,8 @@ class Handover:
             case "yours", Stage.TAKING:
                 log.info("taken over from the agent before us")
                 self._serve()
+            case "cache", Stage.TAKING | Stage.SERVING if len(message.descriptors) == 1:
+                self._house.inherit(message.descriptors)
             case kind, Stage.SERVING:  # hanging up would make it serve beside us
                 log.warning("the agent before us says %r: not understood", kind)
             case kind, stage:

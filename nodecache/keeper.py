@@ -20,8 +20,7 @@ import os
 import selectors
 import signal
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Protocol
 
@@ -33,6 +32,7 @@ from nodecache.flags import Flags
 from nodecache.handover import Handover, Stage, to_fields
 from nodecache.host import Guard, Verdict, privileges
 from nodecache.inforce import InForce
+from nodecache.pidfile import remove_pidfile, write_pidfile
 from nodecache.plan import ListenAddress, listen_addresses
 from nodecache.respawn import Respawn
 from nodecache.server.journal import shared_memory
@@ -208,6 +208,8 @@ class Keeper:
                 self._on_refused(str(message.fields["why"]))
             case "paused" if self._worker is not None:
                 self._worker.is_paused = True
+            case "cache":
+                self._handover.bequeath(message.descriptors)
             case _:
                 pass  # a heartbeat: that it came is all it says
 
@@ -220,8 +222,7 @@ class Keeper:
         if self._handover.ready(now, self._in_force.sockets):
             self.take_over()
         self._source.keep_good(self._in_force.config)
-        if self._flags.pidfile:
-            Path(self._flags.pidfile).write_text(f"{os.getpid()}\n", encoding="ascii")
+        write_pidfile(self._flags.pidfile)
         self._vitals_at = now
 
     def _announce(self, config: Config) -> None:
@@ -307,7 +308,8 @@ class Keeper:
         if self._guard is not None:
             self._guard.let_go()
         if self._worker is not None:
-            self._worker.channel.send("pause", dropped=to_fields(dropped))
+            has_heir = self._handover.after is not None
+            self._worker.channel.send("pause", dropped=to_fields(dropped), has_heir=has_heir)
         self._in_force.drop(dropped)
 
     def _mind_yielding(self, now: float) -> None:
@@ -318,6 +320,11 @@ class Keeper:
             self._replace("does not stop to read")
         elif (worker is None or worker.is_paused) and (is_host_let_go or now >= self._yield_by):
             self._handover.stood_back()
+
+    def inherit(self, descriptors: Sequence[int]) -> None:
+        """The cache of the agent before us, for our worker."""
+        if self._worker is not None and self._worker.is_ready:
+            self._worker.channel.send("cache", descriptors)
 
     def take_over(self) -> None:
         """The node is ours to hold up, once our worker answers."""
@@ -375,8 +382,7 @@ class Keeper:
         if guard is not None:  # not before: a reply needs its source address
             guard.remove_interface(monotonic())
         self._in_force.close()
-        if self._flags.pidfile:
-            remove_pidfile(Path(self._flags.pidfile))
+        remove_pidfile(self._flags.pidfile)
         return 0
 
     def _await_end(self, worker: Worker) -> None:
@@ -388,10 +394,3 @@ class Keeper:
             worker.kill()
         worker.reap()
         waiting.close()
-
-
-def remove_pidfile(file: Path) -> None:
-    """Remove it, unless a successor has written its own id there."""
-    with contextlib.suppress(OSError):
-        if file.read_text(encoding="ascii") == f"{os.getpid()}\n":
-            file.unlink()

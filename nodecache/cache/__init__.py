@@ -18,23 +18,32 @@ from .freshness import (
 from .keep import Bounds, may_be_kept, reply_ttl
 from .segment import Budget
 from .store import Cache, Counts
+from .travel import DIGEST_SIZE, FORM, Carried, MalformedCache, end, packed, unpacked, zone_head
 
 __all__ = [
+    "DIGEST_SIZE",
+    "FORM",
     "Bounds",
     "Budget",
     "Cache",
+    "Carried",
     "Counts",
     "Entry",
     "FailedQuestion",
     "Failures",
+    "MalformedCache",
     "Prefetch",
+    "end",
     "is_denial",
     "is_due_for_prefetch",
     "may_be_kept",
     "note_failed_refresh",
     "note_hits",
     "note_unkept_refresh",
+    "packed",
     "recheck_seconds",
     "reply_ttl",
     "stale_errors",
+    "unpacked",
+    "zone_head",
 ]

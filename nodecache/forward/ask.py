@@ -17,16 +17,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from nodecache.wire import (
-    HEADER_SIZE,
-    Answer,
-    Flag,
-    MalformedMessage,
-    Query,
-    Rcode,
-    is_bare_error,
-    read_answer,
-)
+from nodecache.wire import Answer, Flag, MalformedMessage, Query, Rcode, is_bare_error, read_answer
 
 from .attempt import Attempt
 from .failure import Failure, unanswered, unreachable
@@ -101,7 +92,7 @@ class Ask:
         """An upstream answered; `packet` has the id and the question of `attempt`."""
         upstream = attempt.upstream
         try:
-            answer = read_answer(packet, question_end=HEADER_SIZE + len(attempt.question))
+            answer = read_answer(packet, question_end=self.query.question_end)
         except MalformedMessage as fault:
             if is_bare_error(packet):
                 self.answered(attempt, attempt.with_question(packet), now)

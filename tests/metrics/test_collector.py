@@ -6,7 +6,7 @@ import gzip
 from prometheus_client.parser import text_string_to_metric_families
 
 from nodecache.metrics import CacheNumbers, Collector, Source
-from nodecache.metrics.exposition import PIECE_LINES
+from nodecache.metrics.exposition import PIECE_SAMPLES
 from nodecache.vitals import KeeperVitals, Process
 from nodecache.web import Request
 from tests.helpers.numbers import A, FakeServer, busy_node, busy_server, busy_upstream
@@ -102,7 +102,7 @@ def test_pages_served_are_counted():
 
 def test_no_piece_of_a_page_is_long():
     """A piece is what the loop cannot give back in between."""
-    assert max(piece.count(b"\n") for piece in Collector(busy_node).pieces()) <= PIECE_LINES + 2
+    assert max(piece.count(b"\n") for piece in Collector(busy_node).pieces()) <= PIECE_SAMPLES + 2
 
 
 def test_counts_are_brought_up_to_date_in_steps_before_they_are_read():

@@ -3,13 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import generate_latest
-from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.utils import floatToGoString
 
 from nodecache.histogram import Histogram
-from nodecache.metrics.exposition import Family, counter, gauge, histogram, number_text
+from nodecache.metrics.exposition import Family, counter, gauge, histogram
 
 
 def text(family: Family) -> str:
@@ -82,54 +79,3 @@ def test_a_long_family_comes_in_pieces_and_says_once_what_it_is():
     assert len(pieces) > 1
     assert text(family).count("# TYPE seen_total counter") == 1
     assert len(parse(family)) == 100
-
-
-@given(st.one_of(st.floats(), st.integers(0, 2**64)))
-def test_numbers_are_written_as_the_oracle_writes_them_and_whole_ones_without_a_point(value):
-    assert number_text(value) == floatToGoString(value).removesuffix(".0")
-
-
-class Told:
-    """What the oracle can collect: one metric."""
-
-    def __init__(self, metric: Metric) -> None:
-        self.metric = metric
-
-    def collect(self):
-        return [self.metric]
-
-
-def written_by_oracle(metric: Metric) -> str:
-    """What prometheus_client writes, but whole numbers as Go does: `3`, not `3.0`."""
-    lines = generate_latest(Told(metric)).decode().split("\n")
-    return "\n".join(line if line.startswith("#") else line.removesuffix(".0") for line in lines)
-
-
-names = st.lists(st.text("abcd", min_size=1, max_size=3), unique=True, max_size=4)
-
-
-@given(st.data(), names, st.sampled_from(["counter", "gauge", "untyped"]), st.text())
-def test_a_family_is_written_as_the_oracle_writes_it(data, label_names, kind, text_of_help):
-    family = Family("seen_total", kind, text_of_help, tuple(label_names))
-    oracle = Metric("seen" if kind == "counter" else "seen_total", text_of_help, kind)
-    values = st.tuples(*(st.text() for _ in label_names))
-    numbers = st.dictionaries(values, st.floats(0.0), min_size=1, max_size=5)
-    for labels, number in data.draw(numbers).items():
-        family.add(labels, number)
-        oracle.add_sample("seen_total", dict(zip(label_names, labels, strict=True)), number)
-    assert text(family) == written_by_oracle(oracle)
-
-
-def test_a_histogram_is_written_as_the_oracle_writes_it():
-    counted = Histogram((0.25, 1.0, 3e6))
-    for value in (0.1, 0.2, 5.0, 1e7):
-        counted.observe(value)
-    family = histogram("wait_seconds", "Waits.", "by", "at")
-    family.observe_all(("me", 'ho"me'), counted)
-    oracle = Metric("wait_seconds", "Waits.", "histogram")
-    labels = {"by": "me", "at": 'ho"me'}
-    for bound, count in (("0.25", 2), ("1", 2), ("3e+06", 3), ("+Inf", 4)):
-        oracle.add_sample("wait_seconds_bucket", {**labels, "le": bound}, count)
-    oracle.add_sample("wait_seconds_sum", labels, counted.sum)
-    oracle.add_sample("wait_seconds_count", labels, 4)
-    assert text(family) == written_by_oracle(oracle)

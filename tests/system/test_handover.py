@@ -244,6 +244,18 @@ def test_a_connection_lives_on_with_the_agent_that_took_it(tmp_path, upstream):
             assert second.tcp(query).answer
 
 
+def test_the_cache_goes_along(tmp_path, upstream):
+    with Loopback(tmp_path, stock_on_loopback(upstream.address)) as first:
+        before = first.ask("a.example.").answer[0]
+        time.sleep(1.1)
+        with follow(first, tmp_path / "second", upstream) as second:
+            second.wait_for_line("1 answers kept by the agent before us are ours now")
+            first.stop()
+            after = second.ask("a.example.").answer[0]
+    assert after.ttl < before.ttl
+    assert len(upstream.asked) == 1
+
+
 def test_pages_are_the_successors_and_come_back_with_the_node(tmp_path, upstream):
     pages = f"prometheus {HOST}:{free_port()}"
     url = f"http://{pages.split()[1]}/metrics"

@@ -1,0 +1,101 @@
+"""Kept answers as octets, for the agent that takes over from this one.
+
+What is written is what cannot be known from the answer itself: the key, the message as upstream
+wrote it, when it came (monotonic seconds, the same for every process of the node) and how often it
+is asked for. Whoever reads it reads the message as if a stranger had sent it: offsets, kind and TTL
+are found out anew.
+
+    nodecache cache 1↵                                          the form, and its version
+    Z  digest of the block (32 octets)                          whose answers follow
+    E  stored_at, asked, sizes of key and message; both         one answer
+    .                                                           all is told
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from struct import Struct
+
+from nodecache.wire import Answer, MalformedMessage, read_answer
+
+from .entry import Entry
+
+FORM = b"nodecache cache 1\n"
+DIGEST_SIZE = 32
+_ENTRY = Struct("=dBHH")
+_ZONE, _ANSWER, _END = b"Z", b"E", b"."
+_HEADER_SIZE = 12
+
+
+class MalformedCache(Exception):
+    """What was read is nothing that `zone_head` and `packed` write; the text tells what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """One answer out of another agent's cache, of the block with `digest`; checked."""
+
+    digest: bytes
+    key: bytes
+    answer: Answer
+    stored_at: float
+    asked: int
+
+
+def zone_head(digest: bytes) -> bytes:
+    """What stands before the answers of a block."""
+    return _ZONE + digest
+
+
+def packed(entry: Entry) -> bytes:
+    """One entry. Those with Extended DNS Errors stay: they were no part of the message kept."""
+    if entry.ede:
+        return b""
+    head = _ENTRY.pack(entry.stored_at, entry.asked, len(entry.key), len(entry.wire))
+    return _ANSWER + head + entry.key + entry.wire
+
+
+def end() -> bytes:
+    """What stands behind the last answer."""
+    return _END
+
+
+def unpacked(read: Callable[[int], bytes]) -> Iterator[Carried | None]:
+    """Every answer that `read` (so many octets, fewer at the end) gives; None for one passed over.
+
+    Raises MalformedCache where the form is broken: what came before stands for itself.
+    """
+    if read(len(FORM)) != FORM:
+        raise MalformedCache("another form, or another version of it")
+    digest = b""
+    while (mark := read(1)) != _END:
+        if mark == _ZONE:
+            digest = _exactly(read, DIGEST_SIZE)
+        elif mark == _ANSWER and digest:
+            stored_at, asked, key_size, size = _ENTRY.unpack(_exactly(read, _ENTRY.size))
+            key, wire = _exactly(read, key_size), _exactly(read, size)
+            answer = _checked(key, wire)
+            yield Carried(digest, key, answer, stored_at, asked) if answer is not None else None
+        else:
+            raise MalformedCache("cut off" if not mark else f"no mark: {mark!r}")
+
+
+def _exactly(read: Callable[[int], bytes], size: int) -> bytes:
+    octets = read(size)
+    if len(octets) != size:
+        raise MalformedCache("cut off")
+    return octets
+
+
+def _checked(key: bytes, wire: bytes) -> Answer | None:
+    """The answer, where it is one and to the question that the key holds."""
+    try:
+        answer = read_answer(wire)
+    except MalformedMessage:
+        return None
+    name_end = answer.question_end - 4
+    asked = wire[_HEADER_SIZE:name_end].lower() + wire[name_end : answer.question_end]
+    is_its = key[:-1] == asked and key[-1] <= _MOST_FLAGS
+    return answer if is_its and answer.wire == wire else None
+
+
+_MOST_FLAGS = 3  # DO and CD

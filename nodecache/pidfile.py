@@ -1,0 +1,18 @@
+"""The file that tells others our process id (`-pidfile`, as in CoreDNS)."""
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def write_pidfile(name: str) -> None:
+    """Write our id; nothing where no file was asked for."""
+    if name:
+        Path(name).write_text(f"{os.getpid()}\n", encoding="ascii")
+
+
+def remove_pidfile(name: str) -> None:
+    """Remove it, unless a successor has written its own id there."""
+    with contextlib.suppress(OSError):
+        if name and Path(name).read_text(encoding="ascii") == f"{os.getpid()}\n":
+            Path(name).unlink()
