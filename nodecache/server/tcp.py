@@ -175,10 +175,9 @@ class TcpConnection(asyncio.Protocol):
         self._unsent.append(framed(reply))
 
     def forget(self, address: Any) -> None:  # noqa: ARG002 - one client
-        """This query gets no reply; nobody who sends such a thing is worth a connection."""
+        """This query gets no reply; those behind it do, as from CoreDNS."""
         self.waiting -= 1
-        self._has_ended = True
-        self._close_if_done()
+        self._loop.call_soon(self._flush)
 
     def note(self, packet: bytes, address: Any, now: float) -> int:  # noqa: ARG002
         """A connection ends with its process, and its client knows: nothing to note."""
@@ -191,7 +190,8 @@ class TcpConnection(asyncio.Protocol):
         unsent, self._unsent = self._unsent, []
         if self._transport is None or self._transport.is_closing():
             return
-        self._transport.write(b"".join(unsent))
+        if unsent:
+            self._transport.write(b"".join(unsent))
         if self._backlog:
             self._take_backlog(monotonic())
         self._close_if_done()

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import struct
+import time
 
 import dns.message
 import dns.rcode
@@ -108,9 +109,24 @@ def test_a_frame_that_is_longer_than_its_message_is_read_as_far_as_it_goes(agent
         assert replies(tcp, 1)[7].rcode() in (dns.rcode.NOERROR, dns.rcode.FORMERR)
 
 
-def test_a_frame_too_short_for_a_header_ends_the_connection(agent):
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"\1\2\3", id="shorter than a header"),
+        pytest.param(dns.message.Message(id=6).to_wire()[:2] + b"\x80" + bytes(9), id="a response"),
+    ],
+)
+@pytest.mark.parametrize("is_apart", [False, True], ids=["in one segment", "each by itself"])
+def test_a_frame_that_gets_no_reply_takes_none_from_those_around_it(agent, nonsense, is_apart):
     with agent.stream() as tcp:
-        tcp.sendall(framed(b"\1\2\3"))
+        frames = [query(1, qid=7), framed(nonsense), query(2, qid=8)]
+        for frame in frames if is_apart else [b"".join(frames)]:
+            tcp.sendall(frame)
+            time.sleep(0.05)
+        assert sorted(replies(tcp, 2)) == [7, 8]
+        tcp.sendall(framed(nonsense))
+        tcp.shutdown(socket.SHUT_WR)
         assert_closed(tcp)
 
 
