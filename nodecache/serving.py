@@ -126,7 +126,6 @@ class Serving:
 
     def _route(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
         """Put the new zones behind the listeners, and make those that are new."""
-        now = monotonic()
         self.placed = []
         for address in sockets:
             zones = []
@@ -138,7 +137,7 @@ class Serving:
                     zones.append((name_to_wire(place.zone_name), Served(made.zone, counts)))
             if (listener := self.listeners.get(address)) is not None:
                 listener.handler.zones = Zones(zones)
-                listener.udp.forget_replies(now)
+                listener.udp.forget_replies()
             else:
                 handler = Handler(Zones(zones), self._counts(address.label, "dropped"))
                 listener = Listener(address, sockets[address], handler, self._journal)

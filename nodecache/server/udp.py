@@ -137,10 +137,10 @@ class UdpListener:
         yield from self.replies.folding(now)
         yield from self._alike.folding(now)
 
-    def forget_replies(self, now: float) -> None:
+    def forget_replies(self) -> None:
         """Drop every finished reply: the zones have changed."""
-        self.replies.drop(now)
-        self._alike.drop(now)
+        self.replies.drop()
+        self._alike.drop()
         self._has_alike = False
 
     def send(self, reply: bytes | bytearray, address: Any) -> None:

@@ -1,3 +1,7 @@
+from itertools import pairwise
+
+import pytest
+
 from nodecache.cache import Budget, Cache, Prefetch
 from nodecache.server.counts import Outcome, ServerCounts
 from nodecache.server.replies import Finished, Replies, Served
@@ -56,6 +60,10 @@ class Table:
         message = parsed(b"\0\0" + finished.tail)
         assert len(message.answer[0]) == 2
         return message.answer[0].ttl
+
+    def fold(self) -> None:
+        for _ in self.replies.folding(START):
+            pass
 
     def hits(self) -> int:
         self.counts.fold()
@@ -127,7 +135,7 @@ def test_hits_reach_the_counts_and_the_entry():
     for _ in range(5):
         table.ttl(tail, START)
     assert table.hits() == 0
-    table.replies.fold(START)
+    table.fold()
     assert table.hits() == 5
     entry = table.replies.young[tail].entry
     assert (entry.hits, entry.asked) == (5, 3)
@@ -142,8 +150,8 @@ def test_no_hit_is_counted_twice_or_lost():
     table.put("c.example.")
     table.put("d.example.")
     table.put("e.example.")
-    table.replies.fold(START)
-    table.replies.drop(START)
+    table.replies.drop()
+    table.fold()
     assert table.hits() == 6
 
 
@@ -158,12 +166,30 @@ def test_hits_of_many_are_counted_in_steps():
     assert table.hits() == 500
 
 
+@pytest.mark.parametrize("is_dropped", [False, True], ids=["pushed out", "dropped"])
+def test_what_left_the_table_goes_a_little_at_each_put_with_its_hits_counted(is_dropped):
+    table = Table(most_young=40)
+    for number in range(40):
+        table.ttl(table.put(f"{number}.example."), START)
+    if is_dropped:
+        table.replies.drop()
+    else:
+        for number in range(40):
+            table.put(f"{number}.a.example.")
+    counted = [0]
+    for number in range(20):
+        table.put(f"{number}.b.example.")
+        counted.append(table.hits())
+    assert max(after - before for before, after in pairwise(counted)) == 4
+    assert counted[-1] == 40
+
+
 def test_a_hit_or_two_make_nobody_a_favourite():
     table = Table()
     tail = table.put()
     entry = table.replies.young[tail].entry
     table.ttl(tail, START)
-    table.replies.fold(START)
+    table.fold()
     assert entry.asked == 1
 
 
@@ -196,5 +222,5 @@ def test_an_old_reply_that_is_no_longer_good_is_gone():
 def test_a_dropped_table_is_empty():
     table = Table()
     tail = table.put()
-    table.replies.drop(START)
+    table.replies.drop()
     assert (len(table.replies), table.ttl(tail, START)) == (0, None)
