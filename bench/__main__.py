@@ -15,6 +15,7 @@ from bench import (
     path,
     pauses,
     ratio,
+    scrape,
     stall,
     start,
 )
@@ -31,6 +32,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "start": start.report,
     "growth": growth.report,
     "pauses": pauses.report,
+    "scrape": scrape.report,
     "stall": stall.report,
     "coalesce": coalesce.report,
     "ratio": ratio.report,

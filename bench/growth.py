@@ -56,7 +56,7 @@ def _row(bench: Bench, found: Found) -> list[str]:
         stage.ask(replace(hot, times=2, queries_per_second=PACE))
         small = _cost(stage, hot)
         fill(bench, stage)
-        any_file = _draw_from_all(bench)
+        any_file = draw_from_all(bench)
         queries = stage.upstream_queries()
         everywhere = _cost(stage, Load(names=any_file))
         kept = 1 - (stage.upstream_queries() - queries) / (HITS + PACE * PACED_SECONDS)
@@ -85,7 +85,8 @@ def fill(bench: Bench, stage: Stage) -> None:
         stage.ask(Load(names=path, queries_per_second=FILL_QUERIES_PER_SECOND, seconds=seconds))
 
 
-def _draw_from_all(bench: Bench) -> Path:
+def draw_from_all(bench: Bench) -> Path:
+    """A file of `HITS` names, each drawn from those of `fill`."""
     draw = random.Random(traffic.SEED)
     names = traffic.new_names(FULL_ENTRIES)
     return traffic.write_names(bench.workspace / "growth-any", draw.choices(names, k=HITS))

@@ -5,11 +5,8 @@ queries at a steady pace all the while. A turn of the loop is told as CPU time, 
 processes do not count; with it, how often the garbage collector ran and its longest run.
 """
 
-import random
-import re
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,8 +15,9 @@ from pathlib import Path
 from bench import dnsperf, metered, traffic
 from bench.context import Bench
 from bench.dnsperf import Load
-from bench.growth import FULL_ENTRIES, fill
+from bench.growth import FULL_ENTRIES, draw_from_all, fill
 from bench.peers import Found, Setting
+from bench.scrape import metrics_address, scrape
 from bench.stage import Stage, set_stage
 from bench.table import markdown_table
 
@@ -79,11 +77,7 @@ def _phases(bench: Bench, stage: Stage) -> list[tuple[str, Callable[[], None]]]:
         queries_per_second=PACE,
         seconds=SECONDS,
     )
-    draw = random.Random(traffic.SEED)
-    names = draw.choices(traffic.new_names(FULL_ENTRIES), k=PACE * SECONDS)
-    anything = replace(
-        hot, names=traffic.write_names(bench.workspace / "pauses-any", names), times=1
-    )
+    anything = replace(hot, names=draw_from_all(bench), times=1)
 
     def beside(load: Load, act: Callable[[], None]) -> Callable[[], None]:
         def both() -> None:
@@ -98,7 +92,7 @@ def _phases(bench: Bench, stage: Stage) -> list[tuple[str, Callable[[], None]]]:
         (f"filling up to {FULL_ENTRIES:,} entries", lambda: fill(bench, stage)),
         ("the 1,000 names again", lambda: _ask(stage, hot)),
         ("names drawn from all", lambda: _ask(stage, anything)),
-        (f"the same beside {SCRAPES} scrapes", beside(anything, lambda: _scrape(corefile))),
+        (f"the same beside {SCRAPES} scrapes", beside(anything, lambda: _scrape(corefile.parent))),
         ("a reload that keeps the cache", beside(anything, lambda: _reload(stage, corefile))),
         ("a reload with another upstream", beside(hot, lambda: _reload(stage, corefile, "tcp"))),
     ]
@@ -119,26 +113,10 @@ def _asked(stage: Stage, load: Load) -> Iterator[None]:
         dnsperf.finish(process, load, log)
 
 
-def _scrape(corefile: Path) -> None:
+def _scrape(folder: Path) -> None:
     for _ in range(SCRAPES):
-        scrape(metrics_address(corefile))
+        scrape(metrics_address(folder))
         time.sleep(SECONDS / SCRAPES / 2)
-
-
-def metrics_address(corefile: Path) -> str:
-    """HOST:PORT of the metrics page that a Corefile asks for."""
-    found = re.search(r"prometheus (\S+)", corefile.read_text())
-    assert found is not None
-    return found[1]
-
-
-def scrape(address: str) -> int:
-    """Read the metrics page as Prometheus does; how many octets it took on the wire."""
-    request = urllib.request.Request(
-        f"http://{address}/metrics", headers={"Accept-Encoding": "gzip"}
-    )
-    with urllib.request.urlopen(request, timeout=5) as response:
-        return len(response.read())
 
 
 def _reload(stage: Stage, corefile: Path, change: str = "") -> None:
