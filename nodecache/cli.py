@@ -1,21 +1,14 @@
 """The command line: what the container image runs, and the subcommands for people."""
 
 import logging
-import os
 import platform
 import sys
 from collections.abc import Sequence
-from time import monotonic
 
 from nodecache import __version__
 from nodecache import log as logs
-from nodecache.config import ConfigSource
-from nodecache.corefile import CorefileError
-from nodecache.corefile.options import CHAIN
+from nodecache.early import bind_early
 from nodecache.flags import FlagError, Flags, HelpWanted, parse_flags
-from nodecache.host import Guard, Host, HostError, HostOptions, netlink
-from nodecache.keeper import Keeper
-from nodecache.sockets import CannotListen
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(version())  # noqa: T201
         return 0
     if flags.plugins:
+        from nodecache.corefile.options import CHAIN  # noqa: PLC0415 - not needed by the agent
+
         print("Directives:", *(f"dns.{name}" for name in sorted(CHAIN)), sep="\n  ")  # noqa: T201
         return 0
     return run(flags)
@@ -51,56 +46,10 @@ def version() -> str:
 
 
 def run(flags: Flags) -> int:
-    """Read the configuration, and keep an agent until told to stop."""
+    """Bind what will be asked for, read in the rest of the program, and keep an agent."""
     logs.configure(form=flags.log_format)
     log.info("Starting nodecache: %s", __version__)
-    try:
-        host = Host(host_options(flags)) if flags.sets_up_host else None
-        if host is not None:
-            host.check_needs()
-        source = ConfigSource(flags, os.environ, interface_addresses, monotonic())
-        config = source.read_or_last_good()
-        keeper = Keeper(flags, source, Guard(host) if host is not None else None)
-        return keeper.run(config)
-    except CorefileError as error:
-        for each in error.all:
-            log.critical("%s", each)
-    except (HostError, CannotListen, OSError) as error:
-        log.critical("%s", error)
-    return 1
+    early = bind_early(flags)
+    from nodecache import starting  # noqa: PLC0415 - most of the program: queries wait by now
 
-
-def interface_addresses(name: str) -> list[str]:
-    """The addresses that an interface has now, for `bind NAME`."""
-    netlink.load()
-    asking = netlink.Netlink()
-    try:
-        link = asking.link(name)
-        held = asking.addresses(index=link.index) if link is not None else []
-    finally:
-        asking.close()
-    # A link-local IPv6 address means nothing without its interface: RFC 4007 §11.
-    return [
-        f"{each.address}%{name}"
-        if each.address.is_link_local and each.address.version == 6
-        else str(each.address)
-        for each in held
-    ]
-
-
-def host_options(flags: Flags) -> HostOptions:
-    """What the flags ask of the node."""
-    return HostOptions(
-        addresses=flags.local_ips,
-        interface=flags.interface_name,
-        interface_kind=flags.interface_kind,
-        setup_interface=flags.setup_interface,
-        rules=flags.rules,
-        dns_port=flags.dns_port,
-        health_port=flags.health_port,
-        lease_seconds=flags.lease_seconds,
-        leased=flags.leased,
-        fallback=flags.fallback,
-        sync_seconds=flags.sync_seconds,
-        skip_teardown=flags.skip_teardown,
-    )
+    return starting.run(flags, early)

@@ -24,9 +24,16 @@ class InForce:
         self._offered: tuple[Config, dict[ListenAddress, Sockets]] | None = None
 
     @classmethod
-    def begin(cls, config: Config, have: Mapping[ListenAddress, Sockets]) -> "InForce":
-        """Serve `config` with the sockets we have, and new ones for the rest. CannotListen."""
-        return cls(config, open_all(listen_addresses(config.places), have))
+    def begin(
+        cls,
+        config: Config,
+        early: Mapping[ListenAddress, Sockets],
+        lent: Mapping[ListenAddress, Sockets],
+    ) -> "InForce":
+        """Serve `config` with sockets that are lent, else bound early, else new. CannotListen."""
+        sockets = open_all(listen_addresses(config.places), {**early, **lent})
+        close_all(pair for address, pair in early.items() if sockets.get(address) is not pair)
+        return cls(config, sockets)
 
     @property
     def lent(self) -> list[int]:

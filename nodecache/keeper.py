@@ -37,7 +37,7 @@ from nodecache.plan import ListenAddress, listen_addresses
 from nodecache.respawn import Respawn
 from nodecache.server.journal import shared_memory
 from nodecache.signals import SignalPipe
-from nodecache.sockets import CannotListen
+from nodecache.sockets import CannotListen, Sockets
 from nodecache.vitals import KeeperVitals, measure
 from nodecache.worker import Worker, fork_worker
 
@@ -82,11 +82,14 @@ class Keeper:
         self._selector = selectors.DefaultSelector()
         self._signals = SignalPipe((*_STOP_SIGNALS, *_RELOAD_SIGNALS))
 
-    def run(self, config: Config) -> int:
-        """Serve `config` until told to stop; the exit status. CannotListen before anything ran."""
+    def run(self, config: Config, early: dict[ListenAddress, Sockets]) -> int:
+        """Serve `config` until told to stop; the exit status. CannotListen before anything ran.
+
+        `early` are sockets that were bound already.
+        """
         wanted = listen_addresses(config.places)
         self._door = Door(name_of(self._flags, wanted), self._handover)
-        self._in_force = InForce.begin(config, self._door.knock(wanted))
+        self._in_force = InForce.begin(config, early, self._door.knock(wanted))
         self._listen_to(self._door, lambda: None)  # its turn comes in every round
         self._listen_to(self._signals, self._on_signal)
         self._listen_to(self._source, self._on_change)

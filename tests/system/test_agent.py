@@ -69,6 +69,23 @@ def test_a_worker_that_hangs_is_killed_and_replaced(agent):
     assert agent.worker != hung
 
 
+def test_a_query_that_comes_while_the_program_is_read_in_waits_and_is_answered(tmp_path, upstream):
+    agent = Agent(tmp_path, stock(upstream.address))
+    flags = ("-localip", HOST, "-p", str(agent.port))
+    starting = subprocess.Popen(command(agent.corefile, *flags), stdout=subprocess.PIPE)
+    with starting, agent.datagrams() as client:
+        packet = dns.message.make_query("a.example.", "A").to_wire()
+        while True:
+            try:
+                client.send(packet)
+                reply = client.recv(512)
+                break
+            except ConnectionRefusedError:  # not bound yet
+                assert starting.poll() is None
+        assert dns.message.from_wire(reply).answer
+        starting.terminate()
+
+
 def test_the_worker_does_not_outlive_its_keeper(agent):
     worker = agent.worker
     descriptor = os.pidfd_open(worker)
