@@ -28,13 +28,18 @@ from .options import ExtendedErrors, errors_as_options
 from .query import Query
 
 # Plain ints: an enum member costs a look-up and a slow operator each time.
-_QR, _TC = int(Flag.QR), int(Flag.TC)
+_QR, _TC, _RA = int(Flag.QR), int(Flag.TC), int(Flag.RA)
 _SERVFAIL = int(Rcode.SERVFAIL)
 _OWN = int(Flag.RD | Flag.CD)
 _RESERVED = 0x0040  # "must be zero in all queries and responses": RFC 1035 §4.1.1
 _KEPT = 0xFFFF & ~(_OWN | _RESERVED)
 # What an error reply has of the refused message's header: opcode, RD; and CD (RFC 4035 §3.2.2).
 _OPCODE_RD_CD = 0x7910
+
+_ONLY_QUESTION = b"\0\1\0\0\0\0"  # the first three counts
+_ROOT_OPT = b"\x00\x00\x29"  # root owner, type 41
+_DO_PLACE = 7  # of the octet that begins with DO, in an OPT: RFC 6891 §6.1.3
+_DO = b"\x80"
 
 _U16 = Struct("!H")
 _HEADER = Struct("!5H")
@@ -142,7 +147,8 @@ def opt_record(query: Query, ede: ExtendedErrors = (), extended_rcode: int = 0) 
 def empty_reply(query: Query, rcode: int, ede: ExtendedErrors = (), flags: int = 0) -> bytes:
     """A reply without records: header, question, and an OPT where the client sent one.
 
-    As CoreDNS has it for what the server itself says: RA and AA 0 unless in `flags`.
+    As CoreDNS has it for what the server itself says: RA and AA 0 unless in `flags`. But a failure
+    to recurse says that recursion is what is offered: RFC 1035 §4.1.1.
     """
     opt = b""
     if query.payload_size:
@@ -151,6 +157,8 @@ def empty_reply(query: Query, rcode: int, ede: ExtendedErrors = (), flags: int =
             opt = opt_record(query, _without_texts(ede), rcode >> 4)
     elif rcode > RCODE_MASK:
         rcode = _SERVFAIL
+    if rcode == _SERVFAIL:
+        flags |= _RA
     flags |= _QR | query.flags & _OWN | rcode & RCODE_MASK
     packet = query.packet
     counts = _HEADER.pack(flags, 1, 0, 0, int(bool(opt)))
@@ -160,17 +168,30 @@ def empty_reply(query: Query, rcode: int, ede: ExtendedErrors = (), flags: int =
 def error_reply(packet: bytes, rcode: int, *, has_do: bool = False) -> bytes:
     """A reply to a message that was refused: id, opcode, RD and CD echoed, and the question.
 
-    Without the question where that is what could not be read. BADVERS lives in the OPT alone
-    (RFC 6891 §6.1.3), so there the reply has one, with the DO that was sent (RFC 3225 §3).
+    Without the question where that is what could not be read. With an OPT where one was sent, as
+    far as can be seen (RFC 6891 §6.1.1), or the sender would take it that EDNS is unknown here (§7);
+    BADVERS lives in the OPT alone (§6.1.3). It has the DO that was sent (RFC 3225 §3).
     """
     flags = _QR | (packet[2] << 8 | packet[3]) & _OPCODE_RD_CD | rcode & RCODE_MASK
     question = _whole_question(packet)
+    sent = _opt_behind_question(packet)
     opt = b""
-    if rcode > RCODE_MASK:
-        do = EDNS_DO if has_do else 0
+    if sent or rcode > RCODE_MASK:
+        do = EDNS_DO if has_do or sent[_DO_PLACE : _DO_PLACE + 1] >= _DO else 0
         opt = _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, rcode >> 4, 0, do, 0)
     counts = _HEADER.pack(flags, int(bool(question)), 0, 0, int(bool(opt)))
     return packet[:2] + counts + question + opt
+
+
+def _opt_behind_question(packet: bytes) -> bytes:
+    """The OPT that a refused message has where nearly all have it, whole or not; else nothing."""
+    if not packet.startswith(_ONLY_QUESTION, 4) or packet[10:12] == b"\0\0":
+        return b""
+    try:
+        end = question_name_end(packet, HEADER_SIZE) + 4
+    except MalformedMessage:
+        return b""
+    return packet[end:] if packet.startswith(_ROOT_OPT, end) else b""
 
 
 def _whole_question(packet: bytes) -> bytes:

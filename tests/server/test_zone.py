@@ -8,7 +8,7 @@ from nodecache.cache import Bounds, Prefetch
 from nodecache.server.counts import Outcome
 from nodecache.server.policy import StalePolicy, ZoneOptions, is_within
 from nodecache.server.waiting import WaitingRoom
-from nodecache.wire import Flag
+from nodecache.wire import Flag, Rcode
 from tests.server.house import SOA, House
 from tests.wire.messages import name, texts
 
@@ -248,7 +248,7 @@ def test_a_failure_is_a_servfail_that_says_why():
     zone.upstream.fails()
     assert (pod.rcode, pod.errors) == ("SERVFAIL", [22])
     assert pod.reply.options[0].text == "nobody answers"
-    assert not pod.reply.flags & Flag.RA
+    assert pod.reply.flags == Flag.QR | Flag.RD | Flag.RA | Rcode.SERVFAIL
 
 
 def test_what_failed_is_not_asked_again_at_once_and_for_longer_each_time():

@@ -279,7 +279,48 @@ def test_an_error_has_the_question_where_that_was_read():
     packet = raw(opt(), opt(), counts=(1, 0, 0, 2), flags=0x0110)
     reply = parsed(error_reply(packet, Rcode.FORMERR))
     assert reply.question == parsed(query()).question
-    assert (reply.rcode(), reply.flags & Flag.CD, reply.edns) == (Rcode.FORMERR, Flag.CD, -1)
+    assert (reply.rcode(), reply.flags & Flag.CD) == (Rcode.FORMERR, Flag.CD)
+
+
+NOTIFY = 4 << 11
+A = record(TO_QUESTION, "A", b"1234")
+
+
+@pytest.mark.parametrize(
+    ("packet", "is_do"),
+    [
+        pytest.param(raw(opt(), opt(), counts=(1, 0, 0, 2), flags=0), False, id="two OPTs"),
+        pytest.param(raw(opt(flags=0x8000)[:8], counts=(1, 0, 0, 1), flags=0), True, id="cut off"),
+        pytest.param(raw(opt()[:7], counts=(1, 0, 0, 1), flags=0), False, id="cut before DO"),
+        pytest.param(
+            raw(opt(data=b"\0\x0a\0\x09x"), counts=(1, 0, 0, 1), flags=0), False, id="broken option"
+        ),
+        pytest.param(raw(opt(), counts=(1, 0, 0, 1), flags=NOTIFY), False, id="another opcode"),
+        pytest.param(raw(opt(flags=0x8000), counts=(1, 0, 0, 1), flags=NOTIFY), True, id="with DO"),
+    ],
+)
+def test_an_error_goes_with_an_opt_to_whoever_sent_one(packet, is_do):
+    """RFC 6891 §6.1.1; without, FORMERR would say that EDNS is unknown here (§7)."""
+    fault = refusal(packet)
+    reply = parsed(error_reply(packet, fault.rcode))
+    assert (reply.edns, bool(reply.ednsflags & 0x8000)) == (0, is_do)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        pytest.param(raw(counts=(1, 0, 0, 0), flags=NOTIFY), id="none"),
+        pytest.param(raw(opt(), counts=(1, 0, 0, 0), flags=NOTIFY), id="not counted"),
+        pytest.param(raw(A, counts=(1, 0, 0, 1), flags=NOTIFY), id="another record"),
+        pytest.param(raw(opt(), counts=(0, 0, 0, 1), question=b"", flags=0), id="no question"),
+        pytest.param(raw(opt(), counts=(1, 1, 0, 0), flags=NOTIFY), id="in the answer section"),
+        pytest.param(
+            raw(opt(), counts=(1, 0, 0, 1), question=pointer(12), flags=0), id="broken question"
+        ),
+    ],
+)
+def test_an_error_goes_without_an_opt_where_none_can_be_seen(packet):
+    assert parsed(error_reply(packet, refusal(packet).rcode)).edns == -1
 
 
 # The reply table
