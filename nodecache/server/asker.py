@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any, Protocol
 
-from nodecache.cache import Entry
+from nodecache.cache import MOST_ASKED, Entry
 from nodecache.forward.failure import Failure
 from nodecache.wire import (
     SURELY_FITS,
@@ -151,6 +151,7 @@ class ClientAsker:
         if good_until and not is_stream and not reply[2] & _TC_OCTET:
             likeness = None if query.is_alike_for_all else likeness_of(query)
             if likeness is not None or query.is_alike_for_all:
+                entry.note_asked(MOST_ASKED)  # those who hear from the table are counted too late
                 tail = bytes(reply[2:])
                 return Finished(tail, good_until, entry, self.served, tally, likeness)
         return None

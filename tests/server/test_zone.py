@@ -4,7 +4,7 @@ import dns.edns
 import dns.flags
 import pytest
 
-from nodecache.cache import Bounds, Prefetch
+from nodecache.cache import MOST_ASKED, Bounds, Prefetch
 from nodecache.server.counts import Outcome
 from nodecache.server.policy import StalePolicy, ZoneOptions, is_within
 from nodecache.server.waiting import WaitingRoom
@@ -741,6 +741,15 @@ def test_a_name_asked_for_now_and_then_does_not_take_the_place_of_others_in_the_
     assert zone.ask().finished is None
     zone.pass_time(4)
     assert zone.ask().finished is not None
+
+
+def test_what_the_table_answers_is_worth_keeping():
+    """Its hits are told to the entry late: eviction must not take it before."""
+    zone = House()
+    zone.keep(ADDRESS)
+    zone.ask()
+    entry = zone.ask().finished.entry
+    assert entry.asked == MOST_ASKED
 
 
 def test_a_cut_reply_does_not_enter_the_table():
