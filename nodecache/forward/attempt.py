@@ -1,5 +1,6 @@
 """A query sent to one upstream, once; and who is told what becomes of it."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from nodecache.wire import Query, with_question
@@ -65,3 +66,25 @@ class Waiter(Protocol):
 
     def slowed(self, attempt: Attempt, now: float) -> None:
         """It was not answered at once."""
+
+
+# What befalls many attempts at once: acts for `Turns.take`.
+
+
+def slowed(attempt: Attempt, now: float) -> None:
+    """It was not answered at once."""
+    attempt.ask.slowed(attempt, now)
+
+
+def evacuated(attempt: Attempt, now: float) -> None:
+    """Its connection or port says nothing any more."""
+    attempt.ask.evacuate(attempt, now)
+
+
+def failing(reason: str, *, is_connect: bool = False) -> Callable[[Attempt, float], None]:
+    """Make the act that tells attempts why they bring no answer."""
+
+    def failed(attempt: Attempt, now: float) -> None:
+        attempt.ask.attempt_failed(attempt, reason, now, is_connect=is_connect)
+
+    return failed

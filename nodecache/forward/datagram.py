@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from nodecache.wire import upstream_query
 
-from .attempt import Attempt, Carrier
+from .attempt import Attempt, Carrier, evacuated, failing, slowed
 from .counts import UpstreamCounts
 from .failure import error_text
 from .pending import MAX_PENDING, Pending
@@ -207,8 +207,7 @@ class DatagramPool:
         """What left from `socket` will not be answered."""
         reason = f"read udp {socket.path}: read: {error_text(error)}"
         self.upstream.unreachable(now)
-        for attempt in socket.pending.clear():
-            attempt.ask.attempt_failed(attempt, reason, now)
+        self.upstream.turns.take(socket.pending.clear(), failing(reason))
 
     def _judge(self, socket: DatagramSocket, now: float) -> None:
         """Has it been silent for too long? Sooner so, where other ports were heard meanwhile."""
@@ -226,8 +225,7 @@ class DatagramPool:
             socket.is_suspect = True
             self._wary_until = now + _WARY_SECONDS
             upstream.fell_silent(oldest.sent_at, now)
-            for attempt in socket.pending.all():
-                attempt.ask.evacuate(attempt, now)
+            upstream.turns.take(socket.pending.all(), evacuated)
 
     # Time
 
@@ -240,14 +238,14 @@ class DatagramPool:
         """Tell asks of slow queries, give up lost ones; False: nothing is under way."""
         give_up = now - self.upstream.settings.read_timeout_seconds
         slow_since = now - self.upstream.pace.hedge_seconds
+        turns = self.upstream.turns
         for socket in [*self._sockets, *self._spent]:
             if not socket.pending:
                 continue
-            for attempt in socket.pending.slowed(slow_since):
-                attempt.ask.slowed(attempt, now)
+            turns.take(socket.pending.slowed(slow_since), slowed)
             lost = socket.pending.drop(give_up)
-            for attempt in lost:
-                attempt.ask.attempt_failed(attempt, f"read udp {socket.path}: i/o timeout", now)
+            if lost:
+                turns.take(lost, failing(f"read udp {socket.path}: i/o timeout"))
             if socket.is_spent and not socket.pending:
                 self.close_one(socket)
             elif lost and socket.is_suspect and not socket.is_spent:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .attempt import Attempt
+from .attempt import Attempt, failing
 from .counts import UpstreamCounts
 from .failure import error_text
 from .pending import MAX_PENDING
@@ -208,8 +208,7 @@ class StreamPool:
             return  # another may still come through, or is there
         self.upstream.unreachable(now)
         waiting, self._waiting = self._waiting, deque()
-        for attempt in waiting:
-            attempt.ask.attempt_failed(attempt, reason, now, is_connect=True)
+        self.upstream.turns.take(waiting, failing(reason, is_connect=True))
 
     # Losing
 
@@ -227,8 +226,11 @@ class StreamPool:
             self._learn_lifetime(connection.answered, now)
         reason = f"read tcp {connection.path}: {error_text(error)}" if error else "EOF"
         has_worked = connection.answered > 0
-        for attempt in owed:
+
+        def lost(attempt: Attempt, now: float) -> None:
             attempt.ask.connection_lost(attempt, reason, now, has_worked=has_worked)
+
+        self.upstream.turns.take(owed, lost)
 
     def _learn_lifetime(self, answered: int, now: float) -> None:
         """A server that hung up after as many queries twice has a limit; once says little."""
@@ -237,12 +239,11 @@ class StreamPool:
             self._lifetime_until = now + _BELIEVE_SECONDS
         self._last_lifetime = answered
 
-    def retire(self, connection: StreamConnection, now: float) -> None:
+    def retire(self, connection: StreamConnection) -> None:
         """It owed answers for too long."""
         path = connection.path
         connection.stream.close()
-        for attempt in self._drop(connection):
-            attempt.ask.attempt_failed(attempt, f"read tcp {path}: i/o timeout", now)
+        self.upstream.turns.take(self._drop(connection), failing(f"read tcp {path}: i/o timeout"))
 
     def suspect(self, connection: StreamConnection, now: float) -> None:
         """It says nothing: no more queries for it."""

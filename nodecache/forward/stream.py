@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from nodecache.wire import FrameBuffer, framed_upstream_query
 
-from .attempt import Attempt
+from .attempt import Attempt, evacuated, failing, slowed
 from .pending import MAX_PENDING, Pending
 from .unmatched import note_unmatched
 from .world import Stream
@@ -119,13 +119,12 @@ class StreamConnection:
     def tick(self, now: float) -> bool:
         """Look after slow queries, and after silence; False: nothing is owed."""
         upstream = self._pool.upstream
-        for attempt in self.pending.slowed(now - upstream.pace.hedge_seconds):
-            attempt.ask.slowed(attempt, now)
+        upstream.turns.take(self.pending.slowed(now - upstream.pace.hedge_seconds), slowed)
         lost = self.pending.drop(now - upstream.settings.read_timeout_seconds)
-        for attempt in lost:
-            attempt.ask.attempt_failed(attempt, f"read tcp {self.path}: i/o timeout", now)
+        if lost:
+            upstream.turns.take(lost, failing(f"read tcp {self.path}: i/o timeout"))
         if lost and self.is_suspect:
-            self._pool.retire(self, now)
+            self._pool.retire(self)
             return False
         oldest = self.pending.oldest()
         if oldest is None:
@@ -144,12 +143,11 @@ class StreamConnection:
         upstream, silence = self._pool.upstream, now - since
         is_deaf = not self.stream.is_acknowledged()
         if silence > (_DEAD_SECONDS if is_deaf else upstream.settings.read_timeout_seconds):
-            self._pool.retire(self, now)
+            self._pool.retire(self)
         elif is_deaf or silence > upstream.pace.silence_seconds:
             if not self.is_suspect:
                 self.is_suspect = True
                 self._pool.suspect(self, now)
             if not self.is_evacuated and (is_deaf or upstream.heard_at > since):
                 self.is_evacuated = True
-                for attempt in self.pending.all():
-                    attempt.ask.evacuate(attempt, now)
+                upstream.turns.take(self.pending.all(), evacuated)

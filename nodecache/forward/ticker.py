@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from .agenda import TICK_SECONDS, Agenda
+from .turns import Turns
 from .world import Timer, World
 
 log = logging.getLogger("plugin/forward")
@@ -41,6 +42,7 @@ class Ticker:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.turns = Turns(world)
         self._busy: dict[Watched, None] = {}
         self._open: dict[Watched, None] = {}
         self._agenda: Agenda[Sleeper] = Agenda()
@@ -113,8 +115,7 @@ class Ticker:
         for watched in list(self._busy):
             if not _guarded(watched.tick, now):
                 self._busy.pop(watched, None)
-        for sleeper in self._agenda.due(now):
-            _guarded(sleeper.wake, now)
+        self.turns.take(self._agenda.due(now), _wake)
 
     def _housekeep(self) -> None:
         now = self._world.clock()
@@ -124,6 +125,10 @@ class Ticker:
         self._housekeeping = None
         if self._open:
             self._housekeeping = self._later(_HOUSEKEEPING_SECONDS, self._housekeep)
+
+
+def _wake(sleeper: Sleeper, now: float) -> None:
+    sleeper.wake(now)
 
 
 def _guarded(call: Callable[[float], bool | None], now: float) -> bool | None:

@@ -39,6 +39,7 @@ class Upstream:
         self.is_own = False
         self._is_watched = False
         self._ticker = ticker
+        self.turns = ticker.turns
         self._prober = Prober(self)
 
     @property

@@ -1,0 +1,49 @@
+"""What befalls many queries at once, dealt with in turns of the loop: hits are answered in between.
+
+A connection that ends, or an upstream that answers nothing, may have thousands of queries waiting,
+and each takes its 50 µs to be sent elsewhere or told that there is no answer.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from .world import World
+
+log = logging.getLogger("plugin/forward")
+
+_TURN_SECONDS = 0.001
+
+T = TypeVar("T")
+
+
+class Turns:
+    """Work that is taken up at once, and put off whenever a turn has taken a millisecond."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._queue: deque[tuple[Callable[[Any, float], object], Any]] = deque()
+        self._is_under_way = False
+
+    def take(self, things: Iterable[T], act: Callable[[T, float], object]) -> None:
+        """Call `act(thing, now)` for each, now or soon; one that fails costs the others nothing."""
+        self._queue.extend((act, thing) for thing in things)
+        if not self._is_under_way:
+            self._turn()
+
+    def _turn(self) -> None:
+        queue, clock = self._queue, self._world.clock
+        self._is_under_way = True
+        began = now = clock()
+        while queue and now - began < _TURN_SECONDS:
+            act, thing = queue.popleft()
+            try:
+                act(thing, now)
+            except Exception:
+                log.exception("an error inside the forwarder")
+            now = clock()
+        if queue:
+            self._world.call_soon(self._turn)
+        else:
+            self._is_under_way = False
