@@ -97,11 +97,11 @@ class ForwardSource:
 
     def is_down(self) -> bool:
         """Whether every upstream of every forwarder failed its probes."""
-        return all(
-            upstream.health.is_down
-            for forwarder in self.forwarders
-            for upstream in forwarder.upstreams
-        )
+        for forwarder in self.forwarders:
+            for upstream in forwarder.upstreams:
+                if not upstream.health.is_down:
+                    return False
+        return True
 
 
 @dataclass(slots=True)
