@@ -52,6 +52,7 @@ class Pages:
         self._loaded_at = time.time()
         for counted in self._readings.gone():
             self._collector.carry(counted)
+        self._collector.forget_texts()
         self._asked_for = wanted = dict.fromkeys(self._wanted(config))
         for gone in [each for each in self._servers if each not in wanted]:
             self._servers.pop(gone).close()

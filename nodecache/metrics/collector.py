@@ -10,7 +10,7 @@ from nodecache.web import Request, Response, made_in_slices
 from .agent import agent_families, load_families
 from .cache import cache_families
 from .dns import directive_families, dns_families
-from .exposition import CONTENT_TYPE, Family, HistogramFamily
+from .exposition import CONTENT_TYPE, Family, HistogramFamily, Texts
 from .forward import (
     effort_families,
     forward_families,
@@ -42,6 +42,7 @@ class Collector:
         self.pages_in_flight = 0
         self._read = read
         self._fold = fold
+        self._texts = Texts()
         self._carried: dict[str, Family] = {}
 
     def carry(self, gone: Source) -> None:
@@ -54,6 +55,10 @@ class Collector:
             known = self._carried.setdefault(family.name, family)
             if known is not family:
                 _add_family(known, family)
+
+    def forget_texts(self) -> None:
+        """Have every series written anew: some may be gone for good."""
+        self._texts.clear()
 
     def families(self) -> Iterator[Family]:
         """Every family, each made when it is asked for."""
@@ -79,7 +84,7 @@ class Collector:
         for _ in self._fold():
             yield b""
         for family in self.families():
-            for piece in family.pieces():
+            for piece in family.pieces(self._texts):
                 yield piece.encode()
 
     async def page(self, request: Request) -> Response:

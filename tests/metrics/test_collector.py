@@ -6,7 +6,7 @@ import gzip
 from prometheus_client.parser import text_string_to_metric_families
 
 from nodecache.metrics import CacheNumbers, Collector, Source
-from nodecache.metrics.exposition import PIECE_SAMPLES
+from nodecache.metrics.exposition import PIECE_LINES
 from nodecache.vitals import KeeperVitals, Process
 from nodecache.web import Request
 from tests.helpers.numbers import A, FakeServer, busy_node, busy_server, busy_upstream
@@ -102,7 +102,28 @@ def test_pages_served_are_counted():
 
 def test_no_piece_of_a_page_is_long():
     """A piece is what the loop cannot give back in between."""
-    assert max(piece.count(b"\n") for piece in Collector(busy_node).pieces()) <= PIECE_SAMPLES + 2
+    collector = Collector(busy_node)
+    first, second = ([piece.count(b"\n") for piece in collector.pieces()] for _ in range(2))
+    assert max(first) <= PIECE_LINES / 6
+    assert max(second) <= PIECE_LINES + 20
+
+
+def test_a_page_is_the_same_whether_its_texts_were_kept_or_not():
+    collector, numbers = Collector(busy_node), busy_node()
+    list(collector.pieces())
+    for server in numbers.servers:
+        server.requests = {key: count * 1000 for key, count in server.requests.items()}
+    collector._read = lambda: numbers
+    kept = counted_lines(collector)
+    collector.forget_texts()
+    assert counted_lines(collector) == kept
+    assert counted_lines(Collector(lambda: numbers)) == kept
+
+
+def counted_lines(collector: Collector) -> list[str]:
+    """The page's lines, but for those of the process, which change by themselves."""
+    lines = b"".join(collector.pieces()).decode().splitlines()
+    return [line for line in lines if line.removeprefix("# HELP ").startswith("coredns_")]
 
 
 def test_counts_are_brought_up_to_date_in_steps_before_they_are_read():

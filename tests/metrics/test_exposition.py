@@ -3,14 +3,17 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.utils import floatToGoString
 
 from nodecache.histogram import Histogram
-from nodecache.metrics.exposition import Family, counter, gauge, histogram
+from nodecache.metrics.exposition import Family, Texts, counter, gauge, histogram, number_text
 
 
-def text(family: Family) -> str:
-    return "".join(family.pieces())
+def text(family: Family, texts: Texts | None = None) -> str:
+    return "".join(family.pieces(texts or Texts()))
 
 
 def parse(family: Family) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -75,7 +78,75 @@ def test_a_long_family_comes_in_pieces_and_says_once_what_it_is():
     family = counter("seen_total", "Things seen.", "number")
     for each in range(100):
         family.add((str(each),), each)
-    pieces = list(family.pieces())
-    assert len(pieces) > 1
+    pieces = list(family.pieces(Texts()))
+    assert len(pieces) > 3
     assert text(family).count("# TYPE seen_total counter") == 1
     assert len(parse(family)) == 100
+
+
+class Told:
+    """What the library can collect: one metric."""
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+
+    def collect(self):
+        return [self.metric]
+
+
+def written_by_library(metric: Metric) -> str:
+    """The metric written in one go, whole numbers as Go does: `3`, not `3.0`."""
+    lines = generate_latest(Told(metric)).decode().split("\n")
+    return "\n".join(line if line.startswith("#") else line.removesuffix(".0") for line in lines)
+
+
+@given(st.one_of(st.floats(), st.integers(0, 2**64)))
+def test_whole_numbers_are_written_without_a_point(value):
+    assert number_text(value) == floatToGoString(value).removesuffix(".0")
+
+
+names = st.lists(st.text("abcd", min_size=1, max_size=3), unique=True, max_size=4)
+
+
+@given(st.data(), names, st.sampled_from(["counter", "gauge", "untyped"]), st.text())
+def test_page_after_page_is_what_the_library_writes(data, label_names, kind, about):
+    texts = Texts()
+    values = st.tuples(*(st.text() for _ in label_names))
+    numbers = st.dictionaries(values, st.floats(0), min_size=1, max_size=5)
+    for page in data.draw(st.lists(numbers, max_size=3)):
+        family = Family("seen_total", kind, about, tuple(label_names))
+        oracle = Metric("seen" if kind == "counter" else "seen_total", about, kind)
+        for labels, number in page.items():
+            family.add(labels, number)
+            oracle.add_sample("seen_total", dict(zip(label_names, labels, strict=True)), number)
+        assert text(family, texts) == written_by_library(oracle)
+
+
+def test_histograms_are_what_the_library_writes_page_after_page():
+    texts, counted = Texts(), Histogram((0.25, 1.0, 3e6))
+    for value in (0.1, 0.2, 5.0, 1e7):
+        counted.observe(value)
+        family = histogram("wait_seconds", "Waits.", "by", "at")
+        family.observe_all(("me", 'ho"me'), counted)
+        oracle = Metric("wait_seconds", "Waits.", "histogram")
+        labels = {"by": "me", "at": 'ho"me'}
+        below = 0
+        for bound, count in zip(("0.25", "1", "3e+06", "+Inf"), counted.buckets, strict=True):
+            below += count
+            oracle.add_sample("wait_seconds_bucket", {**labels, "le": bound}, below)
+        oracle.add_sample("wait_seconds_sum", labels, counted.sum)
+        oracle.add_sample("wait_seconds_count", labels, counted.count)
+        assert text(family, texts) == written_by_library(oracle)
+
+
+def test_texts_that_are_kept_are_written_once():
+    texts, written = Texts(), []
+    for colours in (["blue"], ["blue", "red"], ["red"]):
+        family = counter("seen_total", "Things seen.", "colour")
+        for colour in colours:
+            family.add((colour,), 1)
+        text(family, texts)
+        written.append(dict(texts.series["seen_total"]))
+    assert written[2].keys() == {("blue",), ("red",)}
+    assert written[0]["blue",] is written[1]["blue",] is written[2]["blue",]
+    assert written[1]["red",] is written[2]["red",]
