@@ -14,6 +14,7 @@ from .journal import Journal, shared_memory
 from .policy import StalePolicy, ZoneOptions
 from .replies import Served
 from .router import Zones, name_to_wire
+from .shuffled import finisher, unfinished
 from .source import ChainSource, ForwardSource, Source, forward_end
 from .tcp import TcpLimits, TcpListener
 from .udp import UdpListener, WildcardUdpListener
@@ -52,9 +53,11 @@ __all__ = [
     "ZoneOptions",
     "Zones",
     "check",
+    "finisher",
     "forward_end",
     "name_to_wire",
     "nothing_to_ask",
     "open_directives",
     "shared_memory",
+    "unfinished",
 ]

@@ -84,8 +84,8 @@ class Asker(Protocol):
         With a `good_until` the reply may enter the reply table, where it is fit for that.
         """
 
-    def tell_answer(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
-        """What upstream, or a directive, said."""
+    def tell_answer(self, answer: Answer, ttl: int | None, outcome: Outcome) -> Finished | None:
+        """What upstream, or a directive, said; a reply for the table where it may go there."""
 
     def tell_failure(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
         """No answer: a reply without records."""
@@ -100,12 +100,14 @@ class ClientAsker:
     """A client's query. `address` is the transport's own notion of where to.
 
     `outcome` is what the cache had to do with it, where a chain of directives answers in the end;
+    `kept` what it was made of and until when that is good, where a reply may enter the table;
     `slot` its place in the journal while it waits.
     """
 
     __slots__ = (
         "address",
         "host",
+        "kept",
         "outcome",
         "query",
         "received_at",
@@ -126,6 +128,7 @@ class ClientAsker:
         self.received_at = received_at
         self.served = served
         self.outcome: Outcome | None = None
+        self.kept: tuple[Entry, float] | None = None
         self.slot = -1
 
     def begin_waiting(self) -> None:
@@ -148,15 +151,37 @@ class ClientAsker:
         self.transport.send(reply, self.address)
         outcome = _HIT_DENIAL if entry.is_denial else _HIT_SUCCESS
         tally = self._count(reply, entry.rcode, "cache", outcome)
-        if good_until and not is_stream and not reply[2] & _TC_OCTET:
-            likeness = None if query.is_alike_for_all else likeness_of(query)
-            if likeness is not None or query.is_alike_for_all:
-                entry.note_asked(MOST_ASKED)  # those who hear from the table are counted too late
-                tail = bytes(reply[2:])
-                return Finished(tail, good_until, entry, self.served, tally, likeness)
-        return None
+        return self._finished(reply, entry, good_until, tally) if good_until else None
 
-    def tell_answer(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
+    def _finished(
+        self,
+        reply: bytes | bytearray,
+        entry: Entry,
+        good_until: float,
+        tally: tuple[object, ...],
+        ttl_offsets: tuple[int, ...] | None = None,
+    ) -> Finished | None:
+        """The reply for the table, where others like it may be expected and deserve it too."""
+        query = self.query
+        if self.transport_name == "tcp" or reply[2] & _TC_OCTET:
+            return None
+        likeness = None if query.is_alike_for_all else likeness_of(query)
+        if likeness is None and not query.is_alike_for_all:
+            return None
+        entry.note_asked(MOST_ASKED)  # those who hear from the table are counted too late
+        return self.served.zone.finish(
+            reply,
+            query.question_end,
+            good_until,
+            entry,
+            self.served,
+            tally,
+            likeness,
+            ttl_offsets,
+            has_opt=query.payload_size > 0,
+        )
+
+    def tell_answer(self, answer: Answer, ttl: int | None, outcome: Outcome) -> Finished | None:
         """Reply with an upstream's or a directive's answer."""
         query, wire = self.query, answer.wire
         reply: bytes | bytearray
@@ -179,7 +204,11 @@ class ClientAsker:
                 extended_rcode=answer.rcode >> 4,
             )
         self.transport.send(reply, self.address)
-        self._count(reply, answer.rcode, answer.written_by, outcome)
+        tally = self._count(reply, answer.rcode, answer.written_by, outcome)
+        if self.kept is None:
+            return None
+        entry, good_until = self.kept
+        return self._finished(reply, entry, good_until, tally, answer.ttl_offsets)
 
     def tell_failure(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
         """Reply without records."""
@@ -262,9 +291,11 @@ class ChainAsker:
         entry: Entry,
         ttl: int | None,
         ede: ExtendedErrors,
-        good_until: float = 0.0,  # noqa: ARG002 - directives stand between this and any table
+        good_until: float = 0.0,
     ) -> Finished | None:
         """An answer made from the entry, its TTLs as they are now."""
+        if good_until and self.outer is not None:
+            self.outer.kept = entry, good_until
         query = self.query
         wire = reply_to(replace(query, payload_size=0), entry, entry.flags, ttl, _NO_LIMIT)
         self._note(Outcome.HIT_DENIAL if entry.is_denial else Outcome.HIT_SUCCESS)
@@ -282,7 +313,7 @@ class ChainAsker:
         self.back(answer)
         return None
 
-    def tell_answer(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
+    def tell_answer(self, answer: Answer, ttl: int | None, outcome: Outcome) -> Finished | None:
         """The answer, its TTLs set."""
         self._note(outcome)
         if ttl is not None and answer.ttl_offsets:
@@ -291,6 +322,7 @@ class ChainAsker:
                 wire[offset : offset + 4] = ttl.to_bytes(4, "big")
             answer = replace(answer, wire=bytes(wire), lowest_ttl=ttl)
         self.back(answer)
+        return None
 
     def tell_failure(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
         """A failure that was logged where it happened."""

@@ -22,7 +22,7 @@ from .any import Any
 from .chain import Client, Directive, Result
 from .dns64 import Dns64
 from .hosts import Hosts
-from .loadbalance import LoadBalance
+from .loadbalance import LoadBalance, Pick
 from .metadata import Metadata
 from .minimal import Minimal
 from .no_aaaa import NoAaaa
@@ -75,6 +75,17 @@ class Directives:
     hosts: Hosts | None = None
     watch: "ForwardWatch | None" = None
     """Who hears what upstreams were asked, if anybody does."""
+    pick: Pick | None = None
+    """Draws orders of addresses, where `loadbalance` wants another for each reply."""
+
+    @property
+    def is_alike_for_all(self) -> bool:
+        """Whether those above the cache treat every client and query alike, but for that order."""
+        return all(
+            isinstance(directive, Any | Minimal)
+            or (isinstance(directive, LoadBalance) and directive.is_any_order)
+            for directive in self.above
+        )
 
     def close(self) -> None:
         """End what they hold open."""
@@ -180,7 +191,7 @@ class _Rest:
 
 
 def _balancer(options: LoadbalanceOptions, made: Directives) -> LoadBalance:
-    pick = random.Random(secrets.randbits(64)).randrange  # noqa: S311 (orders are no secrets)
+    made.pick = pick = random.Random(secrets.randbits(64)).randrange  # noqa: S311 (no secret)
     weighted = None
     if options.policy == "weighted":
         weighted = Weighted(pick)

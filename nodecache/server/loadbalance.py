@@ -14,6 +14,7 @@ from .chain import Client, Down, Steps
 from .records import Record, Sections, name_end, rebuilt, sections_of
 
 _COUNTS = Struct("!3H")
+_COUNT = Struct("!H")
 _FIXED = Struct("!HHIH")
 _ADDRESSES = (Rdtype.A, Rdtype.AAAA)
 _TRANSFERS = (Rdtype.AXFR, Rdtype.IXFR)
@@ -42,6 +43,11 @@ class LoadBalance:
         self._weigh = weigh
         self._prefer = prefer
 
+    @property
+    def is_any_order(self) -> bool:
+        """Whether one order is as good as another, whatever the addresses are."""
+        return self._weigh is None and self._prefer is None
+
     def visit(self, query: Query, client: Client) -> Steps:  # noqa: ARG002 (anyone's)
         """Let the query pass, and put what comes back into another order."""
         outcome = yield Down(query)
@@ -53,7 +59,7 @@ class LoadBalance:
         """`answer` with its records in this reply's order."""
         if qtype in _TRANSFERS or len(answer.ttl_offsets) < 2:
             return answer
-        if self._weigh is None and self._prefer is None:
+        if self.is_any_order:
             wire = shuffled(answer, self._pick)
             if wire is not None:
                 return answer if wire is answer.wire else replace(answer, wire=wire)
@@ -94,11 +100,27 @@ def shuffled(answer: Answer, pick: Pick) -> bytes | None:
     It is enough where all of the answer's addresses stand together at its end, all of one size and
     with a pointer for an owner, and nothing else in the message would have to move.
     """
-    answers, authorities, additionals = _COUNTS.unpack_from(answer.wire, 6)
-    if authorities or additionals:
+    wire = answer.wire
+    _, authorities, additionals = _COUNTS.unpack_from(wire, 6)
+    block = address_block(wire, answer.question_end)
+    if authorities or additionals or block is None:
         return None
-    wire, offset = answer.wire, answer.question_end
-    start, size, count = offset, 0, 0
+    start, size, count = block
+    if count < 2:
+        return wire
+    records = [wire[at : at + size] for at in range(start, start + size * count, size)]
+    order = permutation(count, pick)
+    return wire[:start] + b"".join([records[index] for index in order])
+
+
+def address_block(wire: bytes, question_end: int) -> tuple[int, int, int] | None:
+    """Where the answer section's addresses stand: offset, octets of each, and how many.
+
+    None where they do not stand together at its end, alike in size, with pointers for owners.
+    """
+    offset = start = question_end
+    size = count = 0
+    (answers,) = _COUNT.unpack_from(wire, 6)
     for _ in range(answers):
         fixed = name_end(wire, offset)
         rdtype, _, _, rdata_size = _FIXED.unpack_from(wire, fixed)
@@ -112,11 +134,7 @@ def shuffled(answer: Answer, pick: Pick) -> bytes | None:
         elif count or rdtype != Rdtype.CNAME:
             return None
         offset = end
-    if count < 2:
-        return wire
-    records = [wire[at : at + size] for at in range(start, offset, size)]
-    order = permutation(count, pick)
-    return wire[:start] + b"".join([records[index] for index in order])
+    return start, size, count
 
 
 def parted(

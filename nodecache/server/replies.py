@@ -11,7 +11,7 @@ query or client on its own. Queries in mixed case or with options have a table a
 have in common (`likeness`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from struct import Struct
@@ -35,6 +35,8 @@ class ServingZone(Protocol):
 
     prefetch: Prefetch | None
     keeps_ttl: bool
+    finish: "Callable[..., Finished | None]"
+    """Makes a reply for the table: see `shuffled.finisher`."""
 
     def serve(self, asker: Any, now: float) -> "Finished | None":
         """Answer a client's query, now or later."""
@@ -80,6 +82,7 @@ class Finished:
         served: Served,
         tally: tuple[object, ...],
         likeness: Likeness | None = None,
+        ttl_offsets: tuple[int, ...] | None = None,
     ) -> None:
         self.tail = tail
         self.likeness = likeness
@@ -87,7 +90,7 @@ class Finished:
         self.entry = entry
         self.stored_at = entry.stored_at
         # The entry's own may change: its octets are compressed once somebody has less room.
-        self.ttl_offsets = entry.ttl_offsets
+        self.ttl_offsets = entry.ttl_offsets if ttl_offsets is None else ttl_offsets
         self.served = served
         self.tally = tally
         self.hits = 0

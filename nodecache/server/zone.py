@@ -39,15 +39,14 @@ from .errors import ErrorLog
 from .flight import Flight
 from .policy import StalePolicy, ZoneOptions, is_within, may_replace
 from .replies import Finished
+from .shuffled import finisher
 from .source import Source
 from .waiting import WaitingRoom
 
 _RD = int(Flag.RD)
 _TRANSFERS = frozenset((int(Rdtype.AXFR), int(Rdtype.IXFR)))
-_POSITIVE_KIND, _SERVFAIL_KIND = (
-    Kind.POSITIVE,
-    Kind.SERVFAIL,
-)  # members of an enum cost a look-up each time
+# Members of an enum cost a look-up each time.
+_POSITIVE_KIND, _SERVFAIL_KIND = Kind.POSITIVE, Kind.SERVFAIL
 _NO_TRANSFERS: ExtendedErrors = ((Ede.NOT_SUPPORTED, b"zone transfers are not served"),)
 _NO_ROOM: ExtendedErrors = ((Ede.NETWORK_ERROR, b"too many queries wait for an answer"),)
 # Names asked for less often than this gain nothing by the reply table, and would empty it of others.
@@ -76,6 +75,7 @@ class Zone:
         self.prefetch = options.prefetch
         self.keeps_ttl = options.keeps_ttl
         self.above: Chain | None = None
+        self.finish = finisher(None)
         self.errors = errors
         self.coalesced = 0
         self.clock: Callable[[], float] = monotonic
@@ -107,16 +107,17 @@ class Zone:
             lower_payload_size(asker.query, self._bufsize)
         if self.above is None:
             return self.resolve(asker, now)
-        self._serve_by_chain(asker, self.above)
-        return None
+        return self._serve_by_chain(asker, self.above)
 
-    def _serve_by_chain(self, asker: ClientAsker, chain: Chain) -> None:
+    def _serve_by_chain(self, asker: ClientAsker, chain: Chain) -> Finished | None:
         """Send the query through the directives that stand above the cache."""
+        finished = None
 
         def done(result: Answer | Failure | Silence) -> None:
+            nonlocal finished
             outcome = asker.outcome or Outcome.UNCACHED
             if isinstance(result, Answer):
-                asker.tell_answer(result, None, outcome)
+                finished = asker.tell_answer(result, None, outcome)
             elif isinstance(result, Failure):
                 self._log(asker.query, result)
                 asker.tell_failure(result.rcode, failure_errors(result), outcome)
@@ -124,6 +125,7 @@ class Zone:
                 asker.tell_nothing()
 
         chain.start(asker.query, client_of(asker), done)
+        return finished
 
     def serve_inner(self, asker: ChainAsker) -> Ask | None:
         """Answer a question that the server asks itself, through all its directives."""

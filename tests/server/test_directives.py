@@ -151,3 +151,18 @@ def test_a_weight_file_may_come_later_but_not_be_wrong(tmp_path, caplog):
     path.write_text("nonsense 1 2\n")
     with pytest.raises(ValueError, match=":1: a line is"):
         WeightFile(str(path), 30.0, Weighted(lambda size: 0)).begin()
+
+
+@pytest.mark.parametrize(
+    ("text", "is_alike"),
+    [
+        pytest.param("loadbalance", True, id="an order as good as any"),
+        pytest.param("any\nminimal\nloadbalance round_robin", True, id="the same for everybody"),
+        pytest.param("loadbalance {\nprefer 10.0.0.0/8\n}", False, id="an order that matters"),
+        pytest.param("log", False, id="each query"),
+        pytest.param("acl {\nallow\n}", False, id="each client"),
+        pytest.param("dns64", False, id="made of other answers"),
+    ],
+)
+def test_which_directives_leave_replies_to_the_table(text, is_alike):
+    assert opened(text).is_alike_for_all == is_alike
