@@ -43,6 +43,9 @@ _MOST_BACK_OFF_SECONDS = 1.0
 
 # A server that hangs up after so many queries is believed for this long: dnsmasq's limit is 100.
 _BELIEVE_SECONDS = 300.0
+# One that hangs up on several queries without an answer to any may not take more than one at once.
+# For so long it gets each by itself, as from CoreDNS.
+_WARY_SECONDS = 10.0
 
 _AGE_JITTER = 0.25  # connections of many nodes must not all end at once
 
@@ -163,6 +166,7 @@ class StreamPool:
         self._dial(now)
 
     def _dial(self, now: float) -> None:
+        self._doubt_lifetime(now)
         connection = StreamConnection(self, now)
         if max_age := self.upstream.settings.max_age_seconds:
             connection.old_at = now + max_age * random.uniform(1 - _AGE_JITTER, 1)  # noqa: S311
@@ -186,12 +190,20 @@ class StreamPool:
         self._serve_waiting(connection, now)
 
     def _serve_waiting(self, connection: StreamConnection, now: float) -> None:
-        while self._waiting and connection.room > 0:
+        room = connection.room
+        if self._lifetime:
+            room = min(room, self._lifetime - connection.sent)
+        while self._waiting and room > 0:
             attempt = self._waiting.popleft()
             if not attempt.ask.is_done:
                 attempt.sent_at = now
                 connection.add(attempt)
+                room -= 1
         connection.flush()
+        if room <= 0:
+            connection.is_spent = bool(self._lifetime)
+            if self._waiting:
+                self._open_another(now)
 
     def _close_opening(self) -> None:
         for connection in self._opening:
@@ -222,10 +234,13 @@ class StreamPool:
         if not owed:
             return
         self.counts.connections_lost += 1
-        if error is None and connection.answered:
+        is_crowded = not connection.answered and len(owed) > 1
+        if is_crowded:
+            self._lifetime, self._lifetime_until = 1, now + _WARY_SECONDS
+        elif error is None and connection.answered:
             self._learn_lifetime(connection.answered, now)
         reason = f"read tcp {connection.path}: {error_text(error)}" if error else "EOF"
-        has_worked = connection.answered > 0
+        has_worked = connection.answered > 0 or is_crowded
 
         def lost(attempt: Attempt, now: float) -> None:
             attempt.ask.connection_lost(attempt, reason, now, has_worked=has_worked)
@@ -238,6 +253,10 @@ class StreamPool:
             self._lifetime = answered
             self._lifetime_until = now + _BELIEVE_SECONDS
         self._last_lifetime = answered
+
+    def _doubt_lifetime(self, now: float) -> None:
+        if now > self._lifetime_until:
+            self._lifetime = 0
 
     def retire(self, connection: StreamConnection) -> None:
         """It owed answers for too long."""
@@ -315,8 +334,7 @@ class StreamPool:
     def housekeep(self, now: float) -> bool:
         """Close what is idle, used up or too old; False: nothing is open."""
         settings = self.upstream.settings
-        if now > self._lifetime_until:
-            self._lifetime = 0
+        self._doubt_lifetime(now)
         idle = [c for c in self._connections if not c.pending]
         surplus = len(idle) - (settings.max_idle_connections or len(idle))
         for connection in reversed(idle):
