@@ -170,7 +170,8 @@ class Agent:
 
     def is_ready(self) -> bool:
         statuses = [pod["status"].get("containerStatuses", []) for pod in self.pods()]
-        return bool(statuses) and all(one["ready"] for status in statuses for one in status)
+        each = [bool(status) and all(one["ready"] for one in status) for status in statuses]
+        return bool(each) and all(each)
 
     def restarts(self) -> int:
         return sum(
