@@ -14,9 +14,10 @@ from .constants import (
 )
 from .errors import MalformedMessage
 from .frame import framed
-from .names import question_name_end, question_places
+from .names import expanded_name, question_name_end, question_places
 from .options import check_options
 from .sections import FIXED_SIZE, read_records
+from .tsig import check_tsig
 
 # Plain ints: an enum member costs a look-up and a slow operator each time.
 _QR, _RD, _AD, _CD = int(Flag.QR), int(Flag.RD), int(Flag.AD), int(Flag.CD)
@@ -166,11 +167,13 @@ def _read_sections(query: Query, answers: int, authorities: int, additionals: in
     signatures = [record for record in before + records if record[0] == _TSIG_TYPE]
     if signatures and (len(signatures) > 1 or signatures[0] not in records[-1:]):
         raise MalformedMessage("TSIG record is not the last one")  # RFC 8945 §5.1
+    for _, _, _, _, fixed, end in signatures:
+        check_tsig(packet, fixed + FIXED_SIZE, end)
     if len(opts) > 1:
         raise MalformedMessage("message holds two OPT records")  # RFC 6891 §6.1.1
     for opt in opts:
         _, _, _, owner, fixed, _ = opt
-        if opt in before or packet[owner]:
+        if opt in before or expanded_name(packet, owner) != b"\0":
             raise MalformedMessage("OPT record is not the root's, or not in the last section")
         _take_opt(query, fixed)
 

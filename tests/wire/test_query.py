@@ -223,6 +223,40 @@ def test_a_signature_elsewhere_is_a_formerr(counts):
     assert refusal(raw(tsig, tsig, counts=counts, flags=0x0100)).rcode == Rcode.FORMERR
 
 
+ALGORITHM = name("hmac-sha256.")
+TIMES = bytes(8)
+ID_AND_ERROR = bytes(4)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"\xc0\x0c" + bytes(16), id="algorithm compressed"),
+        pytest.param(ALGORITHM[:-1], id="algorithm cut off"),
+        pytest.param(ALGORITHM + TIMES, id="no MAC"),
+        pytest.param(ALGORITHM + TIMES + b"\0\x21" + b"m" * 32, id="MAC too short"),
+        pytest.param(ALGORITHM + TIMES + b"\0\2mm" + ID_AND_ERROR, id="no other data"),
+        pytest.param(ALGORITHM + TIMES + b"\0\2mm" + ID_AND_ERROR + b"\0\1", id="other data cut"),
+        pytest.param(ALGORITHM + TIMES + b"\0\2mm" + ID_AND_ERROR + b"\0\0x", id="more than fits"),
+    ],
+)
+def test_a_tsig_that_is_none_is_a_formerr(data):
+    """RFC 8945 §5.2."""
+    packet = raw(record(name("key."), "TSIG", data, rdclass=255), counts=ONE_MORE, flags=0x0100)
+    assert refusal(packet).rcode == Rcode.FORMERR
+
+
+def test_a_whole_tsig_says_nothing_to_us():
+    data = ALGORITHM + TIMES + b"\0\2mm" + ID_AND_ERROR + b"\0\1x"
+    assert asked(record(name("key."), "TSIG", data, rdclass=255), counts=ONE_MORE).qtype == 1
+
+
+def test_an_opt_of_the_root_may_say_so_with_a_pointer():
+    root = HEADER + len(name("a.example.")) - 1
+    assert asked(opt(700, owner=pointer(root)), counts=ONE_MORE).payload_size == 700
+
+
 # What gets no answer, or an error
 
 
