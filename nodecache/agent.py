@@ -49,6 +49,9 @@ _COLLECT_AT = (700, 2, 1_000_000)
 _COLLECT_AT_3_14 = (700, 1000, 0)
 _FULL_COLLECTION_UP_TO = 1_000  # entries; with their finished replies 2 ms
 
+# Large files are read in a thread, which so often looks whether a query waits for the interpreter.
+_GIVES_WAY_SECONDS = 0.0005
+
 
 class Agent:
     """One worker's life."""
@@ -65,6 +68,7 @@ class Agent:
         self._channel = channel
         self._loop = loop
         self._stopped = asyncio.Event()
+        self._reloading = asyncio.Lock()
         self._ticks = 0
         self._shop = Workshop(loop, Upstreams(Network(loop)), Budget(), WaitingRoom())
         self._serving = Serving(self._shop, journal)
@@ -140,7 +144,11 @@ class Agent:
             await self._pages.begin(self._serving.config)
 
     async def _reload(self, message: Message) -> None:
-        """Take a new configuration, whole or not at all, and tell which."""
+        """Take a new configuration, whole or not at all, and tell which; one after the other."""
+        async with self._reloading:
+            await self._take(message)
+
+    async def _take(self, message: Message) -> None:
         descriptor, *lent = message.descriptors
         config, addresses = pickle.loads(from_descriptor(descriptor))  # noqa: S301 - our keeper's
         sockets = dict(zip(addresses, sockets_from(lent), strict=True))
@@ -197,6 +205,7 @@ def main(
     """Be a worker until told to stop; the exit status. Runs in a forked child."""
     privileges.die_with_parent(signal.SIGKILL)
     logs.configure(form=flags.log_format)
+    sys.setswitchinterval(_GIVES_WAY_SECONDS)
     gc.set_threshold(*(_COLLECT_AT if sys.version_info < (3, 14) else _COLLECT_AT_3_14))
 
     async def serve() -> None:

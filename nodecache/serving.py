@@ -17,6 +17,7 @@ from nodecache.server import (
     Back,
     Client,
     Handler,
+    HostsFile,
     Journal,
     Served,
     ServerCounts,
@@ -26,6 +27,7 @@ from nodecache.server import (
     WildcardUdpListener,
     Zones,
     name_to_wire,
+    read_hosts_files,
 )
 from nodecache.sockets import Sockets
 from nodecache.wire import Query, Rcode
@@ -96,17 +98,26 @@ class Serving:
         Raises OSError or ValueError with the reason, from what a block names (files, keys).
         """
         shop = self.shop
+        files = await self._read_ahead(config)
         shop.upstreams.listen_on(frozenset((a.host, a.port) for a in sockets))
         own = config.own
         shop.budget.limit = own.budget_octets or default_budget()
         shop.room.resize(own.max_waiting, own.max_waiting_per_client)
         built, kept = self._build(config)
+        del files  # the zones have them
         heed(config.corefile.blocks, self.config.corefile.blocks if self.config else ())
         old, self.built, self.config = self.built, built, config
         self._route(config, sockets)
         await self._start(sockets)
         for gone in old:
             gone.close(keeps_cache=id(gone) in kept)
+
+    async def _read_ahead(self, config: Config) -> list[HostsFile]:
+        """Read large files beside the queries; while there are none yet, they are read when asked for."""
+        blocks = config.corefile.blocks
+        if self.config is None or not any(block.hosts for block in blocks):
+            return []
+        return await self.shop.loop.run_in_executor(None, read_hosts_files, blocks)
 
     def _build(self, config: Config) -> tuple[list[Built], set[int]]:
         """The new zones, and which of the old ones lend their cache."""

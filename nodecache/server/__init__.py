@@ -10,6 +10,8 @@ from .counts import Outcome, ServerCounts
 from .directives import Directives, Refreshed, Totals, check, open_directives
 from .errors import ErrorLog
 from .handler import Handler
+from .hosts import read_hosts_files
+from .hosts_file import HostsFile
 from .journal import Journal, shared_memory
 from .policy import StalePolicy, ZoneOptions
 from .replies import Served
@@ -35,6 +37,7 @@ __all__ = [
     "ErrorLog",
     "ForwardSource",
     "Handler",
+    "HostsFile",
     "Journal",
     "Outcome",
     "Refreshed",
@@ -58,6 +61,7 @@ __all__ = [
     "name_to_wire",
     "nothing_to_ask",
     "open_directives",
+    "read_hosts_files",
     "shared_memory",
     "unfinished",
 ]

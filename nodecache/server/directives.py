@@ -168,8 +168,7 @@ def _below(
         below.append(Templates(block.templates, block.zone_names, totals.template))
     if block.hosts is not None:
         made.hosts = Hosts(block.hosts, block.zone_names)
-        made.hosts.warn()
-        made.hosts.refresh()
+        made.hosts.begin()
         made.refreshed.append(made.hosts)
         below.append(made.hosts)
     if block.whoami:

@@ -17,6 +17,7 @@ _ESCAPES = {
     for code in range(256)
     if not 0x20 <= code <= 0x7E or chr(code) in _BACKSLASHED
 }
+_SIZES = {size: bytes([size]) for size in range(1, MAX_LABEL_SIZE + 1)}
 _DECIMAL_DIGITS = 3
 _NAMES_REMEMBERED = 4096
 
@@ -40,16 +41,13 @@ def wire_of(text: str) -> bytes:
     """
     if text in ("", "."):
         return ROOT
-    name = b"".join(_sized(label) for label in _labels_of(text)) + ROOT
+    try:
+        name = b"".join([_SIZES[len(label)] + label for label in _labels_of(text)]) + ROOT
+    except KeyError:
+        raise ValueError(f"a label has 1 to {MAX_LABEL_SIZE} octets: {text!r}") from None
     if len(name) > MAX_NAME_SIZE:
         raise ValueError(f"name is longer than {MAX_NAME_SIZE} octets: {text!r}")
     return name
-
-
-def _sized(label: bytes) -> bytes:
-    if not 0 < len(label) <= MAX_LABEL_SIZE:
-        raise ValueError(f"a label has 1 to {MAX_LABEL_SIZE} octets: {label!r}")
-    return bytes([len(label)]) + label
 
 
 def _labels_of(text: str) -> list[bytes]:
@@ -83,16 +81,20 @@ def _unescaped(rest: Iterable[str]) -> bytes:
 class ZoneNames:
     """Zone names that a directive is bound to; the longest match counts, as in CoreDNS."""
 
-    __slots__ = ("_texts",)
+    __slots__ = ("_of_all", "_texts")
 
     def __init__(self, names: Iterable[str]) -> None:
         self._texts = {wire_of(name.lower()): absolute(name) for name in names}
+        # What every name gets, where no other zone is named.
+        self._of_all = "." if self._texts.keys() == {ROOT} else None
 
     def __bool__(self) -> bool:
         return bool(self._texts)
 
     def match(self, qname: bytes) -> str | None:
         """The zone that `qname` (in lower case, on the wire) is in, or None."""
+        if self._of_all is not None:
+            return self._of_all
         texts = self._texts
         while True:
             text = texts.get(qname)

@@ -1,16 +1,16 @@
 """`hosts`: answers from a hosts file and from lines of the Corefile."""
 
+import contextlib
 import logging
 from collections.abc import Iterable, Sequence
-from functools import partial
 from pathlib import Path
 
-from nodecache.corefile import HostsOptions
+from nodecache.corefile import HostsOptions, ServerBlock
 from nodecache.wire import CLASS_IN, Query, Rcode, Rdtype
 
 from .chain import Client, Result, refusal
 from .dns_name import ZoneNames
-from .hosts_file import HostsFile, HostsMap, parse_hosts, reversed_address
+from .hosts_file import HostsFile, HostsMap, hosts_file, parse_hosts, reversed_address
 from .records import Record, Sections, reply_of
 
 log = logging.getLogger("plugin/hosts")
@@ -18,25 +18,41 @@ log = logging.getLogger("plugin/hosts")
 _TYPES = {Rdtype.A: False, Rdtype.AAAA: True}
 
 
+def read_hosts_files(blocks: Iterable[ServerBlock]) -> list[HostsFile]:
+    """Read what `hosts` of these blocks name, in any thread; to be held until they are built.
+
+    What is wrong with a file is told then.
+    """
+    files = []
+    for block in blocks:
+        if (options := block.hosts) is not None:
+            zones = options.zones or block.zone_names
+            file = hosts_file(options.file, zones, has_reverse=options.has_reverse)
+            files.append(file)
+            with contextlib.suppress(OSError):
+                file.refresh()
+    return files
+
+
 class Hosts:
     """Answers A, AAAA and PTR from hosts lines, and denies other types of the names in them.
 
     A name in the directive's zones that no line has passes on where it may fall through, else it is
-    SERVFAIL: a hosts file has no SOA that a denial could carry. `refresh` is to be called when serving begins
-    and every `refresh_seconds` (0: never again), in any thread.
+    SERVFAIL: a hosts file has no SOA that a denial could carry. `begin` is to be called when serving begins,
+    `refresh` every `refresh_seconds` (0: never again), in any thread.
     """
 
     name = "hosts"
 
     def __init__(self, options: HostsOptions, block_zones: Sequence[str]) -> None:
         self.refresh_seconds = options.reload_seconds
-        self._zones = ZoneNames(options.zones or block_zones)
+        zones = options.zones or block_zones
+        self._zones = ZoneNames(zones)
         self._ttl = options.ttl
         self._fall = ZoneNames(options.fallthrough_zones)
         self._passes_other_types = options.fallthrough_unsupported
-        parse = partial(parse_hosts, zones=self._zones, has_reverse=options.has_reverse)
-        self._inline = parse(options.inline)
-        self.file = HostsFile(options.file, parse)
+        self._inline = parse_hosts(options.inline, self._zones, has_reverse=options.has_reverse)
+        self.file = hosts_file(options.file, zones, has_reverse=options.has_reverse)
 
     def __len__(self) -> int:
         """Entries, for `coredns_hosts_entries`."""
@@ -49,8 +65,10 @@ class Hosts:
         except OSError as error:
             log.warning("Unable to access hosts file %r: %s", self.file.path, error.strerror)
 
-    def warn(self) -> None:
-        """Tell the operator at start what the file's path leads to, if it is no file."""
+    def begin(self) -> None:
+        """Read the file unless that was done ahead; tell where its path leads to no file."""
+        if not self.file.changed_at:
+            self.refresh()
         path = Path(self.file.path)
         if not path.exists():
             log.warning("File does not exist: %s", path)

@@ -1,11 +1,17 @@
-"""Lines of a hosts file, as maps from names to addresses and back."""
+"""Lines of a hosts file, as maps from names to addresses and back.
+
+A file may have 100,000 lines and more. It is read in a thread beside the event loop, by one reader for
+all who want the same of it, and a reload that changes nothing about it reads nothing.
+"""
 
 import os
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+from socket import AF_INET, AF_INET6, inet_pton
+from weakref import WeakValueDictionary
 
 from .dns_name import ZoneNames, wire_of
 
@@ -14,6 +20,8 @@ _IN_ADDR = b"\x07in-addr\x04arpa\x00"
 _IP6 = b"\x03ip6\x04arpa\x00"
 _IPV4_LABELS = 4
 _IPV6_LABELS = 32
+_IPV4_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291 §2.5.5.2
+_USED_SECONDS = 0.1  # a query looks into a map for far less
 
 
 @dataclass(slots=True)
@@ -24,11 +32,17 @@ class HostsMap:
     ipv6: defaultdict[bytes, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     names: defaultdict[bytes, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     """Names by address."""
+    count: int = 0
 
     def __len__(self) -> int:
         """Addresses of all names and names of all addresses, as CoreDNS counts them."""
-        maps = (self.ipv4, self.ipv6, self.names)
-        return sum(len(values) for entries in maps for values in entries.values())
+        return self.count
+
+    def clear(self) -> None:
+        """Empty it a little at a time, so that other threads have their turn in between."""
+        for entries in (self.ipv4, self.ipv6, self.names):
+            while entries:
+                entries.popitem()
 
     def addresses(self, qname: bytes, *, is_ipv6: bool) -> list[bytes]:
         """The addresses of `qname`: its own, else those of `*` in the place of its first label."""
@@ -44,7 +58,7 @@ def parse_hosts(lines: Iterable[str], zones: ZoneNames, *, has_reverse: bool) ->
     """Read hosts lines; what is no address, no name or outside `zones` is passed over."""
     hosts = HostsMap()
     for line in lines:
-        fields = line.partition("#")[0].split()
+        fields = line.partition("#")[0].split() if "#" in line else line.split()
         address = _address(fields[0]) if len(fields) > 1 else None
         if address is not None:
             for text in fields[1:]:
@@ -54,24 +68,24 @@ def parse_hosts(lines: Iterable[str], zones: ZoneNames, *, has_reverse: bool) ->
     return hosts
 
 
-def _add(
-    hosts: HostsMap, name: bytes, address: IPv4Address | IPv6Address, *, has_reverse: bool
-) -> None:
-    entries = hosts.ipv4 if address.version == 4 else hosts.ipv6
-    entries[name].append(address.packed)
+def _add(hosts: HostsMap, name: bytes, address: bytes, *, has_reverse: bool) -> None:
+    entries = hosts.ipv4 if len(address) == 4 else hosts.ipv6
+    entries[name].append(address)
+    hosts.count += 1
     if has_reverse and not name.startswith(_WILDCARD):
-        hosts.names[address.packed].append(name)
+        hosts.names[address].append(name)
+        hosts.count += 1
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
+def _address(text: str) -> bytes | None:
     """The address written as `text`, without its zone; an IPv4 one in IPv6's clothes is IPv4."""
     try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
+        if ":" not in text:
+            return inet_pton(AF_INET, text.partition("%")[0])
+        packed = inet_pton(AF_INET6, text.partition("%")[0])
+    except (OSError, ValueError):
         return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
+    return packed.removeprefix(_IPV4_MAPPED) if len(packed) == 16 else packed
 
 
 def _name_within(text: str, zones: ZoneNames) -> bytes | None:
@@ -93,8 +107,7 @@ def reversed_address(qname: bytes) -> bytes | None:
         text = ":".join(digits[start : start + 4] for start in range(0, len(digits), 4))
     else:
         return None
-    address = _address(text)
-    return None if address is None else address.packed
+    return _address(text)
 
 
 def _labels(octets: bytes) -> list[str]:
@@ -109,12 +122,13 @@ def _labels(octets: bytes) -> list[str]:
 class HostsFile:
     """A hosts file on disk, read again when its size or time of change says so."""
 
-    def __init__(self, path: str, parse: Callable[[Iterable[str]], HostsMap]) -> None:
+    def __init__(self, path: str, zones: Iterable[str], *, has_reverse: bool) -> None:
         self.path = path
         self.hosts = HostsMap()
         self.changed_at = 0.0
         """Seconds since 1970, 0 before it was read."""
-        self._parse = parse
+        self._zones = ZoneNames(zones)
+        self._has_reverse = has_reverse
         self._seen: tuple[int, int] | None = None
 
     def refresh(self) -> bool:
@@ -131,8 +145,24 @@ class HostsFile:
                 seen = (state.st_mtime_ns, state.st_size)
                 if seen == self._seen:
                     return False
-                hosts = self._parse(file)
+                hosts = parse_hosts(file, self._zones, has_reverse=self._has_reverse)
         except FileNotFoundError:
             return False
-        self.hosts, self.changed_at, self._seen = hosts, state.st_mtime, seen
+        before, self.hosts = self.hosts, hosts
+        self.changed_at, self._seen = state.st_mtime, seen
+        if before:
+            time.sleep(_USED_SECONDS)
+            before.clear()
         return True
+
+
+_shared: WeakValueDictionary[tuple[str, tuple[str, ...], bool], HostsFile] = WeakValueDictionary()
+
+
+def hosts_file(path: str, zones: Iterable[str], *, has_reverse: bool) -> HostsFile:
+    """The file as it is in use already for the same zones, else one that is still to be read."""
+    key = (path, tuple(zones), has_reverse)
+    known = _shared.get(key)
+    if known is None:
+        known = _shared[key] = HostsFile(path, key[1], has_reverse=has_reverse)
+    return known

@@ -1,13 +1,22 @@
 import logging
 import os
+from ipaddress import ip_address
 
 import dns.reversename
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from nodecache.corefile import HostsOptions
+from nodecache.corefile import HostsOptions, parse
 from nodecache.server.dns_name import ZoneNames, wire_of
-from nodecache.server.hosts import Hosts
-from nodecache.server.hosts_file import HostsFile, HostsMap, parse_hosts, reversed_address
+from nodecache.server.hosts import Hosts, read_hosts_files
+from nodecache.server.hosts_file import (
+    HostsFile,
+    HostsMap,
+    hosts_file,
+    parse_hosts,
+    reversed_address,
+)
 
 from .chains import answer, below, lines, query, rcode_of, run, told
 
@@ -139,31 +148,67 @@ def test_the_file_comes_before_the_lines_of_the_corefile(tmp_path):
 def test_a_changed_file_is_read_again_and_a_lost_one_is_kept(tmp_path):
     file = tmp_path / "hosts"
     file.write_text("10.0.0.9 a\n")
-    hosts_file = HostsFile(
-        str(file), lambda text: parse_hosts(text, ZoneNames(["."]), has_reverse=True)
-    )
-    assert hosts_file.refresh()
-    assert not hosts_file.refresh()
+    read = HostsFile(str(file), ["."], has_reverse=True)
+    assert read.refresh()
+    assert not read.refresh()
+    before = read.hosts
     file.write_text("10.0.0.10 a\n")
     os.utime(file, (1, 1))
-    assert hosts_file.refresh()
-    assert (hosts_file.changed_at, hosts_file.hosts.addresses(wire_of("a."), is_ipv6=False)) == (
-        1,
-        [b"\x0a\0\0\x0a"],
-    )
+    assert read.refresh()
+    assert read.changed_at == 1
+    assert read.hosts.addresses(wire_of("a."), is_ipv6=False) == [b"\x0a\0\0\x0a"]
+    assert not before.ipv4
     file.unlink()
-    assert not hosts_file.refresh()
-    assert hosts_file.hosts.ipv4
+    assert not read.refresh()
+    assert read.hosts.ipv4
+
+
+def test_those_who_want_the_same_of_a_file_share_it_as_long_as_anybody_does():
+    mine, ours = (hosts_file("/hosts", ["a."], has_reverse=True) for _ in range(2))
+    assert mine is ours
+    assert hosts_file("/hosts", ["b."], has_reverse=True) is not mine
+    assert hosts_file("/hosts", ["a."], has_reverse=False) is not mine
+    mine.changed_at = 7
+    del mine, ours
+    assert hosts_file("/hosts", ["a."], has_reverse=True).changed_at == 0
+
+
+def test_what_was_read_ahead_is_not_read_again(tmp_path):
+    file = tmp_path / "hosts"
+    file.write_text("10.0.0.9 a\n")
+    text = f".:53 {{\n hosts {file}\n}}\n.:54 {{\n hosts /nope\n}}\n.:55 {{\n whoami\n}}"
+    blocks = parse(text, "Corefile", env={}, default_port=53).blocks
+    held = read_hosts_files(blocks)
+    file.unlink()
+    directive = Hosts(blocks[0].hosts, blocks[0].zone_names)
+    directive.begin()
+    assert directive.file is held[0]
+    assert len(directive) == 2
 
 
 def test_a_missing_file_and_a_folder_are_told_at_start(tmp_path, caplog):
-    hosts(file=str(tmp_path)).warn()
-    hosts(file=str(tmp_path / "nope")).warn()
-    assert ["is a directory" in caplog.messages[0], "does not exist" in caplog.messages[1]] == [
-        True,
-        True,
-    ]
+    hosts(file=str(tmp_path)).begin()
+    hosts(file=str(tmp_path / "nope")).begin()
+    unreadable, folder, missing = caplog.messages
+    assert "Unable to access" in unreadable
+    assert "is a directory" in folder
+    assert "does not exist" in missing
     assert caplog.records[0].levelno == logging.WARNING
+
+
+@given(st.one_of(st.ip_addresses().map(str), st.text("0123456789abcdef.:%", max_size=20)))
+@example("::ffff:10.0.0.1")
+@example("010.0.0.1")
+@example("fe80::1%eth0")
+def test_addresses_are_read_as_the_standard_library_reads_them(text):
+    try:
+        address = ip_address(text.partition("%")[0])
+        expected = (getattr(address, "ipv4_mapped", None) or address).packed
+    except ValueError:
+        expected = None
+    read = parse_hosts([f"{text} a"], ZoneNames(["."]), has_reverse=True)
+    found = [*read.ipv4.values(), *read.ipv6.values()]
+    assert found == ([] if expected is None else [[expected]])
 
 
 def test_entries_are_counted_as_the_original_does():
