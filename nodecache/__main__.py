@@ -2,6 +2,6 @@
 
 import sys
 
-from nodecache.cli import main
+from nodecache.entry import main
 
 sys.exit(main())

@@ -2,6 +2,7 @@
 
 import logging
 import platform
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand, or the agent; the exit status: 0, 1 for what cannot work, 2 for usage."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["check"]:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # for people: ^C ends it
         from nodecache import check  # noqa: PLC0415 - not needed by the agent
 
         return check.main(arguments[1:])

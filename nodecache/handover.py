@@ -237,6 +237,8 @@ class Handover:
             case "retired", Stage.STANDBY:
                 self._hang_up(self.after)
                 self.stage = Stage.RETIRED
+            case kind, Stage.YIELDING | Stage.STANDBY:  # hanging up would be to serve beside it
+                log.warning("the next agent says %r: not understood", kind)
             case kind, stage:
                 raise Misunderstood(f"{kind!r} while {stage.value}")
 

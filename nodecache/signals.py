@@ -15,6 +15,7 @@ class SignalPipe:
         for number in numbers:
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # what came early comes now
 
     def fileno(self) -> int:
         """The descriptor to wait for."""

@@ -172,10 +172,9 @@ class Host:
         """Take the rules away, so that new queries go elsewhere; the addresses stay.
 
         With the addresses still there, what is in flight can be answered. `is_settled` tells when
-        it is done. Nothing is repaired from here on.
+        it is done. Nothing is repaired from here on. What a former life left goes too, where
+        this one has not come as far as to bring the host up.
         """
-        if not self._is_up:
-            return
         self._is_up = False
         self._runner.drop()
         if self._rulebook is not None and not self.options.skip_teardown:

@@ -173,8 +173,8 @@ class Rulebook:
         """Take away everything of ours."""
         if self.backend == "nftables":
             yield from self._attempt(self._table.remove(), math.inf)
-        elif self._iptables is not None:
-            yield from self._attempt(self._iptables.remove(self._options.addresses), math.inf)
+        else:
+            yield from self._attempt(self._remove_own(), math.inf)
         yield from self._attempt(self._foreign.remove(), math.inf)
 
     def take_problems(self) -> list[RulesError]:
@@ -201,7 +201,16 @@ class Rulebook:
     def _ensure_own(self) -> Job:
         if self.backend == "nftables":
             yield from self._table.ensure()
-            return
+        else:
+            iptables = yield from self._chosen_iptables()
+            yield from iptables.ensure()
+
+    def _remove_own(self) -> Job:
+        iptables = yield from self._chosen_iptables()
+        yield from iptables.remove(self._options.addresses)
+
+    def _chosen_iptables(self) -> Steps[Iptables]:
+        """Our rules in the variant that kube-proxy uses, found out once."""
         if self._iptables is None:
             variant = yield from find_variant()
             log.info("packet rules through %s", binary(variant, 4))
@@ -210,7 +219,7 @@ class Rulebook:
             own = yield from _resolved(variant)
             self._foreign = ForeignFilters(self._options, has_nft=has_nft, own_variant=own)
             self._foreign.watched |= {(rule.table, rule.chain) for rule in self._rules}
-        yield from self._iptables.ensure()
+        return self._iptables
 
     def _remove_leftovers(self) -> Job:
         """Rules of a former life with another backend, and the original's own, once."""

@@ -1,5 +1,6 @@
 """Keepers that take over from each other, on links that a test holds in its hands."""
 
+import os
 from collections import deque
 
 import pytest
@@ -43,6 +44,9 @@ class House:
 
     def stand_back(self, kept):
         self.deeds.append(("stand back", kept))
+
+    def inherit(self, descriptors):
+        self.deeds.append("inherit")
 
     def take_over(self):
         self.deeds.append("take over")
@@ -263,6 +267,32 @@ def test_what_is_not_understood_is_as_good_as_hung_up(pair, fields):
     assert pair.to_new.is_closed
     assert pair.old.has_node
     assert pair.old_house.deeds == []
+
+
+def test_nonsense_from_the_one_that_serves_does_not_make_two_serve(pair):
+    pair.hand_over()
+    pair.old.heard(pair.to_new, Message({"kind": "news"}))
+    assert not pair.to_new.is_closed
+    assert pair.old.stage is Stage.STANDBY
+
+
+def test_the_cache_follows_while_or_after_the_old_one_lets_go(pair):
+    pair.new.ready(0.0, [LOCAL])
+    pair.deliver_to_old()
+    pair.old.bequeath([os.dup(0)])
+    pair.old.stood_back()
+    pair.old.bequeath([os.dup(0)])
+    assert pair.to_new.kinds == ["cache", "yours", "cache"]
+    pair.deliver_to_new()
+    assert pair.new_house.deeds == ["inherit", "take over", "inherit"]
+
+
+def test_a_cache_for_nobody_is_closed(pair):
+    pair.old.heard(pair.to_new, None)
+    copy = os.dup(0)
+    pair.old.bequeath([copy])
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(copy)
 
 
 def test_nonsense_from_the_one_that_stands_by_does_not_wake_it(pair):
