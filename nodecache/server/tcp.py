@@ -93,6 +93,7 @@ class TcpListener:
 
 
 _SWEEP_SECONDS = 0.5
+_MOST_A_TURN = 32
 
 
 class TcpConnection(asyncio.Protocol):
@@ -141,9 +142,17 @@ class TcpConnection(asyncio.Protocol):
         self._take_backlog(now)
 
     def _take_backlog(self, now: float) -> None:
-        """Hand queries on, as many as may wait; the others stay, and nothing more is read."""
+        """Hand queries on, as many as may wait; the others stay, and nothing more is read.
+
+        Only so many in a turn of the loop: other clients want theirs, and replies take memory.
+        """
         backlog, self._backlog = self._backlog, []
         for index, packet in enumerate(backlog):
+            if index == _MOST_A_TURN:
+                self._backlog = backlog[index:]
+                if not self._unsent:  # else that is under way
+                    self._loop.call_soon(self._flush)
+                break
             if self.waiting >= self._limits.queries or not self._is_writable:
                 self._backlog = backlog[index:]
                 break

@@ -89,7 +89,9 @@ class UdpListener:
                     served.append(finished)
                     send(packet[:2] + finished.tail, address)
                 else:
-                    self._look_further(packet, address, now)
+                    finished = self._look_further(packet, address, now)
+                    if finished is not None:
+                        served.append(finished)
                     get = self.replies.young.get
         except BlockingIOError:
             pass
@@ -97,33 +99,35 @@ class UdpListener:
             self._note_error(error)
         self._note_batch(count, served, now)
 
-    def _look_further(self, packet: bytes, address: Any, now: float) -> None:
-        """What is not in the young table, or no longer good."""
+    def _look_further(self, packet: bytes, address: Any, now: float) -> Finished | None:
+        """What is not in the young table, or no longer good; the finished reply it got, if any."""
         query_tail = packet[2:]
         finished = self.replies.recover(query_tail, now)
         if finished is not None:
             finished.hits += 1
             self.send(packet[:2] + finished.tail, address)
-            return
-        if self._has_alike and self._answer_alike(packet, address, now):
-            return
-        finished = self._handler.handle(packet, self, address, now)
-        if finished is None:
-            return
-        if finished.likeness is None:
-            self.replies.put(query_tail, finished, now)
-        else:
-            self._has_alike = True
-            self._alike.put(finished.likeness.key, finished, now)
+            return finished
+        if self._has_alike:
+            finished = self._answer_alike(packet, address, now)
+            if finished is not None:
+                return finished
+        made = self._handler.handle(packet, self, address, now)
+        if made is not None:
+            if made.likeness is None:
+                self.replies.put(query_tail, made, now)
+            else:
+                self._has_alike = True
+                self._alike.put(made.likeness.key, made, now)
+        return None
 
-    def _answer_alike(self, packet: bytes, address: Any, now: float) -> bool:
+    def _answer_alike(self, packet: bytes, address: Any, now: float) -> Finished | None:
         """Answer a query that differs in letter case or options only from one that was answered."""
         finished = self._alike.fresh(likeness_key(packet), now)
         if finished is None or finished.likeness is None or not finished.likeness.fits(packet):
-            return False
+            return None
         finished.hits += 1
         self.send(finished.likeness.reply(packet, finished.tail), address)
-        return True
+        return finished
 
     # The reply tables
 
@@ -221,18 +225,22 @@ class WildcardUdpListener(UdpListener):
             udp_socket.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
 
     def _readable(self) -> None:
+        receive = self.socket.recvmsg
         now = monotonic()
-        for count in range(_MAX_BATCH):
-            try:
-                packet, ancillary, _, client = self.socket.recvmsg(MAX_QUERY_SIZE, _ANCILLARY_SIZE)
-            except BlockingIOError:
-                self._batch = count
-                return
-            except OSError as error:
-                self._note_error(error)
-                continue
-            self._look_further(packet, (*client[:2], client, ancillary), now)
-        self._batch = _MAX_BATCH
+        served: list[Finished] = []
+        count = 0
+        try:
+            for _ in range(self._batch):
+                packet, ancillary, _, client = receive(MAX_QUERY_SIZE, _ANCILLARY_SIZE)
+                count += 1
+                finished = self._look_further(packet, (*client[:2], client, ancillary), now)
+                if finished is not None:
+                    served.append(finished)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self._note_error(error)
+        self._note_batch(count, served, now)
 
     def send(self, reply: bytes | bytearray, address: Any) -> None:
         """Send a reply from where the query was sent to."""
