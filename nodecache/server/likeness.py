@@ -20,7 +20,7 @@ def likeness_key(packet: bytes) -> bytes:
     Coarser than likeness itself, since type 65 in lower case is type 97: `Likeness.fits` tells.
     """
     tail = packet[2:].lower()
-    if packet[_ADDITIONALS_PLACE]:
+    if len(packet) > HEADER_SIZE and packet[_ADDITIONALS_PLACE]:
         opt = tail.find(_ROOT_OPT, HEADER_SIZE - 2)
         if opt >= 0:
             return tail[: opt + _OPT_SIZE]

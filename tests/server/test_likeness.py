@@ -155,3 +155,14 @@ def test_octets_of_a_name_that_look_like_an_opt_do_not_mislead():
 def test_what_has_more_than_an_opt_is_like_nothing():
     signed = query()[:11] + b"\1" + query()[12:] + b"\0\0\x10\0\x01\0\0\0\0\0\0"
     assert likeness_of(read_query(signed)) is None
+
+
+@given(st.binary(max_size=40))
+def test_any_octets_have_a_key(packet):
+    assert likeness_key(packet) == packet[2:].lower()[: len(likeness_key(packet))]
+
+
+@given(st.binary(max_size=40))
+def test_any_octets_fit_or_do_not(packet):
+    likeness = likeness_of(read_query(with_options(COOKIE)))
+    assert likeness.fits(packet) in {True, False}
