@@ -18,8 +18,9 @@ from .world import NOBODY, DatagramReceiver, Endpoint, Stream, StreamReceiver, T
 
 # Some 150 answers, 2 ms of work; more at a time would hold up the clients.
 _READ_OCTETS = 16384
-# Twice what we announce; a longer answer than we asked for would be cut, and is asked by TCP.
-DATAGRAM_OCTETS = 4096
+# Any answer, whatever size we announced: some servers send more, and it would be cut without a
+# sign. Reading into so much room costs no more than into little.
+_DATAGRAM_OCTETS = 65_535
 
 # A dead peer behind an idle connection is found within 8 s, before the pool's own limit
 # of ten; behind unacknowledged data within the user time-out (RFC 5482), however long the kernel
@@ -278,7 +279,7 @@ class SocketDatagram:
 
     def _readable(self) -> None:
         try:
-            packet = self._socket.recv(DATAGRAM_OCTETS)
+            packet = self._socket.recv(_DATAGRAM_OCTETS)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:

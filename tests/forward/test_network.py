@@ -214,6 +214,26 @@ def test_a_datagram_comes_only_from_where_it_was_sent(new_loop):
 
 
 @LOOPS
+@pytest.mark.parametrize("size", [4097, 65_507])
+def test_a_datagram_of_any_size_comes_whole(new_loop, size):
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        told = Told(loop)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as upstream:
+            upstream.bind(("127.0.0.1", 0))
+            datagram = Network(loop).open_datagram(Endpoint(*upstream.getsockname()), told)
+            datagram.send(b"?")
+            upstream.settimeout(PATIENCE_SECONDS)
+            _, asker = upstream.recvfrom(16)
+            upstream.sendto(b"x" * size, asker)
+            await told.until_told("received")
+            datagram.close()
+        assert len(told.octets) == size
+
+    run(new_loop, test)
+
+
+@LOOPS
 def test_a_port_where_nobody_listens_is_told(new_loop):
     async def test() -> None:
         loop = asyncio.get_running_loop()
