@@ -17,7 +17,7 @@ WORKDIR /src
 COPY deploy/requirements.txt deploy/requirements.txt
 RUN pip --python /opt/nodecache/bin/python install --no-cache-dir --no-compile \
         --require-hashes --only-binary :all: --requirement deploy/requirements.txt
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY nodecache nodecache
 RUN PYTHONPATH=/usr/lib/python3/dist-packages pip --python /opt/nodecache/bin/python install \
         --no-cache-dir --no-compile --no-deps --no-build-isolation --no-index .

@@ -1,7 +1,7 @@
 """The loads every server gets, and how one of them is measured."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import traffic
@@ -48,68 +48,59 @@ def _repeated(names: Callable[[], list[str]]) -> Callable[[int], list[str]]:
     return repeat
 
 
+_HIT = Case(
+    name="hit",
+    title="1,000 names, all cached",
+    names=_repeated(traffic.hit_names),
+    queries=200_000,
+    pace=10_000,
+    paced_queries=20_000,
+    is_warm=True,
+)
+_LESS_USUAL_HIT = replace(_HIT, queries=100_000)
+_MISS = Case(
+    name="miss",
+    title="every name new",
+    names=traffic.new_names,
+    queries=100_000,
+    pace=4_000,
+    paced_queries=12_000,
+)
 CASES = (
-    Case(
-        name="hit",
-        title="1,000 names, all cached",
-        names=_repeated(traffic.hit_names),
-        queries=200_000,
-        pace=10_000,
-        paced_queries=20_000,
-        is_warm=True,
-    ),
-    Case(
+    _HIT,
+    replace(
+        _LESS_USUAL_HIT,
         name="nx",
         title="1,000 names that do not exist, all cached",
         names=_repeated(traffic.missing_names),
-        queries=100_000,
-        pace=10_000,
-        paced_queries=20_000,
-        is_warm=True,
     ),
-    Case(
-        name="miss",
-        title="every name new",
-        names=traffic.new_names,
-        queries=100_000,
-        pace=4_000,
-        paced_queries=12_000,
-    ),
-    Case(
+    _MISS,
+    replace(
+        _MISS,
         name="zipf",
         title="Zipf over 100,000 names, TTL 30 s, from an empty cache",
         names=traffic.zipf_names,
         queries=150_000,
-        pace=4_000,
-        paced_queries=12_000,
     ),
-    Case(
+    replace(
+        _HIT,
         name="quiet",
         title="2,000 queries a second, all cached",
-        names=_repeated(traffic.hit_names),
         queries=0,
         pace=QUIET_QUERIES_PER_SECOND,
         paced_queries=10_000,
-        is_warm=True,
         is_flat_out=False,
     ),
-    Case(
+    replace(
+        _LESS_USUAL_HIT,
         name="case",
         title="cached names, each time in another random case (0x20)",
         names=traffic.case_names,
-        queries=100_000,
-        pace=10_000,
-        paced_queries=20_000,
-        is_warm=True,
     ),
-    Case(
+    replace(
+        _LESS_USUAL_HIT,
         name="cookie",
         title="cached names, with a DNS cookie",
-        names=_repeated(traffic.hit_names),
-        queries=100_000,
-        pace=10_000,
-        paced_queries=20_000,
-        is_warm=True,
         has_cookie=True,
     ),
 )

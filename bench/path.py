@@ -15,6 +15,7 @@ from bench.context import Bench
 from bench.micro import answer_packet, query_packet
 from bench.table import markdown_table
 from bench.traffic import case_names, hit_names, new_names
+from nodecache.agent import COLLECT_AT
 from nodecache.assembly import Workshop, build
 from nodecache.cache import Budget
 from nodecache.corefile import parse
@@ -26,7 +27,6 @@ BATCH = 20  # queries a turn of the loop, as under load
 QUERIES = 20_000
 RUNS = 5
 MICROSECONDS = 1e6
-COLLECTED_AT = (10_000, 50, 1_000_000)  # as in the agent
 COOKIE = b"\0\x0c\0\x0a\0\x08abcdefgh"
 COREFILE = """.:53 {
     errors
@@ -191,7 +191,7 @@ def with_cookie(packet: bytes) -> bytes:
 def report(_: Bench) -> str:
     """One row a case."""
     loop = asyncio.new_event_loop()
-    gc.set_threshold(*COLLECTED_AT)
+    gc.set_threshold(*COLLECT_AT)
     try:
         rows = [[name, f"{cost:.1f}"] for name, cost in _costs(loop).items()]
     finally:

@@ -44,9 +44,9 @@ DRAIN_SECONDS = 5.0  # what clients may still wait for when we are told to stop
 # more: 2,100 objects, less than a millisecond. Old ones, a whole cache, it never looks at by chance: half
 # a million entries stop the world for 150 ms. Nothing here makes cycles in its daily work, so that
 # little waits for it: closed connections let go of each other, caches are emptied before they are left.
-_COLLECT_AT = (700, 2, 1_000_000)
+COLLECT_AT = (700, 2, 1_000_000)
 # From 3.14 on the second number says how small a part of the old objects is looked at each time.
-_COLLECT_AT_3_14 = (700, 1000, 0)
+COLLECT_AT_3_14 = (700, 1000, 0)
 _FULL_COLLECTION_UP_TO = 1_000  # entries; with their finished replies 2 ms
 
 # Large files are read in a thread, which so often looks whether a query waits for the interpreter.
@@ -206,7 +206,7 @@ def main(
     privileges.die_with_parent(signal.SIGKILL)
     logs.configure(form=flags.log_format)
     sys.setswitchinterval(_GIVES_WAY_SECONDS)
-    gc.set_threshold(*(_COLLECT_AT if sys.version_info < (3, 14) else _COLLECT_AT_3_14))
+    gc.set_threshold(*(COLLECT_AT if sys.version_info < (3, 14) else COLLECT_AT_3_14))
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()

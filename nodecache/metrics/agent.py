@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 
-from .exposition import Family, counter, gauge, histogram
+from .exposition import Family, counter, gauge, histogram, one_counter, one_gauge
 from .source import AgentNumbers
 
 
@@ -17,12 +17,14 @@ def agent_families(agent: AgentNumbers, version: str) -> Iterator[Family]:
     python = f"python{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
     build.add((version, "", python), 1)
     yield build
-    yield _single(
-        counter("coredns_panics_total", "Queries that met an exception nobody expected."),
+    yield one_counter(
+        "coredns_panics_total",
+        "Queries that met an exception nobody expected.",
         agent.panics,
     )
-    yield _single(
-        counter("coredns_reload_failed_total", "Corefiles that could not be taken into use."),
+    yield one_counter(
+        "coredns_reload_failed_total",
+        "Corefiles that could not be taken into use.",
         agent.reload_failures,
     )
     running = gauge("coredns_reload_version_info", "Hash of the Corefile in use.", "hash", "value")
@@ -33,11 +35,6 @@ def agent_families(agent: AgentNumbers, version: str) -> Iterator[Family]:
     yield from _page_families(agent)
 
 
-def _single(family: Family, value: float) -> Family:
-    family.add((), value)
-    return family
-
-
 def _health_families(agent: AgentNumbers) -> Iterator[Family]:
     durations = histogram(
         "coredns_health_request_duration_seconds", "Time the agent took to answer its own /health."
@@ -45,8 +42,8 @@ def _health_families(agent: AgentNumbers) -> Iterator[Family]:
     if agent.health_duration:
         durations.observe_all((), agent.health_duration)
     yield durations
-    yield _single(
-        counter("coredns_health_request_failures_total", "Times it did not."), agent.health_failures
+    yield one_counter(
+        "coredns_health_request_failures_total", "Times it did not.", agent.health_failures
     )
 
 
@@ -57,38 +54,43 @@ def _page_families(agent: AgentNumbers) -> Iterator[Family]:
     for status in (200, 500, 503):
         pages.add((str(status),), agent.pages.get(status, 0))
     yield pages
-    yield _single(
-        gauge("promhttp_metric_handler_requests_in_flight", "Metrics pages in the making."),
+    yield one_gauge(
+        "promhttp_metric_handler_requests_in_flight",
+        "Metrics pages in the making.",
         agent.pages_in_flight,
     )
 
 
 def load_families(agent: AgentNumbers) -> Iterator[Family]:
     """What the original has no series for."""
-    yield _single(gauge("nodecache_tasks", "Tasks of the event loop."), agent.tasks)
-    yield _single(
-        gauge("nodecache_queries_in_flight", "Queries waiting for an upstream."),
+    yield one_gauge("nodecache_tasks", "Tasks of the event loop.", agent.tasks)
+    yield one_gauge(
+        "nodecache_queries_in_flight",
+        "Queries waiting for an upstream.",
         agent.queries_in_flight,
     )
-    yield _single(
-        counter("nodecache_queries_shed_total", "Queries refused to keep the rest answered."),
+    yield one_counter(
+        "nodecache_queries_shed_total",
+        "Queries refused to keep the rest answered.",
         agent.queries_shed,
     )
-    yield _single(
-        counter("nodecache_log_lines_lost_total", "Log lines that nobody read in time."),
+    yield one_counter(
+        "nodecache_log_lines_lost_total",
+        "Log lines that nobody read in time.",
         agent.log_lines_lost,
     )
-    yield _single(
-        gauge("nodecache_config_last_reload_successful", "Whether today's Corefile is in use."),
+    yield one_gauge(
+        "nodecache_config_last_reload_successful",
+        "Whether today's Corefile is in use.",
         agent.is_last_reload_good,
     )
-    yield _single(
-        gauge(
-            "nodecache_config_is_last_known_good", "Whether a kept Corefile serves in its place."
-        ),
+    yield one_gauge(
+        "nodecache_config_is_last_known_good",
+        "Whether a kept Corefile serves in its place.",
         agent.is_config_last_good,
     )
-    yield _single(
-        gauge("nodecache_config_loaded_timestamp_seconds", "When the Corefile in use was loaded."),
+    yield one_gauge(
+        "nodecache_config_loaded_timestamp_seconds",
+        "When the Corefile in use was loaded.",
         agent.config_loaded_at,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from .exposition import Family, counter, gauge
+from .exposition import Family, counter, gauge, one_gauge
 from .source import CacheNumbers, Source
 
 _ZONES = ("server", "zones", "view")
@@ -57,12 +57,18 @@ def _plain(name: str, text: str, caches: Sequence[CacheNumbers], field: str) -> 
 
 def _room_families(source: Source) -> Iterator[Family]:
     agent = source.agent
-    used = gauge("nodecache_cache_bytes", "Memory that kept answers take, all zones together.")
-    used.add((), agent.cache_octets)
-    yield used
-    budget = gauge("nodecache_cache_budget_bytes", "Memory that kept answers may take.")
-    budget.add((), agent.cache_budget_octets)
-    yield budget
-    table = gauge("nodecache_reply_table_entries", "Finished replies ready for equal queries.")
-    table.add((), agent.reply_table_entries)
-    yield table
+    yield one_gauge(
+        "nodecache_cache_bytes",
+        "Memory that kept answers take, all zones together.",
+        agent.cache_octets,
+    )
+    yield one_gauge(
+        "nodecache_cache_budget_bytes",
+        "Memory that kept answers may take.",
+        agent.cache_budget_octets,
+    )
+    yield one_gauge(
+        "nodecache_reply_table_entries",
+        "Finished replies ready for equal queries.",
+        agent.reply_table_entries,
+    )

@@ -195,6 +195,20 @@ def gauge(name: str, text: str, *label_names: str) -> Family:
     return Family(name, "gauge", text, label_names)
 
 
+def one_counter(name: str, text: str, value: float) -> Family:
+    """A family of one counter without labels."""
+    family = counter(name, text)
+    family.add((), value)
+    return family
+
+
+def one_gauge(name: str, text: str, value: float) -> Family:
+    """A family of one gauge without labels."""
+    family = gauge(name, text)
+    family.add((), value)
+    return family
+
+
 def histogram(name: str, text: str, *label_names: str) -> HistogramFamily:
     """Open a family of histograms."""
     return HistogramFamily(name, text, label_names)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from nodecache.vitals import SETUP_ERRORS, KeeperVitals, Process
 
-from .exposition import Family, counter, gauge
+from .exposition import Family, counter, gauge, one_counter, one_gauge
 from .oldnames import old_setup_errors
 
 
@@ -54,22 +54,24 @@ def _lease_families(keeper: KeeperVitals) -> Iterator[Family]:
     lease = keeper.lease
     if not lease:
         return
-    yield _one(
-        gauge(
-            "nodecache_lease_seconds", "After this long unrenewed the kernel drops the addresses."
-        ),
+    yield one_gauge(
+        "nodecache_lease_seconds",
+        "After this long unrenewed the kernel drops the addresses.",
         lease.get("seconds", 0),
     )
-    yield _one(
-        gauge("nodecache_lease_held", "Whether the addresses on a lease are ours now."),
+    yield one_gauge(
+        "nodecache_lease_held",
+        "Whether the addresses on a lease are ours now.",
         lease.get("is_held", 0),
     )
-    yield _one(
-        counter("nodecache_lease_renewals_total", "Times the lease was renewed."),
+    yield one_counter(
+        "nodecache_lease_renewals_total",
+        "Times the lease was renewed.",
         lease.get("renewals", 0),
     )
-    yield _one(
-        counter("nodecache_lease_withdrawals_total", "Times traffic was sent back to kube-dns."),
+    yield one_counter(
+        "nodecache_lease_withdrawals_total",
+        "Times traffic was sent back to kube-dns.",
         lease.get("withdrawals", 0),
     )
 
@@ -90,50 +92,54 @@ def process_families(
     is the keeper's: what a restart of the container changes.
     """
     received, sent = network
-    yield _one(
-        counter("process_cpu_seconds_total", "CPU time of keeper and workers, user and system."),
+    yield one_counter(
+        "process_cpu_seconds_total",
+        "CPU time of keeper and workers, user and system.",
         worker.cpu_seconds + keeper.cpu_seconds,
     )
-    yield _one(
-        gauge("process_resident_memory_bytes", "Memory of keeper and worker, shared pages once."),
+    yield one_gauge(
+        "process_resident_memory_bytes",
+        "Memory of keeper and worker, shared pages once.",
         worker.resident_octets + keeper.private_octets,
     )
-    yield _one(
-        gauge("process_virtual_memory_bytes", "Address space of keeper and worker."),
+    yield one_gauge(
+        "process_virtual_memory_bytes",
+        "Address space of keeper and worker.",
         worker.virtual_octets + keeper.virtual_octets,
     )
-    yield _one(
-        gauge("process_virtual_memory_max_bytes", "Limit on a process' address space."),
+    yield one_gauge(
+        "process_virtual_memory_max_bytes",
+        "Limit on a process' address space.",
         _limit(resource.RLIMIT_AS),
     )
-    yield _one(
-        gauge("process_open_fds", "Open files of keeper and worker."),
+    yield one_gauge(
+        "process_open_fds",
+        "Open files of keeper and worker.",
         worker.open_files + keeper.open_files,
     )
-    yield _one(
-        gauge("process_max_fds", "Limit on the worker's open files."),
+    yield one_gauge(
+        "process_max_fds",
+        "Limit on the worker's open files.",
         _limit(resource.RLIMIT_NOFILE),
     )
-    yield _one(
-        gauge("process_start_time_seconds", "When the keeper started."),
+    yield one_gauge(
+        "process_start_time_seconds",
+        "When the keeper started.",
         keeper.started_at or worker.started_at,
     )
-    yield _one(
-        gauge("nodecache_worker_start_time_seconds", "When the worker started."), worker.started_at
+    yield one_gauge(
+        "nodecache_worker_start_time_seconds", "When the worker started.", worker.started_at
     )
-    yield _one(
-        counter("process_network_receive_bytes_total", "Octets into the network namespace."),
+    yield one_counter(
+        "process_network_receive_bytes_total",
+        "Octets into the network namespace.",
         received,
     )
-    yield _one(
-        counter("process_network_transmit_bytes_total", "Octets out of the network namespace."),
+    yield one_counter(
+        "process_network_transmit_bytes_total",
+        "Octets out of the network namespace.",
         sent,
     )
-
-
-def _one(family: Family, value: float) -> Family:
-    family.add((), value)
-    return family
 
 
 def _limit(which: int) -> float:

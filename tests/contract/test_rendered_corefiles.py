@@ -134,69 +134,38 @@ def test_the_stock_manifest_over_ipv6():
     assert found.blocks[0].forwards[0].destinations[0].host == "fd00::b"
 
 
-KUBESPRAY = """cluster.local:53 {
-    errors
-    cache {
-        success 9984 30
-        denial 9984 5
-    }
-    reload
-    loop
-    bind 169.254.25.10
-    log
-    forward . 10.233.0.3 {
-        force_tcp
-    }
-    prometheus :9253
-    health 169.254.25.10:9254
-}
-in-addr.arpa:53 {
-    errors
-    cache 30
-    reload
-    loop
-    bind 169.254.25.10
-    forward . 10.233.0.3 {
-        force_tcp
-    }
-    prometheus :9253
-}
-ip6.arpa:53 {
-    errors
-    cache 30
-    reload
-    loop
-    bind 169.254.25.10
-    forward . 10.233.0.3 {
-        force_tcp
-    }
-    prometheus :9253
-}
-.:53 {
-    errors
-    cache 30
-    reload
-    loop
-    bind 169.254.25.10
-    forward . 10.0.0.2 /etc/resolv.conf
-    prometheus :9253
-    hosts /etc/coredns/hosts {
-        fallthrough
-    }
-}
-example.com:53 example.org:53 {
-    log
-    errors
-    cache 30
-    loop
-    bind 169.254.25.10
-    rewrite name suffix example.com example.net
-    forward . 1.1.1.1 {
-        policy sequential
-    }
-    prometheus :9253
-}
-"""
+def kubespray_block(zone: str, cache: str, forward: str, *more: str) -> str:
+    lines = ("errors", f"cache {cache}", "reload", "loop", "bind 169.254.25.10")
+    lines += (f"forward . {forward}", "prometheus :9253", *more)
+    return f"{zone}:53 {{\n" + "".join(f"    {line}\n" for line in lines) + "}\n"
+
+
+KUBESPRAY = "".join(
+    (
+        kubespray_block(
+            "cluster.local",
+            "{\n        success 9984 30\n        denial 9984 5\n    }",
+            "10.233.0.3 {\n        force_tcp\n    }",
+            "log",
+            "health 169.254.25.10:9254",
+        ),
+        kubespray_block("in-addr.arpa", "30", "10.233.0.3 {\n        force_tcp\n    }"),
+        kubespray_block("ip6.arpa", "30", "10.233.0.3 {\n        force_tcp\n    }"),
+        kubespray_block(
+            ".",
+            "30",
+            "10.0.0.2 /etc/resolv.conf",
+            "hosts /etc/coredns/hosts {\n        fallthrough\n    }",
+        ),
+        kubespray_block(
+            "example.com:53 example.org",
+            "30",
+            "1.1.1.1 {\n        policy sequential\n    }",
+            "log",
+            "rewrite name suffix example.com example.net",
+        ),
+    )
+)
 
 
 def test_kubespray_s():
