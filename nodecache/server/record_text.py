@@ -15,6 +15,8 @@ _MOST_TTL = 0xFFFFFFFF
 _TTL_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _TTL = re.compile(r"(\d+[smhdw]?)+", re.IGNORECASE)
 _TTL_PART = re.compile(r"(\d+)([smhdw]?)", re.IGNORECASE)
+# A space with a backslash is part of a name, as miekg/dns writes one, and parts no words.
+_ESCAPED_SPACE = re.compile(r"(?<!\\)((?:\\\\)*)\\ ")
 _CLASS_NUMBER = re.compile(r"CLASS(\d+)", re.IGNORECASE)
 _CLASSES = {"IN": CLASS_IN, "CS": 2, "CH": 3, "HS": 4, "NONE": 254, "ANY": 255}
 
@@ -33,6 +35,7 @@ def record_of(text: str) -> Record:
 
     Raises ValueError where it is none.
     """
+    text = _ESCAPED_SPACE.sub(r"\g<1>\\032", text)
     owner, *rest = text.split(maxsplit=1)
     name = wire_of("" if owner == "@" else owner)
     ttl, rdclass = _DEFAULT_TTL, CLASS_IN

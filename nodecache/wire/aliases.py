@@ -7,17 +7,16 @@ an alias has one canonical name, so a chain that forks, or comes back to itself,
 
 from collections.abc import Sequence
 
-from .constants import HEADER_SIZE, POINTER_BITS, Rdtype
+from .constants import CLASS_ANY, HEADER_SIZE, POINTER_BITS, Rdtype
 from .names import expanded_name, pointer_target
 from .sections import FIXED_SIZE, Record
 
 _CNAME, _RRSIG, _ANY = int(Rdtype.CNAME), int(Rdtype.RRSIG), int(Rdtype.ANY)
-_CLASS_ANY = 255  # RFC 1035 §3.2.5
 
 
 def is_answered(packet: bytes, qtype: int, rdclass: int, records: Sequence[Record]) -> bool:
     """Whether `records`, the answer section of a message read, hold what its question asks for."""
-    if rdclass != _CLASS_ANY:
+    if rdclass != CLASS_ANY:
         records = [record for record in records if record[1] == rdclass]
     return _is_in_order(packet, qtype, records) or _is_anywhere(packet, qtype, records)
 

@@ -92,6 +92,7 @@ class Rdtype(IntEnum):
 
 
 CLASS_IN = 1
+CLASS_ANY = 255  # RFC 1035 §3.2.5
 
 
 class Ede(IntEnum):

@@ -167,8 +167,8 @@ def _read_sections(query: Query, answers: int, authorities: int, additionals: in
     signatures = [record for record in before + records if record[0] == _TSIG_TYPE]
     if signatures and (len(signatures) > 1 or signatures[0] not in records[-1:]):
         raise MalformedMessage("TSIG record is not the last one")  # RFC 8945 §5.1
-    for _, _, _, _, fixed, end in signatures:
-        check_tsig(packet, fixed + FIXED_SIZE, end)
+    for _, rdclass, _, _, fixed, end in signatures:
+        check_tsig(packet, rdclass, fixed + FIXED_SIZE, end)
     if len(opts) > 1:
         raise MalformedMessage("message holds two OPT records")  # RFC 6891 §6.1.1
     for opt in opts:

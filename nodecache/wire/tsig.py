@@ -2,6 +2,7 @@
 
 from struct import Struct
 
+from .constants import CLASS_ANY
 from .errors import MalformedMessage
 from .names import question_name_end
 
@@ -10,8 +11,10 @@ _ID_AND_ERROR_SIZE = 4
 _U16 = Struct("!H")
 
 
-def check_tsig(packet: bytes, start: int, end: int) -> None:
-    """Refuse data from `start` to `end` that is no TSIG's: §5.2 wants FORMERR for it."""
+def check_tsig(packet: bytes, rdclass: int, start: int, end: int) -> None:
+    """Refuse a class or data, from `start` to `end`, that is no TSIG's: FORMERR, says §5.2."""
+    if rdclass != CLASS_ANY:
+        raise MalformedMessage("TSIG record is not of class ANY")
     offset = question_name_end(packet, start) + _TIME_AND_FUDGE_SIZE
     offset = _past(packet, offset, end) + _ID_AND_ERROR_SIZE  # the MAC
     if _past(packet, offset, end) != end:  # other data

@@ -1,6 +1,6 @@
 import pytest
 
-from nodecache.server.dns_name import wire_of
+from nodecache.server.dns_name import text_of, wire_of
 from nodecache.server.record_text import record_of
 
 
@@ -52,3 +52,20 @@ def test_names_without_a_dot_are_absolute():
 def test_what_is_no_record_is_an_error(text):
     with pytest.raises(ValueError):
         record_of(text)
+
+
+@pytest.mark.parametrize("octet", range(256))
+def test_any_name_may_own_a_record_and_be_pointed_at(octet):
+    """As templates write it, whose text is that of the question's name."""
+    for label in (bytes([octet]), b"a" + bytes([octet]) * 2 + b"b"):
+        name = bytes([len(label)]) + label + b"\7example\0"
+        record = record_of(f"{text_of(name)} 60 IN CNAME {text_of(name)}")
+        assert (record.owner, record.rdata) == (name, name)
+
+
+@pytest.mark.parametrize(
+    ("data", "string"),
+    [(r"a\ b", b"a b"), (r'"a\ b"', b"a b"), (r'"a\\ b"', rb"a\ b"), (r'"a b"', b"a b")],
+)
+def test_spaces_in_strings_stay_spaces(data, string):
+    assert record_of(f"a.example. 60 IN TXT {data}").rdata == bytes([len(string)]) + string

@@ -247,6 +247,13 @@ def test_a_tsig_that_is_none_is_a_formerr(data):
     assert refusal(packet).rcode == Rcode.FORMERR
 
 
+@pytest.mark.parametrize("rdclass", [0, 1, 254])
+def test_a_tsig_of_another_class_is_a_formerr(rdclass):
+    data = ALGORITHM + TIMES + b"\0\0" + ID_AND_ERROR + b"\0\0"
+    packet = raw(record(name("key."), "TSIG", data, rdclass=rdclass), counts=ONE_MORE, flags=0x0100)
+    assert refusal(packet).rcode == Rcode.FORMERR
+
+
 def test_a_whole_tsig_says_nothing_to_us():
     data = ALGORITHM + TIMES + b"\0\2mm" + ID_AND_ERROR + b"\0\1x"
     assert asked(record(name("key."), "TSIG", data, rdclass=255), counts=ONE_MORE).qtype == 1
