@@ -1,10 +1,13 @@
 """From one server block's options to its running zone."""
 
 import asyncio
+import random
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from time import monotonic
+from ipaddress import ip_address
+from time import monotonic, monotonic_ns, time_ns
 from typing import TYPE_CHECKING
 
 from nodecache.cache import Bounds, Budget, Cache, Failures, Prefetch
@@ -35,6 +38,7 @@ from nodecache.server import (
 )
 
 if TYPE_CHECKING:
+    from nodecache.server.spans import Tracer
     from nodecache.server.tap_sink import Sink
 
 _ROOT = (b"\0",)
@@ -101,7 +105,11 @@ def build(block: ServerBlock, shop: Workshop, before: Built | None = None) -> Bu
     source = ForwardSource(forwarders, shop.upstreams.sighted)
     try:
         directives = open_directives(
-            block, shop.totals, partial(_open_sink, shop.loop), source.covers
+            block,
+            shop.totals,
+            partial(_open_sink, shop.loop),
+            source.covers,
+            partial(_open_tracer, shop.loop),
         )
     except (OSError, ValueError):
         for forwarder in forwarders:
@@ -131,6 +139,31 @@ def _open_sink(loop: asyncio.AbstractEventLoop, options: DnstapOptions) -> "Sink
     from nodecache.server.tap_sink import open_sink  # noqa: PLC0415 - few have `dnstap`
 
     return open_sink(options, loop)
+
+
+def _open_tracer(loop: asyncio.AbstractEventLoop, block: ServerBlock) -> "Tracer | None":
+    """Who makes the spans of a block with `trace`, where that is for Zipkin and for some queries."""
+    options = block.trace
+    if options is None or options.endpoint_type != "zipkin" or not options.every:
+        return None
+    from nodecache.server.span_sink import ZipkinSink  # noqa: PLC0415 - few have `trace`
+    from nodecache.server.spans import Tracer  # noqa: PLC0415
+
+    sink = ZipkinSink(options, _first_address(block), loop)
+    bits = random.Random(secrets.randbits(64)).getrandbits  # noqa: S311 (no secret)
+    return Tracer(sink, monotonic_ns, time_ns, bits)
+
+
+def _first_address(block: ServerBlock) -> tuple[str, int] | None:
+    """What a block listens on, where it says so with an address."""
+    if block.bind is None:
+        return None
+    host = block.bind.lines[0].addresses[0]
+    try:
+        ip_address(host)
+    except ValueError:
+        return None
+    return host, block.zones[0].port
 
 
 def _below(

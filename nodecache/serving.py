@@ -105,7 +105,7 @@ class Serving:
         shop.room.resize(own.max_waiting, own.max_waiting_per_client)
         built, kept = self._build(config)
         del files  # the zones have them
-        heed(config.corefile.blocks, self.config.corefile.blocks if self.config else ())
+        heed(config.corefile.blocks)
         old, self.built, self.config = self.built, built, config
         self._route(config, sockets)
         await self._start(sockets)

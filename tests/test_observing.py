@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from nodecache.corefile import ServerBlock, TraceOptions, ZoneKey
+from nodecache.corefile import ServerBlock, ZoneKey
 from nodecache.observing import heed
 
 
@@ -22,10 +22,3 @@ def test_debug_in_any_block_shows_debug_lines():
     assert logging.getLogger().level == logging.DEBUG
     heed([block()])
     assert logging.getLogger().level == logging.INFO
-
-
-def test_trace_is_told_once_to_do_nothing(caplog):
-    traced = [block(trace=TraceOptions())]
-    heed(traced)
-    heed(traced, traced)
-    assert [record.levelname for record in caplog.records] == ["WARNING"]

@@ -61,6 +61,8 @@ class Client:
     received_at: float = 0.0
     metadata: dict[str, str] | None = None
     depth: int = 0
+    span: Any = None
+    """What `trace` measures at the moment for this query; None for those it does not."""
     outer: Any = None
     """The zone's own note of who asked; not for directives."""
 
@@ -245,6 +247,7 @@ class Walk:
             received_at=client.received_at,
             metadata=client.metadata,
             depth=client.depth + 1,
+            span=client.span,
         )
         self._ask(self._chain.lookup, query, inner)
 

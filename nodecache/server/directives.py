@@ -33,6 +33,7 @@ from .whoami import Whoami
 
 if TYPE_CHECKING:
     from .dnstap import Dnstap, ForwardWatch
+    from .spans import Tracer
     from .tap_sink import Sink
 
 # Every line was asked for: the log module never sums up this logger's.
@@ -63,6 +64,9 @@ class Refreshed(Protocol):
 OpenSink = Callable[[DnstapOptions], "Sink"]
 """From `dnstap` options to where its frames go."""
 
+OpenTracer = Callable[[ServerBlock], "Tracer | None"]
+"""From a block to who makes its spans, if anybody does."""
+
 
 @dataclass(slots=True)
 class Directives:
@@ -71,6 +75,7 @@ class Directives:
     above: list[Directive] = field(default_factory=list)
     below: list[Directive] = field(default_factory=list)
     taps: "list[Dnstap]" = field(default_factory=list)
+    tracer: "Tracer | None" = None
     refreshed: list[Refreshed] = field(default_factory=list)
     hosts: Hosts | None = None
     watch: "ForwardWatch | None" = None
@@ -91,6 +96,8 @@ class Directives:
         """End what they hold open."""
         for tap in self.taps:
             tap.close()
+        if self.tracer is not None:
+            self.tracer.sink.close()
 
 
 def open_directives(
@@ -98,6 +105,7 @@ def open_directives(
     totals: Totals,
     open_sink: OpenSink,
     is_forwarded: Callable[[Query], bool],
+    open_tracer: OpenTracer = lambda _: None,
 ) -> Directives:
     """Make a block's directives; OSError or ValueError says what is wrong with what they name.
 
@@ -106,14 +114,17 @@ def open_directives(
     made = Directives()
     names = block.zone_names
     try:
+        made.tracer = open_tracer(block)
         made.below = list(_below(block, totals, made, is_forwarded))
         above = list(_above(block, totals, made, open_sink))
     except (OSError, ValueError):
         made.close()
         raise
+    if made.tracer is not None:
+        above = _traced(block, made, above, made.tracer)
     if block.metadata is not None and (above or made.below):  # nobody else reads notes
         above.insert(0, Metadata(block.metadata.zones or names))
-    if made.taps or block.metadata is not None:
+    if made.taps or made.tracer is not None or block.metadata is not None:
         from .dnstap import ForwardWatch  # noqa: PLC0415
 
         made.watch = ForwardWatch(made.taps, time_ns)
@@ -174,6 +185,31 @@ def _below(
     if block.whoami:
         below.append(_Rest(Whoami(), is_forwarded))
     return below
+
+
+def _traced(
+    block: ServerBlock, made: Directives, above: Sequence[Directive], tracer: "Tracer"
+) -> list[Directive]:
+    """`above` with `trace` before it, and spans in between, as in what is below the cache."""
+    from .trace import Trace, with_passages  # noqa: PLC0415
+
+    assert block.trace is not None
+    there = block.directives
+    if "forward" in there:
+        # `whoami` has what `forward` leaves; the rest of what is below the cache comes before both.
+        rest = [each for each in made.below if isinstance(each, _Rest)]
+        before = [each for each in made.below if not isinstance(each, _Rest)]
+        made.below = [*with_passages(before, after=["forward"]), *rest]
+    else:
+        made.below = with_passages(made.below)
+    return [
+        Trace(tracer, block.trace.every),
+        *with_passages(
+            above,
+            before=[name for name in ("prometheus", "errors") if name in there],
+            after=[name for name in ("cache",) if name in there],
+        ),
+    ]
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from .log_format import Facts, LogFormat, reply_flags
 from .metadata import UPSTREAM, note
 from .tap_frames import Event, Sender, TapMessage, encoded
 from .tap_sink import Sink
+from .trace import tell_connect
 
 WallClock = Callable[[], int]
 """Nanoseconds since 1970."""
@@ -139,7 +140,7 @@ def reply_packet(query: Query, result: Outcome) -> bytes:
 
 
 class ForwardWatch:
-    """Tells taps, and notes for whoever reads notes, what upstreams were asked and said."""
+    """Tells taps and traces, and notes for whoever reads notes, what upstreams were asked and said."""
 
     def __init__(self, taps: Sequence[Dnstap], wall_clock: WallClock) -> None:
         self._taps = taps
@@ -150,6 +151,7 @@ class ForwardWatch:
     ) -> None:
         """An upstream answered `query`, asked for `client`; `now` is monotonic seconds."""
         note(client, UPSTREAM, attempt.upstream.to)
+        tell_connect(client, attempt, now)
         if not self._taps:
             return
         answered_at = self._wall_clock()

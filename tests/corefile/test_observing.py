@@ -12,7 +12,7 @@ from nodecache.corefile import (
     TlsOptions,
     TraceOptions,
 )
-from tests.helpers.corefiles import block, body_errors
+from tests.helpers.corefiles import block, body_errors, corefile
 
 COMMON = (
     '{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" '
@@ -104,6 +104,9 @@ def test_log_is_read_a_format_is_the_last_of_several_words(body, names, form, cl
         ("trace", "trace", TraceOptions(endpoint="http://localhost:9411/api/v2/spans")),
         ("trace there:9", "trace", TraceOptions(endpoint="http://there:9/api/v2/spans")),
         ("trace zipkin https://a/b", "trace", TraceOptions(endpoint="https://a/b")),
+        ("trace Zipkin a:1", "trace", TraceOptions(endpoint="http://a:1/api/v2/spans")),
+        ("trace [::1]:9411", "trace", TraceOptions(endpoint="http://[::1]:9411/api/v2/spans")),
+        ("trace {\nevery 0\n}", "trace", TraceOptions(every=0)),
         (
             ("trace datadog there:8126 {\nevery 5\nservice dns\nclient_server\n"
             "datadog_analytics_rate 0.5\n}"),
@@ -198,6 +201,23 @@ def test_others_are_read(body, field, expected):
         ("pprof a b", "pprof: address must be HOST:PORT, not 'a'"),
         ("metadata {\nx\n}", "metadata: has no options, but there is 'x'"),
         ("trace a b c", "trace: kind must be zipkin or datadog, not 'a'"),
+        ("trace jaeger a:1", "trace: kind must be zipkin or datadog, not 'jaeger'"),
+        ("trace :9411", "trace: endpoint must be HOST:PORT or an address of HTTP, not ':9411'"),
+        ("trace a:b", "trace: endpoint must be HOST:PORT or an address of HTTP, not 'a:b'"),
+        ("trace a:99999", "trace: endpoint must be HOST:PORT or an address of HTTP, not 'a:99999'"),
+        ("trace ftp://http/", "trace: endpoint must be HOST:PORT or an address of HTTP, not 'ftp"),
+        ("trace http:///spans", "trace: endpoint must be HOST:PORT or an address of HTTP, not"),
+        ("trace {\nevery\n}", "trace: every needs a value"),
+        ("trace {\nevery 1 2\n}", "trace: every takes no more words"),
+        ("trace {\nservice a b\n}", "trace: service takes no more words"),
+        ("trace {\nsample 1\n}", "trace: unknown option 'sample'"),
+        ("trace {\nzipkin_max_backlog_size x\n}", "trace: zipkin_max_backlog_size must be a whole"),
+        ("trace {\nzipkin_max_batch_size -1\n}", "trace: zipkin_max_batch_size must be a whole"),
+        ("trace {\nzipkin_max_batch_interval 5\n}", "trace: zipkin_max_batch_interval must be a"),
+        (
+            "trace {\nzipkin_max_batch_interval -1s\n}",
+            "trace: zipkin_max_batch_interval must be at",
+        ),
         ("trace {\nevery -1\n}", "trace: every must be a whole number of 0 or more, not '-1'"),
         ("trace {\nclient_server maybe\n}", "trace: client_server must be true or false"),
         ("trace {\ndatadog_analytics_rate 2\n}", "trace: datadog_analytics_rate must be a number"),
@@ -214,3 +234,8 @@ def test_others_are_read(body, field, expected):
 )
 def test_broken_ones_are_told(body, why):
     assert fault(body).startswith(why)
+
+
+def test_datadog_is_taken_with_a_warning_for_it_is_not_spoken():
+    (warning,) = corefile(".:53 {\ntrace datadog localhost:8126\nwhoami\n}\n").warnings
+    assert warning.endswith("trace: no spans are sent: only zipkin is spoken here, not datadog")

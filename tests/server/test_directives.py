@@ -9,6 +9,7 @@ from nodecache.server.weights import Weighted, WeightFile
 from nodecache.wire import Query
 
 from .chains import answer, below, client, lines, query, told
+from .test_spans import tracing
 
 
 class Sink:
@@ -68,6 +69,44 @@ def test_directives_see_a_query_in_the_originals_order():
 
 def test_the_stock_directives_need_no_chain():
     made = opened("errors\ncache 30\nreload\nloop\nforward . 192.0.2.1\nprometheus :9253")
+    assert (made.above, made.below, made.watch) == ([], [], None)
+
+
+def test_a_traced_block_has_a_passage_for_each_directive_that_a_query_comes_to():
+    text = """
+        cache
+        whoami
+        template IN A
+        acl
+        log
+        errors
+        prometheus
+        metadata
+        trace
+        forward org 192.0.2.1
+    """
+    tracer, sink, _, _ = tracing()
+    made = open_directives(block(text), Totals(), Sink, lambda _: True, lambda _: tracer)
+    assert names(made.above) == [
+        "metadata", "trace", "prometheus", "errors", "log", "log", "acl", "acl", "cache",
+    ]  # fmt: skip
+    assert names(made.below) == ["template", "template", "forward", "whoami"]
+    assert made.watch is not None
+    assert not made.is_alike_for_all
+    made.close()
+    assert sink.is_closed
+
+
+def test_what_forward_has_no_part_in_ends_in_whoami():
+    tracer, _, _, _ = tracing()
+    made = open_directives(
+        block("trace\nwhoami"), Totals(), Sink, lambda _: False, lambda _: tracer
+    )
+    assert (names(made.above), names(made.below)) == (["trace"], ["whoami", "whoami"])
+
+
+def test_trace_without_a_tracer_costs_nothing():
+    made = opened("trace {\nevery 0\n}\ncache\nforward . 192.0.2.1")
     assert (made.above, made.below, made.watch) == ([], [], None)
 
 

@@ -2,6 +2,7 @@
 
 import operator
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 from nodecache.corefile.names import zone_name, zone_names
 from nodecache.corefile.options import (
@@ -152,13 +153,29 @@ def trace(statement: Statement, context: Context) -> TraceOptions:
     arguments = statement.arguments
     kind = "zipkin"
     if len(arguments) > 1:
-        kind = arguments.take("kind", one_of(*_ENDPOINTS))
+        kind = arguments.take("kind", lambda word: one_of(*_ENDPOINTS)(word.lower()))
     endpoint = arguments.take_or("endpoint", text, "") or _ENDPOINTS[kind]
     arguments.end()
-    if kind == "zipkin" and "http" not in endpoint:
-        endpoint = f"http://{endpoint}/api/v2/spans"
+    if kind == "zipkin":
+        endpoint = _collector(statement, endpoint)
+    else:
+        context.warn(statement.name, "no spans are sent: only zipkin is spoken here, not datadog")
     fields = read_options(statement, _TRACE, context)
     return TraceOptions(endpoint_type=kind, endpoint=endpoint, **fields)  # type: ignore[arg-type]
+
+
+def _collector(statement: Statement, endpoint: str) -> str:
+    """The address that spans are posted to, made whole as CoreDNS does."""
+    url = endpoint if "http" in endpoint else f"http://{endpoint}/api/v2/spans"
+    try:
+        parts = urlsplit(url)
+        is_sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_sound = False
+    if not is_sound:
+        reason = f"endpoint must be HOST:PORT or an address of HTTP, not {endpoint!r}"
+        raise Fault(statement.words[-1], reason)
+    return url
 
 
 def _client_server(arguments: Arguments) -> Fields:
@@ -184,9 +201,9 @@ _TRACE = {
     "service": single("service", text),
     "client_server": Option(_client_server),
     "datadog_analytics_rate": Option(_analytics_rate),
-    "zipkin_max_backlog_size": single("zipkin_max_backlog_size", integer),
-    "zipkin_max_batch_size": single("zipkin_max_batch_size", integer),
-    "zipkin_max_batch_interval": single("zipkin_max_batch_seconds", go_duration),
+    "zipkin_max_backlog_size": single("zipkin_max_backlog_size", whole(0)),
+    "zipkin_max_batch_size": single("zipkin_max_batch_size", whole(0)),
+    "zipkin_max_batch_interval": single("zipkin_max_batch_seconds", duration(0)),
 }
 
 
