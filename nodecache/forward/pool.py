@@ -44,7 +44,9 @@ _MOST_BACK_OFF_SECONDS = 1.0
 # A server that hangs up after so many queries is believed for this long: dnsmasq's limit is 100.
 _BELIEVE_SECONDS = 300.0
 # One that hangs up on several queries without an answer to any may not take more than one at once.
-# For so long it gets each by itself, as from CoreDNS.
+# Where that happens again soon, it gets each by itself for a while, as from CoreDNS. Once means
+# little: a pod that is ended resets what it had no time to answer.
+_AGAIN_SECONDS = 1.0
 _WARY_SECONDS = 10.0
 
 _AGE_JITTER = 0.25  # connections of many nodes must not all end at once
@@ -71,6 +73,7 @@ class StreamPool:
         self._lifetime = 0  # queries a connection answers before the server hangs up; 0: unknown
         self._lifetime_until = 0.0
         self._last_lifetime = 0
+        self._crowded_until = 0.0
 
     # Sending
 
@@ -236,7 +239,9 @@ class StreamPool:
         self.counts.connections_lost += 1
         is_crowded = not connection.answered and len(owed) > 1
         if is_crowded:
-            self._lifetime, self._lifetime_until = 1, now + _WARY_SECONDS
+            if now < self._crowded_until:
+                self._lifetime, self._lifetime_until = 1, now + _WARY_SECONDS
+            self._crowded_until = now + _AGAIN_SECONDS
         elif error is None and connection.answered:
             self._learn_lifetime(connection.answered, now)
         reason = f"read tcp {connection.path}: {error_text(error)}" if error else "EOF"
