@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 _ROOT = (b"\0",)
 _EVERYWHERE = (".", "in-addr.arpa.", "ip6.arpa.")
+_CLUSTER_DOMAIN = ".cluster.local."
+_CLUSTER_DENIAL_SECONDS = 5
 # Popular names are fetched again before they expire: asked ten times without a pause of a minute,
 # a tenth of the TTL before the end. Each costs one query a TTL, as it would by a miss.
 _DEFAULT_PREFETCH = Prefetch(amount=10, seconds=60.0, percentage=10)
@@ -197,7 +199,7 @@ def zone_options(block: ServerBlock) -> ZoneOptions:
         )
     return ZoneOptions(
         bufsize=block.bufsize or 0,
-        bounds=_bounds(block, cache),
+        bounds=bounds_of(block, cache),
         stale=_stale(block, cache),
         prefetch=_prefetch(cache),
         keeps_ttl=cache.keepttl,
@@ -207,12 +209,11 @@ def zone_options(block: ServerBlock) -> ZoneOptions:
     )
 
 
-def _bounds(block: ServerBlock, cache: CacheOptions) -> Bounds:
-    """The directive's bounds; denials of the cluster domain are short unless it says otherwise."""
+def bounds_of(block: ServerBlock, cache: CacheOptions) -> Bounds:
+    """The directive's bounds; denials of the cluster's domain are short unless it says otherwise."""
     denial_ttl = cache.denial_ttl
-    own = block.nodecache
-    if not cache.has_denial and all(zone.zone_name not in _EVERYWHERE for zone in block.zones):
-        denial_ttl = min(denial_ttl, int(own.denial_cap_seconds))
+    if not cache.has_denial and (cap := _denial_cap(block)) is not None:
+        denial_ttl = min(denial_ttl, cap)
     return Bounds(
         success_min_ttl=cache.success_min_ttl,
         success_ttl=cache.success_ttl,
@@ -253,3 +254,15 @@ def _prefetch(cache: CacheOptions) -> Prefetch | None:
 def _servfail_seconds(cache: CacheOptions | None) -> float | None:
     """The directive's fixed time; None for RFC 9520's back-off where it says nothing."""
     return cache.servfail_seconds if cache is not None else None
+
+
+def _denial_cap(block: ServerBlock) -> int | None:
+    """Whole seconds. Services come and go in the cluster's domain; the stock file says 5 s for it."""
+    names = [zone.zone_name for zone in block.zones]
+    own = block.nodecache.denial_cap_seconds
+    if own is not None:
+        is_capped = not any(name in _EVERYWHERE for name in names)
+    else:
+        own = _CLUSTER_DENIAL_SECONDS
+        is_capped = all(f".{name}".endswith(_CLUSTER_DOMAIN) for name in names)
+    return int(own) if is_capped else None

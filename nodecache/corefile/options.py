@@ -314,8 +314,8 @@ class OwnOptions:
     """TCP connections to each upstream."""
     suppresses_aaaa: bool = False
     """Answer AAAA with "no such data" (for clusters without IPv6)."""
-    denial_cap_seconds: float = 5.0
-    """Most seconds a denial is kept for the cluster's own zones, where `cache` does not say."""
+    denial_cap_seconds: float | None = None
+    """Most seconds a denial is kept in a domain's block where `cache` does not say; None: see docs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
