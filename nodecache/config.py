@@ -8,7 +8,8 @@ restarts with a broken ConfigMap serves the last one that worked.
 
 import hashlib
 import logging
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nodecache.corefile import Corefile, CorefileError, OwnOptions, own_options
@@ -24,7 +25,7 @@ from nodecache.rendering import (
 )
 from nodecache.services import look_up
 from nodecache.state import Kept, State, write_atomically
-from nodecache.watcher import Watcher
+from nodecache.watcher import POLL_SECONDS, Watcher
 
 log = logging.getLogger(__name__)
 
@@ -75,11 +76,13 @@ class ConfigSource:
         resolve: Resolve,
         now: float,
         look_up: Lookup = look_up,
+        uniform: Callable[[], float] = random.random,
     ) -> None:
         self._flags = flags
         self._env = env
         self._resolve = resolve
         self._look_up = look_up
+        self._random = uniform
         self._state = State(flags.state_folder)
         self._served: Config | None = None
         self._imports: tuple[str, ...] = ()
@@ -195,6 +198,7 @@ class ConfigSource:
     def keep_good(self, config: Config) -> None:
         """The configuration is served: keep it for a restart."""
         self._served = config
+        self._watcher.look_every(self._look_seconds(config))
         if config.is_last_known_good:
             return
         try:
@@ -203,6 +207,14 @@ class ConfigSource:
             log.error(  # noqa: TRY400 - an operator's folder, no fault of ours
                 "cannot keep the good Corefile in %s: %s", self._state.file, error.strerror
             )
+
+    def _look_seconds(self, config: Config) -> float:
+        """How often to look though nothing is told: `reload`'s interval, jitter drawn anew."""
+        reloads = [block.reload for block in config.corefile.blocks if block.reload is not None]
+        if not reloads:
+            return POLL_SECONDS
+        last = reloads[-1]
+        return last.interval_seconds + last.jitter_seconds * (self._random() - 0.5)
 
     def close(self) -> None:
         """In a forked child: let go of descriptors."""

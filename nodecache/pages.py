@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from nodecache import pprof, probes, web
 from nodecache.config import Config
@@ -12,12 +13,33 @@ from nodecache.histogram import Histogram
 from nodecache.log import lines_lost
 from nodecache.metrics import AgentNumbers, Collector, Source
 from nodecache.readings import Readings
+from nodecache.secured import PLAIN, WebConfig, names_of, stamp_of
 from nodecache.serving import Serving
 from nodecache.vitals import KeeperVitals
 
 log = logging.getLogger(__name__)
 
 _HEALTH_BOUNDS = (0.00025, 0.0025, 0.025, 0.25, 2.5)  # plugin/health of CoreDNS, seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A page that is asked for, where, and how it is to be served."""
+
+    page: str
+    address: str
+    web_config: str = ""
+    """A file of the Prometheus exporter toolkit; "" is plain HTTP."""
+    is_continuous: bool = True
+    """Of `/ready`: whether what was met once is looked at again."""
+
+
+@dataclass(slots=True)
+class Opened:
+    """A page that is served, and how."""
+
+    server: web.WebServer
+    secured: WebConfig
 
 
 class Pages:
@@ -35,11 +57,11 @@ class Pages:
         self._health_duration = Histogram(_HEALTH_BOUNDS)
         self._reload_failures = 0
         self._loaded_at = time.time()
-        self._servers: dict[tuple[str, str], web.WebServer] = {}
+        self._servers: dict[Wanted, Opened] = {}
         self._check: probes.SelfCheck | None = None
         self._checking: asyncio.Task[None] | None = None
-        self._asked_for: dict[tuple[str, str], None] = {}
-        self._refused: set[tuple[str, str]] = set()
+        self._asked_for: list[Wanted] = []
+        self._refused: set[Wanted] = set()
         self._opening: asyncio.Task[None] | None = None
         self.take_vitals(vitals, 0)
 
@@ -53,16 +75,20 @@ class Pages:
         for counted in self._readings.gone():
             self._collector.carry(counted)
         self._collector.forget_texts()
-        self._asked_for = wanted = dict.fromkeys(self._wanted(config))
-        for gone in [each for each in self._servers if each not in wanted]:
-            self._servers.pop(gone).close()
+        self.readiness.forget()
+        # Where two blocks name the same page and address, the last one says how it is served.
+        wanted = {(each.page, each.address): each for each in self._wanted(config)}
+        self._asked_for = list(wanted.values())
+        self._refused.intersection_update(self._asked_for)
+        for gone in [each for each in self._servers if each not in self._asked_for]:
+            self._servers.pop(gone).server.close()
         await self._open_missing()
         self._check_health(config)
 
     async def _open_missing(self) -> None:
-        for page, address in self._asked_for:
-            if (page, address) not in self._servers:
-                await self._open(page, address)
+        for wanted in self._asked_for:
+            if wanted not in self._servers:
+                await self._open(wanted)
 
     async def _open_late(self) -> None:
         """Try again what could not be opened: its owner, such as an agent before us, may be gone."""
@@ -71,39 +97,61 @@ class Pages:
         if len(self._servers) > before and self._serving.config is not None:
             self._check_health(self._serving.config)
 
-    def _wanted(self, config: Config) -> Iterator[tuple[str, str]]:
-        yield "/metrics", self._flags.metrics_listen_address
+    def _wanted(self, config: Config) -> Iterator[Wanted]:
+        yield Wanted("/metrics", self._flags.metrics_listen_address)
         for block in config.corefile.blocks:
-            if block.prometheus is not None:
-                yield "/metrics", block.prometheus.address
+            if (metrics := block.prometheus) is not None:
+                yield Wanted("/metrics", metrics.address, metrics.tls_config_file)
             if block.health is not None:
-                yield "/health", block.health.address
-            if block.ready is not None:
-                yield "/ready", block.ready.address
+                yield Wanted("/health", block.health.address)
+            if (ready := block.ready) is not None:
+                is_continuous = ready.monitor == "continuously"
+                yield Wanted("/ready", ready.address, is_continuous=is_continuous)
             if block.pprof is not None:
-                yield pprof.PATH, block.pprof.address
+                yield Wanted(pprof.PATH, block.pprof.address)
 
-    async def _open(self, page: str, address: str) -> None:
-        pages: dict[str, Mapping[str, web.Page]] = {
-            "/metrics": {page: self._collector.page},
+    def _contents(self, wanted: Wanted) -> Mapping[str, web.Page]:
+        if wanted.page == "/metrics":
+            return {wanted.page: self._collector.page}
+        if wanted.page == "/health":
             # With /ready beside it, so that a readiness probe needs no further port.
-            "/health": {page: probes.health_page, "/ready": self.readiness.page},
-            "/ready": {page: self.readiness.page},
-            pprof.PATH: pprof.pages(),
-        }
+            return {wanted.page: probes.health_page, "/ready": self.readiness.page}
+        if wanted.page == "/ready":
+            ready = self.readiness
+            return {wanted.page: ready.page if wanted.is_continuous else ready.page_until_ready}
+        return pprof.pages()
+
+    async def _open(self, wanted: Wanted) -> None:
         try:
-            listener = web.open_listener(address)
+            secured = _read(wanted.web_config)
+            listener = web.open_listener(wanted.address)
         except (OSError, ValueError) as error:
-            if (page, address) not in self._refused:
-                log.error("cannot serve %s on %s: %s", page, address, error)  # noqa: TRY400
-            self._refused.add((page, address))
+            if wanted not in self._refused:
+                log.error("cannot serve %s on %s: %s", wanted.page, wanted.address, error)  # noqa: TRY400
+            self._refused.add(wanted)
             return
         host, port = listener.getsockname()[:2]
-        if address.endswith(":0") or (page, address) in self._refused:
-            log.info("%s is served on %s:%d", page, host, port)
-        self._refused.discard((page, address))
-        self._servers[page, address] = server = web.WebServer(pages[page])
-        await server.serve(listener)
+        if wanted.address.endswith(":0") or wanted in self._refused:
+            log.info("%s is served on %s:%d", wanted.page, host, port)
+        self._refused.discard(wanted)
+        server = web.WebServer(self._contents(wanted), secured.headers, _welcome(secured))
+        self._servers[wanted] = Opened(server, secured)
+        await server.serve(listener, secured.context)
+
+    async def _renew(self) -> None:
+        """Serve anew, as they say now, pages whose certificates or web configuration changed."""
+        for wanted, opened in list(self._servers.items()):
+            if not opened.secured.has_changed():
+                continue
+            try:
+                _read(wanted.web_config)
+            except (OSError, ValueError) as error:
+                log.error("%s goes on as before: %s", wanted.page, error)  # noqa: TRY400
+                secured = opened.secured
+                opened.secured = replace(secured, stamp=stamp_of(secured.files))
+                continue
+            self._servers.pop(wanted).server.close()
+            await self._open(wanted)
 
     def _check_health(self, config: Config) -> None:
         """Ask for our own /health once a second, as CoreDNS does."""
@@ -111,7 +159,7 @@ class Pages:
             self._checking.cancel()
             self._checking = None
         health = next((b.health for b in config.corefile.blocks if b.health is not None), None)
-        if health is not None and ("/health", health.address) in self._servers:
+        if health is not None and Wanted("/health", health.address) in self._servers:
             host, port = web.split_address(health.address)
             self._check = probes.SelfCheck(
                 host=host or "127.0.0.1", port=port, observe=self._health_duration.observe
@@ -126,19 +174,24 @@ class Pages:
             self.readiness.tell("addresses", is_met=bool(vitals.lease.get("is_held", 1)))
 
     def tick(self) -> None:
-        """Once a second: try again for the addresses that were taken."""
+        """Once a second: try again for the addresses that were taken, look for new certificates."""
+        if self._opening is not None and not self._opening.done():
+            return
+        loop = asyncio.get_running_loop()
         if self._refused:
-            self._opening = asyncio.get_running_loop().create_task(self._open_late())
+            self._opening = loop.create_task(self._open_late())
+        elif any(opened.secured.has_changed() for opened in self._servers.values()):
+            self._opening = loop.create_task(self._renew())
 
     def close(self) -> None:
         """Close every page."""
-        self._asked_for = {}
+        self._asked_for = []
         self._refused.clear()
         if self._checking is not None:
             self._checking.cancel()
             self._checking = None
-        for server in self._servers.values():
-            server.close()
+        for opened in self._servers.values():
+            opened.server.close()
         self._servers.clear()
 
     def _read(self) -> Source:
@@ -169,3 +222,20 @@ class Pages:
             queries_shed=serving.shop.room.refused,
             log_lines_lost=lines_lost(),
         )
+
+
+def _read(web_config: str) -> WebConfig:
+    """What the file asks for, if there is one. OSError or ValueError where that cannot be."""
+    if not web_config:
+        return PLAIN
+    from nodecache.webconfig import open_web_config  # noqa: PLC0415 - few have one
+
+    return open_web_config(web_config)
+
+
+def _welcome(secured: WebConfig) -> Callable[[asyncio.StreamWriter], bool]:
+    """Who may ask: everybody, or whoever's certificate has one of the names."""
+    allowed = secured.allowed_names
+    if allowed is None:
+        return lambda _: True
+    return lambda writer: not allowed.isdisjoint(names_of(writer.get_extra_info("peercert")))

@@ -7,7 +7,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -30,6 +30,8 @@ class Readiness:
     """The conditions that must hold before pods are sent here, each by a name people can read."""
 
     missing: dict[str, None] = field(default_factory=dict)
+    _met: set[str] = field(default_factory=set)
+    _trusted: set[str] = field(default_factory=set)
 
     def require(self, *conditions: str) -> None:
         """Add conditions, none of them met yet."""
@@ -39,14 +41,29 @@ class Readiness:
         """Note whether `condition` holds now."""
         if is_met:
             self.missing.pop(condition, None)
+            self._met.add(condition)
         else:
             self.missing[condition] = None
+            self._met.discard(condition)
+
+    def forget(self) -> None:
+        """Trust in nothing any more: what was met before is looked at again."""
+        self._trusted.clear()
 
     async def page(self, _: Request) -> Response:
         """200, or 503 with the names of what is missing, as CoreDNS' `ready` names its plugins."""
-        if self.missing:
-            return Response(HTTPStatus.SERVICE_UNAVAILABLE, ",".join(self.missing).encode())
-        return Response(HTTPStatus.OK, b"OK")
+        return _readiness(self.missing)
+
+    async def page_until_ready(self, _: Request) -> Response:
+        """The same, but a condition that was met when somebody asked is not looked at again."""
+        self._trusted |= self._met
+        return _readiness(name for name in self.missing if name not in self._trusted)
+
+
+def _readiness(missing: Iterable[str]) -> Response:
+    if names := ",".join(missing):
+        return Response(HTTPStatus.SERVICE_UNAVAILABLE, names.encode())
+    return Response(HTTPStatus.OK, b"OK")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,7 +92,7 @@ class SelfCheck:
             status, _ = await fetch(self.host, self.port, "/health")
         except OSError as error:
             self.failures += 1
-            log.warning("the agent's own /health does not answer: %s", error or "timeout")
+            log.warning("the agent's own /health does not answer: %s", str(error) or "timeout")
             return
         if status == HTTPStatus.OK:
             self.observe(time.monotonic() - started_at)

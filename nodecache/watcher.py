@@ -51,6 +51,7 @@ class Watcher:
         self.due_at = 0.0
         """When to call `changed` even if the descriptor stays silent."""
         self._looked_at = 0.0
+        self._poll_seconds = POLL_SECONDS
         self._paths: tuple[str, ...] = ()
         self._names: dict[int, set[str]] = {}
         """The names that matter, by watch descriptor; "" stands for every one."""
@@ -61,6 +62,11 @@ class Watcher:
         """Watch these paths from now on; as they are now is how they are known."""
         self._paths = tuple(dict.fromkeys(paths))
         self._look(now)
+
+    def look_every(self, seconds: float) -> None:
+        """Look at the contents this often even where nothing is told, if that is more often."""
+        self._poll_seconds = min(POLL_SECONDS, seconds)
+        self.due_at = min(self.due_at, self._looked_at + self._poll_seconds)
 
     def fileno(self) -> int:
         """The descriptor that becomes readable when something happens."""
@@ -100,7 +106,7 @@ class Watcher:
         """First watch, then read: what changes in between is told."""
         is_watched = self._add_watches()
         self._looked_at = now
-        self.due_at = now + (POLL_SECONDS if is_watched else POLL_SECONDS_WITHOUT_INOTIFY)
+        self.due_at = now + (self._poll_seconds if is_watched else POLL_SECONDS_WITHOUT_INOTIFY)
         self._digest = digest(self._paths)
 
     def _add_watches(self) -> bool:

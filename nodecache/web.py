@@ -10,6 +10,7 @@ import asyncio
 import errno
 import logging
 import socket
+import ssl
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -86,14 +87,30 @@ Page = Callable[[Request], Awaitable[Response]]
 class WebServer:
     """Serves pages by path, 404 for any other path, on every socket given to `serve`."""
 
-    def __init__(self, pages: Mapping[str, Page]) -> None:
+    def __init__(
+        self,
+        pages: Mapping[str, Page],
+        headers: Mapping[str, str] | None = None,
+        is_welcome: Callable[[asyncio.StreamWriter], bool] = lambda _: True,
+    ) -> None:
         self._pages = pages
+        self._headers = headers or {}
+        self._is_welcome = is_welcome
         self._listeners: list[asyncio.Server] = []
         self._connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}  # oldest first
 
-    async def serve(self, listener: socket.socket) -> None:
-        """Answer on `listener`, whoever bound it; it belongs to the server from now on."""
-        server = await asyncio.start_server(self._converse, sock=listener, limit=MAX_HEAD_OCTETS)
+    async def serve(self, listener: socket.socket, context: ssl.SSLContext | None = None) -> None:
+        """Answer on `listener`, whoever bound it; it belongs to the server from now on.
+
+        With a `context` over TLS.
+        """
+        server = await asyncio.start_server(
+            self._converse,
+            sock=listener,
+            limit=MAX_HEAD_OCTETS,
+            ssl=context,
+            ssl_handshake_timeout=EXCHANGE_SECONDS if context is not None else None,
+        )
         self._listeners.append(server)
 
     def close(self) -> None:
@@ -110,12 +127,14 @@ class WebServer:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._touch(writer)
         try:
-            while await self._exchange(reader, writer):
+            while self._is_welcome(writer) and await self._exchange(reader, writer):
                 self._touch(writer)
             writer.close()
             await writer.wait_closed()
         except (TimeoutError, OSError, asyncio.IncompleteReadError):
             pass  # the client's loss
+        except asyncio.CancelledError:
+            pass  # by `close`; asyncio's streams would log a conversation that ends cancelled
         finally:
             writer.transport.abort()
             self._connections.pop(writer, None)
@@ -141,7 +160,7 @@ class WebServer:
                 return False
             response = await self._response(request)
         is_last = request is None or request.is_last
-        writer.write(head_of(response, is_last=is_last))
+        writer.write(head_of(response, is_last=is_last, more=self._headers))
         if request is None or request.method != "HEAD":
             writer.write(response.body)
         async with asyncio.timeout(EXCHANGE_SECONDS):
@@ -196,7 +215,7 @@ def parse_head(head: bytes) -> Request:
     return Request(method, target.partition("?")[0], headers, is_last)
 
 
-def head_of(response: Response, *, is_last: bool) -> bytes:
+def head_of(response: Response, *, is_last: bool, more: Mapping[str, str] | None = None) -> bytes:
     """The status line and headers of `response`."""
     lines = [
         f"HTTP/1.1 {response.status.value} {response.status.phrase}",
@@ -206,6 +225,7 @@ def head_of(response: Response, *, is_last: bool) -> bytes:
     ]
     if response.encoding:
         lines.append(f"Content-Encoding: {response.encoding}")
+    lines += [f"{name}: {value}" for name, value in (more or {}).items()]
     if is_last:
         lines.append("Connection: close")
     return "\r\n".join([*lines, "", ""]).encode()

@@ -5,6 +5,7 @@ import pytest
 from nodecache.config import ConfigSource
 from nodecache.corefile import CorefileError
 from nodecache.flags import parse_flags
+from nodecache.watcher import POLL_SECONDS
 
 BASE = ".:1053 {\n    bind 127.0.0.1\n    forward . __PILLAR__UPSTREAM__SERVERS__\n}\n"
 
@@ -165,3 +166,33 @@ def test_a_service_that_the_environment_lacks_is_looked_up(node):
     source = ConfigSource(node.flags, {}, lambda _: [], 0.0, look_up=lambda _: "10.96.0.11")
     node.open.append(source)
     assert source.read().corefile.blocks[0].forwards[0].to == ("10.96.0.11",)
+
+
+@pytest.mark.parametrize(
+    ("line", "draw", "seconds"),
+    [
+        pytest.param("", 0.5, POLL_SECONDS, id="none"),
+        pytest.param("reload", 0.0, POLL_SECONDS, id="longer than we wait anyway"),
+        pytest.param("reload 6s 0s", 0.9, 6.0, id="no jitter"),
+        pytest.param("reload 6s 2s", 0.0, 5.0, id="earliest"),
+        pytest.param("reload 6s 2s", 1.0, 7.0, id="latest"),
+        pytest.param("reload 4s", 0.0, 3.0, id="jitter is half the interval at most"),
+    ],
+)
+def test_reload_says_how_often_files_are_looked_at_though_nothing_is_told(
+    node, line, draw, seconds
+):
+    node.base.write_text(BASE.replace("bind", f"{line}\n    bind"))
+    source = ConfigSource(
+        node.flags, {}, lambda _: [], 0.0, look_up=lambda _: None, uniform=lambda: draw
+    )
+    node.open.append(source)
+    source.keep_good(source.read_or_last_good())
+    assert source.due_at == seconds
+
+
+def test_of_several_reloads_the_last_counts(node):
+    node.base.write_text(BASE + "a {\n reload 9s 0s\n whoami\n}\nb {\n reload 5s 0s\n whoami\n}\n")
+    source = node.source()
+    source.keep_good(source.read_or_last_good())
+    assert source.due_at == 5.0

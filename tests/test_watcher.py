@@ -244,3 +244,12 @@ def test_links_that_go_in_circles_are_no_endless_loop(tmp_path, watch):
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     assert not watch(tmp_path / "a").changed(0.0)
+
+
+@pytest.mark.parametrize(("seconds", "until"), [(3.0, 3.0), (3600.0, POLL_SECONDS)])
+def test_contents_are_looked_at_as_often_as_asked_or_more(watch, tmp_path, seconds, until):
+    watcher = watch(tmp_path / "Corefile", now=0.0)
+    watcher.look_every(seconds)
+    assert watcher.due_at == until
+    watcher.changed(until)
+    assert watcher.due_at == 2 * until

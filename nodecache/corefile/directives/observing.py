@@ -30,6 +30,7 @@ from nodecache.corefile.reading import (
     a_set,
     flag,
     no_block,
+    once,
     read_options,
     single,
 )
@@ -118,7 +119,7 @@ def prometheus(statement: Statement, context: Context) -> PrometheusOptions:
 
 _PROMETHEUS = {
     "runtime_metrics": flag("runtime_metrics"),
-    "tls": single("tls_config_file", text),
+    "tls": once(single("tls_config_file", text)),
 }
 
 
