@@ -29,6 +29,9 @@ from nodecache.wire import Answer, Ede, Query, Rcode, read_answer, read_query
 from tests.wire.messages import parsed, query, response
 
 START = 1000.0
+ADDRESS = "a.example. 30 IN A 192.0.2.1"
+OTHER = "a.example. 30 IN A 192.0.2.2"
+FRESH_ONLY = ZoneOptions(stale=None)
 SOA = "example. 60 IN SOA ns.example. root.example. 1 7200 1800 86400 17"
 
 
@@ -233,3 +236,8 @@ class House:
     def questions(self) -> Sequence[str]:
         """What went upstream so far."""
         return [parsed(asked.query.packet).question[0].to_text() for asked in self.upstream.asked]
+
+
+def house(**options: object) -> House:
+    """A house whose zone has these options."""
+    return House(ZoneOptions(**options))

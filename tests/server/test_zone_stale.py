@@ -1,0 +1,221 @@
+"""What a zone does with answers past their TTL, and with those that soon will be."""
+
+import pytest
+
+from nodecache.cache import Prefetch
+from nodecache.server.policy import StalePolicy
+from tests.server.house import ADDRESS, FRESH_ONLY, OTHER, SOA, House, house
+
+# Stale answers
+
+
+def test_an_expired_answer_waits_for_a_fresh_one():
+    zone = House()
+    zone.keep(ADDRESS)
+    zone.pass_time(31)
+    pod = zone.ask()
+    assert not pod.has_reply
+    zone.upstream.says(OTHER)
+    assert pod.reply.answer[0][0].address == "192.0.2.2"
+    zone.pass_time(5)
+    assert zone.ask().ttl == 25
+    assert zone.cache.counts.served_stale == 0
+
+
+def test_when_upstream_has_had_its_time_the_expired_answer_will_do():
+    zone = House()
+    zone.keep(ADDRESS)
+    zone.pass_time(31)
+    pods = [zone.ask(use_edns=0), zone.ask()]
+    zone.pass_time(0.999)
+    assert not pods[0].has_reply
+    zone.pass_time(0.001)
+    assert [pod.ttl for pod in pods] == [30, 30]
+    assert pods[0].errors == [3]
+    assert zone.cache.counts.served_stale == 2
+    assert len(zone.room) == 0
+    zone.upstream.says(OTHER)
+    assert all(len(pod.replies) == 1 for pod in pods)
+    assert zone.ask().reply.answer[0][0].address == "192.0.2.2"
+
+
+def test_whoever_asks_while_upstream_is_late_gets_the_expired_answer_at_once():
+    zone = House()
+    zone.keep(ADDRESS)
+    zone.pass_time(31)
+    zone.ask()
+    zone.pass_time(1)
+    assert zone.ask().ttl == 30
+    assert len(zone.upstream.asked) == 2
+
+
+def test_a_failed_refresh_hands_out_the_expired_answer_and_waits_before_the_next():
+    zone = House()
+    zone.keep(ADDRESS)
+    zone.pass_time(31)
+    pod = zone.ask(use_edns=0)
+    zone.upstream.fails()
+    assert (pod.rcode, pod.ttl, pod.errors) == ("NOERROR", 30, [3])
+    zone.pass_time(0.9)
+    assert zone.ask().ttl == 30
+    assert not zone.upstream.open
+    zone.pass_time(0.2)
+    assert not zone.ask().has_reply
+    assert len(zone.upstream.open) == 1
+
+
+@pytest.mark.parametrize("rcode", ["SERVFAIL", "REFUSED", "FORMERR", "NOTIMP"])
+def test_an_error_from_upstream_is_no_better_than_an_expired_answer(rcode):
+    zone = House()
+    zone.keep(ADDRESS)
+    zone.pass_time(31)
+    pod = zone.ask(use_edns=0)
+    zone.upstream.says(rcode=rcode)
+    assert (pod.rcode, pod.errors) == ("NOERROR", [3])
+
+
+def test_a_fresh_nxdomain_ends_an_expired_answer():
+    zone = House()
+    zone.keep(ADDRESS)
+    zone.pass_time(31)
+    pod = zone.ask()
+    zone.upstream.says(rcode="NXDOMAIN", authority=(SOA,))
+    assert pod.rcode == zone.ask().rcode == "NXDOMAIN"
+    assert (len(zone.cache.success), len(zone.cache.denial)) == (0, 1)
+
+
+def test_an_expired_nxdomain_says_so():
+    zone = House()
+    zone.keep(rcode="NXDOMAIN", authority=(SOA,))
+    zone.pass_time(18)
+    pod = zone.ask(use_edns=0)
+    zone.upstream.fails()
+    assert (pod.rcode, pod.errors) == ("NXDOMAIN", [19])
+
+
+def test_an_answer_is_stale_for_as_long_as_the_policy_says_and_no_longer():
+    zone = house(stale=StalePolicy(seconds=100, patience_seconds=0, ttl=0))
+    zone.keep(ADDRESS)
+    zone.pass_time(129.9)
+    assert zone.ask().ttl == 0
+    zone.pass_time(0.1)
+    zone.upstream.fails()
+    zone.pass_time(1)
+    assert not zone.ask().has_reply
+
+
+def test_serve_stale_immediate_answers_at_once_and_refreshes_behind_it():
+    zone = house(stale=StalePolicy(patience_seconds=0, ttl=0))
+    zone.keep(ADDRESS)
+    zone.pass_time(31)
+    assert [zone.ask().ttl for _ in range(3)] == [0, 0, 0]
+    assert len(zone.upstream.open) == 1
+    assert (zone.cache.counts.served_stale, zone.cache.counts.prefetches) == (3, 1)
+    zone.upstream.says(OTHER)
+    assert zone.ask().ttl == 30
+
+
+def test_serve_stale_verify_waits_for_the_outcome():
+    zone = house(stale=StalePolicy(patience_seconds=None, ttl=0))
+    zone.keep(ADDRESS)
+    zone.pass_time(31)
+    pod = zone.ask()
+    zone.pass_time(3.9)
+    assert not pod.has_reply
+    zone.upstream.fails()
+    assert pod.ttl == 0
+
+
+def test_without_stale_answers_an_expired_one_is_a_miss():
+    zone = House(FRESH_ONLY)
+    zone.keep(ADDRESS)
+    zone.pass_time(30)
+    pod = zone.ask()
+    zone.upstream.fails()
+    assert pod.rcode == "SERVFAIL"
+
+
+def test_a_stale_answer_does_not_enter_the_table():
+    zone = house(stale=StalePolicy(patience_seconds=0))
+    zone.keep(ADDRESS)
+    zone.pass_time(31)
+    assert zone.ask().finished is None
+
+
+def test_a_query_without_rd_refreshes_nothing():
+    zone = house(stale=StalePolicy(patience_seconds=0))
+    zone.keep(ADDRESS)
+    zone.pass_time(31)
+    assert zone.ask(flags="").has_reply
+    assert not zone.upstream.open
+    assert zone.ask().has_reply
+    assert len(zone.upstream.open) == 1
+
+
+# Fetching ahead of time
+
+EAGER = Prefetch(amount=3, seconds=60, percentage=10)
+
+
+def popular(**options: object) -> House:
+    """A zone with an answer asked for often, three seconds before its end."""
+    zone = house(prefetch=EAGER, **options)
+    zone.keep(ADDRESS)
+    for _ in range(2):
+        zone.ask()
+    zone.pass_time(27)
+    return zone
+
+
+def test_what_is_asked_for_often_is_fetched_before_it_expires():
+    zone = popular()
+    assert zone.ask().ttl == 3
+    assert zone.ask().ttl == 3
+    assert len(zone.upstream.open) == 1
+    assert zone.cache.counts.prefetches == 1
+    zone.upstream.says(OTHER)
+    assert zone.ask().ttl == 30
+    assert len(zone.room) == 0
+
+
+def test_what_is_asked_for_seldom_is_not():
+    zone = house(prefetch=EAGER)
+    zone.keep(ADDRESS)
+    zone.pass_time(27)
+    zone.ask()
+    assert not zone.upstream.open
+
+
+def test_a_miss_during_the_fetch_waits_with_it():
+    zone = popular()
+    zone.ask()
+    zone.pass_time(3)
+    pod = zone.ask()
+    assert len(zone.upstream.open) == 1
+    zone.upstream.says(OTHER)
+    assert pod.ttl == 30
+
+
+def test_a_fetch_that_fails_leaves_the_answer_alone_and_is_not_repeated_at_once():
+    zone = popular()
+    zone.ask()
+    zone.upstream.fails()
+    assert zone.ask().ttl == 3
+    assert not zone.upstream.open
+    zone.pass_time(1)
+    assert zone.ask().ttl == 2
+    assert len(zone.upstream.open) == 1
+
+
+def test_a_fetch_whose_answer_may_not_be_kept_is_not_repeated_at_once():
+    zone = popular()
+    zone.ask()
+    zone.upstream.says("a.example. 30 IN CNAME b.example.")
+    zone.ask()
+    assert not zone.upstream.open
+
+
+def test_a_query_without_rd_fetches_nothing_ahead():
+    zone = popular()
+    zone.ask(flags="")
+    assert not zone.upstream.open
