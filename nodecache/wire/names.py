@@ -15,6 +15,7 @@ from .errors import MalformedMessage
 _POINTER_STEP = 512
 _OCTETS = _POINTER_STEP - 1
 _MOST_POINTERS = 126  # as miekg/dns; more would make long chains slow to follow
+_MOST_FORBIDDEN_POINTERS = 16  # where there should be none: nothing is noted there on the way
 _POINTER_BASE = POINTER_BITS << 8
 _MOST_NOTED = _MOST_POINTERS * _POINTER_STEP + _OCTETS
 
@@ -127,11 +128,11 @@ def end_of_compressed(packet: bytes, start: int, end: int) -> int:
     """Where the name at `start` ends, if it ends before `end` in a pointer that leads to a name.
 
     For data where no pointer should be, which may be anything: 0 for all else. Each pointer has to
-    lead further back than the one before it.
+    lead further back than the one before it, and they may not be many.
     """
     offset = limit = start
-    size = name_end = 0
-    while offset < len(packet) and size < MAX_NAME_SIZE:
+    size = name_end = pointers = 0
+    while offset < len(packet) and size < MAX_NAME_SIZE and pointers <= _MOST_FORBIDDEN_POINTERS:
         label_size = packet[offset]
         if label_size == 0:
             return name_end if name_end <= end else 0
@@ -141,6 +142,7 @@ def end_of_compressed(packet: bytes, start: int, end: int) -> int:
             continue
         if label_size < POINTER_BITS or offset + 2 > len(packet):
             break
+        pointers += 1
         name_end = name_end or offset + 2
         offset = pointer_target(packet, offset)
         if not HEADER_SIZE <= offset < limit:

@@ -137,6 +137,18 @@ def test_pointers_in_a_ring_are_left_alone():
         assert read("NSEC", data).endswith(data)
 
 
+@pytest.mark.parametrize(("count", "is_written_out"), [(15, True), (16, False), (16_000, False)])
+def test_a_long_chain_of_pointers_is_not_followed_to_its_end(count, is_written_out):
+    """Or a message of many such names would hold up everybody."""
+    start = len(raw(record(TO_QUESTION, 65280, b"")))
+    chain = pointer(12) + b"".join(pointer(start + 2 * number) for number in range(count - 1))
+    last = pointer(min(start + 2 * (count - 1), 0x3FFF))
+    packet = raw(
+        record(TO_QUESTION, 65280, chain), record(TO_QUESTION, "NSEC", last), counts=(1, 2, 0, 0)
+    )
+    assert read_answer(packet).wire.endswith(name("a.example.") if is_written_out else last)
+
+
 def test_a_name_too_long_to_write_out_is_left_alone():
     long = (b"\x3f" + b"x" * 63) * 3 + b"\x3c" + b"y" * 60 + b"\0"
     question = long + b"\0\x2f\0\1"
