@@ -8,7 +8,7 @@ socket. They import nothing of nodecache.
 from .answer import Answer, Kind
 from .bare import is_bare_error, with_question
 from .compress import compressed
-from .constants import CLASS_IN, HEADER_SIZE, MAX_QUERY_SIZE, Ede, Flag, Rcode, Rdtype, rcode_text
+from .constants import CLASS_IN, HEADER_SIZE, Ede, Flag, Rcode, Rdtype, rcode_text
 from .errors import MalformedMessage
 from .frame import FrameBuffer, framed
 from .hexdump import hex_dump
@@ -30,7 +30,6 @@ from .reply import (
 __all__ = [
     "CLASS_IN",
     "HEADER_SIZE",
-    "MAX_QUERY_SIZE",
     "SURELY_FITS",
     "Answer",
     "Body",

@@ -8,7 +8,6 @@ MAX_NAME_SIZE = 255  # RFC 1035 §2.3.4, on the wire, with the root's octet
 MAX_MESSAGE_SIZE = 65535  # RFC 1035 §4.2.2: what a TCP length prefix can say
 MAX_DATAGRAM_SIZE = 65507  # what UDP over IPv4 can carry: RFC 768, less both headers
 MIN_PAYLOAD_SIZE = 512  # RFC 1035 §4.2.1, and RFC 6891 §6.2.3 for smaller claims
-MAX_QUERY_SIZE = 4096  # of a client's datagram; the original calls more than 512 malformed
 OUR_PAYLOAD_SIZE = 1232  # what crosses every path unfragmented: DNS flag day 2020
 POINTER_BITS = 0xC0  # RFC 1035 §4.1.4
 POINTER_MASK = 0x3FFF

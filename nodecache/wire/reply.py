@@ -14,7 +14,6 @@ from .constants import (
     HEADER_SIZE,
     MAX_DATAGRAM_SIZE,
     MAX_MESSAGE_SIZE,
-    MAX_QUERY_SIZE,
     MIN_PAYLOAD_SIZE,
     OPCODE_MASK,
     OUR_PAYLOAD_SIZE,
@@ -50,8 +49,8 @@ _PUT_FLAGS = _ID_AND_FLAGS.pack_into
 _PUT_TTL = Struct("!I").pack_into
 SURELY_FITS = MIN_PAYLOAD_SIZE - _OPT.size
 """Octets of a message that every client can take, with an OPT besides."""
-# By payload size and DO; no more than there are sizes from 512 to 4,096 octets.
-_BARE_OPTS: dict[tuple[int, bool], bytes] = {}
+_OPT_NO_DO = _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, 0, 0)
+_OPT_DO = _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, EDNS_DO, 0)
 
 
 class Body(Protocol):
@@ -115,7 +114,7 @@ def reply_as_is(query: Query, wire: bytes, flags: int) -> bytes:
     head = _ID_AND_FLAGS.pack(packet[:2], flags & _KEPT | query.flags & _OWN)
     if not query.payload_size:
         return head + wire[4:HEADER_SIZE] + packet[HEADER_SIZE:end] + wire[end:]
-    opt = opt_record(query)
+    opt = _OPT_DO if query.has_do else _OPT_NO_DO
     additionals = _U16.pack((wire[10] << 8 | wire[11]) + 1)
     return head + wire[4:10] + additionals + packet[HEADER_SIZE:end] + wire[end:] + opt
 
@@ -137,23 +136,12 @@ def _without_texts(errors: ExtendedErrors) -> ExtendedErrors:
 
 
 def opt_record(query: Query, ede: ExtendedErrors = (), extended_rcode: int = 0) -> bytes:
-    """Our OPT for a client that sent one: its DO, no options but errors.
-
-    The payload size is the client's own, as from CoreDNS, whose users test for it; within what we
-    can take, which is what the field says (RFC 6891 §6.2.3).
-    """
-    size = min(max(query.payload_size, MIN_PAYLOAD_SIZE), MAX_QUERY_SIZE)
-    if ede or extended_rcode:
-        return _opt(size, errors_as_options(ede), extended_rcode, has_do=query.has_do)
-    opt = _BARE_OPTS.get((size, query.has_do))
-    if opt is None:
-        opt = _BARE_OPTS[size, query.has_do] = _opt(size, has_do=query.has_do)
-    return opt
-
-
-def _opt(size: int, options: bytes = b"", extended_rcode: int = 0, *, has_do: bool) -> bytes:
-    do = EDNS_DO if has_do else 0
-    return _OPT.pack(0, Rdtype.OPT, size, extended_rcode, 0, do, len(options)) + options
+    """Our OPT for a client that sent one: our payload size, its DO, no options but errors."""
+    if not ede and not extended_rcode:
+        return _OPT_DO if query.has_do else _OPT_NO_DO
+    options = errors_as_options(ede)
+    do = EDNS_DO if query.has_do else 0
+    return _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, extended_rcode, 0, do, len(options)) + options
 
 
 def empty_reply(query: Query, rcode: int, ede: ExtendedErrors = (), flags: int = 0) -> bytes:
