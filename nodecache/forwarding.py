@@ -53,7 +53,10 @@ def open_forwarders(block: ServerBlock, upstreams: Upstreams) -> list[Forwarder]
 
 def _open_forwarder(options: ForwardOptions, own: OwnOptions, upstreams: Upstreams) -> Forwarder:
     destinations = Destinations(
-        [_destination(each, options.tls_servername) for each in options.destinations],
+        [
+            _destination(each, options.tls_servername, options.doh_method)
+            for each in options.destinations
+        ],
         lambda changed: HostNames(_resolver_forwarder(options.resolver, upstreams), changed),
     )
     return Forwarder(settings_of(options, own), upstreams, destinations)
@@ -85,14 +88,15 @@ class ResolvConf:
         return [Endpoint(each.host, each.port) for each in nameservers(text)]
 
 
-def _destination(read: Destination, server_name: str) -> Endpoint | HostName | NameserverFile:
+def _destination(
+    read: Destination, server_name: str, doh_method: str = "POST"
+) -> Endpoint | HostName | NameserverFile:
     if read.kind == "file":
         return ResolvConf(read.host)
-    if read.scheme == "https":
-        raise ValueError("forward: DNS over HTTPS to upstreams is not supported; use tls://")
-    is_tls = read.scheme == "tls"
+    is_tls = read.scheme in ("tls", "https")
     name = (read.server_name or server_name) if is_tls else ""
-    endpoint = Endpoint(read.host, read.port, is_tls, name)
+    method = doh_method if read.scheme == "https" else ""
+    endpoint = Endpoint(read.host, read.port, is_tls, name, method)
     return HostName(endpoint) if read.kind == "name" else endpoint
 
 

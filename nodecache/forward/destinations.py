@@ -7,7 +7,7 @@ nothing: the last good one holds.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from .world import Endpoint, Timer, World
@@ -136,7 +136,7 @@ class Destinations:
             return ()
         name = named.server_name or named.host.rstrip(".")
         return [
-            Endpoint(address, named.port, named.is_tls, name if named.is_tls else "")
+            replace(named, host=address, server_name=name if named.is_tls else "")
             for address in self._names.addresses(named.host)
         ]
 

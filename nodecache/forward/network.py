@@ -66,7 +66,16 @@ class Network:
         """Begin to connect."""
         if tls is None:
             return SocketStream(self._loop, endpoint, receiver, source_address)
-        stream = TlsStream(receiver, tls, endpoint.server_name or endpoint.host)
+        name = endpoint.server_name or endpoint.host
+        if endpoint.http_method:
+            from .http import DohStream  # noqa: PLC0415 - few upstreams are asked so
+
+            doh = DohStream(receiver, endpoint)
+            stream = TlsStream(doh, tls, name)
+            doh.carry(stream)
+            stream.carry(SocketStream(self._loop, endpoint, stream, source_address))
+            return doh
+        stream = TlsStream(receiver, tls, name)
         stream.carry(SocketStream(self._loop, endpoint, stream, source_address))
         return stream
 

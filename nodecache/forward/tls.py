@@ -109,6 +109,11 @@ class TlsStream:
     # What the pool asks for
 
     @property
+    def protocol(self) -> str:
+        """What was agreed on by ALPN; empty where nothing was."""
+        return self._session.selected_alpn_protocol() or ""
+
+    @property
     def local(self) -> str:
         """Our end as `address:port`."""
         return "" if self._stream is None else self._stream.local

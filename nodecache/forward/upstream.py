@@ -30,6 +30,8 @@ class Upstream:
         self.pace = Pace()
         self.heard_at = world.clock()
         self.tls = tls_context(settings.tls) if endpoint.is_tls else None
+        if self.tls is not None and endpoint.http_method:
+            self.tls.set_alpn_protocols(["h2", "http/1.1"])
         next_id = random_ids().__next__
         self.streams = StreamPool(self, next_id)
         self.datagrams = DatagramPool(self, next_id)

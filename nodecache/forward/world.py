@@ -21,6 +21,8 @@ class Endpoint:
     port: int = DNS_PORT
     is_tls: bool = False
     server_name: str = ""
+    http_method: str = ""
+    """POST or GET where it is asked over HTTPS (RFC 8484)."""
 
     def __str__(self) -> str:
         """As CoreDNS labels it: `10.96.0.10:53`, `[fd00::a]:53`."""

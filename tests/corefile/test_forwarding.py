@@ -131,7 +131,6 @@ def test_broken_options_are_told(options, why):
         (". a27.0.0.1", "TO must be an IP address, a file like resolv.conf or a host name"),
         (". 10.0.0.1:x", "TO must have a port from 1 to 65535, not '10.0.0.1:x'"),
         (". grpc://10.0.0.1", "TO must be reached over dns://, tls:// or https://"),
-        (". https://10.0.0.1", "upstreams are not asked over HTTPS; use tls:// for 'https://"),
         (". " + " ".join(f"10.0.0.{n}" for n in range(1, 17)), "at most 15 TOs, not 16"),
     ],
 )

@@ -98,6 +98,21 @@ def test_destinations_become_endpoints_in_order():
     ]
 
 
+def test_upstreams_over_https_are_asked_as_doh_method_says():
+    (forwarder,), _ = opened(". https://9.9.9.9%dns.quad9.net https://[2620:fe::fe]:8443")
+    assert endpoints(forwarder) == [
+        Endpoint("9.9.9.9", 443, True, "dns.quad9.net", "POST"),
+        Endpoint("2620:fe::fe", 8443, True, "", "POST"),
+    ]
+    (forwarder,), _ = opened(
+        ". https://9.9.9.9 10.0.0.1 {\n tls_servername dns.quad9.net\n doh_method GET\n}"
+    )
+    assert endpoints(forwarder) == [
+        Endpoint("9.9.9.9", 443, True, "dns.quad9.net", "GET"),
+        Endpoint("10.0.0.1", 53),
+    ]
+
+
 def test_tls_servername_is_for_every_tls_upstream():
     (forwarder,), _ = opened(
         ". tls://9.9.9.9 tls://149.112.112.112 {\n tls_servername dns.quad9.net\n}"

@@ -31,6 +31,8 @@ server:
     interface: {host}@{port}
     interface: {host}@{tls_port}
     tls-port: {tls_port}
+    interface: {host}@{https_port}
+    https-port: {https_port}
     {tls}
     do-daemonize: no
     chroot: ""
@@ -64,10 +66,12 @@ forward-zone:
 
 
 @contextmanager
-def unbound(folder: Path, certificates: Certificates | None = None) -> Iterator[tuple[int, int]]:
-    """unbound with a small zone; its plain port and its TLS port."""
+def unbound(
+    folder: Path, certificates: Certificates | None = None
+) -> Iterator[tuple[int, int, int]]:
+    """unbound with a small zone; its plain port, and those for TLS and HTTPS."""
     program = need("unbound", package="unbound")
-    port, tls_port = free_port(), free_port()
+    port, tls_port, https_port = free_port(), free_port(), free_port()
     tls = ""
     if certificates is not None:
         tls = (
@@ -75,9 +79,10 @@ def unbound(folder: Path, certificates: Certificates | None = None) -> Iterator[
             f'    tls-service-pem: "{certificates.server}"'
         )
     config = folder / "unbound.conf"
-    config.write_text(_UNBOUND.format(host=HOST, port=port, tls_port=tls_port, tls=tls))
+    ports = {"port": port, "tls_port": tls_port, "https_port": https_port}
+    config.write_text(_UNBOUND.format(host=HOST, tls=tls, **ports))
     with _running(folder, port, program, "-d", "-c", str(config)):
-        yield port, tls_port
+        yield port, tls_port, https_port
 
 
 @contextmanager

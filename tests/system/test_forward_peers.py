@@ -1,12 +1,17 @@
 """The forwarder against real servers: unbound, nsd, dnsmasq; over UDP, TCP and TLS."""
 
 import asyncio
+import base64
 import contextlib
 import socket
+import ssl
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from time import monotonic
 
 import dns.message
+import dns.rrset
 import pytest
 import uvloop
 
@@ -123,6 +128,23 @@ def test_unbound_answers_over_tls(unbound_ports, certificates, new_loop):
     run(new_loop, endpoint, test, UpstreamSettings(tls=tls))
 
 
+@LOOPS
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_unbound_answers_over_https(unbound_ports, certificates, new_loop, method):
+    async def test(asker: Asker) -> None:
+        assert addresses(await asker.ask("www.example.")) == ["192.0.2.1"]
+        assert (await asker.ask("nobody.example.")).rcode == Rcode.NXDOMAIN
+        for _ in range(5):
+            await ask_many(asker, 300)
+        assert asker.counts.connections_opened <= 4
+        assert asker.counts.unmatched == 0
+        assert asker.forwarder.counts.failed == 0
+
+    tls = TlsSettings(authority_file=str(certificates.authority))
+    endpoint = Endpoint(HOST, unbound_ports[2], True, NAME, method)
+    run(new_loop, endpoint, test, UpstreamSettings(tls=tls))
+
+
 def test_a_wrong_certificate_is_a_failure_with_a_reason(unbound_ports, certificates):
     async def test(asker: Asker) -> None:
         outcome = await asker.ask("www.example.")
@@ -192,3 +214,66 @@ def test_ipv6_upstreams_are_asked(tmp_path):
         free.bind(("::1", 0))
         port = free.getsockname()[1]
     run(uvloop.new_event_loop, Endpoint("::1", port), test)
+
+
+class Http1Server(BaseHTTPRequestHandler):
+    """DoH by Python's own HTTP server, which knows no HTTP/2; every fifth request fails."""
+
+    protocol_version = "HTTP/1.1"
+    requests = 0
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        assert self.headers["Content-Type"] == "application/dns-message"
+        self._respond(body)
+
+    def do_GET(self) -> None:
+        path, _, asked = self.path.partition("?dns=")
+        assert path == "/dns-query"
+        self._respond(base64.urlsafe_b64decode(asked + "=" * (-len(asked) % 4)))
+
+    def _respond(self, packet: bytes) -> None:
+        Http1Server.requests += 1
+        if Http1Server.requests % 5 == 0:
+            self.send_error(503)
+            return
+        query = dns.message.from_wire(packet)
+        assert query.id == 0
+        response = dns.message.make_response(query)
+        response.answer.append(
+            dns.rrset.from_text(query.question[0].name, 60, "IN", "A", "192.0.2.9")
+        )
+        body = response.to_wire()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/dns-message")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@LOOPS
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_a_server_without_http2_is_asked_over_http1(certificates, new_loop, method):
+    async def test(asker: Asker) -> None:
+        outcomes = [await asker.ask(f"n{number}.example.") for number in range(20)]
+        good = [each for each in outcomes if each.rcode == Rcode.NOERROR]
+        assert len(good) >= 10
+        assert all(addresses(each) == ["192.0.2.9"] for each in good)
+        assert {each.rcode for each in outcomes} == {Rcode.NOERROR, Rcode.SERVFAIL}
+        assert asker.counts.unmatched == 0
+
+    server = ThreadingHTTPServer((HOST, 0), Http1Server)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.server, certificates.server_key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        tls = TlsSettings(authority_file=str(certificates.authority))
+        endpoint = Endpoint(HOST, server.server_port, True, NAME, method)
+        run(new_loop, endpoint, test, UpstreamSettings(tls=tls))
+    finally:
+        server.shutdown()
+        server.server_close()

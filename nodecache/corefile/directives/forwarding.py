@@ -63,8 +63,6 @@ def _check(statement: Statement, options: ForwardOptions) -> None:
         shown = f"{show_seconds(max_age)} < {show_seconds(options.expire_seconds)}"
         raise Fault(statement.name, f"max_age must not be less than expire ({shown})")
     for word, there in zip(statement.words[1:], options.destinations, strict=True):
-        if there.scheme == "https":
-            raise Fault(word, f"upstreams are not asked over HTTPS; use tls:// for {word.text!r}")
         if there.server_name and options.tls_servername:
             raise Fault(word, f"tls_servername is set, and {word.text!r} names a server as well")
 
