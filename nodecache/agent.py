@@ -47,7 +47,7 @@ DRAIN_SECONDS = 5.0  # what clients may still wait for when we are told to stop
 COLLECT_AT = (700, 2, 1_000_000)
 # From 3.14 on the second number says how small a part of the old objects is looked at each time.
 COLLECT_AT_3_14 = (700, 1000, 0)
-_FULL_COLLECTION_UP_TO = 1_000  # entries; with their finished replies 2 ms
+_FULL_COLLECTION_UP_TO = 3_000  # entries; with their finished replies 1 to 2 ms
 
 # Large files are read in a thread, which so often looks whether a query waits for the interpreter.
 _GIVES_WAY_SECONDS = 0.0005
@@ -81,6 +81,7 @@ class Agent:
         self._drop_privileges()
         self._loop.add_reader(self._channel.fileno(), self._on_keeper_says)
         self._loop.add_signal_handler(signal.SIGTERM, self._stopped.set)
+        gc.freeze()  # what is made by now stays: not to be looked at again
         self._tick()
         self._pages.readiness.tell("sockets", is_met=True)
         self._channel.send("ready")
