@@ -9,6 +9,7 @@ from nodecache.corefile.values import show_seconds
 _ANSWERING = ("rewrite", "template", "hosts", "whoami")
 # Those that change or refuse what others answer, and those that tell of it.
 _BETWEEN = ("acl", "any", "dns64", "loadbalance", "minimal", "bufsize", "timeouts")
+_SECURE = {"tls": "TLS", "https": "HTTPS"}
 _TELLING = ("errors", "log", "dnstap", "debug", "metadata", "trace")
 
 
@@ -72,8 +73,9 @@ def _forwarded(block: ServerBlock) -> Iterator[str]:
 
 
 def _transport(forward: ForwardOptions) -> str:
-    if all(there.scheme == "tls" for there in forward.destinations):
-        return "TLS"
+    schemes = {there.scheme for there in forward.destinations}
+    if schemes and "dns" not in schemes:
+        return " and ".join(sorted(_SECURE[scheme] for scheme in schemes))
     if forward.force_tcp:
         return "TCP"
     return "UDP" if forward.prefer_udp else "the client's transport"

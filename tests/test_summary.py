@@ -38,6 +38,15 @@ def test_a_block_is_told_by_its_zones_and_addresses(text, place):
         ("forward . 10.0.0.1 {\nforce_tcp\n}", "asks 10.0.0.1 over TCP"),
         ("forward . 10.0.0.1 {\nprefer_udp\n}", "asks 10.0.0.1 over UDP"),
         ("forward . tls://9.9.9.9", "asks tls://9.9.9.9 over TLS"),
+        ("forward . https://9.9.9.9", "asks https://9.9.9.9 over HTTPS"),
+        (
+            "forward . tls://9.9.9.9 https://9.9.9.9",
+            "asks tls://9.9.9.9 https://9.9.9.9 over HTTPS and TLS",
+        ),
+        (
+            "forward . tls://9.9.9.9 10.0.0.1",
+            "asks tls://9.9.9.9 10.0.0.1 over the client's transport",
+        ),
         (
             "forward a 10.0.0.1 10.0.0.2 {\nexcept b.a\nforce_tcp\n}",
             "asks 10.0.0.1 10.0.0.2 for a. but b.a. over TCP",
