@@ -1,7 +1,12 @@
 """DNS over HTTPS without sockets: what is asked, and what the pool hears of the responses."""
 
+import contextlib
+
+import dns.flags
 import dns.message
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nodecache.forward.http import (
     BrokenHttp,
@@ -132,6 +137,18 @@ def test_a_server_that_closes_is_asked_nothing_more():
 def test_what_is_no_http_is_found_out(told):
     with pytest.raises((BrokenHttp, ValueError)):
         asking().receive(told)
+
+
+@given(st.lists(st.sampled_from([
+    b"HTTP/1.1 200 OK\r\n", b"Content-Length: 4\r\n", b"Transfer-Encoding: chunked\r\n", b"\r\n", b"4\r\nabcd\r\n",
+    b"0\r\n", b"\xb2\xff", b"Connection: close\r\n", b": :\r\n", b"HTTP/1.1 \xb2\xb2\xb2\r\n",
+]), max_size=12))  # fmt: skip
+def test_whatever_comes_is_taken_or_refused(pieces):
+    http = asking(3)
+    with contextlib.suppress(BrokenHttp, ValueError):
+        for piece in pieces:
+            for answer in http.receive(piece):
+                assert len(answer) >= 12
 
 
 # HTTP/2
