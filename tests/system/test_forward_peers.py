@@ -6,7 +6,7 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from time import monotonic
 
@@ -27,7 +27,7 @@ from nodecache.forward import (
     UpstreamSettings,
 )
 from nodecache.wire import Answer, Rcode, read_query
-from tests.helpers.certificates import make_certificates
+from tests.helpers.certificates import Certificates, make_certificates
 from tests.system.peers import HOST, dnsmasq, nsd, unbound
 
 pytestmark = pytest.mark.system
@@ -42,12 +42,16 @@ DEADLINE_SECONDS = 5.0
 class Asker:
     """A forwarder with real sockets, asked with `await`."""
 
-    def __init__(self, endpoint: Endpoint, upstream: UpstreamSettings, **settings) -> None:
+    def __init__(
+        self, endpoint: Endpoint, upstream: UpstreamSettings, *others: Endpoint, **settings
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._loop = loop
         self.upstreams = Upstreams(Network(loop))
         self.forwarder = Forwarder(
-            Settings(upstream=upstream, **settings), self.upstreams, Destinations([endpoint])
+            Settings(upstream=upstream, **settings),
+            self.upstreams,
+            Destinations([endpoint, *others]),
         )
 
     async def ask(self, name: str, qtype: str = "A", transport: str = "udp") -> Answer | Failure:
@@ -66,9 +70,11 @@ class Asker:
         self.upstreams.close()
 
 
-def run(new_loop: Callable, endpoint: Endpoint, test, upstream=None, **settings) -> None:
+def run(
+    new_loop: Callable, endpoint: Endpoint, test, upstream=None, *others: Endpoint, **settings
+) -> None:
     async def main() -> None:
-        asker = Asker(endpoint, upstream or UpstreamSettings(), **settings)
+        asker = Asker(endpoint, upstream or UpstreamSettings(), *others, **settings)
         try:
             await test(asker)
         finally:
@@ -265,15 +271,49 @@ def test_a_server_without_http2_is_asked_over_http1(certificates, new_loop, meth
         assert {each.rcode for each in outcomes} == {Rcode.NOERROR, Rcode.SERVFAIL}
         assert asker.counts.unmatched == 0
 
-    server = ThreadingHTTPServer((HOST, 0), Http1Server)
+    with served(Http1Server, certificates) as port:
+        tls = TlsSettings(authority_file=str(certificates.authority))
+        endpoint = Endpoint(HOST, port, True, NAME, method)
+        run(new_loop, endpoint, test, UpstreamSettings(tls=tls))
+
+
+@contextlib.contextmanager
+def served(handler: type[BaseHTTPRequestHandler], certificates: Certificates) -> Iterator[int]:
+    """Python's HTTP server over TLS; its port."""
+    server = ThreadingHTTPServer((HOST, 0), handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates.server, certificates.server_key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        tls = TlsSettings(authority_file=str(certificates.authority))
-        endpoint = Endpoint(HOST, server.server_port, True, NAME, method)
-        run(new_loop, endpoint, test, UpstreamSettings(tls=tls))
+        yield server.server_port
     finally:
         server.shutdown()
         server.server_close()
+
+
+class Hanging(Http1Server):
+    """Takes questions, and says nothing until it is let go."""
+
+    let_go = threading.Event()
+
+    def _respond(self, packet: bytes) -> None:
+        Hanging.let_go.wait(30)
+
+
+def test_a_server_over_https_that_hangs_costs_no_answer(unbound_ports, certificates):
+    async def test(asker: Asker) -> None:
+        for number in range(3):
+            answer = await asker.ask(f"n{number}.wild.example.")
+            assert addresses(answer) == ["192.0.2.2"]
+        assert asker.counts.sent["tcp-tls"] >= 1
+
+    with served(Hanging, certificates) as port:
+        tls = TlsSettings(authority_file=str(certificates.authority))
+        hanging = Endpoint(HOST, port, True, NAME, "POST")
+        other = Endpoint(HOST, unbound_ports[0])
+        settings = UpstreamSettings(tls=tls)
+        try:
+            run(uvloop.new_event_loop, hanging, test, settings, other, policy="sequential")
+        finally:
+            Hanging.let_go.set()
