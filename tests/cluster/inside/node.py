@@ -9,6 +9,7 @@
 Prints one JSON object.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -96,7 +97,8 @@ def signal_agent(name: str, whom: str) -> list[int]:
     workers = [one["pid"] for one in every if one["parent"] in keepers]
     chosen = {"keeper": keepers, "worker": workers, "all": sorted(pids)}[whom]
     for pid in chosen:
-        os.kill(pid, signal.Signals[name])
+        with contextlib.suppress(ProcessLookupError):  # a worker ends with its keeper
+            os.kill(pid, signal.Signals[name])
     return chosen
 
 
