@@ -378,11 +378,12 @@ class Keeper:
         if guard is not None:
             guard.give_back(monotonic())
             guard.settle(SETTLE_SECONDS)
-        worker = self._worker
-        if worker is not None:
-            worker.channel.send("stop")
-            self._await_end(worker)
+        if self._worker is not None:
+            self._worker.channel.send("stop")
+            self._await_end(self._worker)
         if guard is not None:  # not before: a reply needs its source address
+            guard.remove_rules(monotonic())
+            guard.settle(SETTLE_SECONDS)
             guard.remove_interface(monotonic())
         self._in_force.close()
         remove_pidfile(self._flags.pidfile)

@@ -105,10 +105,14 @@ class Guard:
         self.host.let_go()
 
     def give_back(self, now: float) -> None:
-        """A clean stop begins: no more probes, rules away. `is_settled` tells when it is done."""
+        """A clean stop begins: no more probes, no more queries. `is_settled` tells when it is so."""
         self._is_closing = True
         self._probe.cancel()
         self.host.give_back(now)
+
+    def remove_rules(self, now: float) -> None:
+        """A clean stop goes on: all is answered. `is_settled` tells when the rules are gone."""
+        self.host.remove_rules(now)
 
     def remove_interface(self, now: float) -> None:
         """A clean stop ends: after what was in flight is answered."""

@@ -169,16 +169,24 @@ class Host:
         self._runner.drop()
 
     def give_back(self, now: float) -> None:
-        """Take the rules away, so that new queries go elsewhere; the addresses stay.
+        """Take the rules for queries away, so that new ones go elsewhere; the addresses stay.
 
         With the addresses still there, what is in flight can be answered. `is_settled` tells when
-        it is done. Nothing is repaired from here on. What a former life left goes too, where
-        this one has not come as far as to bring the host up.
+        it is done. Nothing is repaired from here on.
         """
         self._is_up = False
         self._runner.drop()
         if self._rulebook is not None and not self.options.skip_teardown:
-            self._runner.add("give back", self._guarded(self._rulebook.remove(), now))
+            self._runner.add("give back", self._guarded(self._rulebook.turn_away(), now))
+        self._runner.turn(now)
+
+    def remove_rules(self, now: float) -> None:
+        """Take away every rule, once all is answered. `is_settled` tells when it is done.
+
+        What a former life left goes too, where this one has not come as far as to bring the host up.
+        """
+        if self._rulebook is not None and not self.options.skip_teardown:
+            self._runner.add("remove", self._guarded(self._rulebook.remove(), now))
         self._runner.turn(now)
 
     def remove_interface(self, now: float) -> None:

@@ -59,6 +59,11 @@ class Listed:
     address: Address | None
     identity: Identity
 
+    @property
+    def is_to(self) -> bool:
+        """Whether it is for traffic to the address, that is for queries."""
+        return self.identity[3]
+
 
 def binary(variant: str, version: int) -> str:
     """The program for a variant ("nft", "legacy", or "" for the system's choice) and family."""
@@ -173,8 +178,11 @@ class Iptables:
         *,
         keep: tuple[Rule, ...] = (),
         chains: tuple[tuple[str, str], ...] = (),
+        is_for_queries: bool = False,
     ) -> Job:
         """Delete every rule of ours or the original's for `addresses`, but for those of `keep`.
+
+        `is_for_queries`: only those that draw queries, and leave those for replies.
 
         Looked for in `chains` (table, chain), by default in every one that may hold such rules.
         """
@@ -187,7 +195,9 @@ class Iptables:
                     doomed = [
                         rule
                         for rule in rules
-                        if rule.address in addresses and rule.identity not in kept
+                        if rule.address in addresses
+                        and rule.identity not in kept
+                        and (rule.is_to or not is_for_queries)
                     ]
                     if not doomed:
                         break

@@ -36,9 +36,18 @@ class RulesError(Exception):
         self.errortype = errortype
 
 
-def table_script(options: HostOptions, packets: dict[str, int] | None = None) -> str:
-    """What `nft -f -` reads to replace our table; counters go on from `packets`."""
-    rules = [rule for rule in all_rules(options) if rule.table in _PRIORITIES]
+def table_script(
+    options: HostOptions, packets: dict[str, int] | None = None, *, is_for_replies: bool = False
+) -> str:
+    """What `nft -f -` reads to replace our table; counters go on from `packets`.
+
+    `is_for_replies`: only with the rules for what we still answer.
+    """
+    rules = [
+        rule
+        for rule in all_rules(options)
+        if rule.table in _PRIORITIES and not (is_for_replies and rule.is_to)
+    ]
     lines = [f"add table {TABLE}", f"delete table {TABLE}", f"table {TABLE} {{"]
     for version in (4, 6):
         addresses = of_version(options.addresses, version)
@@ -107,6 +116,14 @@ class NftTable:
             raise RulesError(f"nft: {applied.reason}; -rules iptables or none does without it")
         listing = read_listing((yield _LIST).stdout)
         self._shape = listing.shape if listing is not None else ""
+
+    def turn_away(self) -> Job:
+        """Draw no more queries; replies go their way untouched."""
+        self._shape = ""
+        script = table_script(self._options, self.packets, is_for_replies=True)
+        applied = yield Command((NFT, "-f", "-"), stdin=script)
+        if not applied.is_ok:
+            raise RulesError(f"nft: {applied.reason}")
 
     def remove(self) -> Job:
         """Delete the table; one that is gone is fine."""

@@ -169,6 +169,23 @@ class Rulebook:
         if not self._is_clean:
             self._is_clean = yield from self._attempt(self._remove_leftovers(), now)
 
+    def turn_away(self) -> Job:
+        """Draw no more queries, and keep replies to those that came out of conntrack.
+
+        A reply that conntrack first hears of afterwards would make an entry, with the Service's
+        address as the client: whoever asks from that port within the next minutes is not sent to
+        kube-dns, and hears nothing.
+        """
+        if self.backend == "nftables":
+            yield from self._attempt(self._table.turn_away(), math.inf)
+        else:
+            yield from self._attempt(self._turn_away_in_iptables(), math.inf)
+
+    def _turn_away_in_iptables(self) -> Job:
+        iptables = yield from self._chosen_iptables()
+        chains = tuple(dict.fromkeys((r.table, r.chain) for r in self._rules if r.table == "raw"))
+        yield from iptables.remove(self._options.addresses, chains=chains, is_for_queries=True)
+
     def remove(self) -> Job:
         """Take away everything of ours."""
         if self.backend == "nftables":

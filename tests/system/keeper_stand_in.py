@@ -106,6 +106,8 @@ class StandIn:
         self.guard.settle(8)
         os.kill(self.worker, signal.SIGTERM)
         os.waitpid(self.worker, 0)
+        self.guard.remove_rules(time.monotonic())
+        self.guard.settle(8)
         self.guard.remove_interface(time.monotonic())
         return 0
 
