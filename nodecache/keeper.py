@@ -6,7 +6,7 @@ event loop, and never reads a DNS message.
 
     start:  read the configuration → bind → fork → worker ready → addresses and rules
     run:    wait for: a signal, the worker (a word, or its death), the host, a changed file
-    stop:   rules and addresses withdrawn → worker drains → exit
+    stop:   no more queries → worker drains → rules and addresses withdrawn → exit
 
 With a next agent on the node (`handover.py`) the start begins with its predecessor's sockets, and
 the stop leaves the host to its successor.
