@@ -207,7 +207,7 @@ class DatagramPool:
         """What left from `socket` will not be answered."""
         reason = f"read udp {socket.path}: read: {error_text(error)}"
         self.upstream.unreachable(now)
-        self.upstream.turns.take(socket.pending.clear(), failing(reason))
+        self.upstream.turns.take(socket.pending.clear(), failing(reason, is_connect=True))
 
     def _judge(self, socket: DatagramSocket, now: float) -> None:
         """Has it been silent for too long? Sooner so, where other ports were heard meanwhile."""

@@ -9,11 +9,13 @@ import random
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING
 
 from .attempt import Attempt, failing
 from .counts import UpstreamCounts
 from .failure import error_text
+from .lifetime import Lifetime
 from .pending import MAX_PENDING
 from .stream import StreamConnection
 
@@ -39,15 +41,7 @@ _MOST_OPENING = 8
 # How long a query waits for a connection. CoreDNS: 1 to 30 s.
 _DIAL_SECONDS = 1.0
 _FIRST_BACK_OFF_SECONDS = 0.02
-_MOST_BACK_OFF_SECONDS = 1.0
-
-# A server that hangs up after so many queries is believed for this long: dnsmasq's limit is 100.
-_BELIEVE_SECONDS = 300.0
-# One that hangs up on several queries without an answer to any may not take more than one at once.
-# Where that happens again soon, it gets each by itself for a while, as from CoreDNS. Once means
-# little: a pod that is ended resets what it had no time to answer.
-_AGAIN_SECONDS = 1.0
-_WARY_SECONDS = 10.0
+_MOST_BACK_OFF_SECONDS = 0.25  # being refused costs little, and its end should not be missed
 
 _AGE_JITTER = 0.25  # connections of many nodes must not all end at once
 
@@ -69,11 +63,9 @@ class StreamPool:
         self._is_flush_due = False
         self._back_off_seconds = 0.0
         self._dial_after = 0.0
+        self._refusal = ""  # why there is no connection, where the last attempt at one has failed
         self._opened_in = _UNKNOWN_TLS_SECONDS if upstream.endpoint.is_tls else 0.0
-        self._lifetime = 0  # queries a connection answers before the server hangs up; 0: unknown
-        self._lifetime_until = 0.0
-        self._last_lifetime = 0
-        self._crowded_until = 0.0
+        self._lifetime = Lifetime()
 
     # Sending
 
@@ -135,8 +127,8 @@ class StreamPool:
     def _settle_on(self, connection: StreamConnection) -> StreamConnection:
         is_quick = self.upstream.pace.seconds < _QUICK_SECONDS
         room = min(connection.room, MAX_PENDING if is_quick else _FEW)
-        if self._lifetime:
-            left = self._lifetime - connection.sent
+        if lifetime := self._lifetime.queries:
+            left = lifetime - connection.sent
             if left <= 1:
                 connection.is_spent = True
             room = min(room, left)
@@ -147,6 +139,10 @@ class StreamPool:
         if len(self._waiting) >= MAX_PENDING:
             reason = f"too many queries wait for a connection to {self.upstream.to}"
             self._world.call_soon(partial(attempt.ask.attempt_failed, attempt, reason, now))
+            return
+        if self._refusal and not self._opening:
+            fail = failing(self._refusal, is_connect=True)
+            self._world.call_soon(partial(fail, attempt, now))
             return
         self.counts.conn_misses[self.transport] += 1
         self._waiting.append(attempt)
@@ -162,14 +158,13 @@ class StreamPool:
 
     def _open_another(self, now: float) -> None:
         """Open one more, within bounds: one at a time, unless it takes long."""
-        settings = self.upstream.settings
-        usable = sum(connection.is_usable for connection in self._connections)
-        if self._opening or usable >= settings.max_connections or now < self._dial_after:
+        most = self.upstream.settings.max_connections
+        if self._opening or len(self._usable()) >= most or now < self._dial_after:
             return
         self._dial(now)
 
     def _dial(self, now: float) -> None:
-        self._doubt_lifetime(now)
+        self._lifetime.doubt(now)
         connection = StreamConnection(self, now)
         if max_age := self.upstream.settings.max_age_seconds:
             connection.old_at = now + max_age * random.uniform(1 - _AGE_JITTER, 1)  # noqa: S311
@@ -188,14 +183,23 @@ class StreamPool:
         connection.opened_at = connection.heard_at = now
         self.counts.connections_opened += 1
         self._back_off_seconds = 0.0
+        self._refusal = ""
         self._close_opening()
         self._replace_aged(now)
-        self._serve_waiting(connection, now)
+        if self.upstream.pace.seconds < _QUICK_SECONDS:
+            self._serve_waiting(connection, now)
+        else:  # perhaps it takes one at a time: others are opened for their share
+            ways = self.upstream.settings.max_connections - len(self._connections) + 1
+            share = ceil(len(self._waiting) / max(ways, 1))
+            self._serve_waiting(connection, now, max(share, _FEW))
 
-    def _serve_waiting(self, connection: StreamConnection, now: float) -> None:
-        room = connection.room
-        if self._lifetime:
-            room = min(room, self._lifetime - connection.sent)
+    def _serve_waiting(
+        self, connection: StreamConnection, now: float, most: int = MAX_PENDING
+    ) -> None:
+        """Send what waited, up to so many; another connection is opened for the rest."""
+        room = min(connection.room, most)
+        if lifetime := self._lifetime.queries:
+            room = min(room, lifetime - connection.sent)
         while self._waiting and room > 0:
             attempt = self._waiting.popleft()
             if not attempt.ask.is_done:
@@ -204,9 +208,12 @@ class StreamPool:
                 room -= 1
         connection.flush()
         if room <= 0:
-            connection.is_spent = bool(self._lifetime)
+            connection.is_spent = 0 < lifetime <= connection.sent
             if self._waiting:
                 self._open_another(now)
+
+    def _usable(self) -> list[StreamConnection]:
+        return [connection for connection in self._connections if connection.is_usable]
 
     def _close_opening(self) -> None:
         for connection in self._opening:
@@ -219,8 +226,13 @@ class StreamPool:
             max(2 * self._back_off_seconds, _FIRST_BACK_OFF_SECONDS), _MOST_BACK_OFF_SECONDS
         )
         self._dial_after = now + self._back_off_seconds
-        if self._opening or any(other.is_usable for other in self._connections):
-            return  # another may still come through, or is there
+        if self._opening:
+            return  # another may still come through
+        usable = self._usable()
+        if usable:
+            self._serve_waiting(min(usable, key=_load), now)
+            return
+        self._refusal = reason
         self.upstream.unreachable(now)
         waiting, self._waiting = self._waiting, deque()
         self.upstream.turns.take(waiting, failing(reason, is_connect=True))
@@ -239,11 +251,9 @@ class StreamPool:
         self.counts.connections_lost += 1
         is_crowded = not connection.answered and len(owed) > 1
         if is_crowded:
-            if now < self._crowded_until:
-                self._lifetime, self._lifetime_until = 1, now + _WARY_SECONDS
-            self._crowded_until = now + _AGAIN_SECONDS
+            self._lifetime.hung_up_on_a_crowd(now)
         elif error is None and connection.answered:
-            self._learn_lifetime(connection.answered, now)
+            self._lifetime.hung_up(connection.answered, now)
         reason = f"read tcp {connection.path}: {error_text(error)}" if error else "EOF"
         has_worked = connection.answered > 0 or is_crowded
 
@@ -251,17 +261,6 @@ class StreamPool:
             attempt.ask.connection_lost(attempt, reason, now, has_worked=has_worked)
 
         self.upstream.turns.take(owed, lost)
-
-    def _learn_lifetime(self, answered: int, now: float) -> None:
-        """A server that hung up after as many queries twice has a limit; once says little."""
-        if answered == self._last_lifetime:
-            self._lifetime = answered
-            self._lifetime_until = now + _BELIEVE_SECONDS
-        self._last_lifetime = answered
-
-    def _doubt_lifetime(self, now: float) -> None:
-        if now > self._lifetime_until:
-            self._lifetime = 0
 
     def retire(self, connection: StreamConnection) -> None:
         """It owed answers for too long."""
@@ -326,6 +325,10 @@ class StreamPool:
             reason = f"dial tcp {self.upstream.to}: i/o timeout"
             attempt.ask.attempt_failed(attempt, reason, now, is_connect=True)
         if now >= self._dial_after and (not opening or self._is_late(opening, now)):
+            usable = self._usable()
+            if usable:  # what was left for another connection does not wait for it longer
+                self._serve_waiting(min(usable, key=_load), now)
+                return
             if len(opening) == _MOST_OPENING:
                 opening.pop(0).stream.close()
             self._dial(now)
@@ -339,7 +342,7 @@ class StreamPool:
     def housekeep(self, now: float) -> bool:
         """Close what is idle, used up or too old; False: nothing is open."""
         settings = self.upstream.settings
-        self._doubt_lifetime(now)
+        self._lifetime.doubt(now)
         idle = [c for c in self._connections if not c.pending]
         surplus = len(idle) - (settings.max_idle_connections or len(idle))
         for connection in reversed(idle):
