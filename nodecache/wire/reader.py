@@ -23,7 +23,7 @@ from .errors import MalformedMessage
 from .names import question_name_end, question_places
 from .options import ExtendedErrors, extended_errors
 from .rdata import WRITTEN_OUT, has_pointer
-from .sections import FIXED_SIZE, TTL_PLACE, Record, read_records
+from .sections import FIXED_SIZE, TTL_PLACE, Record, read_additionals, read_records
 
 # Plain ints: an enum member costs a look-up and a slow operator each time.
 _QR, _TC = int(Flag.QR), int(Flag.TC)
@@ -83,6 +83,8 @@ def _truncated(packet: bytes, question_end: int) -> Answer:
 def _whole(packet: bytes, name_end: int) -> Answer:
     """Read a message of any kind, every record of it."""
     sections = _Sections(packet, name_end)
+    if sections.missing:
+        packet = _counted_down(packet, sections.missing)
     rcode = packet[3] & RCODE_MASK
     ede: ExtendedErrors = ()
     wire, records, ttl_offsets = packet[: sections.end], sections.records, None
@@ -112,10 +114,25 @@ def _whole(packet: bytes, name_end: int) -> Answer:
     return answer
 
 
+def _counted_down(packet: bytes, less: int) -> bytes:
+    """`packet`, its header telling of so many additional records less."""
+    additionals = _U16.unpack_from(packet, _ADDITIONALS_PLACE)[0] - less
+    return packet[:_ADDITIONALS_PLACE] + _U16.pack(additionals) + packet[HEADER_SIZE:]
+
+
 class _Sections:
     """The records of a response, read and checked; `pseudo` are those that are none."""
 
-    __slots__ = ("answers", "authorities", "end", "pseudo", "qtype", "rdclass", "records")
+    __slots__ = (
+        "answers",
+        "authorities",
+        "end",
+        "missing",
+        "pseudo",
+        "qtype",
+        "rdclass",
+        "records",
+    )
 
     def __init__(self, packet: bytes, name_end: int) -> None:
         self.qtype, self.rdclass = _TWO.unpack_from(packet, name_end)
@@ -124,9 +141,11 @@ class _Sections:
         self.answers, end = read_records(packet, name_end + 4, answers, places)
         self.authorities, end = read_records(packet, end, authorities, places)
         self.records = self.answers + self.authorities
+        self.missing = 0
         if additionals:
-            last, end = read_records(packet, end, additionals, places)
+            last, end = read_additionals(packet, end, additionals, places)
             self.records += last
+            self.missing = additionals - len(last)
         self.end = end
         self.pseudo = [record for record in self.records if record[0] in _PSEUDO]
 
@@ -180,9 +199,7 @@ def _without_pseudo(
     start = sections.pseudo[0][3]
     if records and records[-1][5] > start:
         return rewritten(packet, without=_PSEUDO)
-    additionals = _U16.unpack_from(packet, _ADDITIONALS_PLACE)[0] - len(sections.pseudo)
-    header = packet[:_ADDITIONALS_PLACE] + _U16.pack(additionals)
-    return header + packet[HEADER_SIZE:start], None
+    return _counted_down(packet[:start], len(sections.pseudo)), None
 
 
 def _kind(rcode: int, packet: bytes, sections: _Sections, *, has_soa: bool) -> Kind:

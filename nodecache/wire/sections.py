@@ -16,6 +16,21 @@ Record = tuple[int, int, int, int, int, int]
 """Type, class, TTL in seconds, and the offsets of its owner name, of its type, and of its end."""
 
 
+def read_additionals(
+    packet: bytes, offset: int, count: int, places: dict[int, int]
+) -> tuple[list[Record], int]:
+    """As `read_records`, but there may be fewer than `count`: the message may end before.
+
+    Servers that drop additional records for room forget to count them down; CoreDNS and unbound
+    take such a message for what it holds.
+    """
+    records: list[Record] = []
+    while len(records) < count and offset < len(packet):
+        (record,), offset = read_records(packet, offset, 1, places)
+        records.append(record)
+    return records, offset
+
+
 def read_records(
     packet: bytes, offset: int, count: int, places: dict[int, int]
 ) -> tuple[list[Record], int]:

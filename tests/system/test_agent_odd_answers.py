@@ -83,6 +83,8 @@ CASES = {
     "opt-with-an-owner": Odd("A", [A, opt(owner=b"\1x\0")], (1, 0, 1), ADDRESS),
     "opt-with-a-broken-option": Odd("A", [A, opt(data=b"\0\3\0\x09x")], (1, 0, 1), ADDRESS),
     "octets-behind": Odd("A", [A, b"\xff" * 9], (1, 0, 0), ADDRESS),
+    "fewer-additionals-than-told": Odd("A", [A, A, opt()], (1, 0, 9), ADDRESS),
+    "no-additionals-though-told": Odd("A", [A], (1, 0, 2), ADDRESS),
     "unasked-records": Odd("A", [A, SOA, A], (1, 1, 1), ADDRESS),
     "large": Odd(
         "TXT", [record(TO_QUESTION, "TXT", b"\xff" + b"x" * 255)] * 30, (30, 0, 0), ['"' + "x" * 255 + '"']
