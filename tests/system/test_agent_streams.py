@@ -142,13 +142,17 @@ def test_a_client_that_does_not_read_slows_nobody_else(agent):
 
 
 def test_a_thousand_connections_are_served_at_once(agent, upstream):
-    clients = [socket.create_connection((HOST, agent.port), timeout=10) for _ in range(1000)]
     upstream.behave = obey
-    for number, client in enumerate(clients):
-        client.sendall(query(number % 200, qid=number))
-    for number, client in enumerate(clients):
-        assert replies(client, 1)[number].answer
-        client.close()
+    with contextlib.ExitStack() as opened:
+        clients = []
+        for number in range(
+            1000
+        ):  # each asks at once: on a slow machine the first would be too late
+            client = socket.create_connection((HOST, agent.port), timeout=10)
+            clients.append(opened.enter_context(client))
+            client.sendall(query(number % 200, qid=number))
+        for number, client in enumerate(clients):
+            assert replies(client, 1)[number].answer
 
 
 def test_a_client_that_resets_its_connection_leaves_no_trace(agent, upstream):
