@@ -29,12 +29,10 @@ from nodecache.server import (
     WaitingRoom,
     Zone,
     ZoneOptions,
-    finisher,
     forward_end,
     name_to_wire,
     nothing_to_ask,
     open_directives,
-    unfinished,
 )
 
 if TYPE_CHECKING:
@@ -129,7 +127,7 @@ def build(block: ServerBlock, shop: Workshop, before: Built | None = None) -> Bu
     )
     if directives.above:
         zone.above = Chain(directives.above, zone.terminal(), shop.lookup, shop.chains)
-        zone.finish = finisher(directives.pick) if directives.is_alike_for_all else unfinished
+        zone.finish = directives.finish()
     if block.loop:
         for forwarder in forwarders:
             forwarder.watch_for_loops(block.zone_names[0])

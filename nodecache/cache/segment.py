@@ -193,11 +193,10 @@ class Segment:
     def _remember(self, mark: int) -> None:
         """Remember the hash of what was asked for too seldom, as long as others like it."""
         ghosts = self._ghosts
-        weight = len(ghosts)
-        ghosts.add(mark)
+        if ghosts.add(mark):
+            self._weigh(GHOST_OCTETS)
         while len(ghosts) > self._main.size:
-            ghosts.forget_oldest()
-        self._weigh(GHOST_OCTETS * (len(ghosts) - weight))
+            self._forget_oldest_ghost()
 
     def _forget_oldest_ghost(self) -> None:
         self._ghosts.forget_oldest()

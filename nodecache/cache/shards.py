@@ -36,12 +36,14 @@ class Ghosts:
     def __contains__(self, mark: int) -> bool:
         return mark in self._shards[mark & LAST_SHARD]
 
-    def add(self, mark: int) -> None:
-        """Remember a hash."""
+    def add(self, mark: int) -> bool:
+        """Remember a hash; whether it was not remembered yet."""
         shard = self._shards[mark & LAST_SHARD]
-        if mark not in shard:
-            shard.add(mark)
-            self.order.append(mark)
+        if mark in shard:
+            return False
+        shard.add(mark)
+        self.order.append(mark)
+        return True
 
     def forget_oldest(self) -> None:
         """Forget the hash that is remembered for longest."""

@@ -16,7 +16,6 @@ from .journal import Journal, shared_memory
 from .policy import StalePolicy, ZoneOptions
 from .replies import Served
 from .router import Zones, name_to_wire
-from .shuffled import finisher, unfinished
 from .source import ChainSource, ForwardSource, Source, forward_end
 from .tcp import TcpLimits, TcpListener
 from .udp import UdpListener, WildcardUdpListener
@@ -56,12 +55,10 @@ __all__ = [
     "ZoneOptions",
     "Zones",
     "check",
-    "finisher",
     "forward_end",
     "name_to_wire",
     "nothing_to_ask",
     "open_directives",
     "read_hosts_files",
     "shared_memory",
-    "unfinished",
 ]

@@ -169,17 +169,10 @@ class ClientAsker:
         if likeness is None and not query.is_alike_for_all:
             return None
         entry.note_asked(MOST_ASKED)  # those who hear from the table are counted too late
-        return self.served.zone.finish(
-            reply,
-            query.question_end,
-            good_until,
-            entry,
-            self.served,
-            tally,
-            likeness,
-            ttl_offsets,
-            has_opt=query.payload_size > 0,
-        )
+        tail = bytes(reply[2:])
+        served = self.served
+        finished = Finished(tail, good_until, entry, served, tally, likeness, ttl_offsets)
+        return served.zone.finish(finished, query)
 
     def tell_answer(self, answer: Answer, ttl: int | None, outcome: Outcome) -> Finished | None:
         """Reply with an upstream's or a directive's answer."""

@@ -27,6 +27,8 @@ from .metadata import Metadata
 from .minimal import Minimal
 from .no_aaaa import NoAaaa
 from .query_log import QueryLog
+from .replies import Finish
+from .shuffled import as_it_is, never, shuffling
 from .template_counts import TemplateCounts
 from .weights import Preferred, Weighted, WeightFile
 from .whoami import Whoami
@@ -91,6 +93,12 @@ class Directives:
             or (isinstance(directive, LoadBalance) and directive.is_any_order)
             for directive in self.above
         )
+
+    def finish(self) -> Finish:
+        """What those above the cache make of finished replies in the table."""
+        if not self.is_alike_for_all:
+            return never
+        return as_it_is if self.pick is None else shuffling(self.pick)
 
     def close(self) -> None:
         """End what they hold open."""

@@ -19,7 +19,6 @@ _HEAD = Struct("=dHBBH")
 _HEAD_SIZE = _HEAD.size
 _PUT_HEAD = _HEAD.pack_into
 _MOST_TEXT = _SLOT_OCTETS - _HEAD_SIZE
-_FREE = bytes(8)
 _PUT_FREE = Struct("=q").pack_into
 # After this long a client has asked again by itself, or given up.
 _MOST_AGE_SECONDS = 5.0
@@ -52,7 +51,7 @@ class Journal:
         memory = self._memory
         for slot in self._free:
             noted_at, port, label_size, host_size, packet_size = _HEAD.unpack_from(memory, slot)
-            memory[slot : slot + len(_FREE)] = _FREE
+            _PUT_FREE(memory, slot, 0)
             if noted_at and now - noted_at < _MOST_AGE_SECONDS:
                 start = slot + _HEAD_SIZE
                 host = start + label_size

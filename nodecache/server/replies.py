@@ -18,6 +18,7 @@ from struct import Struct
 from typing import Any, Protocol
 
 from nodecache.cache import Entry, Prefetch, note_hits
+from nodecache.wire import Query
 
 from .counts import ServerCounts
 from .likeness import Likeness
@@ -35,8 +36,7 @@ class ServingZone(Protocol):
 
     prefetch: Prefetch | None
     keeps_ttl: bool
-    finish: "Callable[..., Finished | None]"
-    """Makes a reply for the table: see `shuffled.finisher`."""
+    finish: "Finish"
 
     def serve(self, asker: Any, now: float) -> "Finished | None":
         """Answer a client's query, now or later."""
@@ -125,6 +125,10 @@ class Finished:
             self.tail = bytes(tail)
         self.good_until = entry.changes_at(now)
         return True
+
+
+Finish = Callable[[Finished, Query], Finished | None]
+"""What becomes of a query's finished reply in the table; None: it has to be made each time."""
 
 
 class Replies:

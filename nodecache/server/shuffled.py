@@ -1,11 +1,11 @@
 """Finished replies whose addresses stand in another order each time: `loadbalance`, out of the table."""
 
-from collections.abc import Callable
 from struct import Struct
-from typing import Any
+
+from nodecache.wire import Query
 
 from .loadbalance import Pick, address_block, permutation
-from .replies import Finished
+from .replies import Finish, Finished
 
 _COUNTS = Struct("!2H")  # of the last two sections
 _COUNTS_PLACE = 8
@@ -17,13 +17,21 @@ class Shuffled(Finished):
 
     __slots__ = ("_head", "_pick", "_records", "_rest", "_size", "_start")
 
-    def __init__(self, pick: Pick, block: tuple[int, int, int], *finished: Any) -> None:
-        """`block` is what `address_block` says of the reply; the rest is `Finished`'s."""
+    def __init__(self, pick: Pick, block: tuple[int, int, int], finished: Finished) -> None:
+        """The same as `finished`; `block` is what `address_block` says of the whole reply."""
         start, self._size, count = block
         self._start = start - _ID_SIZE
         self._pick = pick
         self._records: list[bytes] = [b""] * count
-        super().__init__(*finished)
+        super().__init__(
+            finished.tail,
+            finished.good_until,
+            finished.entry,
+            finished.served,
+            finished.tally,
+            finished.likeness,
+            finished.ttl_offsets,
+        )
 
     @property
     def tail(self) -> bytes:
@@ -41,28 +49,25 @@ class Shuffled(Finished):
         self._records = [tail[at : at + size] for at in range(start, end, size)]
 
 
-def unfinished(*_: Any, **__: Any) -> None:
+def as_it_is(finished: Finished, _: Query) -> Finished:
+    """Every reply is for the table."""
+    return finished
+
+
+def never(_: Finished, __: Query) -> None:
     """No reply is for the table: directives treat each query or client on its own."""
 
 
-def finisher(pick: Pick | None) -> Callable[..., Finished | None]:
-    """Make what makes replies for the table: in an order that `pick` draws, if there is one.
+def shuffling(pick: Pick) -> Finish:
+    """Have addresses in orders that `pick` draws; where that takes more, the zone does it."""
 
-    It takes the whole reply, the octets of its question and its OPT, and what `Finished` takes
-    behind the tail; None says that the reply has to be made each time.
-    """
-
-    def finish(
-        reply: bytes | bytearray, question_end: int, *finished: Any, has_opt: bool
-    ) -> Finished | None:
-        tail = bytes(reply[_ID_SIZE:])
-        if pick is None:
-            return Finished(tail, *finished)
-        if _COUNTS.unpack_from(reply, _COUNTS_PLACE) != (0, int(has_opt)):
+    def finish(finished: Finished, query: Query) -> Finished | None:
+        reply = bytes(_ID_SIZE) + finished.tail
+        if _COUNTS.unpack_from(reply, _COUNTS_PLACE) != (0, int(query.payload_size > 0)):
             return None
-        block = address_block(bytes(reply), question_end)
+        block = address_block(reply, query.question_end)
         if block is None:
             return None
-        return Shuffled(pick, block, tail, *finished) if block[2] > 1 else Finished(tail, *finished)
+        return Shuffled(pick, block, finished) if block[2] > 1 else finished
 
     return finish

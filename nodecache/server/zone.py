@@ -38,8 +38,8 @@ from .counts import Outcome
 from .errors import ErrorLog
 from .flight import Flight
 from .policy import StalePolicy, ZoneOptions, is_within, may_replace
-from .replies import Finished
-from .shuffled import finisher
+from .replies import Finish, Finished
+from .shuffled import as_it_is
 from .source import Source
 from .waiting import WaitingRoom
 
@@ -75,7 +75,7 @@ class Zone:
         self.prefetch = options.prefetch
         self.keeps_ttl = options.keeps_ttl
         self.above: Chain | None = None
-        self.finish = finisher(None)
+        self.finish: Finish = as_it_is
         self.errors = errors
         self.coalesced = 0
         self.clock: Callable[[], float] = monotonic

@@ -13,7 +13,6 @@ from .constants import (
     Rdtype,
 )
 from .errors import MalformedMessage
-from .frame import framed
 from .names import expanded_name, question_name_end, question_places
 from .options import check_options
 from .sections import FIXED_SIZE, read_records
@@ -178,40 +177,34 @@ def _read_sections(query: Query, answers: int, authorities: int, additionals: in
         _take_opt(query, fixed)
 
 
-_UPSTREAM_HEADER = Struct("!6H")
-_FRAMED_HEADER = Struct("!7H")  # behind the length of the message
-_OPT_SIZE = 11  # without options
+_FRAME_HEADER = Struct("!7H")  # a message's header behind its length
+_LENGTH_SIZE = 2
+_BARE_OPT_SIZE = 11
 _UPSTREAM_OPT = b"\x00" + _OPT.pack(Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, 0, 0)
 _UPSTREAM_OPT_DO = b"\x00" + _OPT.pack(Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, EDNS_DO, 0)
 
 
-def upstream_query(query: Query, message_id: int) -> bytes:
-    """`query` as we ask it upstream: our id, RD and CD kept, AD set, an OPT where it had one.
-
-    AD says that we understand the bit (RFC 6840 §5.7), so that an answer's own AD can be kept
-    for clients who ask for it; CoreDNS's cache does the same. A client's options stay with us:
-    the answer goes to others too.
-    """
-    flags = query.flags & _RD_CD | _AD
-    if query.upstream_options is not None:
-        options = query.upstream_options
-        do = EDNS_DO if query.has_do else 0
-        opt = b"\0" + _OPT.pack(Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, do, len(options)) + options
-        return _UPSTREAM_HEADER.pack(message_id, flags, 1, 0, 0, 1) + query.question + opt
-    if not query.payload_size:
-        return _UPSTREAM_HEADER.pack(message_id, flags, 1, 0, 0, 0) + query.question
-    opt = _UPSTREAM_OPT_DO if query.has_do else _UPSTREAM_OPT
-    return _UPSTREAM_HEADER.pack(message_id, flags, 1, 0, 0, 1) + query.question + opt
-
-
 def framed_upstream_query(query: Query, message_id: int) -> bytes:
-    """What `upstream_query` makes, behind its length, in one step where no options are wanted."""
-    if query.upstream_options is not None:
-        return framed(upstream_query(query, message_id))
+    """`query` as we ask it upstream, behind its length: our id, RD and CD kept, AD set.
+
+    With an OPT where it had one. AD says that we understand the bit (RFC 6840 §5.7), so that an
+    answer's own AD can be kept for clients who ask for it; CoreDNS's cache does the same. A
+    client's options stay with us: the answer goes to others too.
+    """
     end = query.question_end
     question = query.packet[HEADER_SIZE:end]
     flags = query.flags & _RD_CD | _AD
+    options = query.upstream_options
+    if options is not None:
+        do = EDNS_DO if query.has_do else 0
+        opt = b"\0" + _OPT.pack(Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, do, len(options)) + options
+        return _FRAME_HEADER.pack(end + len(opt), message_id, flags, 1, 0, 0, 1) + question + opt
     if not query.payload_size:
-        return _FRAMED_HEADER.pack(end, message_id, flags, 1, 0, 0, 0) + question
+        return _FRAME_HEADER.pack(end, message_id, flags, 1, 0, 0, 0) + question
     opt = _UPSTREAM_OPT_DO if query.has_do else _UPSTREAM_OPT
-    return _FRAMED_HEADER.pack(end + _OPT_SIZE, message_id, flags, 1, 0, 0, 1) + question + opt
+    return _FRAME_HEADER.pack(end + _BARE_OPT_SIZE, message_id, flags, 1, 0, 0, 1) + question + opt
+
+
+def upstream_query(query: Query, message_id: int) -> bytes:
+    """The same without its length, for a datagram."""
+    return framed_upstream_query(query, message_id)[_LENGTH_SIZE:]

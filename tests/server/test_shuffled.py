@@ -8,7 +8,7 @@ from nodecache.server.any import Any
 from nodecache.server.chain import Chain
 from nodecache.server.loadbalance import LoadBalance
 from nodecache.server.minimal import Minimal
-from nodecache.server.shuffled import Shuffled, finisher, unfinished
+from nodecache.server.shuffled import Shuffled, as_it_is, never, shuffling
 from tests.server.house import House
 from tests.wire.messages import parsed
 
@@ -23,7 +23,7 @@ def balanced(*directives, pick=None) -> House:
     pick = pick or random.Random(7).randrange
     above = directives or (LoadBalance(pick),)
     house.zone.above = Chain(above, house.zone.terminal())
-    house.zone.finish = finisher(pick if isinstance(above[0], LoadBalance) else None)
+    house.zone.finish = shuffling(pick) if isinstance(above[0], LoadBalance) else as_it_is
     return house
 
 
@@ -86,5 +86,5 @@ def test_a_shortened_reply_ages_in_the_table():
 
 def test_a_directive_that_looks_at_clients_keeps_replies_out_of_the_table():
     house = balanced(Any())
-    house.zone.finish = unfinished
+    house.zone.finish = never
     assert table_reply(house, *ADDRESSES) is None
