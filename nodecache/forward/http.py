@@ -13,7 +13,8 @@ from typing import Protocol
 from nodecache.wire import HEADER_SIZE, Flag, FrameBuffer, Rcode, framed
 
 from .http2 import Http2
-from .world import NOBODY, Endpoint, Stream, StreamReceiver
+from .layer import Layer
+from .world import Endpoint, Stream, StreamReceiver
 
 PATH = "/dns-query"
 MEDIA_TYPE = "application/dns-message"
@@ -87,21 +88,16 @@ def answer_to(message: bytes, status: int, body: bytes) -> bytes:
     return message[:2] + body[2:]
 
 
-class DohStream:
+class DohStream(Layer[TlsCarrier]):
     """A DoH connection. `carry` gives it the TLS stream that it speaks over, once."""
 
-    __slots__ = ("_codec", "_endpoint", "_frames", "_receiver", "_stream")
+    __slots__ = ("_codec", "_endpoint", "_frames")
 
     def __init__(self, receiver: StreamReceiver, endpoint: Endpoint) -> None:
-        self._receiver: StreamReceiver = receiver
+        super().__init__(receiver)
         self._endpoint = endpoint
         self._frames = FrameBuffer()
         self._codec: Codec | None = None
-        self._stream: TlsCarrier | None = None
-
-    def carry(self, stream: TlsCarrier) -> None:
-        """Speak over `stream`, which is still opening."""
-        self._stream = stream
 
     # What the TLS stream tells
 
@@ -130,18 +126,6 @@ class DohStream:
         if codec.is_over:
             self._end(None, now)
 
-    def closed(self, error: Exception | None, now: float) -> None:
-        """The TLS stream ended."""
-        if self._stream is not None:
-            self._stream = None
-            receiver, self._receiver = self._receiver, NOBODY
-            receiver.closed(error, now)
-
-    def _end(self, error: Exception | None, now: float) -> None:
-        if self._stream is not None:
-            self._stream.close()
-            self.closed(error, now)
-
     def _flush(self) -> None:
         if self._stream is not None and self._codec is not None:
             data = self._codec.to_send()
@@ -150,11 +134,6 @@ class DohStream:
 
     # What the pool asks for
 
-    @property
-    def local(self) -> str:
-        """Our end as `address:port`."""
-        return "" if self._stream is None else self._stream.local
-
     def write(self, data: bytes) -> None:
         """Ask what is in these frames; the pool writes only what is open."""
         if self._codec is None:
@@ -162,17 +141,6 @@ class DohStream:
         for message in self._frames.feed(data):
             self._codec.request(message)
         self._flush()
-
-    def is_acknowledged(self) -> bool:
-        """Whether the other side's kernel has lately confirmed what we sent."""
-        return self._stream is not None and self._stream.is_acknowledged()
-
-    def close(self) -> None:
-        """Close at once; nothing is told any more."""
-        stream, self._stream = self._stream, None
-        self._receiver = NOBODY
-        if stream is not None:
-            stream.close()
 
 
 class Http2Requests:

@@ -6,8 +6,9 @@ out, so that it works on any stream there is.
 
 import ssl
 
+from .layer import Layer
 from .settings import TlsSettings
-from .world import NOBODY, Stream, StreamReceiver
+from .world import Stream, StreamReceiver
 
 _READ_OCTETS = 65536
 
@@ -24,24 +25,19 @@ def tls_context(settings: TlsSettings) -> ssl.SSLContext:
     return context
 
 
-class TlsStream:
-    """A TLS connection over a plain one. `carry` gives it the plain one, once."""
+class TlsStream(Layer[Stream]):
+    """A TLS connection over a plain one."""
 
-    __slots__ = ("_incoming", "_is_open", "_outgoing", "_receiver", "_session", "_stream")
+    __slots__ = ("_incoming", "_is_open", "_outgoing", "_session")
 
     def __init__(self, receiver: StreamReceiver, context: ssl.SSLContext, server_name: str) -> None:
-        self._receiver: StreamReceiver = receiver
+        super().__init__(receiver)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._session = context.wrap_bio(
             self._incoming, self._outgoing, server_hostname=server_name
         )
         self._is_open = False
-        self._stream: Stream | None = None
-
-    def carry(self, stream: Stream) -> None:
-        """Speak over `stream`, which is still opening."""
-        self._stream = stream
 
     # What the plain stream tells
 
@@ -56,13 +52,6 @@ class TlsStream:
             self._shake_hands(now)
         if self._is_open:
             self._read(now)
-
-    def closed(self, error: Exception | None, now: float) -> None:
-        """The plain stream ended."""
-        if self._stream is not None:
-            self._stream = None
-            receiver, self._receiver = self._receiver, NOBODY
-            receiver.closed(error, now)
 
     def _shake_hands(self, now: float) -> None:
         try:
@@ -98,9 +87,7 @@ class TlsStream:
 
     def _fail(self, error: ssl.SSLError | None, now: float) -> None:
         self._flush()  # an alert, where there is one to send
-        if self._stream is not None:
-            self._stream.close()
-            self.closed(error, now)
+        self._end(error, now)
 
     def _flush(self) -> None:
         if self._stream is not None and self._outgoing.pending:
@@ -113,11 +100,6 @@ class TlsStream:
         """What was agreed on by ALPN; empty where nothing was."""
         return self._session.selected_alpn_protocol() or ""
 
-    @property
-    def local(self) -> str:
-        """Our end as `address:port`."""
-        return "" if self._stream is None else self._stream.local
-
     def write(self, data: bytes) -> None:
         """Send `data` under TLS; the pool writes only what is open."""
         if self._stream is None:
@@ -127,14 +109,3 @@ class TlsStream:
         except ssl.SSLError:
             return  # the session is broken; reading will say how
         self._flush()
-
-    def is_acknowledged(self) -> bool:
-        """Whether the other side's kernel has lately confirmed what we sent."""
-        return self._stream is not None and self._stream.is_acknowledged()
-
-    def close(self) -> None:
-        """Close at once; nothing is told any more."""
-        stream, self._stream = self._stream, None
-        self._receiver = NOBODY
-        if stream is not None:
-            stream.close()
