@@ -21,7 +21,7 @@ from nodecache.forward.http2 import DATA, END_HEADERS, END_STREAM, GOAWAY, HEADE
 from nodecache.forward.world import Endpoint
 from nodecache.wire import FrameBuffer, framed
 
-from .test_tls import Told
+from .test_tls import PlainStream, Told
 
 QUERY = dns.message.make_query("www.example.org.", "A", use_edns=True, id=0x1234).to_wire()
 ANSWER = dns.message.make_response(dns.message.from_wire(b"\0\0" + QUERY[2:])).to_wire()
@@ -169,24 +169,12 @@ def test_over_http2_questions_have_streams_of_their_own(method):
 # The stream that the pool sees
 
 
-class Carrier:
+class Carrier(PlainStream):
     """A TLS stream that keeps what it is given."""
 
-    local = "127.0.0.1:40000"
-
     def __init__(self, protocol: str) -> None:
+        super().__init__()
         self.protocol = protocol
-        self.written = b""
-        self.is_closed = False
-
-    def write(self, data: bytes) -> None:
-        self.written += data
-
-    def is_acknowledged(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self.is_closed = True
 
 
 def opened(protocol: str) -> tuple[DohStream, Carrier, Told]:

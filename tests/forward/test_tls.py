@@ -35,7 +35,7 @@ class Told:
 
 
 class PlainStream:
-    """What the TLS stream stands on: octets go straight to the server's session."""
+    """What another stream stands on; it keeps what it is given."""
 
     local = "127.0.0.1:40000"
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.image import built_image
+from tests.system.backends import cluster
+from tests.system.netns import World
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +15,18 @@ def image(tmp_path_factory) -> Iterator[Path]:
     """The file system of the image."""
     with built_image(tmp_path_factory.mktemp("image")) as root:
         yield root
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A node, a pod and a kube-dns, each in a network namespace of its own."""
+    world = World()
+    yield world
+    world.remove()
+
+
+@pytest.fixture(scope="module")
+def pods(tmp_path_factory):
+    """A node, and two kube-dns pods behind a Service address."""
+    with cluster(tmp_path_factory.mktemp("pods")) as found:
+        yield found

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.needs import need, need_root
-from tests.system.backends import SERVICE, Dnsperf, agent, cluster
+from tests.system.backends import SERVICE, Dnsperf, agent
 
 pytestmark = pytest.mark.system
 
@@ -31,12 +31,6 @@ COREFILE = """
 """
 MISSES_A_SECOND, HITS_A_SECOND, SECONDS = 20_000, 2_000, 8
 MOST_MEBIBYTES = 64
-
-
-@pytest.fixture(scope="module")
-def pods(tmp_path_factory):
-    with cluster(tmp_path_factory.mktemp("pods")) as found:
-        yield found
 
 
 @pytest.mark.parametrize("option", ["force_tcp", "prefer_udp"])

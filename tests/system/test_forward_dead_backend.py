@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.needs import need, need_root
-from tests.system.backends import SERVICE, Dnsperf, agent, cluster
+from tests.system.backends import SERVICE, Dnsperf, agent
 
 pytestmark = pytest.mark.system
 
@@ -19,12 +19,6 @@ RATE, SECONDS = 500, 8
 COREFILE = ". {{\n bind 127.0.0.1\n cache 30\n errors\n forward . {to} {{\n {option}\n }}\n}}\n"
 # What a client may notice (the original: 2 s); the machine that runs this may be busy besides.
 MOST_SECONDS = 0.3
-
-
-@pytest.fixture(scope="module")
-def pods(tmp_path_factory):
-    with cluster(tmp_path_factory.mktemp("pods")) as found:
-        yield found
 
 
 @pytest.mark.parametrize("way", ["drops", "hangs"])

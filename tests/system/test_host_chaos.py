@@ -23,13 +23,6 @@ RATE = 5000  # queries a second
 NAMES = 200
 
 
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.remove()
-
-
 def kill_workers(world: World, agent: Agent) -> None:
     for _ in range(5):
         agent.kill_worker()

@@ -21,13 +21,6 @@ table inet host {
 """
 
 
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.remove()
-
-
 def drop_all(world: World, kind: str) -> None:
     """Policy DROP for what comes in and goes out, but IPv6's neighbour discovery; not even lo is open."""
     if kind == "native":

@@ -6,7 +6,7 @@ import pytest
 
 from nodecache.host import privileges
 from tests.needs import need, need_root
-from tests.system.netns import LOCAL, SERVICE, World, wait_until
+from tests.system.netns import LOCAL, SERVICE, wait_until
 from tests.system.on_node import Agent
 
 CAP_SYS_RESOURCE = 24  # linux/capability.h; containers have it only when privileged
@@ -15,13 +15,6 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
 need_root()
 for tool, package in (("ip", "iproute2"), ("nft", "nftables")):
     need(tool, package=package)
-
-
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.remove()
 
 
 def status(pid: int) -> dict[str, str]:

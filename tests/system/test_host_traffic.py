@@ -27,13 +27,6 @@ MODES = [
 
 
 @pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.remove()
-
-
-@pytest.fixture
 def start(world, tmp_path):
     """Starts agents, and ends what a failed test left running."""
 

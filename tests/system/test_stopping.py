@@ -24,13 +24,6 @@ for tool, package in (
     need(tool, package=package)
 
 
-@pytest.fixture
-def world():
-    world = World()
-    yield world
-    world.remove()
-
-
 class FirstProcess:
     """The agent again, with the flags of `before`, as process 1 of a namespace of its own."""
 
