@@ -11,6 +11,10 @@ from nodecache.plan import ListenAddress
 # Enough for a burst of a few thousand queries while a worker is replaced; the kernel doubles it.
 RECEIVE_OCTETS = 4 * 1024 * 1024
 SEND_OCTETS = 1024 * 1024
+# Of a TCP connection: left to itself, the kernel would keep megabytes for each of thousands of
+# clients that do not read. They inherit it from the socket that listens.
+STREAM_RECEIVE_OCTETS = 64 * 1024
+STREAM_SEND_OCTETS = 128 * 1024
 
 
 class CannotListen(Exception):
@@ -51,6 +55,8 @@ def open_sockets(address: ListenAddress) -> Sockets:
         raise CannotListen(f"cannot listen on {address}: {error.strerror or error}") from error
     udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_OCTETS)
     udp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_OCTETS)
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, STREAM_RECEIVE_OCTETS)
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_SEND_OCTETS)
     return Sockets(udp, tcp)
 
 

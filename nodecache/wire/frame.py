@@ -1,5 +1,8 @@
 """Messages on a stream: two octets of length before each (RFC 1035 §4.2.2, RFC 7766 §8)."""
 
+import sys
+from itertools import repeat
+
 _PREFIX_SIZE = 2
 
 
@@ -20,14 +23,26 @@ class FrameBuffer:
         """Octets waiting for the rest of their message."""
         return len(self._kept)
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """The messages that `data` completes, in order, without their prefixes."""
+    @property
+    def has_message(self) -> bool:
+        """Whether a whole message waits to be taken."""
+        kept = self._kept
+        return len(kept) >= _PREFIX_SIZE and len(kept) >= _PREFIX_SIZE + (kept[0] << 8 | kept[1])
+
+    def add(self, data: bytes) -> None:
+        """Keep some octets, whatever they are, to be taken by `feed`."""
+        self._kept += data
+
+    def feed(self, data: bytes, most: int = sys.maxsize) -> list[bytes]:
+        """The messages that `data` completes, in order, without their prefixes; `most` at a time."""
         if self._kept:
             data = self._kept + data
         messages = []
         offset = 0
         available = len(data)
-        while offset + _PREFIX_SIZE <= available:
+        for _ in repeat(None, most):
+            if offset + _PREFIX_SIZE > available:
+                break
             end = offset + _PREFIX_SIZE + (data[offset] << 8 | data[offset + 1])
             if end > available:
                 break

@@ -1,6 +1,10 @@
 """A connection by itself, its loop turned by hand; the rest is in tests/system/test_agent_streams.py."""
 
-from nodecache.server.tcp import TcpConnection, TcpLimits, TcpListener
+import asyncio
+import socket
+
+from nodecache.server.tcp import BACKLOG, TcpLimits, TcpListener
+from nodecache.server.tcp_connection import TcpConnection
 from nodecache.wire import FrameBuffer, framed
 
 
@@ -29,6 +33,10 @@ class Wire:
         self.written = b""
         self.is_read = True
         self.is_closed = False
+        self.unsent = 0
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def get_extra_info(self, name):
         return ("192.0.2.1", 53)
@@ -51,6 +59,8 @@ class Wire:
     def close(self) -> None:
         self.is_closed = True
 
+    abort = close
+
     def replies(self) -> list[bytes]:
         return FrameBuffer().feed(self.written)
 
@@ -66,13 +76,42 @@ class Echo:
         transport.send(packet, address)
 
 
+class Forgetful:
+    """A transport for queries that get no reply."""
+
+    def __init__(self, transport: TcpConnection) -> None:
+        self._transport = transport
+
+    def send(self, packet, address) -> None:
+        self._transport.forget(address)
+
+
 def connected(limits: TcpLimits | None = None) -> tuple[TcpConnection, Loop, Wire, Echo]:
-    loop, wire, echo = Loop(), Wire(), Echo()
+    listener, loop, echo = listening(limits)
+    connection, wire = client_of(listener, loop)
+    return connection, loop, wire, echo
+
+
+def listening(limits: TcpLimits | None = None) -> tuple[TcpListener, Loop, Echo]:
+    loop, echo = Loop(), Echo()
     listener = TcpListener(None, echo, limits)
     listener._loop = loop
-    connection = TcpConnection(listener, loop)
+    return listener, loop, echo
+
+
+def client_of(listener: TcpListener, loop: Loop) -> tuple[TcpConnection, Wire]:
+    connection, wire = TcpConnection(listener, loop), Wire()
     connection.connection_made(wire)
-    return connection, loop, wire, echo
+    return connection, wire
+
+
+def deliver(connection: TcpConnection, data: bytes) -> None:
+    """As the loop does: into the buffer, as much at a time as there is room for."""
+    while data:
+        buffer = connection.get_buffer(-1)
+        part, data = data[: len(buffer)], data[len(buffer) :]
+        buffer[: len(part)] = part
+        connection.buffer_updated(len(part))
 
 
 QUERIES = [b"query %d" % number for number in range(100)]
@@ -80,7 +119,7 @@ QUERIES = [b"query %d" % number for number in range(100)]
 
 def test_a_flood_is_answered_a_few_queries_a_turn_in_its_order():
     connection, loop, wire, echo = connected()
-    connection.data_received(b"".join(map(framed, QUERIES)))
+    deliver(connection, b"".join(map(framed, QUERIES)))
     assert echo.handled < 50
     assert not wire.is_read
     while loop.soon:
@@ -91,9 +130,91 @@ def test_a_flood_is_answered_a_few_queries_a_turn_in_its_order():
     assert wire.is_read
 
 
+def test_a_flood_that_gets_no_replies_is_read_a_few_frames_a_turn_too():
+    connection, loop, wire, echo = connected()
+    echo.handle = lambda packet, transport, address, now: Echo.handle(
+        echo, packet, Forgetful(transport), address, now
+    )
+    deliver(connection, framed(b"") * 2000)
+    while loop.soon:
+        before = echo.handled
+        loop.turn()
+        assert echo.handled - before < 50
+    assert echo.handled == 2000
+    assert wire.is_read
+
+
+def test_many_that_flood_take_no_more_of_a_turn_together_than_a_few():
+    listener, loop, echo = listening()
+    clients = [client_of(listener, loop) for _ in range(100)]
+    for connection, _ in clients:
+        deliver(connection, b"".join(map(framed, QUERIES)))
+    while loop.soon:
+        before = echo.handled
+        loop.turn()
+        assert echo.handled - before < 50
+    assert all(wire.replies() == QUERIES for _, wire in clients)
+
+
+def test_one_that_asks_a_little_does_not_wait_for_those_who_flood():
+    listener, loop, _ = listening()
+    for _ in range(100):
+        deliver(client_of(listener, loop)[0], b"".join(map(framed, QUERIES)))
+    connection, wire = client_of(listener, loop)
+    deliver(connection, framed(b"mine"))
+    loop.turn()
+    assert wire.replies() == [b"mine"]
+
+
+def test_those_who_hold_most_go_where_all_hold_too_much():
+    listener, loop, _ = listening(TcpLimits(held_octets=100_000))
+    sizes = (10_000, 60_000, 20_000, 30_000)
+    clients = [client_of(listener, loop) for _ in sizes]
+    for (connection, wire), size in zip(clients, sizes, strict=True):
+        wire.unsent = size
+        deliver(connection, framed(b"query"))
+        loop.turn()
+    assert [wire.is_closed for _, wire in clients] == [False, True, False, False]
+
+
+def test_what_was_sent_meanwhile_is_held_by_nobody():
+    listener, loop, _ = listening(TcpLimits(held_octets=100_000))
+    for _ in range(10):
+        connection, wire = client_of(listener, loop)
+        wire.unsent = 60_000
+        deliver(connection, framed(b"query"))
+        loop.turn()
+        assert not wire.is_closed
+        wire.unsent = 0
+
+
+def test_a_client_that_asked_as_much_as_it_may_is_not_kept_by_what_it_sends_then():
+    limits = TcpLimits(queries_in_all=1)
+    connection, loop, wire, _ = connected(limits)
+    deliver(connection, framed(b"first"))
+    deliver(connection, framed(b"second"))
+    while loop.soon:
+        loop.turn()
+    assert wire.replies() == [b"first"]
+    assert wire.is_closed
+
+
+async def listen_and_ask_for_the_backlog() -> int:
+    with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as server:
+        listener = TcpListener(server, Echo())
+        await listener.start(asyncio.get_running_loop())
+        info = server.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        listener.stop()
+        return int.from_bytes(info[28:32], "little")  # tcpi_sacked: of a listener, its backlog
+
+
+def test_as_many_may_wait_to_be_accepted_as_the_keeper_said():
+    assert asyncio.run(listen_and_ask_for_the_backlog()) == BACKLOG
+
+
 def test_a_client_that_said_all_it_had_gets_the_rest_of_its_answers():
     connection, loop, wire, _ = connected()
-    connection.data_received(b"".join(map(framed, QUERIES)))
+    deliver(connection, b"".join(map(framed, QUERIES)))
     connection.eof_received()
     assert not wire.is_closed
     while loop.soon:
@@ -104,7 +225,7 @@ def test_a_client_that_said_all_it_had_gets_the_rest_of_its_answers():
 
 def test_no_more_are_answered_than_the_limit_of_one_connection():
     connection, loop, wire, _ = connected(TcpLimits(queries_in_all=40))
-    connection.data_received(b"".join(map(framed, QUERIES)))
+    deliver(connection, b"".join(map(framed, QUERIES)))
     while loop.soon:
         loop.turn()
     assert wire.replies() == QUERIES[:40]

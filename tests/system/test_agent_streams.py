@@ -1,9 +1,11 @@
 """Clients by TCP: those who hurry, those who dawdle, those who leave early (RFC 7766)."""
 
 import contextlib
+import re
 import socket
 import struct
 import time
+from pathlib import Path
 
 import dns.message
 import dns.rcode
@@ -45,6 +47,11 @@ def replies(tcp, count):
             message = dns.message.from_wire(packet)
             found[message.id] = message
     return found
+
+
+def peak_kib(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1])
 
 
 def assert_closed(tcp):
@@ -139,6 +146,22 @@ def test_a_client_that_does_not_read_slows_nobody_else(agent):
             for _ in range(1000):
                 greedy.send(flood)
         assert agent.ask("n1.example.").answer
+
+
+def test_hundreds_who_do_not_read_large_answers_cost_little_memory(agent, upstream):
+    texts = " ".join(f'"{number:03}{"x" * 250}"' for number in range(200))
+    upstream.learn(f"large.example. 30 IN TXT {texts}")
+    large = dns.message.make_query("large.example.", "TXT")
+    assert agent.tcp(large).answer
+    before = peak_kib(agent.worker)
+    with contextlib.ExitStack() as opened:
+        for _ in range(400):
+            client = opened.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect((HOST, agent.port))
+            client.sendall(framed(large.to_wire()) * 200)
+        assert agent.udp(dns.message.make_query("n1.example.", "A")).question
+        assert peak_kib(agent.worker) - before < 128 * 1024  # all of it would be gigabytes
 
 
 def test_a_thousand_connections_are_served_at_once(agent, upstream):

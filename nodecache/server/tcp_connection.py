@@ -1,0 +1,217 @@
+"""One client's connection: queries in, replies out as they are ready.
+
+A client that does not read is not read from either. One that closed its half still gets its answers.
+"""
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Any, cast
+
+from nodecache.wire import FrameBuffer, framed
+
+if TYPE_CHECKING:
+    from .tcp import TcpListener
+
+
+class TcpConnection(asyncio.BufferedProtocol):
+    """One client's connection; a Transport for its queries.
+
+    `is_in_line` and `held` are the listener's: whether it waits for its turn, and the octets it
+    was found to hold.
+    """
+
+    name = "tcp"
+
+    def __init__(self, listener: "TcpListener", loop: asyncio.AbstractEventLoop) -> None:
+        self.waiting = 0
+        self.local: tuple[str, int] = ("", 0)
+        self.is_in_line = False
+        self.held = 0
+        self._listener = listener
+        self._limits = listener.limits
+        self._taken = 0
+        self._loop = loop
+        self._frames = FrameBuffer()
+        self._transport: asyncio.Transport | None = None
+        self._peer: tuple[Any, ...] = ("", 0)
+        self._unsent: list[bytes] = []
+        self._is_flush_due = False
+        self._has_ended = False
+        self._is_read = True
+        self._is_writable = True
+        self._active_at = monotonic()
+        self._began_at = self._active_at  # of the message that is not whole yet
+        self._is_first = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client connected."""
+        self._transport = transport = cast("asyncio.Transport", transport)
+        self._peer = transport.get_extra_info("peername") or self._peer
+        self.local = (transport.get_extra_info("sockname") or self.local)[:2]
+        transport.set_write_buffer_limits(high=self._limits.unsent_octets)
+        self._listener.opened(self)
+
+    # Queries
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - so much and no more
+        """Where the loop reads into; what it is told at once in `buffer_updated`."""
+        return self._listener.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Some octets of the stream; whole messages among them are queries."""
+        if self._has_asked_all:
+            return
+        now = monotonic()
+        if not len(self._frames):
+            self._began_at = now
+        self._frames.add(bytes(self._listener.buffer[:nbytes]))
+        if self._frames.has_message:
+            self._active_at = now
+            self._is_first = False
+            self._listener.connections.move_to_end(self)
+            self._listener.serve(self, now)
+        self._read_or_not()
+        self._weigh()
+
+    @property
+    def is_hungry(self) -> bool:
+        """Whether it has a query that may be taken."""
+        return self._room() > 0 and self._frames.has_message
+
+    def _room(self) -> int:
+        """How many more queries it may have taken."""
+        if self._transport is None or not self._is_writable:
+            return 0
+        room = self._limits.queries - self.waiting
+        if self._limits.queries_in_all:
+            room = min(room, self._limits.queries_in_all - self._taken)
+        return room
+
+    @property
+    def _has_asked_all(self) -> bool:
+        """Whether it asked as much as one connection may."""
+        return self._taken == self._limits.queries_in_all > 0
+
+    def take(self, most: int, now: float) -> int:
+        """Hand up to `most` queries on; how many it were."""
+        packets = self._frames.feed(b"", min(most, self._room()))
+        self._taken += len(packets)
+        self.waiting += len(packets)
+        handle, peer = self._listener.handler.handle, self._peer
+        for packet in packets:
+            handle(packet, self, peer, now)
+        if packets:
+            self._began_at = now
+        if self._has_asked_all:
+            self._has_ended = True
+            self._frames = FrameBuffer()
+        self._read_or_not()
+        return len(packets)
+
+    def _read_or_not(self) -> None:
+        """Read on where all that came was taken, and the client reads its replies."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        is_read = self._is_writable and not self._frames.has_message
+        if is_read != self._is_read:
+            self._is_read = is_read
+            if is_read:
+                transport.resume_reading()
+            else:
+                transport.pause_reading()
+
+    # Replies
+
+    def send(self, reply: bytes | bytearray, address: Any) -> None:
+        """Queue a reply; all of a loop turn's leave in one write."""
+        self._active_at = monotonic()
+        self._unsent.append(framed(reply))
+        self.forget(address)
+
+    def forget(self, address: Any) -> None:  # noqa: ARG002 - one client
+        """This query waits no longer. Without a reply those behind it still get theirs."""
+        self.waiting -= 1
+        if not self._is_flush_due:
+            self._is_flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def note(self, packet: bytes, address: Any, now: float) -> int:  # noqa: ARG002
+        """A connection ends with its process, and its client knows: nothing to note."""
+        return -1
+
+    def unnote(self, slot: int) -> None:
+        """Nothing was noted."""
+
+    def _flush(self) -> None:
+        self._is_flush_due = False
+        unsent, self._unsent = self._unsent, []
+        if self._transport is None or self._transport.is_closing():
+            return
+        if unsent:
+            self._transport.write(b"".join(unsent))
+            self._weigh()
+        if self._frames.has_message:
+            self._listener.serve(self, monotonic())
+        self._close_if_done()
+
+    def pause_writing(self) -> None:
+        """The client does not read: take no more of its queries."""
+        self._is_writable = False
+        self._read_or_not()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._is_writable = True
+        self._listener.serve(self, monotonic())
+        self._read_or_not()
+
+    def octets(self) -> int:
+        """What it holds: queries that are not taken yet, and replies unsent."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return 0
+        return len(self._frames) + transport.get_write_buffer_size()
+
+    def _weigh(self) -> None:
+        if self._transport is not None:
+            self._listener.weigh(self, self.octets())
+
+    # Ending
+
+    def eof_received(self) -> bool:
+        """The client sent all it had; its answers still go out (RFC 7766 §6.2.4)."""
+        self._has_ended = True
+        self._close_if_done()
+        return True
+
+    def finish(self) -> None:
+        """Close once everything that waits is answered."""
+        self._has_ended = True
+        self._close_if_done()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _close_if_done(self) -> None:
+        is_busy = self.waiting or self._unsent or self._frames.has_message
+        if self._has_ended and not is_busy and self._transport is not None:
+            self._transport.close()
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether the client had its time: to send its first query, the rest of one, or any."""
+        limits = self._limits
+        if not self._is_writable:
+            return now - self._active_at > limits.write_seconds
+        if self._frames.has_message:
+            return False  # it waits for us
+        if self._is_first or len(self._frames):
+            return now - self._began_at > limits.read_seconds
+        return not self.waiting and now - self._active_at > limits.idle_seconds
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """The connection is gone; answers under way find nobody."""
+        self._transport = None
+        self._listener.lost(self)
