@@ -168,12 +168,16 @@ class Keeper:
             if self._handover.is_answering:
                 self._spawn(now)
 
-    def _replace(self, why: str) -> None:
-        if self._worker is not None:
-            log.error("worker %d %s: it is replaced", self._worker.pid, why)
-            self._worker.is_hung = True
-            self._worker.kill()
-            self._worker.heard_at = monotonic()
+    def _replace(self, why: str) -> bool:
+        """Kill the worker; the next one starts when it is dead. False where it cannot be killed."""
+        if self._worker is None:
+            return True
+        log.error("worker %d %s: it is replaced", self._worker.pid, why)
+        self._worker.heard_at = monotonic()
+        self._worker.is_hung = self._worker.kill()
+        if not self._worker.is_hung and self._handover.has_node:
+            self.take_over()  # it may come to itself: the guard asks on, and has it killed again
+        return self._worker.is_hung
 
     def _on_worker_died(self) -> None:
         worker, now = self._worker, monotonic()
@@ -317,11 +321,12 @@ class Keeper:
 
     def _mind_yielding(self, now: float) -> None:
         """Look whether all have let go. A worker that does not is ended: the next one answers."""
-        worker = self._worker
-        is_host_let_go = self._guard is None or self._guard.is_settled
-        if worker is not None and not worker.is_paused and now >= self._yield_by:
-            self._replace("does not stop to read")
-        elif (worker is None or worker.is_paused) and (is_host_let_go or now >= self._yield_by):
+        is_over = now >= self._yield_by
+        is_host_let_go = is_over or self._guard is None or self._guard.is_settled
+        reads_no_more = self._worker is None or self._worker.is_paused
+        if is_over and not reads_no_more:
+            reads_no_more = not self._replace("does not stop to read")  # then it is let be
+        if is_host_let_go and reads_no_more:
             self._handover.stood_back()
 
     def inherit(self, descriptors: Sequence[int]) -> None:
@@ -380,7 +385,7 @@ class Keeper:
             guard.settle(SETTLE_SECONDS)
         if self._worker is not None:
             self._worker.channel.send("stop")
-            self._await_end(self._worker)
+            self._worker.finish(DRAIN_SECONDS)
         if guard is not None:  # not before: a reply needs its source address
             guard.remove_rules(monotonic())
             guard.settle(SETTLE_SECONDS)
@@ -388,13 +393,3 @@ class Keeper:
         self._in_force.close()
         remove_pidfile(self._flags.pidfile)
         return 0
-
-    def _await_end(self, worker: Worker) -> None:
-        end = monotonic() + DRAIN_SECONDS
-        waiting = selectors.DefaultSelector()
-        waiting.register(worker.pidfd, selectors.EVENT_READ)
-        if not waiting.select(max(0.0, end - monotonic())):
-            log.warning("worker %d did not end in time: it is killed", worker.pid)
-            worker.kill()
-        worker.reap()
-        waiting.close()

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import logging
 import os
+import select
 import signal
 from collections.abc import Callable
 
@@ -41,9 +42,32 @@ class Worker:
         """Whether it said nothing for too long."""
         return now - self.heard_at > SILENT_SECONDS
 
-    def kill(self) -> None:
-        """End it at once; its death is told by `pidfd` like any other."""
-        signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+    def kill(self) -> bool:
+        """End it at once; its death is told by `pidfd` like any other. Whether that may be done."""
+        lack = ""
+        try:
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        except PermissionError:  # it is another user than we are
+            lack = "the capability CAP_KILL is missing"
+        except OSError as error:
+            lack = str(error)
+        if lack:
+            log.error("worker %d cannot be killed: %s", self.pid, lack)
+        return not lack
+
+    def finish(self, seconds: float) -> None:
+        """Collect it when it ends, and kill it where it has not within `seconds`.
+
+        One that cannot be killed either is left: it ends with its container, or once it wakes and
+        finds the channel closed.
+        """
+        waiting = select.poll()
+        waiting.register(self.pidfd, select.POLLIN)
+        if not waiting.poll(seconds * 1000):
+            log.warning("worker %d did not end in time: it is killed", self.pid)
+            if not self.kill():
+                return
+        self.reap()
 
     def reap(self) -> str:
         """Collect the dead process; how it died, in words."""

@@ -32,6 +32,34 @@ def test_a_killed_worker_is_told_by_name():
     assert wait_for_end(worker) == "killed by SIGKILL"
 
 
+def test_a_worker_that_cannot_be_killed_is_told_and_not_waited_for(caplog):
+    worker = fork_worker(lambda _: time.sleep(60), monotonic())
+    pidfd = worker.pidfd
+    with open(os.devnull, "rb") as no_process:  # noqa: PTH123 - a descriptor is what is wanted
+        worker.pidfd = no_process.fileno()
+        assert not worker.kill()
+    assert f"worker {worker.pid} cannot be killed" in caplog.text
+    worker.pidfd = pidfd
+    assert worker.kill()
+    wait_for_end(worker)
+
+
+def test_a_worker_that_ends_in_time_is_not_killed(caplog):
+    worker = fork_worker(lambda _: 0, monotonic())
+    worker.finish(seconds=10)
+    assert "killed" not in caplog.text
+    with pytest.raises(ChildProcessError):
+        os.waitpid(worker.pid, os.WNOHANG)
+
+
+def test_a_worker_that_does_not_end_in_time_is_killed(caplog):
+    worker = fork_worker(lambda _: time.sleep(60), monotonic())
+    worker.finish(seconds=0.01)
+    assert f"worker {worker.pid} did not end in time" in caplog.text
+    with pytest.raises(ChildProcessError):
+        os.waitpid(worker.pid, os.WNOHANG)
+
+
 def test_an_exception_in_the_worker_never_runs_the_keepers_code():
     def body(_):
         os.close(2)

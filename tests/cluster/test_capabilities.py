@@ -36,19 +36,21 @@ def raw_sockets_open(agent: Agent, _: Pod) -> bool:
 
 
 class HungWorkerIsReplaced:
-    """Stops the worker the first time it is asked."""
+    """Stops the worker the first time it is asked. Replaced by the keeper, not by the kubelet."""
 
     def __init__(self) -> None:
         self._stopped = 0
+        self._keeper = 0
 
     def __call__(self, agent: Agent, node: Pod) -> bool:
         worker = agent.place.run("worker.py")
         if not self._stopped:
             if not worker:
                 return False
-            self._stopped = worker["pid"]
+            self._stopped, self._keeper = worker["pid"], worker["keeper"]
             node.run("node.py", "signal", "SIGSTOP", "worker")
-        return worker.get("pid", self._stopped) != self._stopped
+        is_another = worker.get("pid", self._stopped) != self._stopped
+        return is_another and worker["keeper"] == self._keeper
 
 
 WHAT_FOR: dict[str, tuple[str, Callable[[], Thing]]] = {

@@ -36,7 +36,11 @@ class Agent:
     `{port}` in the text becomes the port to listen on.
     """
 
-    def __init__(self, folder: Path, corefile: str, *flags: str) -> None:
+    def __init__(
+        self, folder: Path, corefile: str, *flags: str, before: Sequence[str] = ()
+    ) -> None:
+        """`before` is a command that ends in running another one, in front of the agent's."""
+        self._before = before
         self.port = free_port()
         self.corefile = folder / "Corefile"
         self._flags = flags
@@ -52,7 +56,7 @@ class Agent:
 
     def __enter__(self) -> Self:
         self.process = subprocess.Popen(
-            command(self.corefile, *self._flags),
+            [*self._before, *command(self.corefile, *self._flags)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.system.asking import REFUSED, Address
@@ -66,7 +67,9 @@ class Agent:
         *flags: str,
         corefile: str = "",
         kind: str = "bridge",
+        before: Sequence[str] = (),
     ) -> None:
+        """`before` is a command that ends in running another one, in front of the agent's."""
         self.world = world
         self.corefile = folder / "Corefile"
         self.addresses = addresses
@@ -75,7 +78,7 @@ class Agent:
         self._begun_at = self.log_path.stat().st_size if self.log_path.exists() else 0
         with self.log_path.open("ab") as log:
             self.process = world.node.start(
-                sys.executable, "-m", "nodecache", "-conf", str(self.corefile),
+                *before, sys.executable, "-m", "nodecache", "-conf", str(self.corefile),
                 "-basecorefile", str(folder / "none"), "-localip", ",".join(map(str, addresses)),
                 "-interfacekind", kind, "-metrics-listen-address", f"{LOCAL}:9353", *flags,
                 stdout=log, stderr=log, cwd=ROOT, start_new_session=True,

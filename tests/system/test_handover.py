@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 import dns.message
@@ -55,11 +56,11 @@ class Node:
         self._count = 0
         self._askers: list[Asker] = []
 
-    def start(self, *flags: str, corefile: str = "") -> Agent:
+    def start(self, *flags: str, corefile: str = "", before: Sequence[str] = ()) -> Agent:
         self._count += 1
         folder = self._folder / str(self._count)
         folder.mkdir()
-        return Agent(self.world, folder, ADDRESSES, *flags, corefile=corefile)
+        return Agent(self.world, folder, ADDRESSES, *flags, corefile=corefile, before=before)
 
     def ask(self) -> None:
         for address in ADDRESSES:

@@ -1,12 +1,17 @@
 """Runs in the agent's container: what its worker is, and may do.
 
-Prints one JSON object: pid, user id, bounding set of capabilities (0 when empty), or {} for none.
+Prints one JSON object: pid, user id, bounding set of capabilities (0 when empty), and when its
+keeper started, in ticks; or {} for none.
 """
 
 import json
 from pathlib import Path
 
 KEEPER = "1"  # of the container
+
+
+def started_at(process: Path) -> int:
+    return int((process / "stat").read_text().rpartition(")")[2].split()[19])
 
 
 def main() -> None:
@@ -20,7 +25,8 @@ def main() -> None:
             continue
         if fields[1] == KEEPER and fields[0] != "Z":
             user, bounding = int(status["Uid"].split()[0]), int(status["CapBnd"], 16)
-            print(json.dumps({"pid": int(folder.name), "user": user, "bounding": bounding}))
+            told = {"pid": int(folder.name), "user": user, "bounding": bounding}
+            print(json.dumps(told | {"keeper": started_at(Path("/proc") / KEEPER)}))
             return
     print("{}")
 
