@@ -28,8 +28,8 @@ from nodecache.config import Config
 from nodecache.flags import Flags
 from nodecache.forward import Network, Upstreams
 from nodecache.host import privileges
+from nodecache.listen import ListenAddress
 from nodecache.pages import Pages
-from nodecache.plan import ListenAddress
 from nodecache.server import Journal, WaitingRoom
 from nodecache.serving import Serving
 from nodecache.sockets import Sockets, sockets_from

@@ -1,7 +1,6 @@
 """The command line: what the container image runs, and the subcommands for people."""
 
 import logging
-import platform
 import signal
 import sys
 from collections.abc import Sequence
@@ -43,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def version() -> str:
     """Ours, and what we run on."""
+    import platform  # noqa: PLC0415 - not needed by the agent
+
     system = f"{platform.system().lower()}/{platform.machine()}"
     return f"nodecache-{__version__}\n{system}, Python {platform.python_version()}"
 

@@ -19,7 +19,7 @@ from nodecache import __version__
 from nodecache.channel import Channel, Message
 from nodecache.flags import Flags
 from nodecache.handover import PROTOCOL, Handover, Misunderstood, from_fields
-from nodecache.plan import ListenAddress
+from nodecache.listen import ListenAddress
 from nodecache.sockets import Sockets, close_all
 
 log = logging.getLogger(__name__)

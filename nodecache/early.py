@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nodecache.door import name_of
 from nodecache.flags import Flags
-from nodecache.plan import ListenAddress
+from nodecache.listen import ListenAddress
 from nodecache.sockets import CannotListen, Sockets, open_all
 
 _UNIX_SOCKETS = Path("/proc/net/unix")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Literal
 
-from nodecache.corefile import values
+from nodecache import values
 
 Address = IPv4Address | IPv6Address
 NOBODY = 65534

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from nodecache.channel import Message
-from nodecache.plan import ListenAddress
+from nodecache.listen import ListenAddress
 
 log = logging.getLogger(__name__)
 

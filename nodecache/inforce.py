@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from nodecache.channel import to_descriptor
 from nodecache.config import Config
-from nodecache.plan import ListenAddress, listen_addresses
+from nodecache.listen import ListenAddress
+from nodecache.plan import listen_addresses
 from nodecache.sockets import Sockets, close_all, open_all
 
 

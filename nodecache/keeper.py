@@ -32,8 +32,9 @@ from nodecache.flags import Flags
 from nodecache.handover import Handover, Stage, to_fields
 from nodecache.host import Guard, Verdict, privileges
 from nodecache.inforce import InForce
+from nodecache.listen import ListenAddress
 from nodecache.pidfile import remove_pidfile, write_pidfile
-from nodecache.plan import ListenAddress, listen_addresses
+from nodecache.plan import listen_addresses
 from nodecache.respawn import Respawn
 from nodecache.server.journal import shared_memory
 from nodecache.signals import SignalPipe

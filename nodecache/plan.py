@@ -5,23 +5,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from nodecache.corefile import Corefile, CorefileError, ServerBlock
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class ListenAddress:
-    """An address literal, or "" for every address, and a port."""
-
-    host: str
-    port: int
-
-    @property
-    def label(self) -> str:
-        """CoreDNS's name for it in metrics: `dns://169.254.20.10:53`."""
-        return f"dns://{self}"
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+from nodecache.listen import ListenAddress
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,9 @@ from nodecache.corefile import (
     render,
 )
 from nodecache.corefile.lexer import Origin
-from nodecache.corefile.values import ip
 from nodecache.flags import Flags
 from nodecache.state import Kept
+from nodecache.values import ip
 
 DEFAULT_KUBEDNS_FOLDER = "/etc/kube-dns"
 _DEFAULT_CONF = "Corefile"

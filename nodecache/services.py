@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from nodecache.corefile.values import ip
+from nodecache.values import ip
 
 TIMEOUT_SECONDS = 2.0
 _NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"

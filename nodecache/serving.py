@@ -10,8 +10,8 @@ from nodecache.cgroup import default_budget
 from nodecache.config import Config
 from nodecache.corefile import ServerBlock
 from nodecache.forward import Failure
+from nodecache.listen import ListenAddress
 from nodecache.observing import heed
-from nodecache.plan import ListenAddress
 from nodecache.server import (
     Ask,
     Back,

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from nodecache.host import listen
-from nodecache.plan import ListenAddress
+from nodecache import listen
+from nodecache.listen import ListenAddress
 
 # Enough for a burst of a few thousand queries while a worker is replaced; the kernel doubles it.
 RECEIVE_OCTETS = 4 * 1024 * 1024

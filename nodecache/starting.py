@@ -9,7 +9,7 @@ from nodecache.corefile import CorefileError
 from nodecache.flags import Flags
 from nodecache.host import Guard, Host, HostError, HostOptions, netlink
 from nodecache.keeper import Keeper
-from nodecache.plan import ListenAddress
+from nodecache.listen import ListenAddress
 from nodecache.sockets import CannotListen, Sockets
 
 log = logging.getLogger(__name__)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from nodecache.corefile import CacheOptions, ForwardOptions, ServerBlock
-from nodecache.corefile.values import show_seconds
+from nodecache.values import show_seconds
 
 # Directives that answer by themselves, in the order in which they are asked.
 _ANSWERING = ("rewrite", "template", "hosts", "whoami")

@@ -11,7 +11,7 @@ import pytest
 from nodecache.door import Door, name_of
 from nodecache.flags import parse_flags
 from nodecache.handover import Handover, Stage
-from nodecache.plan import ListenAddress
+from nodecache.listen import ListenAddress
 from nodecache.sockets import close_all, open_sockets
 from tests.helpers.agent import free_port
 

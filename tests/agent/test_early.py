@@ -1,13 +1,21 @@
 import socket
+import subprocess
+import sys
 
 import pytest
 
 from nodecache.early import bind_early, is_served
 from nodecache.flags import parse_flags
 from nodecache.inforce import InForce
-from nodecache.plan import ListenAddress, Place
+from nodecache.listen import ListenAddress
+from nodecache.plan import Place
 from nodecache.sockets import close_all, open_sockets
 from tests.helpers.agent import HOST, free_port
+
+# each costs a restarted container milliseconds in which queries are lost
+BEFORE_BINDING = (
+    "channel", "cli", "door", "early", "flags", "handover", "listen", "log", "sockets", "values",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -49,6 +57,15 @@ def test_an_agent_at_the_door_is_seen_in_the_kernels_list():
 
 def test_where_the_list_cannot_be_read_nobody_is_robbed_of_queries(tmp_path):
     assert is_served("any", tmp_path / "none")
+
+
+def test_what_is_read_in_before_the_sockets_are_bound_is_little_of_the_program():
+    source = "import sys, nodecache.cli; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", source], capture_output=True, check=True)
+    read_in = set(told.stdout.decode().split())
+    ours = {name for name in read_in if name.startswith("nodecache.")}
+    assert ours == {f"nodecache.{name}" for name in BEFORE_BINDING}
+    assert read_in.isdisjoint({"dns", "uvloop", "prometheus_client", "asyncio", "ssl"})
 
 
 class Planned:

@@ -7,7 +7,7 @@ import pytest
 
 from nodecache.channel import Message
 from nodecache.handover import PATIENCE_SECONDS, TAKE_SECONDS, Handover, Stage
-from nodecache.plan import ListenAddress
+from nodecache.listen import ListenAddress
 
 LOCAL, SERVICE = ListenAddress("169.254.20.10", 53), ListenAddress("10.96.0.10", 53)
 

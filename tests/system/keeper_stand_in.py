@@ -18,7 +18,8 @@ import time
 from ipaddress import ip_address
 from pathlib import Path
 
-from nodecache.host import Guard, Host, HostError, HostOptions, Verdict, listen
+from nodecache import listen
+from nodecache.host import Guard, Host, HostError, HostOptions, Verdict
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from nodecache.corefile.reading import (
     read_options,
     single,
 )
-from nodecache.corefile.values import (
+from nodecache.values import (
     duration,
     ip,
     one_of,

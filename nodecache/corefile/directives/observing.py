@@ -34,7 +34,7 @@ from nodecache.corefile.reading import (
     read_options,
     single,
 )
-from nodecache.corefile.values import (
+from nodecache.values import (
     boolean,
     duration,
     go_duration,

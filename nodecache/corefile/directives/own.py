@@ -11,7 +11,7 @@ from nodecache.corefile.reading import (
     read_options,
     single,
 )
-from nodecache.corefile.values import (
+from nodecache.values import (
     duration,
     octets,
     on_or_off,

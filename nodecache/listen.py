@@ -1,17 +1,36 @@
-"""Listening sockets on addresses that may not be there yet.
+"""What is listened on, and listening sockets on addresses that may not be there yet.
 
 Binding comes first, the address second: traffic is drawn only once it can be answered. So the
 sockets are bound with IP_FREEBIND, and survive every withdrawal of their address.
 """
 
 import socket
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 
-from .options import Address
+Address = IPv4Address | IPv6Address
 
 # Python has no name for these (linux/in.h, linux/in6.h).
 IP_FREEBIND = 15
 IPV6_FREEBIND = 78
 BACKLOG = 1024  # connections waiting while a worker is replaced; the kernel caps it at somaxconn
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ListenAddress:
+    """An address literal, or "" for every address, and a port."""
+
+    host: str
+    port: int
+
+    @property
+    def label(self) -> str:
+        """CoreDNS's name for it in metrics: `dns://169.254.20.10:53`."""
+        return f"dns://{self}"
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
 
 def udp_socket(

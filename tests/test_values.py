@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodecache.corefile import values
+from nodecache import values
 
 HOUR = 3600.0
 

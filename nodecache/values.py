@@ -1,4 +1,4 @@
-"""Values as a Corefile writes them: numbers, durations, sizes, addresses.
+"""Values as Corefiles and flags write them: numbers, durations, sizes, addresses.
 
 Each reader takes one word and returns what it stands for, or raises ValueError with a text that
 goes on after the value's name: `must be a whole number, not 'ten'`.
