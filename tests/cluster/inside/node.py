@@ -76,10 +76,17 @@ def conntrack(address: str) -> list[str]:
 
 
 def processes() -> list[dict[str, object]]:
-    """Every process of the agent on the node: its id, its parent's, its name."""
+    """Every process of the agent on the node, in its container: its id and its parent's.
+
+    Whoever works on the machine itself may run agents too, beside this pod: they are not ours to
+    kill. Theirs is the process namespace of this pod, which is the machine's.
+    """
     found = []
+    machine = Path("/proc/self/ns/pid").readlink()
     for folder in Path("/proc").iterdir():
         try:
+            if (folder / "ns/pid").readlink() == machine:
+                continue
             words = (folder / "cmdline").read_bytes().split(b"\0")
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except (OSError, IndexError):
