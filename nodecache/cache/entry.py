@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from nodecache.wire import Answer, Kind
+from nodecache.wire import Answer, ExtendedErrors, Kind
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -14,7 +14,11 @@ ENTRY_OVERHEAD_OCTETS = 560
 OFFSET_OCTETS = 40
 ERROR_OCTETS = 160
 
-_NODATA, _NXDOMAIN = Kind.NODATA, Kind.NXDOMAIN  # members of an enum cost a look-up each time
+_POSITIVE, _NODATA, _NXDOMAIN = (
+    Kind.POSITIVE,
+    Kind.NODATA,
+    Kind.NXDOMAIN,
+)  # members of an enum cost a look-up each time
 
 MOST_ASKED = 3  # S3-FIFO needs to tell four grades apart, no more
 
@@ -55,16 +59,45 @@ class Entry:
         "wire",
     )
 
-    def __init__(self, key: bytes, answer: Answer, flags: int, ttl: int, now: float) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        wire: bytes,
+        ttl_offsets: tuple[int, ...],
+        flags: int,
+        ttl: int,
+        now: float,
+    ) -> None:
+        """Keep a positive answer that tells no errors; `describe` makes another one of it."""
         self.key = key
-        self.asked = self.hits = 0
-        self.counted_at = 0.0
-        self.segment: Segment | None = None
-        self.is_in_main = False
+        self.wire = wire
+        self.ttl_offsets = ttl_offsets
+        self.flags = flags
+        self.ttl = ttl
+        self.stored_at = now
+        self.kind = _POSITIVE
+        self.rcode = 0
+        self.ede: ExtendedErrors = ()
+        self.is_compressed = True
+        self.octets = (
+            ENTRY_OVERHEAD_OCTETS + len(key) + len(wire) + OFFSET_OCTETS * len(ttl_offsets)
+        )
+        self.asked = self.hits = self.failures = 0
+        self.counted_at = self.refresh_at = 0.0
+        self.is_in_main = self.is_refreshing = False
         self.before: Entry | None = None
         self.after: Entry | None = None
+        self.segment: Segment | None = None
         self.due_among: set[Entry] | None = None
-        self.renew(answer, flags, ttl, now)
+
+    def describe(self, answer: Answer) -> None:
+        """Note what else there is to know of the answer it holds."""
+        self.kind = answer.kind
+        self.rcode = answer.rcode
+        self.ede = answer.ede
+        self.is_compressed = answer.is_compressed
+        for _, text in answer.ede:
+            self.octets += ERROR_OCTETS + len(text)
 
     def note_asked(self, times: int) -> None:
         """Grade the entry up: somebody wanted it again."""
@@ -87,11 +120,7 @@ class Entry:
         """Take a newer answer to the same question; how often it is asked stays known."""
         self.wire = wire = answer.wire
         self.ttl_offsets = ttl_offsets = answer.ttl_offsets
-        self.ede = answer.ede
-        self.is_compressed = answer.is_compressed
         self.flags = flags
-        self.rcode = answer.rcode
-        self.kind = answer.kind
         self.ttl = ttl
         self.stored_at = now
         self.is_refreshing = False
@@ -100,8 +129,7 @@ class Entry:
         self.octets = (
             ENTRY_OVERHEAD_OCTETS + len(self.key) + len(wire) + OFFSET_OCTETS * len(ttl_offsets)
         )
-        for _, text in answer.ede:
-            self.octets += ERROR_OCTETS + len(text)
+        self.describe(answer)
 
 
 def is_denial(kind: Kind) -> bool:

@@ -56,6 +56,10 @@ class Cache:
             entry.asked += 1
         return entry
 
+    def find(self, key: bytes) -> Entry | None:
+        """What stands under `key`, of use or not; nobody has asked for it."""
+        return self._shards[hash(key) & LAST_SHARD].get(key)
+
     def put(self, key: bytes, answer: Answer, ttl: int, now: float) -> Entry | None:
         """Keep `answer` for `ttl` seconds from `now`, in place of what stood under `key`.
 
@@ -68,7 +72,8 @@ class Cache:
         life_seconds = ttl + self.stale_seconds
         entry = self._shards[hash(key) & LAST_SHARD].get(key)
         if entry is None:
-            entry = Entry(key, answer, flags, ttl, now)
+            entry = Entry(key, answer.wire, answer.ttl_offsets, flags, ttl, now)
+            entry.describe(answer)
             segment.add(entry, life_seconds, now)
         elif entry.segment is segment:
             octets_before = entry.octets
@@ -79,6 +84,23 @@ class Cache:
             entry.renew(answer, flags, ttl, now)
             segment.add(entry, life_seconds, now)
         return entry
+
+    def put_first(
+        self,
+        key: bytes,
+        wire: bytes,
+        ttl_offsets: tuple[int, ...],
+        flags: int,
+        ttl: int,
+        now: float,
+    ) -> None:
+        """Keep a positive answer without errors to a question that `find` has nothing for.
+
+        As `put` does; `wire` and what follows as an entry holds them.
+        """
+        if not self._is_closed:
+            entry = Entry(key, wire, ttl_offsets, flags, ttl, now)
+            self.success.add(entry, ttl + self.stale_seconds, now)
 
     def drop(self, key: bytes) -> None:
         """Forget what stands under `key`."""

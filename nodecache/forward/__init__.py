@@ -7,13 +7,14 @@ caller of `Forwarder.ask` hears of its query's end exactly once, by its deadline
 """
 
 from .ask import Ask
-from .attempt import Attempt
+from .attempt import Attempt, Told, Waiter
 from .counts import ForwarderCounts, UpstreamCounts
 from .destinations import Destinations, HostName, NameserverFile
 from .failure import Failure
 from .forwarder import Forwarder
 from .hostnames import HostNames
 from .network import Network
+from .pace import MAX_HEDGE_SECONDS
 from .registry import Upstreams
 from .settings import (
     DEFAULT_FAILOVER,
@@ -28,6 +29,7 @@ from .world import Endpoint, World
 __all__ = [
     "DEFAULT_FAILOVER",
     "DEFAULT_MAX_AGE_SECONDS",
+    "MAX_HEDGE_SECONDS",
     "Ask",
     "Attempt",
     "Destinations",
@@ -41,9 +43,11 @@ __all__ = [
     "Network",
     "Settings",
     "TlsSettings",
+    "Told",
     "Upstream",
     "UpstreamCounts",
     "UpstreamSettings",
     "Upstreams",
+    "Waiter",
     "World",
 ]

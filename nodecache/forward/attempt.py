@@ -1,9 +1,9 @@
 """A query sent to one upstream, once; and who is told what becomes of it."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from nodecache.wire import Query, with_question
+from nodecache.wire import Query, framed_upstream_query, with_question
 
 if TYPE_CHECKING:
     from .upstream import Upstream
@@ -18,9 +18,12 @@ class Carrier(Protocol):
 
 
 class Attempt:
-    """An ask sent to one upstream, once. `carrier` is None while it waits for a connection."""
+    """An ask sent to one upstream, once. `carrier` is None while it waits for a connection.
 
-    __slots__ = ("ask", "by_stream", "carrier", "question", "sent_at", "upstream")
+    Connections know nothing but this: what to send, and whom to tell what became of it.
+    """
+
+    __slots__ = ("_ask", "by_stream", "carrier", "question", "sent_at", "upstream")
 
     def __init__(
         self,
@@ -30,12 +33,47 @@ class Attempt:
         now: float,
         by_stream: bool,  # noqa: FBT001 - made for every query, and keywords cost
     ) -> None:
-        self.ask = ask
+        self._ask: Waiter | None = ask
         self.upstream = upstream
         self.question = question
         self.sent_at = now
         self.by_stream = by_stream
         self.carrier: Carrier | None = None
+
+    @property
+    def ask(self) -> "Waiter":
+        """Whose attempt it is."""
+        assert self._ask is not None
+        return self._ask
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nobody waits for an answer any more."""
+        return self.ask.is_done
+
+    def framed(self, message_id: int) -> bytes:
+        """What to send, behind its length."""
+        return framed_upstream_query(self.ask.query, message_id)
+
+    def answered(self, packet: bytes, now: float) -> None:
+        """An answer came; `packet` has the id and the question that were sent."""
+        self.ask.answered(self, packet, now)
+
+    def failed(self, reason: str, now: float, *, is_connect: bool = False) -> None:
+        """It will bring no answer."""
+        self.ask.attempt_failed(self, reason, now, is_connect=is_connect)
+
+    def lost(self, reason: str, now: float, *, has_worked: bool) -> None:
+        """Its connection ended, which may not be the upstream's fault."""
+        self.ask.connection_lost(self, reason, now, has_worked=has_worked)
+
+    def evacuate(self, now: float) -> None:
+        """Its connection or port says nothing any more."""
+        self.ask.evacuate(self, now)
+
+    def slowed(self, now: float) -> None:
+        """It was not answered at once."""
+        self.ask.slowed(self, now)
 
     def with_question(self, packet: bytes) -> bytes:
         """An error that came without a question, with the one that was asked."""
@@ -68,23 +106,35 @@ class Waiter(Protocol):
         """It was not answered at once."""
 
 
+class Told:
+    """Whose query was answered: hears of an attempt's end no more."""
+
+    query: Query
+    is_done = True
+
+    def answered(self, *_: Any, **__: Any) -> None:
+        """Pass over it."""
+
+    attempt_failed = connection_lost = evacuate = slowed = answered
+
+
 # What befalls many attempts at once: acts for `Turns.take`.
 
 
 def slowed(attempt: Attempt, now: float) -> None:
     """It was not answered at once."""
-    attempt.ask.slowed(attempt, now)
+    attempt.slowed(now)
 
 
 def evacuated(attempt: Attempt, now: float) -> None:
     """Its connection or port says nothing any more."""
-    attempt.ask.evacuate(attempt, now)
+    attempt.evacuate(now)
 
 
 def failing(reason: str, *, is_connect: bool = False) -> Callable[[Attempt, float], None]:
     """Make the act that tells attempts why they bring no answer."""
 
     def failed(attempt: Attempt, now: float) -> None:
-        attempt.ask.attempt_failed(attempt, reason, now, is_connect=is_connect)
+        attempt.failed(reason, now, is_connect=is_connect)
 
     return failed

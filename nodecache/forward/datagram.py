@@ -14,8 +14,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from nodecache.wire import upstream_query
-
 from .attempt import Attempt, Carrier, evacuated, failing, slowed
 from .counts import UpstreamCounts
 from .failure import error_text
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
 _SOCKETS = 32
 _MOST_USES = 512
 _MOST_AGE_SECONDS = 10.0
+_LENGTH_SIZE = 2  # what a datagram does not have before its message
 _AGEING_AT_ONCE = 4  # each second: all of them within one such age
 # After a port turned out to lead nowhere, the good ones do for this long without new ones.
 _WARY_SECONDS = 2.0
@@ -88,7 +87,7 @@ class DatagramSocket:
             self.heard_at = now
             self.is_proven = True
             self.is_suspect = False
-            attempt.ask.answered(attempt, packet, now)
+            attempt.answered(packet, now)
         if self.is_spent and not self.pending:
             self._pool.close_one(self)
 
@@ -149,7 +148,7 @@ class DatagramPool:
         self.upstream.watch()
         attempt.carrier = socket
         message_id = socket.pending.add(attempt)
-        fault = socket.datagram.send(upstream_query(attempt.ask.query, message_id))
+        fault = socket.datagram.send(attempt.framed(message_id)[_LENGTH_SIZE:])
         if fault is not None:
             world = self.upstream.world
             world.call_soon(partial(self.refused, socket, fault, world.clock()))
@@ -183,9 +182,7 @@ class DatagramPool:
     def _no_way(self, attempt: Attempt, error: OSError, now: float) -> None:
         reason = f"dial udp {self.upstream.to}: {error_text(error)}"
         self.upstream.unreachable(now)
-        self.upstream.world.call_soon(
-            partial(attempt.ask.attempt_failed, attempt, reason, now, is_connect=True)
-        )
+        self.upstream.world.call_soon(partial(attempt.failed, reason, now, is_connect=True))
 
     # Losing
 

@@ -138,6 +138,34 @@ class Forwarder:
             ask.slowed(attempt, now)  # its end may come before it would be looked at
         return ask
 
+    # The plain way: the caller does what `ask` does for a query that goes well
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it takes every name, and an answer of addresses is the last word on one."""
+        return self.takes_all and Rcode.NOERROR not in self.unwelcome_rcodes
+
+    def plain_upstream(self) -> Upstream | None:
+        """Whom to ask, where all is well; the caller counts the query."""
+        upstream = self._only
+        if upstream is None:
+            upstreams = self._upstreams
+            if not upstreams:
+                return None
+            upstream = upstreams[self.policy.first(len(upstreams))]
+        is_plain = upstream.health.is_good and self.in_flight < self._most_in_flight
+        return upstream if is_plain else None
+
+    def ask_for(
+        self,
+        query: Query,
+        deadline: float,
+        done: Callable[[Answer | Failure], None],
+        transport: str,
+    ) -> Ask:
+        """An ask for a query that was sent and counted."""
+        return Ask(self, query, deadline, done, transport)
+
     def is_by_stream(self, transport: str) -> bool:
         """Whether a client's `transport` makes the query go by TCP, when nothing else does."""
         return transport == "tcp" and not self.settings.prefer_udp

@@ -138,7 +138,7 @@ class StreamPool:
     def _wait(self, attempt: Attempt, now: float) -> None:
         if len(self._waiting) >= MAX_PENDING:
             reason = f"too many queries wait for a connection to {self.upstream.to}"
-            self._world.call_soon(partial(attempt.ask.attempt_failed, attempt, reason, now))
+            self._world.call_soon(partial(attempt.failed, reason, now))
             return
         if self._refusal and not self._opening:
             fail = failing(self._refusal, is_connect=True)
@@ -146,7 +146,7 @@ class StreamPool:
             return
         self.counts.conn_misses[self.transport] += 1
         self._waiting.append(attempt)
-        attempt.ask.slowed(attempt, now)
+        attempt.slowed(now)
 
     def _flush(self) -> None:
         self._is_flush_due = False
@@ -202,7 +202,7 @@ class StreamPool:
             room = min(room, lifetime - connection.sent)
         while self._waiting and room > 0:
             attempt = self._waiting.popleft()
-            if not attempt.ask.is_done:
+            if not attempt.is_done:
                 attempt.sent_at = now
                 connection.add(attempt)
                 room -= 1
@@ -258,7 +258,7 @@ class StreamPool:
         has_worked = connection.answered > 0 or is_crowded
 
         def lost(attempt: Attempt, now: float) -> None:
-            attempt.ask.connection_lost(attempt, reason, now, has_worked=has_worked)
+            attempt.lost(reason, now, has_worked=has_worked)
 
         self.upstream.turns.take(owed, lost)
 
@@ -323,7 +323,7 @@ class StreamPool:
         while waiting and now - waiting[0].sent_at > _DIAL_SECONDS:
             attempt = waiting.popleft()
             reason = f"dial tcp {self.upstream.to}: i/o timeout"
-            attempt.ask.attempt_failed(attempt, reason, now, is_connect=True)
+            attempt.failed(reason, now, is_connect=True)
         if now >= self._dial_after and (not opening or self._is_late(opening, now)):
             usable = self._usable()
             if usable:  # what was left for another connection does not wait for it longer

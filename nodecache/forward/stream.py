@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from nodecache.wire import FrameBuffer, framed_upstream_query
+from nodecache.wire import FrameBuffer
 
 from .attempt import Attempt, evacuated, failing, slowed
 from .pending import MAX_PENDING, Pending
@@ -78,7 +78,7 @@ class StreamConnection:
         """Send a query with the next `flush`."""
         attempt.carrier = self
         message_id = self.pending.add(attempt)
-        self._outgoing.append(framed_upstream_query(attempt.ask.query, message_id))
+        self._outgoing.append(attempt.framed(message_id))
         self.sent += 1
 
     def flush(self) -> None:
@@ -106,7 +106,7 @@ class StreamConnection:
                 note_unmatched(self._pool.counts, packet)
             else:
                 self.answered += 1
-                attempt.ask.answered(attempt, packet, now)
+                attempt.answered(packet, now)
         if self.is_suspect or self.is_spent:
             self._pool.heard(self, now)
 

@@ -338,3 +338,20 @@ def failure_errors(outcome: Answer | Failure) -> ExtendedErrors:
         is_plain = not outcome.ede_code and not outcome.ede_text
         return NO_ERRORS if is_plain else ((outcome.ede_code, outcome.ede_text),)
     return outcome.ede
+
+
+def client_of(asker: Asker) -> Client:
+    """Whom directives are told that a query is for."""
+    if isinstance(asker, ChainAsker):
+        return asker.client
+    assert isinstance(asker, ClientAsker)
+    counts = asker.served.counts
+    return Client(
+        address=asker.address[:2],
+        local=asker.transport.local,
+        transport=asker.transport.name,
+        server=counts.server,
+        zone_name=counts.zone,
+        received_at=asker.received_at,
+        outer=asker,
+    )

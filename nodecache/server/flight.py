@@ -45,6 +45,10 @@ class Flight:
         self.is_for_all = key == query.key
         self.is_late = False
 
+    def as_flight(self) -> "Flight":
+        """This; a miss on its plain way has to become one first."""
+        return self
+
     def take_waiters(self) -> list[Asker]:
         """Those who wait; they do no longer."""
         waiters, self.waiters = self.waiters, []

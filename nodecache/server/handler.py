@@ -3,7 +3,15 @@
 import logging
 from typing import Any
 
-from nodecache.wire import MalformedMessage, Query, Rcode, empty_reply, error_reply, read_query
+from nodecache.wire import (
+    HEADER_SIZE,
+    MalformedMessage,
+    Query,
+    Rcode,
+    empty_reply,
+    error_reply,
+    read_query,
+)
 
 from .asker import ChainAsker, ClientAsker, Transport, tally_of
 from .chain import Ask, Back, Client, nothing_to_ask
@@ -35,6 +43,17 @@ class Handler:
 
         `now` is monotonic seconds. Never raises.
         """
+        families, members = self.zones.families, b""
+        if transport.name == "udp" and len(packet) > HEADER_SIZE:
+            label_size = packet[HEADER_SIZE]
+            members = packet[2:HEADER_SIZE] + packet[HEADER_SIZE + 1 + label_size :]
+            family = families.get(members)
+            if family is not None:
+                if 0 < label_size <= family.most_label and family.way.take(
+                    family, packet, transport, address, now
+                ):
+                    return None
+                members = b""
         try:
             query = read_query(packet)
         except MalformedMessage as fault:
@@ -52,6 +71,8 @@ class Handler:
         if query.rdclass == _CHAOS and query.key == _PROBE:
             transport.send(empty_reply(query, Rcode.REFUSED), address)
             return None
+        if members:
+            families.adopt(members, query, served)
         asker = ClientAsker(query, transport, address, now, served)
         try:
             return served.zone.serve(asker, now)

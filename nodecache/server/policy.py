@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from nodecache.cache import Bounds, Entry, Prefetch
+from nodecache.forward import MAX_HEDGE_SECONDS
 from nodecache.wire import Answer, Kind, Rcode
 
 _ANSWERS = (Rcode.NOERROR, Rcode.NXDOMAIN)
@@ -43,6 +44,26 @@ class ZoneOptions:
     denial_disabled: tuple[bytes, ...] = ()
     bufsize: int = 0
     """The most octets a client may claim to take over UDP; 0 is what it says."""
+
+    @property
+    def caches_all(self) -> bool:
+        """Whether the cache has to do with every name, where there is one."""
+        return self.cached_zones == (b"\0",)
+
+    @property
+    def keeps_positive(self) -> bool:
+        """Whether every positive answer is kept."""
+        return self.uses_cache and self.caches_all and not self.success_disabled
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is asked for here that touches a positive answer on its way."""
+        return (
+            self.keeps_positive
+            and self.joins_misses
+            and not self.bufsize
+            and self.deadline_seconds > MAX_HEDGE_SECONDS
+        )
 
 
 def may_replace(answer: Answer, entry: Entry, policy: StalePolicy | None) -> bool:

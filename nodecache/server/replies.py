@@ -15,13 +15,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from struct import Struct
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nodecache.cache import Entry, Prefetch, note_hits
 from nodecache.wire import Query
 
 from .counts import ServerCounts
 from .likeness import Likeness
+
+if TYPE_CHECKING:
+    from .plain import PlainWay
 
 _PUT_TTL = Struct("!I").pack_into
 
@@ -37,6 +40,10 @@ class ServingZone(Protocol):
     prefetch: Prefetch | None
     keeps_ttl: bool
     finish: "Finish"
+
+    @property
+    def plain_way(self) -> "PlainWay | None":
+        """The way of plain misses, where it has one."""
 
     def serve(self, asker: Any, now: float) -> "Finished | None":
         """Answer a client's query, now or later."""

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from nodecache.wire import Query, Rdtype
 
+from .family import Families
+
 if TYPE_CHECKING:
     from .replies import Served
 
@@ -25,6 +27,7 @@ class Zones:
     def __init__(self, zones: "Iterable[tuple[bytes, Served]]") -> None:
         self._zones = dict(zones)
         self._root = self._zones.get(_ROOT)
+        self.families = Families()
         self._by_parent: dict[bytes, Served | None] = {}
 
     def __iter__(self) -> "Iterator[Served]":

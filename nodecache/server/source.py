@@ -42,6 +42,10 @@ class Source(Protocol):
     def wants_client(self) -> bool:
         """Whether `client` is looked at."""
 
+    @property
+    def plain_forwarder(self) -> Forwarder | None:
+        """Who alone is asked, of which nobody else hears, where an address is its last word."""
+
     def is_down(self) -> bool:
         """Whether nobody is there to ask, as far as is known."""
 
@@ -63,6 +67,12 @@ class ForwardSource:
         """Have somebody hear of every answer, and for whom upstream was asked."""
         self.wants_client = observe is not None
         self._observe = observe
+
+    @property
+    def plain_forwarder(self) -> Forwarder | None:
+        """The one forwarder, where nobody else hears of its answers."""
+        only = self._only
+        return only if only is not None and only.is_plain and not self.wants_client else None
 
     def covers(self, query: Query) -> bool:
         """Whether one of the forwarders takes the name."""
@@ -113,6 +123,11 @@ class ChainSource:
     def is_down(self) -> bool:
         """Directives are never down; what they end in tells by its failures."""
         return False
+
+    @property
+    def plain_forwarder(self) -> Forwarder | None:
+        """Directives have a say in every answer."""
+        return None
 
     @property
     def wants_client(self) -> bool:

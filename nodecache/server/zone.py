@@ -31,12 +31,13 @@ from nodecache.cache import (
 from nodecache.forward import Failure
 from nodecache.wire import Answer, Ede, ExtendedErrors, Flag, Kind, Query, Rcode, Rdtype
 
-from .asker import Asker, ChainAsker, ClientAsker, failure_errors
+from .asker import Asker, ChainAsker, ClientAsker, client_of, failure_errors
 from .bufsize import lower_payload_size
 from .chain import Ask, Back, Chain, Client, Silence, Terminal
 from .counts import Outcome
 from .errors import ErrorLog
 from .flight import Flight
+from .plain import PlainMiss, PlainWay
 from .policy import StalePolicy, ZoneOptions, is_within, may_replace
 from .replies import Finish, Finished
 from .shuffled import as_it_is
@@ -45,8 +46,7 @@ from .waiting import WaitingRoom
 
 _RD = int(Flag.RD)
 _TRANSFERS = frozenset((int(Rdtype.AXFR), int(Rdtype.IXFR)))
-# Members of an enum cost a look-up each time.
-_POSITIVE_KIND, _SERVFAIL_KIND = Kind.POSITIVE, Kind.SERVFAIL
+_SERVFAIL_KIND = Kind.SERVFAIL  # members of an enum cost a look-up each time
 _NO_TRANSFERS: ExtendedErrors = ((Ede.NOT_SUPPORTED, b"zone transfers are not served"),)
 _NO_ROOM: ExtendedErrors = ((Ede.NETWORK_ERROR, b"too many queries wait for an answer"),)
 # Names asked for less often than this gain nothing by the reply table, and would empty it of others.
@@ -83,21 +83,36 @@ class Zone:
         self._bufsize = options.bufsize
         self._bounds = options.bounds
         self._deadline_seconds = options.deadline_seconds
-        self._caches_all = options.cached_zones == (b"\0",)
-        self._keeps_positive = (
-            options.uses_cache and self._caches_all and not options.success_disabled
-        )
+        self._caches_all = options.caches_all
         self._missed = Outcome.MISS if options.uses_cache else Outcome.UNCACHED
         self._failures = failures
         self._source = source
         self._room = room
         self._loop = loop
-        self._flights: dict[bytes, Flight] = {}
+        self._flights: dict[bytes, Flight | PlainMiss] = {}
+        self._plain_way: PlainWay | None = None
 
     @property
     def in_flight(self) -> int:
         """Questions on their way upstream."""
         return len(self._flights)
+
+    @property
+    def plain_way(self) -> PlainWay | None:
+        """The way of plain misses, where nothing of this block has a say in them."""
+        if self._plain_way is None and self.above is None and self.options.is_plain:
+            forwarder = self._source.plain_forwarder
+            if forwarder is not None:
+                self._plain_way = PlainWay(
+                    forwarder,
+                    self.cache,
+                    self._flights,
+                    self._failures,
+                    self._room,
+                    self.options,
+                    self._landed,
+                )
+        return self._plain_way
 
     # The ways in
 
@@ -188,7 +203,7 @@ class Zone:
 
     def _expired(self, asker: Asker, entry: Entry, policy: StalePolicy, now: float) -> None:
         """Fresh first, where upstream is quick enough; else the stale answer: RFC 8767 §5."""
-        flight = self._flights.get(entry.key)
+        flight = self._flight(entry.key)
         is_hopeless = flight is not None and flight.is_late
         if is_hopeless or (now < entry.refresh_at and not entry.is_refreshing):
             self._tell_stale(asker, entry, policy)
@@ -232,7 +247,7 @@ class Zone:
         if stale is None and self._failures.failed and (failed := self._failures.get(key, now)):
             asker.tell_failure(failed.rcode, failed.ede, self._missed)
             return
-        flight = self._flights.get(key)
+        flight = self._flight(key)
         if (flight is None and self._is_hopeless()) or not self._room.enter(asker.host):
             self._turn_away(asker, stale)
             return
@@ -246,6 +261,11 @@ class Zone:
         if stale is not None:
             self._be_patient(flight)
         self._send(flight, asker, now)
+
+    def _flight(self, key: bytes) -> Flight | None:
+        """What is under way for a question."""
+        under_way = self._flights.get(key)
+        return under_way if under_way is None else under_way.as_flight()
 
     def _is_hopeless(self) -> bool:
         """Whether upstream is down and enough new questions wait for it to come back.
@@ -298,25 +318,11 @@ class Zone:
             self._answered(flight, outcome, now)
 
     def _answered(self, flight: Flight, answer: Answer, now: float) -> None:
-        shown: int | None
-        shown = ttl = reply_ttl(answer, self._bounds)
-        if (
-            self._keeps_positive  # what follows would say so too, in more steps
-            and flight.is_for_all
-            and answer.kind is _POSITIVE_KIND
-            and answer.signed_until is None
-            and ttl > 0
-        ):
-            self.cache.put(flight.key, answer, ttl, now)
-        else:
-            shown = self._keep_if_wanted(flight, answer, ttl, now)
+        shown = self._keep_if_wanted(flight, answer, reply_ttl(answer, self._bounds), now)
         if self._failures.failed:
             self._failures.clear(flight.key)
-        missed, leave = self._missed, self._room.leave
-        for asker in flight.take_waiters():  # as `_released`, without its cost for each
-            leave(asker.host)
-            asker.tell_answer(answer, shown, missed)
-            asker.end_waiting()
+        for asker in self._released(flight):
+            asker.tell_answer(answer, shown, self._missed)
 
     def _keep_if_wanted(self, flight: Flight, answer: Answer, ttl: int, now: float) -> int | None:
         """Keep what may be kept; the TTL that those who wait are shown, None for each its own."""
@@ -371,7 +377,7 @@ class Zone:
 
     def close(self) -> None:
         """Give up what is under way; those who wait hear SERVFAIL."""
-        for flight in list(self._flights.values()):
+        for flight in [under_way.as_flight() for under_way in list(self._flights.values())]:
             if flight.ask is not None:
                 flight.ask.cancel()
             if flight.stale is not None:
@@ -381,20 +387,3 @@ class Zone:
         self._flights.clear()
         if self.errors is not None:
             self.errors.close()
-
-
-def client_of(asker: Asker) -> Client:
-    """Whom directives are told that a query is for."""
-    if isinstance(asker, ChainAsker):
-        return asker.client
-    assert isinstance(asker, ClientAsker)
-    counts = asker.served.counts
-    return Client(
-        address=asker.address[:2],
-        local=asker.transport.local,
-        transport=asker.transport.name,
-        server=counts.server,
-        zone_name=counts.zone,
-        received_at=asker.received_at,
-        outer=asker,
-    )

@@ -5,10 +5,23 @@ MalformedMessage and nothing else, keep no state, and never read a clock or a
 socket. They import nothing of nodecache.
 """
 
-from .answer import Answer, Kind
+from .addresses import ADDRESS_SHAPES, address_records
+from .answer import FORWARD, Answer, Kind
 from .bare import is_bare_error, with_question
 from .compress import compressed
-from .constants import CLASS_IN, HEADER_SIZE, Ede, Flag, Rcode, Rdtype, rcode_text
+from .constants import (
+    CLASS_IN,
+    HEADER_SIZE,
+    MAX_LABEL_SIZE,
+    MAX_NAME_SIZE,
+    OPCODE_MASK,
+    RCODE_MASK,
+    Ede,
+    Flag,
+    Rcode,
+    Rdtype,
+    rcode_text,
+)
 from .errors import MalformedMessage
 from .frame import FrameBuffer, framed
 from .hexdump import hex_dump
@@ -28,8 +41,14 @@ from .reply import (
 )
 
 __all__ = [
+    "ADDRESS_SHAPES",
     "CLASS_IN",
+    "FORWARD",
     "HEADER_SIZE",
+    "MAX_LABEL_SIZE",
+    "MAX_NAME_SIZE",
+    "OPCODE_MASK",
+    "RCODE_MASK",
     "SURELY_FITS",
     "Answer",
     "Body",
@@ -42,6 +61,7 @@ __all__ = [
     "Query",
     "Rcode",
     "Rdtype",
+    "address_records",
     "are_options_whole",
     "compressed",
     "empty_reply",

@@ -1,6 +1,7 @@
 """The commonest answer by far, read in a quarter of the time: addresses of the name asked for."""
 
 from struct import Struct
+from typing import NamedTuple
 
 from .answer import Answer, Kind
 from .constants import HEADER_SIZE, MAX_TTL
@@ -8,12 +9,26 @@ from .sections import FIXED_SIZE
 
 _POSITIVE = Kind.POSITIVE  # members of an enum cost a look-up each time
 _TO_QUESTION = b"\xc0\x0c"  # a pointer to the question's name: RFC 1035 §4.1.4
-# Type and class asked → what an address record under the question's name begins with, the size of
-# its data, the size of all of it, and its parts: beginning, TTL, data's size.
-_SHAPES = {
-    b"\0\x01\0\x01": (_TO_QUESTION + b"\0\x01\0\x01", 4, 16, Struct("!6sIH4x")),
-    b"\0\x1c\0\x01": (_TO_QUESTION + b"\0\x1c\0\x01", 16, 28, Struct("!6sIH16x")),
+
+
+class AddressShape(NamedTuple):
+    """What address records under the question's name look like. Sizes in octets.
+
+    `start` is what each begins with, `record` its parts: beginning, TTL, size of the data.
+    """
+
+    start: bytes
+    data_size: int
+    size: int
+    record: Struct
+
+
+ADDRESS_SHAPES = {
+    b"\0\x01\0\x01": AddressShape(_TO_QUESTION + b"\0\x01\0\x01", 4, 16, Struct("!6sIH4x")),
+    b"\0\x1c\0\x01": AddressShape(_TO_QUESTION + b"\0\x1c\0\x01", 16, 28, Struct("!6sIH16x")),
 }
+"""By the type and class asked for, as on the wire."""
+
 _ADDITIONALS_PLACE = 10  # of their count, in the header
 _TTL_PLACE = 6  # in such a record: name, type and class before it
 _BARE_OPT = b"\x00\x00\x29"
@@ -28,31 +43,44 @@ def read_addresses(packet: bytes, name_end: int, answers: int, additionals: int)
     to an octet, for the general way to judge.
     """
     question_end = name_end + 4
-    shape = _SHAPES.get(packet[name_end:question_end])
+    shape = ADDRESS_SHAPES.get(packet[name_end:question_end])
     if shape is None:
         return None
-    start, rdata_size, size, record = shape
+    read = address_records(packet, question_end, shape, answers, additionals)
+    if read is None:
+        return None
+    wire, ttl_offsets, ttl = read
+    return Answer(wire, question_end, 0, _POSITIVE, ttl_offsets, ttl)
+
+
+def address_records(
+    packet: bytes, question_end: int, shape: AddressShape, answers: int, additionals: int
+) -> tuple[bytes, tuple[int, ...], int] | None:
+    """The same of a response whose question is known: its octets, TTLs' offsets and lowest TTL.
+
+    In seconds; the octets are without the OPT.
+    """
+    start, data_size, size, record = shape
     if not packet.startswith(start, question_end):
-        packet = _with_pointers(packet, question_end, answers, rdata_size)
+        packet = _with_pointers(packet, question_end, answers, data_size)
     end = question_end + answers * size
     if len(packet) != end or additionals:
         if additionals != 1 or not _is_bare_opt(packet, end):
             return None
         packet = packet[:_ADDITIONALS_PLACE] + b"\0\0" + packet[HEADER_SIZE:end]
     if answers == 1:
-        head, ttl, data_size = record.unpack_from(packet, question_end)
-        if head != start or data_size != rdata_size or ttl > MAX_TTL:
+        head, ttl, told_size = record.unpack_from(packet, question_end)
+        if head != start or told_size != data_size or ttl > MAX_TTL:
             return None
-        return Answer(packet, question_end, 0, _POSITIVE, (question_end + _TTL_PLACE,), ttl)
+        return packet, (question_end + _TTL_PLACE,), ttl
     ttls = [
         ttl
-        for head, ttl, data_size in record.iter_unpack(packet[question_end:])
-        if head == start and data_size == rdata_size and ttl <= MAX_TTL
+        for head, ttl, told_size in record.iter_unpack(packet[question_end:])
+        if head == start and told_size == data_size and ttl <= MAX_TTL
     ]
     if len(ttls) != answers:
         return None
-    ttl_offsets = tuple(range(question_end + _TTL_PLACE, end, size))
-    return Answer(packet, question_end, 0, _POSITIVE, ttl_offsets, min(ttls))
+    return packet, tuple(range(question_end + _TTL_PLACE, end, size)), min(ttls)
 
 
 def _is_bare_opt(packet: bytes, start: int) -> bool:

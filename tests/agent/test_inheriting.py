@@ -140,7 +140,9 @@ def test_an_answer_with_an_extended_error_stays_behind():
 
 def made(answer, **more) -> Entry:
     key = read_query(query()).key
-    return Entry(key, replace(answer, **more), 0, 30, NOW)
+    entry = Entry(key, answer.wire, answer.ttl_offsets, 0, 30, NOW)
+    entry.describe(replace(answer, **more))
+    return entry
 
 
 def test_the_digest_is_the_same_in_another_process():

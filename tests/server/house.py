@@ -111,6 +111,7 @@ class FakeSource:
     """What stands below the cache: keeps what it is asked, answers when told to."""
 
     wants_client = False
+    plain_forwarder = None
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []

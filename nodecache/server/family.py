@@ -1,0 +1,151 @@
+"""Families of queries: alike in all but the id and the name's first label.
+
+Reading one of them tells of all: whose zone it is, what goes upstream, what a reply needs. The
+others are known by one look-up, and only their first label is looked at.
+"""
+
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from nodecache.wire import (
+    ADDRESS_SHAPES,
+    FORWARD,
+    HEADER_SIZE,
+    MAX_LABEL_SIZE,
+    MAX_NAME_SIZE,
+    OPCODE_MASK,
+    RCODE_MASK,
+    Flag,
+    Query,
+    framed_upstream_query,
+    opt_record,
+    reply_as_is,
+)
+
+from .asker import shown_flags
+from .counts import Outcome
+
+if TYPE_CHECKING:
+    from .plain import PlainWay
+    from .replies import Served
+
+_RD = int(Flag.RD)
+_QR = int(Flag.QR)
+_TOLD = _QR | OPCODE_MASK | int(Flag.TC) | RCODE_MASK
+_MOST_FAMILIES = 2048  # at about 1 KiB each
+_MOST_HEADS = 16
+_MISS = Outcome.MISS
+_HEADER = Struct("!5H")  # flags and the four counts, from octet 2 on
+_FRAMED_HEAD = slice(4, 14)  # of a framed message: what stands between its id and the question
+
+
+class Head:
+    """What an upstream's header says, behind the id, and what stands there in our reply.
+
+    Of a response with at least one record in its answer section, and none in the next.
+    """
+
+    __slots__ = ("additionals", "answers", "in_reply")
+
+    def __init__(self, answers: int, additionals: int, in_reply: bytes) -> None:
+        self.answers = answers
+        self.additionals = additionals
+        self.in_reply = in_reply
+
+
+class Family:
+    """Queries for addresses, with RD, that are `Query.is_alike_for_all` but for the first label.
+
+    `way` is where they go. `behind_name` is the octets behind the name; `most_label` the longest
+    that the first label may be. `key_end` is the end of their keys in the cache. `head_upstream`
+    and `opt_upstream` stand around the question in what goes upstream, `opt` behind our replies.
+    """
+
+    __slots__ = (
+        "_heads",
+        "_query",
+        "behind_name",
+        "head_upstream",
+        "key_end",
+        "most_label",
+        "opt",
+        "opt_upstream",
+        "served",
+        "shape",
+        "way",
+    )
+
+    def __init__(self, query: Query, served: "Served", way: "PlainWay") -> None:
+        packet, end = query.packet, query.question_end
+        framed = framed_upstream_query(query, 0)
+        self.served = served
+        self.way = way
+        self.shape = ADDRESS_SHAPES[packet[end - 4 : end]]
+        self.behind_name = len(packet) - end + 4
+        self.most_label = min(
+            MAX_LABEL_SIZE, MAX_NAME_SIZE - len(query.qname) + packet[HEADER_SIZE]
+        )
+        self.key_end = query.key[-5:]
+        self.head_upstream = framed[_FRAMED_HEAD]
+        self.opt_upstream = framed[2 + end :]
+        self.opt = opt_record(query) if query.payload_size else b""
+        self._query = query
+        self._heads: dict[bytes, Head | None] = {}
+
+    def tally(self, host: str, request_size: int, response_size: int) -> tuple[object, ...]:
+        """What is counted of a reply of upstream's, see `Tally`."""
+        family = "2" if ":" in host and not host.startswith("::ffff:") else "1"
+        query = self._query
+        return (
+            "udp",
+            family,
+            query.qtype,
+            0,
+            request_size,
+            response_size,
+            query.has_do,
+            FORWARD,
+            _MISS,
+        )
+
+    def head_of(self, packet: bytes) -> Head | None:
+        """What an answer's header says; None where it is anything but plain."""
+        octets = packet[2:HEADER_SIZE]
+        try:
+            return self._heads[octets]
+        except KeyError:
+            head = _read_head(packet, self._query)
+            if len(self._heads) < _MOST_HEADS:
+                self._heads[octets] = head
+            return head
+
+
+def _read_head(packet: bytes, query: Query) -> Head | None:
+    flags, questions, answers, authorities, additionals = _HEADER.unpack_from(packet, 2)
+    if flags & _TOLD != _QR or questions != 1 or not answers or authorities or additionals > 1:
+        return None
+    bare = packet[:10] + b"\0\0" + query.packet[HEADER_SIZE : query.question_end]
+    reply = reply_as_is(query, bare, shown_flags(flags, query))
+    return Head(answers, additionals, reply[2:HEADER_SIZE])
+
+
+class Families(dict[bytes, Family]):
+    """Families by what their members have in common: all octets but the id and the first label."""
+
+    def adopt(self, members: bytes, query: Query, served: "Served") -> None:
+        """Make a family of a query that was read, where those like it can go the plain way.
+
+        `members` is what they have in common, as `handle` finds it.
+        """
+        way = served.zone.plain_way
+        packet, end = query.packet, query.question_end
+        if (
+            way is not None
+            and query.flags & _RD
+            and query.is_alike_for_all
+            and packet[end - 4 : end] in ADDRESS_SHAPES
+            and packet[HEADER_SIZE]
+        ):
+            if len(self) >= _MOST_FAMILIES:
+                self.clear()
+            self[members] = Family(query, served, way)
