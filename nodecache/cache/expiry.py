@@ -20,12 +20,15 @@ _MOST_IN_A_SET = 4096  # 0.1 ms to copy
 class Expiry:
     """Entries by the time from which nobody may have them."""
 
-    __slots__ = ("_buckets", "_life_seconds", "_order", "_width")
+    __slots__ = ("_among", "_buckets", "_life_seconds", "_order", "_stored_at", "_width")
 
     def __init__(self) -> None:
         # Most answers live as long as the one before, so the width is at hand.
         self._life_seconds = 0.0
         self._width = 1
+        # So do most answers of a batch, which came at the same time and go into the same set.
+        self._stored_at = 0.0
+        self._among: set[Entry] = set()
         self._buckets: dict[int, list[set[Entry]]] = {}
         self._order: list[int] = []
 
@@ -34,12 +37,17 @@ class Expiry:
         if life_seconds != self._life_seconds:
             self._life_seconds = life_seconds
             self._width = 1 << max(0, int(life_seconds).bit_length() - _LIFE_BITS)
+        elif entry.stored_at == self._stored_at and 0 < len(self._among) < _MOST_IN_A_SET:
+            self._among.add(entry)
+            entry.due_among = self._among
+            return
+        self._stored_at = entry.stored_at
         width = self._width
         due = ceil((entry.stored_at + life_seconds) / width) * width
         bucket = self._buckets.get(due)
         if bucket is None:
-            entry.due_among = {entry}
-            self._buckets[due] = [entry.due_among]
+            entry.due_among = self._among = {entry}
+            self._buckets[due] = [self._among]
             heappush(self._order, due)
             return
         among = bucket[-1]
@@ -47,7 +55,7 @@ class Expiry:
             among = set()
             bucket.append(among)
         among.add(entry)
-        entry.due_among = among
+        entry.due_among = self._among = among
 
     def forget(self, entry: Entry) -> None:
         """The entry is gone, or will be noted anew."""

@@ -107,8 +107,8 @@ class Segment:
         """Hold the capacity: what is past all use goes first."""
         if self._expiry.is_due(now):
             self.sweep(now, _MOST_DEAD_AT_A_PUT)
-        small, main = self._small, self._main
-        while small.size + main.size > self.capacity and self.evict():
+        small, main, capacity = self._small, self._main, self.capacity
+        while small.size + main.size > capacity and self.evict():
             pass
 
     def renewed(self, entry: Entry, octets_before: int, life_seconds: float, now: float) -> None:

@@ -145,6 +145,10 @@ class Forwarder:
         """Whether it takes every name, and an answer of addresses is the last word on one."""
         return self.takes_all and Rcode.NOERROR not in self.unwelcome_rcodes
 
+    def is_last_word(self, rcode: int) -> bool:
+        """Whether no answer with `rcode` is a reason to ask again, or elsewhere."""
+        return rcode not in self.unwelcome_rcodes
+
     def plain_upstream(self) -> Upstream | None:
         """Whom to ask, where all is well; the caller counts the query."""
         upstream = self._only

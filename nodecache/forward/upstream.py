@@ -77,10 +77,7 @@ class Upstream:
         """Count an answer that took `seconds`."""
         self.heard_at = now
         self.pace.observe(seconds)
-        counted = self._durations.get(rcode)
-        if counted is None:
-            counted = self.counts.histogram(rcode)
-        counted.observe(seconds)
+        (self._durations.get(rcode) or self.counts.histogram(rcode)).observe(seconds)
 
     def served(self) -> None:
         """It answered well though something was thought to be wrong with it."""

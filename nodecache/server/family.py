@@ -4,22 +4,27 @@ Reading one of them tells of all: whose zone it is, what goes upstream, what a r
 others are known by one look-up, and only their first label is looked at.
 """
 
+from dataclasses import replace
 from struct import Struct
 from typing import TYPE_CHECKING
 
+from nodecache.cache import Entry
 from nodecache.wire import (
     ADDRESS_SHAPES,
-    FORWARD,
     HEADER_SIZE,
+    KEY_END_SIZE,
     MAX_LABEL_SIZE,
     MAX_NAME_SIZE,
     OPCODE_MASK,
     RCODE_MASK,
+    SURELY_FITS,
+    Answer,
     Flag,
     Query,
     framed_upstream_query,
     opt_record,
     reply_as_is,
+    reply_to,
 )
 
 from .asker import shown_flags
@@ -32,9 +37,10 @@ if TYPE_CHECKING:
 _RD = int(Flag.RD)
 _QR = int(Flag.QR)
 _TOLD = _QR | OPCODE_MASK | int(Flag.TC) | RCODE_MASK
-_MOST_FAMILIES = 2048  # at about 1 KiB each
 _MOST_HEADS = 16
-_MISS = Outcome.MISS
+_PUT_TTL = Struct("!I").pack_into
+_PUT_COUNT = Struct("!H").pack_into
+_ADDITIONALS_PLACE = 10
 _HEADER = Struct("!5H")  # flags and the four counts, from octet 2 on
 _FRAMED_HEAD = slice(4, 14)  # of a framed message: what stands between its id and the question
 
@@ -62,6 +68,7 @@ class Family:
     """
 
     __slots__ = (
+        "_flags",
         "_heads",
         "_query",
         "behind_name",
@@ -85,28 +92,63 @@ class Family:
         self.most_label = min(
             MAX_LABEL_SIZE, MAX_NAME_SIZE - len(query.qname) + packet[HEADER_SIZE]
         )
-        self.key_end = query.key[-5:]
+        self.key_end = query.key[-KEY_END_SIZE:]
         self.head_upstream = framed[_FRAMED_HEAD]
         self.opt_upstream = framed[2 + end :]
         self.opt = opt_record(query) if query.payload_size else b""
         self._query = query
         self._heads: dict[bytes, Head | None] = {}
+        self._flags: dict[int, bytes] = {}
 
-    def tally(self, host: str, request_size: int, response_size: int) -> tuple[object, ...]:
-        """What is counted of a reply of upstream's, see `Tally`."""
-        family = "2" if ":" in host and not host.startswith("::ffff:") else "1"
+    def tally(
+        self,
+        host: str,
+        packet: bytes,
+        reply: bytes | bytearray,
+        rcode: int,
+        written_by: str,
+        outcome: Outcome,
+    ) -> tuple[object, ...]:
+        """What is counted of a reply to one of the family, see `Tally`."""
         query = self._query
         return (
             "udp",
-            family,
+            "2" if ":" in host and not host.startswith("::ffff:") else "1",
             query.qtype,
-            0,
-            request_size,
-            response_size,
+            rcode,
+            len(packet),
+            len(reply),
             query.has_do,
-            FORWARD,
-            _MISS,
+            written_by,
+            outcome,
         )
+
+    def reply_from(self, entry: Entry, packet: bytes, ttl: int) -> bytearray:
+        """The reply to `packet`, with `ttl` seconds on every record; it surely fits."""
+        end = len(packet) - self.behind_name + 4
+        reply = bytearray(entry.wire)
+        reply[:4] = packet[:2] + (self._flags.get(entry.flags) or self._make_flags(entry.flags))
+        reply[HEADER_SIZE:end] = packet[HEADER_SIZE:end]
+        for offset in entry.ttl_offsets:
+            _PUT_TTL(reply, offset, ttl)
+        if self.opt:
+            _PUT_COUNT(reply, _ADDITIONALS_PLACE, (reply[10] << 8 | reply[11]) + 1)
+            reply += self.opt
+        return reply
+
+    def reply_with(self, answer: Answer, packet: bytes, ttl: int) -> bytearray:
+        """The same of an upstream's answer."""
+        query = replace(self._query, packet=packet, question_end=answer.question_end)
+        flags = shown_flags(answer.flags, query)
+        return reply_to(query, answer, flags, ttl, SURELY_FITS + len(self.opt))
+
+    def _make_flags(self, flags: int) -> bytes:
+        if len(self._flags) >= _MOST_HEADS:
+            self._flags.clear()
+        bare = bytes(HEADER_SIZE) + self._query.question
+        made = reply_as_is(self._query, bare, shown_flags(flags, self._query))[2:4]
+        self._flags[flags] = made
+        return made
 
     def head_of(self, packet: bytes) -> Head | None:
         """What an answer's header says; None where it is anything but plain."""
@@ -129,23 +171,16 @@ def _read_head(packet: bytes, query: Query) -> Head | None:
     return Head(answers, additionals, reply[2:HEADER_SIZE])
 
 
-class Families(dict[bytes, Family]):
-    """Families by what their members have in common: all octets but the id and the first label."""
-
-    def adopt(self, members: bytes, query: Query, served: "Served") -> None:
-        """Make a family of a query that was read, where those like it can go the plain way.
-
-        `members` is what they have in common, as `handle` finds it.
-        """
-        way = served.zone.plain_way
-        packet, end = query.packet, query.question_end
-        if (
-            way is not None
-            and query.flags & _RD
-            and query.is_alike_for_all
-            and packet[end - 4 : end] in ADDRESS_SHAPES
-            and packet[HEADER_SIZE]
-        ):
-            if len(self) >= _MOST_FAMILIES:
-                self.clear()
-            self[members] = Family(query, served, way)
+def family_of(query: Query, served: "Served") -> Family | None:
+    """The family of a query that was read, where those like it can go the plain way."""
+    way = served.zone.plain_way
+    packet, end = query.packet, query.question_end
+    if (
+        way is None
+        or not query.flags & _RD
+        or not query.is_alike_for_all
+        or packet[end - 4 : end] not in ADDRESS_SHAPES
+        or not packet[HEADER_SIZE]
+    ):
+        return None
+    return Family(query, served, way)

@@ -16,6 +16,7 @@ from nodecache.wire import (
 from .asker import ChainAsker, ClientAsker, Transport, tally_of
 from .chain import Ask, Back, Client, nothing_to_ask
 from .counts import Outcome, ServerCounts
+from .plain import NOT_PLAIN
 from .replies import Finished
 from .router import Zones
 
@@ -43,17 +44,28 @@ class Handler:
 
         `now` is monotonic seconds. Never raises.
         """
-        families, members = self.zones.families, b""
-        if transport.name == "udp" and len(packet) > HEADER_SIZE:
-            label_size = packet[HEADER_SIZE]
-            members = packet[2:HEADER_SIZE] + packet[HEADER_SIZE + 1 + label_size :]
-            family = families.get(members)
-            if family is not None:
-                if 0 < label_size <= family.most_label and family.way.take(
-                    family, packet, transport, address, now
-                ):
-                    return None
-                members = b""
+        try:
+            members = b""
+            if transport.name == "udp" and len(packet) > HEADER_SIZE:
+                label_size = packet[HEADER_SIZE]
+                members = packet[2:HEADER_SIZE] + packet[HEADER_SIZE + 1 + label_size :]
+                family = self.zones.families.get(members)
+                if family is not None and 0 < label_size <= family.most_label:
+                    made = family.way.take(family, packet, transport, address, now)
+                    if made is not NOT_PLAIN:
+                        return made
+            return self._handle_any(packet, transport, address, now, members)
+        except Exception:
+            # A fault of ours costs one query its answer, never the process (CoreDNS's recover).
+            self.panics += 1
+            log.exception("a query could not be dealt with")
+            transport.send(error_reply(packet, Rcode.SERVFAIL), address)
+            return None
+
+    def _handle_any(
+        self, packet: bytes, transport: Transport, address: Any, now: float, members: bytes
+    ) -> Finished | None:
+        """Answer a packet of any kind; `members` is what a family of it would have in common."""
         try:
             query = read_query(packet)
         except MalformedMessage as fault:
@@ -72,16 +84,9 @@ class Handler:
             transport.send(empty_reply(query, Rcode.REFUSED), address)
             return None
         if members:
-            families.adopt(members, query, served)
+            self.zones.adopt(members, query, served)
         asker = ClientAsker(query, transport, address, now, served)
-        try:
-            return served.zone.serve(asker, now)
-        except Exception:
-            # A fault of ours costs one query its answer, never the process (CoreDNS's recover).
-            self.panics += 1
-            log.exception("a query could not be dealt with")
-            transport.send(empty_reply(query, Rcode.SERVFAIL), address)
-            return None
+        return served.zone.serve(asker, now)
 
     def _refuse(self, query: Query, transport: Transport, address: Any) -> None:
         """No block serves the name. Counted under the zone `dropped`, as CoreDNS does."""

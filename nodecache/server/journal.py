@@ -14,12 +14,15 @@ from struct import Struct
 _SLOT_OCTETS = 512
 _SLOTS = 4096
 JOURNAL_OCTETS = _SLOT_OCTETS * _SLOTS
-# When (monotonic seconds), client's port, and the octets of label, host and packet that follow.
-_HEAD = Struct("=dHBBH")
-_HEAD_SIZE = _HEAD.size
-_PUT_HEAD = _HEAD.pack_into
-_MOST_TEXT = _SLOT_OCTETS - _HEAD_SIZE
-_PUT_FREE = Struct("=q").pack_into
+# Client's port, the octets of label, host and packet, as much of these as nearly all queries
+# have, and when (monotonic seconds), which is written last: what it tells of is there by then.
+_SHORT_TEXT = 112
+_SLOT = Struct(f"=HBBH{_SHORT_TEXT}sd")
+_PUT_SLOT = _SLOT.pack_into
+_MOST_TEXT = _SHORT_TEXT + _SLOT_OCTETS - _SLOT.size
+_FREE = Struct("=d")
+_TIME_PLACE = _SLOT.size - _FREE.size
+_PUT_TIME = _FREE.pack_into
 # After this long a client has asked again by itself, or given up.
 _MOST_AGE_SECONDS = 5.0
 
@@ -50,18 +53,18 @@ class Journal:
         """What a worker before us left unanswered; every slot is free after that."""
         memory = self._memory
         for slot in self._free:
-            noted_at, port, label_size, host_size, packet_size = _HEAD.unpack_from(memory, slot)
-            _PUT_FREE(memory, slot, 0)
+            port, label, host, packet, text, noted_at = _SLOT.unpack_from(memory, slot)
+            _PUT_TIME(memory, slot + _TIME_PLACE, 0.0)
             if noted_at and now - noted_at < _MOST_AGE_SECONDS:
-                start = slot + _HEAD_SIZE
-                host = start + label_size
-                packet = host + host_size
+                rest = slot + _SLOT.size
+                text += memory[rest : slot + _SLOT_OCTETS]
+                host_end = label + host
                 yield Noted(
                     noted_at,
-                    memory[start:host].decode(),
-                    memory[host:packet].decode(),
+                    text[:label].decode(),
+                    text[label:host_end].decode(),
                     port,
-                    memory[packet : packet + packet_size],
+                    text[host_end : host_end + packet],
                 )
 
     def note(self, noted_at: float, label: bytes, host: str, port: int, packet: bytes) -> int:
@@ -72,16 +75,15 @@ class Journal:
         if not free or size > _MOST_TEXT:
             return -1
         slot = free.pop()
-        memory = self._memory
-        start = slot + _HEAD_SIZE
-        memory[start : start + size] = text
-        # The head last: what it tells of is there by then.
-        _PUT_HEAD(memory, slot, noted_at, port, len(label), len(host), len(packet))
+        if size > _SHORT_TEXT:
+            rest = slot + _SLOT.size
+            self._memory[rest : rest + size - _SHORT_TEXT] = text[_SHORT_TEXT:]
+        _PUT_SLOT(self._memory, slot, port, len(label), len(host), len(packet), text, noted_at)
         return slot
 
     def free(self, slot: int) -> None:
         """The query is answered."""
-        _PUT_FREE(self._memory, slot, 0)
+        _PUT_TIME(self._memory, slot + _TIME_PLACE, 0.0)
         self._free.append(slot)
 
 

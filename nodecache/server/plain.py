@@ -1,31 +1,62 @@
-"""The plain way of a miss: an address that nobody has asked for of late, of an upstream that is well.
+"""The plain way of a query: for an address, and nothing in it that somebody else might not ask too.
 
-Nearly all misses are such. What takes one question through zone, forwarder and back is done here
-in one go, with one object for all that waits, and by the same rules. Whatever is not plain, at any
-time, goes on by the general way: a query before it is sent, an answer that is more than addresses,
-or a query that has to wait (`PlainMiss.as_flight`).
+Nearly all queries are such. What takes one through zone and cache, or to an upstream that is well
+and back, is done here in one go, with one object for all that waits, and by the same rules.
+Whatever is not plain, at any time, goes on by the general way: a query before anything was done,
+an answer that is not to be kept, a query that others join or that has to wait
+(`PlainMiss.as_flight`). tests/server/test_plain.py holds the two ways against each other.
 """
 
+import logging
 from collections.abc import Callable
+from enum import Enum
 from functools import partial
 from struct import Struct
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
-from nodecache.cache import Cache, Failures
+from nodecache.cache import MOST_ASKED, Cache, Entry, Failures, Prefetch, note_hits, reply_ttl
 from nodecache.forward import Ask, Attempt, Failure, Forwarder, Told, Upstream, Waiter
-from nodecache.wire import HEADER_SIZE, SURELY_FITS, Answer, Flag, address_records, read_query
+from nodecache.wire import (
+    FORWARD,
+    HEADER_SIZE,
+    KEY_END_SIZE,
+    SURELY_FITS,
+    Answer,
+    Flag,
+    Kind,
+    MalformedMessage,
+    address_records,
+    read_answer,
+    read_query,
+)
 
 from .asker import ClientAsker, Transport
+from .counts import Outcome
 from .family import Family
 from .flight import Flight
 from .policy import ZoneOptions
+from .replies import HOT_SECONDS, Finished
 from .waiting import WaitingRoom
 
+log = logging.getLogger(__name__)
+
+# Members of an enum cost a look-up each time.
+_MISS, _HIT_SUCCESS, _HIT_DENIAL = Outcome.MISS, Outcome.HIT_SUCCESS, Outcome.HIT_DENIAL
+_KEPT_KINDS = (Kind.POSITIVE, Kind.NXDOMAIN, Kind.NODATA)
 _HIT_FLAGS = int(Flag.QR | Flag.AA)
 _LENGTH_AND_ID = Struct("!2H")
 _PUT_TTL = Struct("!I").pack_into
 _TOLD = Told()
+
+
+class NotPlain(Enum):
+    """That a query has to go the general way."""
+
+    NOT_PLAIN = 0
+
+
+NOT_PLAIN: Final = NotPlain.NOT_PLAIN
 
 
 class PlainMiss(Attempt):
@@ -95,24 +126,32 @@ class PlainMiss(Attempt):
         self._ask = flight.ask = self.family.way.go_on(flight, self)
         return flight
 
-    def tell(self, reply: bytes | bytearray) -> None:
+    def tell(self, reply: bytes | bytearray, rcode: int) -> None:
         """Answer the client, whose query no longer waits."""
         self._ask = _TOLD
-        transport, host, served = self.transport, self.address[0], self.family.served
-        transport.send(reply, self.address)
-        served.counts.count(self.family.tally(host, len(self.packet), len(reply)))
-        served.counts.duration.observe(monotonic() - self.received_at)
+        transport, address, family = self.transport, self.address, self.family
+        transport.send(reply, address)
+        counts = family.served.counts
+        counts.count(family.tally(address[0], self.packet, reply, rcode, FORWARD, _MISS))
+        counts.duration.observe(monotonic() - self.received_at)
         if self.slot >= 0:
             transport.unnote(self.slot)
 
     def answered(self, packet: bytes, now: float) -> None:
         """Keep an answer that is plain, and tell it."""
-        if self._ask is not None or not self.family.way.take_answer(self, packet, now):
-            self.ask.answered(self, packet, now)
+        if self._ask is None:
+            try:
+                if self.family.way.take_answer(self, packet, now):
+                    return
+            except Exception:
+                # A fault of ours costs one query its answer, not those behind it theirs.
+                self._ask = _TOLD
+                log.exception("what became of a query could not be told")
+        self.ask.answered(self, packet, now)
 
 
 class PlainWay:
-    """How the plain misses of one zone go: what they need of the zone and of its forwarder.
+    """How the plain queries of one zone go: what they need of the zone and of its forwarder.
 
     `landed` is told what came of a flight that went on by the general way.
     """
@@ -132,27 +171,36 @@ class PlainWay:
         self._flights = flights
         self._failures = failures
         self._room = room
+        self._bounds = options.bounds
         self._least_ttl = max(options.bounds.success_min_ttl, 1)
         self._most_ttl = options.bounds.success_ttl
+        self._prefetch = options.prefetch
+        self._keeps_ttl = options.keeps_ttl
         self._deadline_seconds = options.deadline_seconds
         self._landed = landed
 
     def take(
         self, family: Family, packet: bytes, transport: Transport, address: Any, now: float
-    ) -> bool:
-        """Ask upstream for a client's query of `family`; False: it is not a plain miss."""
-        flights = self._flights
+    ) -> Finished | NotPlain | None:
+        """Answer a client's query of `family`, or ask upstream; a reply for the table, if any.
+
+        NOT_PLAIN: nothing was done.
+        """
         name_end = len(packet) - family.behind_name
         key = packet[HEADER_SIZE:name_end].lower() + family.key_end
-        if self._cache.find(key) is not None or key in flights or key in self._failures.failed:
-            return False
+        entry = self._cache.find(key)
+        if entry is not None:
+            return self._take_hit(family, entry, packet, transport, address, now)
+        flights = self._flights
+        if key in flights or key in self._failures.failed:
+            return NOT_PLAIN
         forwarder = self._forwarder
         upstream = forwarder.plain_upstream()
         if upstream is None or not self._room.enter(address[0]):
-            return False
+            return NOT_PLAIN
         forwarder.in_flight += 1
         forwarder.budget.asks += 1
-        miss = PlainMiss(
+        flights[key] = miss = PlainMiss(
             family,
             packet,
             key,
@@ -163,38 +211,104 @@ class PlainWay:
             upstream,
             upstream.is_stream_only,
         )
-        flights[key] = miss
         (upstream.streams if miss.by_stream else upstream.datagrams).send(miss, now)
-        return True
+        return None
+
+    # A hit that is not in the reply table
+
+    def _take_hit(
+        self,
+        family: Family,
+        entry: Entry,
+        packet: bytes,
+        transport: Transport,
+        address: Any,
+        now: float,
+    ) -> Finished | NotPlain | None:
+        remaining = entry.ttl - int(now - entry.stored_at)
+        prefetch = self._prefetch
+        if (
+            remaining <= 0
+            or entry.ede
+            or len(entry.wire) > SURELY_FITS
+            or not packet.startswith(entry.key[:-KEY_END_SIZE], HEADER_SIZE)
+            or (prefetch is not None and _may_be_due(entry, prefetch, remaining))
+        ):
+            return NOT_PLAIN
+        is_hot = now - entry.counted_at < HOT_SECONDS
+        if prefetch is None:
+            entry.counted_at = now
+        else:
+            note_hits(entry, 1, prefetch, now)
+        reply = family.reply_from(entry, packet, entry.ttl if self._keeps_ttl else remaining)
+        transport.send(reply, address)
+        outcome = _HIT_DENIAL if entry.is_denial else _HIT_SUCCESS
+        tally = family.tally(address[0], packet, reply, entry.rcode, "cache", outcome)
+        served = family.served
+        served.counts.count(tally)
+        served.counts.duration.observe(monotonic() - now)
+        if not is_hot:
+            entry.note_asked(1)
+            return None
+        entry.note_asked(MOST_ASKED)  # those who hear from the table are counted too late
+        return Finished(bytes(reply[2:]), entry.changes_at(now), entry, served, tally)
+
+    # What came back
 
     def take_answer(self, miss: PlainMiss, packet: bytes, now: float) -> bool:
-        """Keep an upstream's answer and tell it; False: it is not plain."""
+        """Keep an upstream's answer and tell it; False: it is not plain, and nothing was done."""
         family, question = miss.family, miss.question
-        head = family.head_of(packet)
-        if head is None or not packet.startswith(question, HEADER_SIZE):
+        if self._cache.find(miss.key) is not None or not packet.startswith(question, HEADER_SIZE):
             return False
+        head = family.head_of(packet)
+        if head is None:
+            return self._take_other(miss, packet, now)
         end = HEADER_SIZE + len(question)
         read = address_records(packet, end, family.shape, head.answers, head.additionals)
         if read is None:
-            return False
+            return self._take_other(miss, packet, now)
         wire, ttl_offsets, ttl = read
         if len(wire) > SURELY_FITS or not self._least_ttl <= ttl <= self._most_ttl:
             return False
+        self._settle(miss, 0, now)
+        flags = wire[2] << 8 | wire[3] | _HIT_FLAGS
+        self._cache.put_first(miss.key, wire, ttl_offsets, flags, ttl, now)
+        reply = miss.packet[:2] + head.in_reply + question + wire[end:] + family.opt
+        miss.tell(reply if head.answers == 1 else _with_ttls(reply, ttl_offsets, ttl), 0)
+        return True
+
+    def _take_other(self, miss: PlainMiss, packet: bytes, now: float) -> bool:
+        """The same for an alias, or a denial, which nothing is wrong with."""
+        question_end = HEADER_SIZE + len(miss.question)
+        try:
+            answer = read_answer(packet, question_end=question_end)
+        except MalformedMessage:
+            return False
+        if (
+            answer.kind not in _KEPT_KINDS
+            or answer.ede
+            or answer.signed_until is not None
+            or len(answer.wire) > SURELY_FITS
+            or not self._forwarder.is_last_word(answer.rcode)
+        ):
+            return False
+        ttl = reply_ttl(answer, self._bounds)
+        if ttl <= 0:
+            return False
+        self._settle(miss, answer.rcode, now)
+        self._cache.put(miss.key, answer, ttl, now)
+        miss.tell(miss.family.reply_with(answer, miss.packet, ttl), answer.rcode)
+        return True
+
+    def _settle(self, miss: PlainMiss, rcode: int, now: float) -> None:
+        """An answer came that will be kept and told: nobody waits for it any more."""
         upstream = miss.upstream
-        upstream.answered(0, now - miss.sent_at, now)
+        upstream.answered(rcode, now - miss.sent_at, now)
         if not upstream.health.is_good:
             upstream.served()
         self._forwarder.in_flight -= 1
-        key = miss.key
-        del self._flights[key]
-        self._cache.put_first(key, wire, ttl_offsets, wire[2] << 8 | wire[3] | _HIT_FLAGS, ttl, now)
-        if self._failures.failed:
-            self._failures.clear(key)
-        client = miss.packet
-        reply = client[:2] + head.in_reply + question + wire[end:] + family.opt
+        del self._flights[miss.key]
         self._room.leave(miss.address[0])
-        miss.tell(reply if head.answers == 1 else _with_ttls(reply, ttl_offsets, ttl))
-        return True
 
     def go_on(self, flight: Flight, miss: PlainMiss) -> Ask:
         """Have `flight` in the place of `miss` from now on: the ask that its attempt is of."""
@@ -205,6 +319,12 @@ class PlainWay:
             partial(self._landed, flight),
             miss.transport.name,
         )
+
+
+def _may_be_due(entry: Entry, prefetch: Prefetch, remaining: int) -> bool:
+    """Whether the entry may have to be fetched again with this hit; the general way decides."""
+    is_near_its_end = remaining <= entry.ttl * prefetch.percentage / 100 + 1
+    return is_near_its_end and entry.hits + 1 >= prefetch.amount
 
 
 def _with_ttls(reply: bytes, ttl_offsets: tuple[int, ...], ttl: int) -> bytearray:

@@ -60,6 +60,7 @@ class ZoneOptions:
         """Whether nothing is asked for here that touches a positive answer on its way."""
         return (
             self.keeps_positive
+            and not self.denial_disabled
             and self.joins_misses
             and not self.bufsize
             and self.deadline_seconds > MAX_HEDGE_SECONDS

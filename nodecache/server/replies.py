@@ -30,6 +30,8 @@ _PUT_TTL = Struct("!I").pack_into
 
 # A reply weighs about 450 octets here: 8,192 in each of two generations are 7 MB at most.
 _MOST_YOUNG = 8192
+# Names asked for less often than this gain nothing by the table, and would empty it of others.
+HOT_SECONDS = 5.0
 _FOLDED_AT_ONCE = 200  # at about 1.3 µs each where all were asked for
 _SEEN_OFF_AT_A_PUT = 4  # more than come in, so that no more than one generation waits for it
 

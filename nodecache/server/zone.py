@@ -39,7 +39,7 @@ from .errors import ErrorLog
 from .flight import Flight
 from .plain import PlainMiss, PlainWay
 from .policy import StalePolicy, ZoneOptions, is_within, may_replace
-from .replies import Finish, Finished
+from .replies import HOT_SECONDS, Finish, Finished
 from .shuffled import as_it_is
 from .source import Source
 from .waiting import WaitingRoom
@@ -49,8 +49,6 @@ _TRANSFERS = frozenset((int(Rdtype.AXFR), int(Rdtype.IXFR)))
 _SERVFAIL_KIND = Kind.SERVFAIL  # members of an enum cost a look-up each time
 _NO_TRANSFERS: ExtendedErrors = ((Ede.NOT_SUPPORTED, b"zone transfers are not served"),)
 _NO_ROOM: ExtendedErrors = ((Ede.NETWORK_ERROR, b"too many queries wait for an answer"),)
-# Names asked for less often than this gain nothing by the reply table, and would empty it of others.
-_HOT_SECONDS = 5.0
 # New questions that may wait for upstreams that are down: enough to notice their return by.
 _MOST_WHILE_DOWN = 64
 # What a SERVFAIL's records, should it have any, are good for: CoreDNS's default.
@@ -185,7 +183,7 @@ class Zone:
 
     def _hit(self, asker: Asker, entry: Entry, remaining: int, now: float) -> Finished | None:
         # A reply is worth a place in the table where the next like it is near.
-        good_until = entry.changes_at(now) if now - entry.counted_at < _HOT_SECONDS else 0.0
+        good_until = entry.changes_at(now) if now - entry.counted_at < HOT_SECONDS else 0.0
         if (prefetch := self.prefetch) is None:
             entry.counted_at = now
         else:

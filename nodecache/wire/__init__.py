@@ -27,7 +27,7 @@ from .frame import FrameBuffer, framed
 from .hexdump import hex_dump
 from .names import expanded_name
 from .options import ExtendedErrors, are_options_whole
-from .query import Query, framed_upstream_query, read_query, upstream_query
+from .query import KEY_END_SIZE, Query, framed_upstream_query, read_query, upstream_query
 from .reader import read_answer
 from .reply import (
     SURELY_FITS,
@@ -45,6 +45,7 @@ __all__ = [
     "CLASS_IN",
     "FORWARD",
     "HEADER_SIZE",
+    "KEY_END_SIZE",
     "MAX_LABEL_SIZE",
     "MAX_NAME_SIZE",
     "OPCODE_MASK",

@@ -4,7 +4,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from .answer import Answer, Kind
-from .constants import HEADER_SIZE, MAX_TTL
+from .constants import HEADER_SIZE, MAX_NAME_SIZE, MAX_TTL
 from .sections import FIXED_SIZE
 
 _POSITIVE = Kind.POSITIVE  # members of an enum cost a look-up each time
@@ -29,8 +29,11 @@ ADDRESS_SHAPES = {
 }
 """By the type and class asked for, as on the wire."""
 
-_ADDITIONALS_PLACE = 10  # of their count, in the header
+_MOST_QUESTION_END = HEADER_SIZE + MAX_NAME_SIZE + 4
 _TTL_PLACE = 6  # in such a record: name, type and class before it
+# Where the TTL of a lone record stands, by the question's end: made once, not for each answer.
+_ONE_OFFSET = [(end + _TTL_PLACE,) for end in range(_MOST_QUESTION_END + 1)]
+_ADDITIONALS_PLACE = 10  # of their count, in the header
 _BARE_OPT = b"\x00\x00\x29"
 _BARE_OPT_SIZE = 11
 _EXTENDED_RCODE_PLACE = 5  # in an OPT record: RFC 6891 §6.1.3
@@ -72,7 +75,7 @@ def address_records(
         head, ttl, told_size = record.unpack_from(packet, question_end)
         if head != start or told_size != data_size or ttl > MAX_TTL:
             return None
-        return packet, (question_end + _TTL_PLACE,), ttl
+        return packet, _ONE_OFFSET[question_end], ttl
     ttls = [
         ttl
         for head, ttl, told_size in record.iter_unpack(packet[question_end:])

@@ -30,6 +30,8 @@ _ROOT_OPT = b"\x00\x00\x29"  # root owner, type 41
 
 KEY_DO = 1
 KEY_CD = 2
+KEY_END_SIZE = 5
+"""Octets of a key behind the name: type, class, and the one for DO and CD."""
 _KEY_FLAGS = (b"\0", b"\1", b"\2", b"\3")
 
 # What a client may have in the other sections without being refused; CoreDNS's accept policy.
@@ -72,7 +74,7 @@ class Query:
     @property
     def qname(self) -> bytes:
         """The name asked for, in lower case, as on the wire."""
-        return self.key[:-5]
+        return self.key[:-KEY_END_SIZE]
 
     @property
     def has_opt_upstream(self) -> bool:
@@ -93,7 +95,7 @@ class Query:
         return (
             self.is_plain
             and not self.options
-            and self.packet.startswith(self.key[:-5], HEADER_SIZE)
+            and self.packet.startswith(self.key[:-KEY_END_SIZE], HEADER_SIZE)
         )
 
 
