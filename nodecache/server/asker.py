@@ -12,13 +12,11 @@ from typing import Any, Protocol
 from nodecache.cache import MOST_ASKED, Entry
 from nodecache.forward.failure import Failure
 from nodecache.wire import (
-    SURELY_FITS,
     Answer,
     ExtendedErrors,
     Flag,
     Query,
     empty_reply,
-    reply_as_is,
     reply_limit,
     reply_to,
 )
@@ -176,26 +174,16 @@ class ClientAsker:
 
     def tell_answer(self, answer: Answer, ttl: int | None, outcome: Outcome) -> Finished | None:
         """Reply with an upstream's or a directive's answer."""
-        query, wire = self.query, answer.wire
-        reply: bytes | bytearray
-        if (
-            ttl == answer.lowest_ttl
-            and len(wire) <= SURELY_FITS
-            and len(answer.ttl_offsets) == 1
-            and not (answer.ede or answer.rcode >> 4)
-        ):
-            # As upstream wrote it: what `reply_to` would say in more steps.
-            reply = reply_as_is(query, wire, shown_flags(wire[2] << 8 | wire[3], query))
-        else:
-            reply = reply_to(
-                query,
-                answer,
-                shown_flags(answer.flags, query),
-                ttl,
-                reply_limit(query, is_stream=self.transport_name == "tcp"),
-                ede=answer.ede,
-                extended_rcode=answer.rcode >> 4,
-            )
+        query = self.query
+        reply = reply_to(
+            query,
+            answer,
+            shown_flags(answer.flags, query),
+            ttl,
+            reply_limit(query, is_stream=self.transport_name == "tcp"),
+            ede=answer.ede,
+            extended_rcode=answer.rcode >> 4,
+        )
         self.transport.send(reply, self.address)
         tally = self._count(reply, answer.rcode, answer.written_by, outcome)
         if self.kept is None:

@@ -14,16 +14,17 @@ from nodecache.wire import (
     HEADER_SIZE,
     KEY_END_SIZE,
     MAX_LABEL_SIZE,
+    MAX_MESSAGE_SIZE,
     MAX_NAME_SIZE,
     OPCODE_MASK,
     RCODE_MASK,
     SURELY_FITS,
     Answer,
     Flag,
+    Kind,
     Query,
     framed_upstream_query,
     opt_record,
-    reply_as_is,
     reply_to,
 )
 
@@ -41,6 +42,7 @@ _MOST_HEADS = 16
 _PUT_TTL = Struct("!I").pack_into
 _PUT_COUNT = Struct("!H").pack_into
 _ADDITIONALS_PLACE = 10
+_ONE_QUESTION = b"\0\1\0\0\0\0\0\0"  # the counts
 _HEADER = Struct("!5H")  # flags and the four counts, from octet 2 on
 _FRAMED_HEAD = slice(4, 14)  # of a framed message: what stands between its id and the question
 
@@ -145,9 +147,7 @@ class Family:
     def _make_flags(self, flags: int) -> bytes:
         if len(self._flags) >= _MOST_HEADS:
             self._flags.clear()
-        bare = bytes(HEADER_SIZE) + self._query.question
-        made = reply_as_is(self._query, bare, shown_flags(flags, self._query))[2:4]
-        self._flags[flags] = made
+        made = self._flags[flags] = _head_in_reply(self._query, flags, _ONE_QUESTION)[:2]
         return made
 
     def head_of(self, packet: bytes) -> Head | None:
@@ -166,9 +166,17 @@ def _read_head(packet: bytes, query: Query) -> Head | None:
     flags, questions, answers, authorities, additionals = _HEADER.unpack_from(packet, 2)
     if flags & _TOLD != _QR or questions != 1 or not answers or authorities or additionals > 1:
         return None
-    bare = packet[:10] + b"\0\0" + query.packet[HEADER_SIZE : query.question_end]
-    reply = reply_as_is(query, bare, shown_flags(flags, query))
-    return Head(answers, additionals, reply[2:HEADER_SIZE])
+    counts = packet[4:_ADDITIONALS_PLACE] + b"\0\0"
+    return Head(answers, additionals, _head_in_reply(query, flags, counts))
+
+
+def _head_in_reply(query: Query, flags: int, counts: bytes) -> bytes:
+    """What stands between id and question in a reply, where upstream's header says this."""
+    wire = bytes(2) + flags.to_bytes(2, "big") + counts + query.question
+    body = Answer(wire, query.question_end, 0, Kind.OTHER)
+    return bytes(
+        reply_to(query, body, shown_flags(flags, query), None, MAX_MESSAGE_SIZE)[2:HEADER_SIZE]
+    )
 
 
 def family_of(query: Query, served: "Served") -> Family | None:

@@ -145,8 +145,9 @@ class PlainMiss(Attempt):
                     return
             except Exception:
                 # A fault of ours costs one query its answer, not those behind it theirs.
-                self._ask = _TOLD
                 log.exception("what became of a query could not be told")
+                if not self.family.way.waits(self):
+                    self._ask = _TOLD
         self.ask.answered(self, packet, now)
 
 
@@ -309,6 +310,10 @@ class PlainWay:
         self._forwarder.in_flight -= 1
         del self._flights[miss.key]
         self._room.leave(miss.address[0])
+
+    def waits(self, miss: PlainMiss) -> bool:
+        """Whether nothing was done about `miss` yet."""
+        return self._flights.get(miss.key) is miss
 
     def go_on(self, flight: Flight, miss: PlainMiss) -> Ask:
         """Have `flight` in the place of `miss` from now on: the ask that its attempt is of."""

@@ -29,10 +29,12 @@ class WaitingRoom:
         return self._waiting
 
     def enter(self, host: str) -> bool:
-        """Take a place for the client at `host`; False where there is none."""
+        """Take a place for the client at `host`; False where there is none.
+
+        Who is turned away for that is counted in `refused` by the caller.
+        """
         mine = self._by_client.get(host, 0)
         if self._waiting >= self.most or mine >= self.most_per_client:
-            self.refused += 1
             return False
         self._waiting += 1
         self._by_client[host] = mine + 1

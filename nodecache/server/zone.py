@@ -246,7 +246,11 @@ class Zone:
             asker.tell_failure(failed.rcode, failed.ede, self._missed)
             return
         flight = self._flight(key)
-        if (flight is None and self._is_hopeless()) or not self._room.enter(asker.host):
+        if flight is None and self._is_hopeless():
+            self._turn_away(asker, stale)
+            return
+        if not self._room.enter(asker.host):
+            self._room.refused += 1
             self._turn_away(asker, stale)
             return
         asker.begin_waiting()

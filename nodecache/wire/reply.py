@@ -44,8 +44,7 @@ _DO = b"\x80"
 _U16 = Struct("!H")
 _HEADER = Struct("!5H")
 _OPT = Struct("!BHHBBHH")
-_ID_AND_FLAGS = Struct("!2sH")
-_PUT_FLAGS = _ID_AND_FLAGS.pack_into
+_PUT_FLAGS = Struct("!2sH").pack_into  # behind the id
 _PUT_TTL = Struct("!I").pack_into
 SURELY_FITS = MIN_PAYLOAD_SIZE - _OPT.size
 """Octets of a message that every client can take, with an OPT besides."""
@@ -102,21 +101,6 @@ def reply_to(
         _U16.pack_into(reply, 10, (reply[10] << 8 | reply[11]) + 1)
         reply += opt
     return reply
-
-
-def reply_as_is(query: Query, wire: bytes, flags: int) -> bytes:
-    """A message of upstream's, TTLs and all, as `query`'s reply; at most `SURELY_FITS` octets.
-
-    `flags` as in `reply_to`.
-    """
-    end = query.question_end
-    packet = query.packet
-    head = _ID_AND_FLAGS.pack(packet[:2], flags & _KEPT | query.flags & _OWN)
-    if not query.payload_size:
-        return head + wire[4:HEADER_SIZE] + packet[HEADER_SIZE:end] + wire[end:]
-    opt = _OPT_DO if query.has_do else _OPT_NO_DO
-    additionals = _U16.pack((wire[10] << 8 | wire[11]) + 1)
-    return head + wire[4:10] + additionals + packet[HEADER_SIZE:end] + wire[end:] + opt
 
 
 def _fitted(body: Body, limit: int) -> tuple[bytes, tuple[int, ...]]:

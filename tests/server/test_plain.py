@@ -42,6 +42,18 @@ def test_an_answer_of_any_kind_comes_to_the_same(what: str, payload: int):
     pair.do("ask", asked("a.example.", "A", "RD", payload, wants_dnssec=False), POD)
 
 
+@pytest.mark.parametrize(
+    "what", ["address", "alias", "nxdomain", "servfail", "truncated", "garbage"]
+)
+def test_an_answer_by_udp_comes_to_the_same(what: str):
+    pair = opened(corefile=COREFILE.replace("force_tcp", "prefer_udp"))
+    pair.do("ask", plain_question(), POD)
+    assert pair.plain.open[0].transport == "UDP"
+    pair.do("answer", 0, what)
+    pair.do("pass_time", 0.2)
+    pair.do("answer", 0, "address")
+
+
 @pytest.mark.parametrize("what", ["address", "nxdomain", "servfail"])
 def test_an_equal_question_joins(what: str):
     pair = opened()
@@ -154,6 +166,17 @@ def test_a_fault_of_ours_costs_one_query_its_answer(caplog: pytest.LogCaptureFix
     twin.answer(0, "address")
     assert "could not be told" in caplog.text
     assert len(twin.ways["udp"].sent) == 2
+
+
+def test_a_fault_in_reading_leaves_the_answer_to_the_general_way(caplog: pytest.LogCaptureFixture):
+    twin = opened().plain
+    twin.ask(plain_question(), POD)
+    (family,) = twin.handler.zones.families.values()
+    family.shape = None
+    twin.answer(0, "address")
+    assert "could not be told" in caplog.text
+    assert len(twin.ways["udp"].sent) == 2
+    assert twin.zone.in_flight == 0
 
 
 def _refuse(*_: object) -> None:

@@ -129,7 +129,12 @@ class Twin:
             "replies": [way.sent for way in self.ways.values()],
             "noted": [len(way.noted) for way in self.ways.values()],
             "upstream": self.sent_upstream(),
-            "waiting": (len(self.room), self.zone.in_flight, forwarder.in_flight),
+            "waiting": (
+                len(self.room),
+                self.room.refused,
+                self.zone.in_flight,
+                forwarder.in_flight,
+            ),
             "cache": sorted(
                 told(entry)
                 for segment in (self.zone.cache.success, self.zone.cache.denial)
