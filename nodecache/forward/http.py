@@ -8,9 +8,19 @@ so that another upstream is asked at once; a server that breaks the rules loses 
 
 import base64
 from collections import deque
+from struct import Struct
 from typing import Protocol
 
-from nodecache.wire import HEADER_SIZE, Flag, FrameBuffer, Rcode, framed
+from nodecache.wire import (
+    HEADER_SIZE,
+    Flag,
+    FrameBuffer,
+    Rcode,
+    Rdtype,
+    errors_as_options,
+    framed,
+    is_bare_error,
+)
 
 from .http2 import Http2
 from .layer import Layer
@@ -23,6 +33,12 @@ MOST_OCTETS = 65535
 _HTTPS_PORT = 443
 _MOST_HEAD_OCTETS = 16384
 _OK = 200
+# What an honest server never needs: one that does is asked elsewhere, and costs nothing more.
+_MOST_INTERIM = 16
+_MOST_CHUNK_HEAD_OCTETS = 256
+_MOST_BUFFERED_OCTETS = 2 * MOST_OCTETS
+_MOST_ASKED = 4096
+_NETWORK_ERROR = 23  # RFC 8914 §4.24
 
 
 class BrokenHttp(Exception):
@@ -71,20 +87,44 @@ def without_id(message: bytes) -> bytes:
     return b"\0\0" + message[2:]
 
 
-def servfail(message: bytes) -> bytes:
-    """The answer that stands for none: SERVFAIL to the query `message`."""
+def servfail(message: bytes, reason: str) -> bytes:
+    """The answer that stands for none: SERVFAIL to the query `message`, which says why."""
+    question = question_of(message)
+    flags = int.from_bytes(message[2:4], "big") & Flag.RD | Flag.QR | Rcode.SERVFAIL
+    has_opt = message[HEADER_SIZE - 2 : HEADER_SIZE] != b"\0\0"
+    options = errors_as_options(((_NETWORK_ERROR, reason.encode()),))
+    opt = _OPT.pack(b"", Rdtype.OPT, MOST_OCTETS, 0, len(options)) + options if has_opt else b""
+    counts = _COUNTS.pack(1, 0, 0, has_opt)
+    return message[:2] + flags.to_bytes(2, "big") + counts + question + opt
+
+
+_COUNTS = Struct("!HHHH")
+_OPT = Struct("!1sHHLH")  # the root, type, size, extended rcode and flags, length: RFC 6891 §6.1.2
+
+
+def question_of(message: bytes) -> bytes:
+    """The question of a query of ours."""
     end = HEADER_SIZE
     while message[end]:
         end += 1 + message[end]
-    flags = int.from_bytes(message[2:4], "big") & Flag.RD | Flag.QR | Rcode.SERVFAIL
-    header = message[:2] + flags.to_bytes(2, "big") + b"\0\1" + bytes(6)
-    return header + message[HEADER_SIZE : end + 5]
+    return message[HEADER_SIZE : end + 5]
 
 
 def answer_to(message: bytes, status: int, body: bytes) -> bytes:
-    """What the pool hears for a response: the answer with the query's id, or SERVFAIL."""
-    if status != _OK or not HEADER_SIZE <= len(body) <= MOST_OCTETS:
-        return servfail(message)
+    """What the pool hears for a response: the answer with the query's id, or SERVFAIL.
+
+    A page for people, or an answer to something else, will not get better by waiting.
+    """
+    if status != _OK:
+        said = f"HTTP status {status}" if status else "the request was broken off"
+        return servfail(message, said)
+    question = question_of(message)
+    asked = body[HEADER_SIZE : HEADER_SIZE + len(question)]
+    if len(body) > MOST_OCTETS or not (
+        is_bare_error(body)
+        or asked.lower() == question.lower()  # its type too: Pending looks again
+    ):
+        return servfail(message, "the response is no answer to the question")
     return message[:2] + body[2:]
 
 
@@ -187,7 +227,11 @@ class Http1:
         self._asked: deque[bytes] = deque()
         self._outgoing: list[bytes] = []
         self._buffer = b""
-        self._rest = b""
+        self._interim = 0
+        self._status = 0
+        self._is_last = False
+        self._chunks: bytearray | None = None
+        """The body so far of a response that comes in chunks."""
 
     def request(self, message: bytes) -> None:
         """Ask."""
@@ -207,6 +251,8 @@ class Http1:
 
     def receive(self, data: bytes) -> list[bytes]:
         """The answers in what came."""
+        if len(self._asked) > _MOST_ASKED:
+            raise BrokenHttp("answers that come too late")
         self._buffer += data
         answers = []
         while self._buffer and not self.is_over:
@@ -214,14 +260,23 @@ class Http1:
             if response is None:
                 break
             status, body = response
-            if status >= _OK:  # what is below only says that there is more to come
-                if not self._asked:
-                    raise BrokenHttp("a response that nobody asked for")
-                answers.append(answer_to(self._asked.popleft(), status, body))
+            if status < _OK:  # it only says that there is more to come
+                self._interim += 1
+                if self._interim > _MOST_INTERIM:
+                    raise BrokenHttp("nothing but promises")
+                continue
+            self._interim = 0
+            if not self._asked:
+                raise BrokenHttp("a response that nobody asked for")
+            answers.append(answer_to(self._asked.popleft(), status, body))
+        if len(self._buffer) > _MOST_BUFFERED_OCTETS:
+            raise BrokenHttp("more than any response has")
         return answers
 
     def _response(self) -> tuple[int, bytes] | None:
         """The next response: status and body; None where it is not all there yet."""
+        if self._chunks is not None:
+            return self._chunked()
         head, end, rest = self._buffer.partition(b"\r\n\r\n")
         if not end:
             if len(head) > _MOST_HEAD_OCTETS:
@@ -236,40 +291,39 @@ class Http1:
             for name, _, value in (line.partition(":") for line in lines)
         }
         number = int(status[:3])
-        body: bytes | None = b""
+        is_last = version == "HTTP/1.0" or fields.get("connection") == "close"
         if "transfer-encoding" in fields:
-            body = self._chunks(rest)
-        elif number >= _OK:
-            size = int(fields.get("content-length", "0"))
-            if not 0 <= size <= MOST_OCTETS:
-                raise BrokenHttp("a body of no size an answer has")
-            body = rest[:size] if len(rest) >= size else None
-            self._rest = rest[size:]
-        else:
-            self._rest = rest
-        if body is None:
+            self._buffer, self._chunks = rest, bytearray()
+            self._status, self._is_last = number, is_last
+            return self._chunked()
+        size = int(fields.get("content-length", "0")) if number >= _OK else 0
+        if not 0 <= size <= MOST_OCTETS:
+            raise BrokenHttp("a body of no size an answer has")
+        if len(rest) < size:
             return None
-        self._buffer = self._rest
-        if version == "HTTP/1.0" or fields.get("connection") == "close":
-            self.is_over = True
-        return number, body
+        self._buffer = rest[size:]
+        self.is_over = is_last
+        return number, rest[:size]
 
-    def _chunks(self, rest: bytes) -> bytes | None:
-        """A body in chunks (RFC 9112 §7.1), without trailers; None where more is to come."""
-        body = b""
-        while True:
-            line, end, rest = rest.partition(b"\r\n")
-            if not end:
-                if len(line) > _MOST_HEAD_OCTETS:
-                    raise BrokenHttp("a chunk of no size")
-                return None
-            size = int(line.partition(b";")[0], 16)
+    def _chunked(self) -> tuple[int, bytes] | None:
+        """Take the chunks that are there (RFC 9112 §7.1, without trailers): each octet once."""
+        body, buffer, at = self._chunks, self._buffer, 0
+        assert body is not None
+        while (end := buffer.find(b"\r\n", at)) >= 0:
+            if end - at > _MOST_CHUNK_HEAD_OCTETS:
+                raise BrokenHttp("a chunk that is all head")
+            size = int(buffer[at:end].partition(b";")[0], 16)
             if size < 0 or len(body) + size > MOST_OCTETS:
                 raise BrokenHttp("a body of no size an answer has")
-            if len(rest) < size + 2:
-                return None
-            body += rest[:size]
-            rest = rest[size + 2 :]
+            if len(buffer) < end + size + 4:
+                break
+            body += buffer[end + 2 : end + 2 + size]
+            at = end + size + 4
             if size == 0:
-                self._rest = rest
-                return body
+                self._buffer, self._chunks = buffer[at:], None
+                self.is_over = self._is_last
+                return self._status, bytes(body)
+        self._buffer = buffer[at:]
+        if end < 0 and len(self._buffer) > _MOST_CHUNK_HEAD_OCTETS:
+            raise BrokenHttp("a chunk of no size")
+        return None

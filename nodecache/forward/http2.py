@@ -33,6 +33,10 @@ _OUR_STREAM_WINDOW = 1 << 20
 _OUR_WINDOW = 1 << 30
 _USUAL_MOST_STREAMS = 100
 _LAST_STREAM = 0x7FFFFFFF
+# What an honest server never needs: one that does loses its connection.
+_MOST_IDLE_FRAMES = 4096
+_MOST_HELD_OCTETS = 1 << 22
+_MOST_WAITING = 4096
 
 # RFC 7541, appendix A: the fields that we send and read.
 _STATIC = {
@@ -74,7 +78,12 @@ class Http2:
         ]
         self._incoming = b""
         self._streams: dict[int, _Stream] = {}
-        self._waiting: deque[tuple[bytes, bytes, bytes]] = deque()
+        # Who waits for longest has been given up by then.
+        self._waiting: deque[tuple[bytes, bytes, bytes]] = deque(maxlen=_MOST_WAITING)
+        self._held = 0
+        """Octets of bodies that are not whole yet."""
+        self._idle_frames = 0
+        """How many came since the last response."""
         self._next_stream = 1
         self._window = _USUAL_WINDOW
         self._stream_window = _USUAL_WINDOW
@@ -129,6 +138,9 @@ class Http2:
             if len(self._incoming) < end:
                 break
             payload, self._incoming = self._incoming[_FRAME_HEAD.size : end], self._incoming[end:]
+            self._idle_frames += 1
+            if self._idle_frames > _MOST_IDLE_FRAMES:
+                raise Malformed("thousands of frames, and no response")
             self._take(kind, flags, number & _LAST_STREAM, payload, responses)
         self._send_waiting()
         return responses
@@ -179,8 +191,10 @@ class Http2:
         stream = self._streams.get(number)
         if stream is None:
             return
-        stream.body += unpadded(flags, payload)
-        if len(stream.body) > _MOST_BODY_OCTETS:
+        part = unpadded(flags, payload)
+        stream.body += part
+        self._held += len(part)
+        if len(stream.body) > _MOST_BODY_OCTETS or self._held > _MOST_HELD_OCTETS:
             raise Malformed("a body larger than any answer")
         if flags & END_STREAM:
             self._finish(number, responses)
@@ -211,6 +225,8 @@ class Http2:
     def _finish(self, number: int, responses: list[Response], *, is_broken: bool = False) -> None:
         stream = self._streams.pop(number, None)
         if stream is not None:
+            self._idle_frames = 0
+            self._held -= len(stream.body)
             responses.append((stream.asked, 0 if is_broken else stream.status, bytes(stream.body)))
 
 

@@ -5,6 +5,7 @@ in one write. Where the oldest waits (a server that answers in order, one at a t
 does), the least loaded takes over and one more is opened.
 """
 
+import errno
 import random
 from collections import deque
 from collections.abc import Callable
@@ -261,6 +262,11 @@ class StreamPool:
             attempt.lost(reason, now, has_worked=has_worked)
 
         self.upstream.turns.take(owed, lost)
+
+    def hang_up(self, connection: StreamConnection, now: float) -> None:
+        """It brings more answers than it was sent queries."""
+        connection.stream.close()
+        self.lost(connection, OSError(errno.EPROTO, "more answers than queries"), now)
 
     def retire(self, connection: StreamConnection) -> None:
         """It owed answers for too long."""

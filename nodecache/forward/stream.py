@@ -41,6 +41,7 @@ class StreamConnection:
         "opened_at",
         "pending",
         "sent",
+        "strays",
         "stream",
     )
 
@@ -54,6 +55,7 @@ class StreamConnection:
         self.old_at = math.inf
         self.sent = 0
         self.answered = 0
+        self.strays = 0
         self.is_open = False
         self.is_suspect = False
         self.is_evacuated = False
@@ -104,6 +106,10 @@ class StreamConnection:
             attempt = pending.match(packet)
             if attempt is None:
                 note_unmatched(self._pool.counts, packet)
+                self.strays += 1
+                if self.strays > self.sent:  # late answers are never that many
+                    self._pool.hang_up(self, now)
+                    return
             else:
                 self.answered += 1
                 attempt.answered(packet, now)

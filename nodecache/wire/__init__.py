@@ -27,7 +27,7 @@ from .errors import MalformedMessage
 from .frame import FrameBuffer, framed
 from .hexdump import hex_dump
 from .names import expanded_name
-from .options import ExtendedErrors, are_options_whole
+from .options import ExtendedErrors, are_options_whole, errors_as_options
 from .query import KEY_END_SIZE, Query, framed_upstream_query, read_query, upstream_query
 from .reader import read_answer
 from .reply import (
@@ -68,6 +68,7 @@ __all__ = [
     "compressed",
     "empty_reply",
     "error_reply",
+    "errors_as_options",
     "expanded_name",
     "framed",
     "framed_upstream_query",

@@ -27,6 +27,9 @@ QUERY = dns.message.make_query("www.example.org.", "A", use_edns=True, id=0x1234
 ANSWER = dns.message.make_response(dns.message.from_wire(b"\0\0" + QUERY[2:])).to_wire()
 
 
+OTHER = dns.message.make_response(dns.message.make_query("www.forged.org.", "A", id=0)).to_wire()
+
+
 def ours(answer: bytes, query: bytes = QUERY) -> bytes:
     return query[:2] + answer[2:]
 
@@ -52,11 +55,18 @@ def test_a_get_asks_in_its_path():
 
 
 def test_no_answer_is_the_answer_servfail_to_the_question():
-    told = dns.message.from_wire(servfail(QUERY))
+    told = dns.message.from_wire(servfail(QUERY, "HTTP status 500"))
     asked = dns.message.from_wire(QUERY)
     assert (told.id, told.question, told.rcode()) == (asked.id, asked.question, 2)
     assert dns.flags.to_text(told.flags) == "QR RD"
     assert not told.answer
+    assert [(each.code, each.text) for each in told.options] == [(23, "HTTP status 500")]
+
+
+def test_who_did_not_say_edns_gets_none_with_servfail():
+    plain = dns.message.make_query("www.example.org.", "A").to_wire()
+    told = dns.message.from_wire(servfail(plain, "HTTP status 500"))
+    assert (told.edns, told.rcode()) == (-1, 2)
 
 
 # HTTP/1.1
@@ -106,11 +116,35 @@ def test_responses_come_in_order_and_in_any_pieces():
         response(b"gone", "503 Service Unavailable"),
         response(b"short"),
         response(b"", "204 No Content"),
+        response(b"<html><body>Please log in to this network first</body></html>"),
+        response(OTHER),
+        response(ANSWER[:30]),
     ],
 )
 def test_what_is_no_answer_is_servfail(told):
     (answer,) = asking().receive(told)
     assert dns.message.from_wire(answer).rcode() == 2
+
+
+def test_an_answer_in_other_letters_or_without_a_question_is_one():
+    other_case = ANSWER.replace(b"example", b"eXamPle")
+    bare = b"\0\0\x80\x05" + bytes(8)
+    http = asking(2)
+    got = http.receive(response(other_case) + response(bare))
+    assert [dns.message.from_wire(each).rcode() for each in got] == [0, 5]
+
+
+def test_a_body_in_thousands_of_chunks_is_read_once():
+    http = asking()
+    first = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert http.receive(first + b"1\r\nx\r\n" * 60_000) == []
+    assert len(http._buffer) == 0
+
+
+def test_requests_that_are_never_answered_end_the_connection_at_some_number():
+    http = asking(5000)
+    with pytest.raises(BrokenHttp):
+        http.receive(response())
 
 
 def test_a_server_that_closes_is_asked_nothing_more():
@@ -132,6 +166,8 @@ def test_a_server_that_closes_is_asked_nothing_more():
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1" * 20_000,
         response() + response(),
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 100,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"x" * 9000 + b"\r\nx",
     ],
 )
 def test_what_is_no_http_is_found_out(told):
@@ -162,7 +198,8 @@ def test_over_http2_questions_have_streams_of_their_own(method):
     head = frame(HEADERS, END_HEADERS, 1, b"\x88")
     assert http.receive(head + frame(DATA, END_STREAM, 1, ANSWER)) == [ours(ANSWER)]
     http.request(QUERY)
-    assert http.receive(frame(HEADERS, END_HEADERS | END_STREAM, 3, b"\x8d")) == [servfail(QUERY)]
+    not_found = servfail(QUERY, "HTTP status 404")
+    assert http.receive(frame(HEADERS, END_HEADERS | END_STREAM, 3, b"\x8d")) == [not_found]
     assert not http.is_over
 
 

@@ -186,6 +186,9 @@ def test_a_server_that_goes_answers_what_it_began_and_gets_nothing_more():
         pytest.param(frame(GOAWAY, 0, 0, b"\0"), id="GOAWAY cut"),
         pytest.param(frame(WINDOW_UPDATE, 0, 0, b""), id="WINDOW_UPDATE cut"),
         pytest.param(frame(DATA, 0, 1, bytes(16384)) * 4, id="too large a body"),
+        pytest.param(frame(PING, 0, 0, bytes(8)) * 5000, id="nothing but pings"),
+        pytest.param(frame(SETTINGS, 0, 0, b"") * 5000, id="nothing but settings"),
+        pytest.param(frame(DATA, 0, 1, b"") * 5000, id="nothing but empty frames"),
         pytest.param(
             frame(HEADERS, 0, 1, b"") + frame(CONTINUATION, 0, 1, bytes(16384)) * 2,
             id="too large a head",
@@ -195,6 +198,32 @@ def test_a_server_that_goes_answers_what_it_began_and_gets_nothing_more():
 def test_a_server_that_breaks_the_rules_is_found_out(told):
     with pytest.raises(Malformed):
         asking().receive(told)
+
+
+def test_bodies_that_are_begun_and_never_ended_are_no_more_than_some_megabytes():
+    http = opened()
+    http.receive(frame(SETTINGS, 0, 0, b"\0\3\0\1\0\0"))
+    for number in range(200):
+        http.request(POST, b"", str(number).encode())
+    begun = b"".join(frame(DATA, 0, 2 * number + 1, bytes(16384)) * 3 for number in range(200))
+    with pytest.raises(Malformed):
+        http.receive(begun)
+
+
+def test_a_connection_that_is_used_may_bring_any_number_of_frames():
+    http = opened()
+    for number in range(100):
+        http.request(POST, b"", b"asked")
+        http.receive(frame(PING, 0, 0, bytes(8)) * 100)
+        assert len(http.receive(whole(2 * number + 1))) == 1
+
+
+def test_what_waits_without_end_for_room_is_bounded():
+    http = opened()
+    http.receive(frame(SETTINGS, 0, 0, b"\0\3\0\0\0\0"))
+    for _ in range(10_000):
+        http.request(POST, b"", b"asked")
+    assert len(http._waiting) < 5000
 
 
 @given(st.binary(max_size=60), st.integers(0, 10), st.integers(0, 255))

@@ -103,10 +103,31 @@ def test_more_than_the_kernel_takes_at_once_arrives_whole(new_loop):
         peer, _ = listening.accept()
         data = bytes(range(256)) * 40_000
         stream.write(data[:9_000_000])
+        begin = await asyncio.to_thread(_read, peer, 8_500_000)
         stream.write(data[9_000_000:])
-        assert await asyncio.to_thread(_read, peer, len(data)) == data
+        assert begin + await asyncio.to_thread(_read, peer, len(data) - len(begin)) == data
         stream.close()
         peer.close()
+        listening.close()
+
+    run(new_loop, test)
+
+
+@LOOPS
+def test_a_server_that_reads_nothing_is_given_up_after_some_megabytes(new_loop):
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        listening, endpoint = listener()
+        told = Told(loop)
+        stream = Network(loop).open_stream(endpoint, told)
+        await told.until_told("opened")
+        for _ in range(1000):
+            stream.write(bytes(100_000))
+            await asyncio.sleep(0)
+            if "closed" in [event[0] for event in told.events]:
+                break
+        _, error = await told.until_told("closed")
+        assert "does not read" in str(error)
         listening.close()
 
     run(new_loop, test)

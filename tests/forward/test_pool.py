@@ -2,6 +2,7 @@ import pytest
 
 from nodecache.forward import Settings, UpstreamSettings
 from nodecache.forward.pending import MAX_PENDING
+from nodecache.wire import framed
 from tests.forward.fakes import Stage
 
 TCP = UpstreamSettings(force_tcp=True)
@@ -151,3 +152,15 @@ def test_extra_queries_stay_within_five_in_a_hundred():
         )  # every one takes 50 ms, and none can be told from a slow one
     counts = stage.forwarder.counts
     assert counts.hedged <= 0.05 * 4000 + 25
+
+
+def test_a_connection_with_more_answers_than_queries_is_given_up():
+    stage = Stage(upstream=TCP)
+    stage.ask()
+    (sent,) = stage.sent()
+    junk = framed(b"\xff" * 40)
+    sent.way.deliver_octets(junk)
+    assert sent.way.is_open
+    sent.way.deliver_octets(junk * 50)
+    assert not sent.way.is_open
+    assert len(stage.sent()) == 2  # asked again, elsewhere
