@@ -147,6 +147,16 @@ def test_an_answer_that_came_another_way_meanwhile_is_replaced():
     assert len(pair.plain.zone.cache) == 2
 
 
+@pytest.mark.parametrize("size", [1, 9, 10, 63, 64, 191, 192])
+def test_a_first_label_of_any_size_comes_to_the_same(size: int):
+    """The rest of the name has 245 octets: with a label of more than 9 it is too long."""
+    head, parent = FIRST[:12], 4 * (b"\x3c" + b"p" * 60) + b"\0\0\1\0\1"
+    pair = twins()
+    pair.do("ask", head + b"\1x" + parent, POD)
+    pair.do("ask", head + bytes([size]) + size * b"y" + parent, POD)
+    assert len(pair.plain.open) == (2 if size <= 9 else 1)
+
+
 def test_a_room_that_is_full_turns_away():
     pair = opened()
     for twin in (pair.plain, pair.general):
