@@ -173,7 +173,7 @@ class PlainWay:
         self._failures = failures
         self._room = room
         self._bounds = options.bounds
-        self._least_ttl = max(options.bounds.success_min_ttl, 1)
+        self._least_ttl = options.bounds.success_min_ttl
         self._most_ttl = options.bounds.success_ttl
         self._prefetch = options.prefetch
         self._keeps_ttl = options.keeps_ttl
@@ -268,14 +268,16 @@ class PlainWay:
         read = address_records(packet, end, family.shape, head.answers, head.additionals)
         if read is None:
             return self._take_other(miss, packet, now)
-        wire, ttl_offsets, ttl = read
-        if len(wire) > SURELY_FITS or not self._least_ttl <= ttl <= self._most_ttl:
+        wire, ttl_offsets, lowest = read
+        ttl = min(max(lowest, self._least_ttl), self._most_ttl)
+        if ttl <= 0 or len(wire) > SURELY_FITS:
             return False
         self._settle(miss, 0, now)
         flags = wire[2] << 8 | wire[3] | _HIT_FLAGS
         self._cache.put_first(miss.key, wire, ttl_offsets, flags, ttl, now)
         reply = miss.packet[:2] + head.in_reply + question + wire[end:] + family.opt
-        miss.tell(reply if head.answers == 1 else _with_ttls(reply, ttl_offsets, ttl), 0)
+        is_as_written = ttl == lowest and head.answers == 1
+        miss.tell(reply if is_as_written else _with_ttls(reply, ttl_offsets, ttl), 0)
         return True
 
     def _take_other(self, miss: PlainMiss, packet: bytes, now: float) -> bool:
