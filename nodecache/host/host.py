@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 ERRORTYPES = ("configmap", "interface_add", "interface_check", "iptables", "iptables_lock")
 RETRY_SECONDS = 1.0  # doubled up to the sync interval
-SETTLE_SECONDS = 0.05  # several notices in a row are looked at once
+SETTLE_SECONDS = 0.01  # several notices in a row are looked at once
 SAY_AGAIN_SECONDS = 60.0  # an error that goes on is logged this often
 
 

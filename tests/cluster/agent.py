@@ -75,6 +75,11 @@ def original() -> "Agent":
         *("-pidfile", "/tmp/node-cache.pid"),
     ]
     container["securityContext"] = {"capabilities": {"add": ["NET_ADMIN"]}}
+    container["ports"] = [
+        {"containerPort": 53, "name": "dns", "protocol": "UDP"},
+        {"containerPort": 53, "name": "dns-tcp", "protocol": "TCP"},
+        {"containerPort": METRICS_PORT, "name": "metrics", "protocol": "TCP"},
+    ]
     container["livenessProbe"]["initialDelaySeconds"] = 60
     del container["readinessProbe"], container["startupProbe"]
     spec = daemonset_of(found)["spec"]
@@ -122,6 +127,10 @@ class Agent:
         """`kubectl create -f`, and wait for the pod to be ready."""
         kubectl("create", "-f", "-", stdin=self.text)
         self.wait_until_ready()
+
+    def apply(self) -> None:
+        """`kubectl apply -f`, over what is there."""
+        kubectl("apply", "-f", "-", stdin=self.text)
 
     def delete(self) -> None:
         """`kubectl delete -f`, and wait for the pod to be gone."""

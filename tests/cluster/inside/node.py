@@ -3,6 +3,7 @@
     node.py state ADDRESS...     links and addresses of the agent, rules and tables that name them
     node.py conntrack ADDRESS    tracked flows to port 53 of that address
     node.py signal NAME WHOM     sends a signal to the agent's keeper, its worker, or all of it
+    node.py make NAME            makes a bridge of that name, once
     node.py hold NAME            keeps a bridge of that name there (for the original, on kernels
                                  without dummy links), until `node.py release`
 
@@ -109,13 +110,17 @@ def signal_agent(name: str, whom: str) -> list[int]:
     return chosen
 
 
+def make_bridge(name: str) -> None:
+    with IPRoute() as route:
+        if not route.link_lookup(ifname=name):
+            route.link("add", ifname=name, kind="bridge")
+
+
 def hold_bridge(name: str) -> None:
     """Keep a bridge of that name there until somebody releases it: the original takes it away."""
     RELEASE.unlink(missing_ok=True)
     while not RELEASE.exists():
-        with IPRoute() as route:
-            if not route.link_lookup(ifname=name):
-                route.link("add", ifname=name, kind="bridge")
+        make_bridge(name)
         time.sleep(HOLD_PAUSE_SECONDS)
     with IPRoute() as route:
         for index in route.link_lookup(ifname=name):
@@ -130,6 +135,9 @@ def main() -> None:
         print(json.dumps({"flows": conntrack(arguments[0])}))
     elif what == "signal":
         print(json.dumps({"pids": signal_agent(*arguments)}))
+    elif what == "make":
+        make_bridge(arguments[0])
+        print("{}")
     elif what == "hold":
         hold_bridge(arguments[0])
         print("{}")
