@@ -20,13 +20,13 @@ _SUBNET = Struct("!HBB")  # family, source and scope prefix length: RFC 7871 §6
 _NSID, _CLIENT_SUBNET = 3, 8
 _IPV4, _IPV6 = 1, 2  # address families: RFC 7871 §6
 
-Options = dict[int, bytes]
-"""Options by code, in the order they are sent in."""
+Options = list[tuple[int, bytes]]
+"""Codes and data of options, in the order they are sent in; a code may be there twice."""
 
 
 def options_of(octets: bytes) -> Options:
     """The options of an OPT, which `read_query` has checked."""
-    return dict(_pairs(octets))
+    return list(_pairs(octets))
 
 
 def _pairs(octets: bytes) -> Iterator[tuple[int, bytes]]:
@@ -40,34 +40,40 @@ def _pairs(octets: bytes) -> Iterator[tuple[int, bytes]]:
 
 def octets_of(options: Options) -> bytes:
     """The options as an OPT has them."""
-    return b"".join(_OPTION.pack(code, len(data)) + data for code, data in options.items())
+    return b"".join(_OPTION.pack(code, len(data)) + data for code, data in options)
 
 
 def apply_edns(rule: EdnsRule, query: Query, client: Client) -> Query | None:
     """`query` with the rule's option for upstreams; None where the rule changes nothing."""
-    own = options_of(query.options)
     sent = options_of(query.upstream_options or b"")
     code = _code_of(rule)
     data = _data_of(rule, query, client)
     if data is None:
         return None
-    before = sent.get(code, own.get(code))
-    wanted = _outcome(rule.action, before, data)
+    before = _with_code(sent, code) or _with_code(options_of(query.options), code)
+    wanted = _outcome(rule.action, before, (code, data))
     if wanted is None:
         return None
-    sent.pop(code, None)
-    if rule.action != "unset":
-        sent[code] = wanted
-    return replace(query, upstream_options=octets_of(sent))
+    others = [option for option in sent if option[0] != code]
+    return replace(query, upstream_options=octets_of(others + wanted))
 
 
-def _outcome(action: EdnsAction, before: bytes | None, data: bytes) -> bytes | None:
-    """The option's data afterwards; None where the action is not for this query."""
-    if action == "replace" and before is None:
+def _with_code(options: Options, code: int) -> Options:
+    return [option for option in options if option[0] == code]
+
+
+def _outcome(action: EdnsAction, before: Options, option: tuple[int, bytes]) -> Options | None:
+    """The options of this code afterwards; None where the action is not for this query.
+
+    `append` adds one beside those that are there, as CoreDNS does whatever its page says.
+    """
+    if action == "unset":
+        return []
+    if action == "append":
+        return [*before, option]
+    if action == "replace" and not before:
         return None
-    if action == "append" and before is not None:
-        return None
-    return data
+    return [option, *before[1:]]
 
 
 def _code_of(rule: EdnsRule) -> int:

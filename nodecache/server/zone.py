@@ -190,6 +190,8 @@ class Zone:
             note_hits(entry, 1, prefetch, now)
             if entry.hits >= prefetch.amount and is_due_for_prefetch(entry, prefetch, now):
                 self._refresh(asker, entry, now)
+            if entry.is_refreshing:
+                good_until = 0.0  # a better one is on its way: in the table this would outlive it
         ttl = entry.ttl if self.keeps_ttl else remaining
         return asker.tell_entry(entry, ttl, entry.ede, good_until)
 

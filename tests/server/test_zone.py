@@ -303,6 +303,19 @@ def test_a_failure_never_hides_an_answer_that_is_good():
     assert zone.ask().ttl == 20
 
 
+def test_a_reply_that_is_being_replaced_is_not_kept_for_others():
+    zone = house(prefetch=Prefetch(amount=3, percentage=90))
+    zone.keep(ADDRESS)
+    zone.ask()
+    assert zone.ask().finished is not None
+    zone.pass_time(4)
+    assert zone.ask().finished is None  # starts the refresh
+    assert zone.ask().finished is None  # while it is under way
+    zone.upstream.says(ADDRESS)
+    zone.ask()
+    assert zone.ask().finished.entry.is_refreshing is False
+
+
 def test_upstreams_extended_errors_reach_those_who_sent_an_opt():
     zone = House()
     pods = [zone.ask(use_edns=0), zone.ask()]
