@@ -7,6 +7,7 @@ the host's numbers, to stop.
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import mmap
@@ -150,10 +151,9 @@ class Agent:
             await self._take(message)
 
     async def _take(self, message: Message) -> None:
-        descriptor, *lent = message.descriptors
-        config, addresses = pickle.loads(from_descriptor(descriptor))  # noqa: S301 - our keeper's
-        sockets = dict(zip(addresses, sockets_from(lent), strict=True))
+        sockets: dict[ListenAddress, Sockets] = {}
         try:
+            config, sockets = received_configuration(message)
             await self._serving.change_to(config, sockets)
         except (OSError, ValueError) as error:
             for pair in sockets.values():
@@ -193,6 +193,19 @@ class Agent:
         self._serving.close()
         await asyncio.sleep(0)  # one turn, for what is written to leave
         self._pages.close()
+
+
+def received_configuration(message: Message) -> tuple[Config, dict[ListenAddress, Sockets]]:
+    """What the keeper sent. OSError where descriptors were lost on the way: no room for them."""
+    if not message.descriptors:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    descriptor, *lent = message.descriptors
+    config, addresses = pickle.loads(from_descriptor(descriptor))  # noqa: S301 - our keeper's
+    if len(lent) != 2 * len(addresses):
+        for each in lent:
+            os.close(each)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    return config, dict(zip(addresses, sockets_from(lent), strict=True))
 
 
 def main(

@@ -3,12 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from time import monotonic
 
 from nodecache.assembly import Built, Workshop, build
 from nodecache.cgroup import default_budget
 from nodecache.config import Config
 from nodecache.corefile import ServerBlock
+from nodecache.descriptors import room_for_clients
 from nodecache.forward import Failure
 from nodecache.listen import ListenAddress
 from nodecache.observing import heed
@@ -239,17 +241,22 @@ class Serving:
 
 def _limits(config: Config, address: ListenAddress) -> TcpLimits:
     """What clients by TCP may hold at an address: the first block with `timeouts` there says."""
+    default = TcpLimits()
+    addresses = {place.address for place in config.places}
+    limits = replace(
+        default, connections=min(default.connections, room_for_clients(len(addresses)))
+    )
     for place in config.places:
         asked = config.corefile.blocks[place.block].timeouts
         if place.address == address and asked is not None:
-            default = TcpLimits()
-            return TcpLimits(
+            return replace(
+                limits,
                 read_seconds=asked.read_seconds or default.read_seconds,
                 write_seconds=asked.write_seconds or default.write_seconds,
                 idle_seconds=asked.idle_seconds or default.idle_seconds,
                 queries_in_all=max(asked.max_tcp_queries or 0, 0),
             )
-    return TcpLimits()
+    return limits
 
 
 def _asks_alike(old: Built, block: ServerBlock) -> bool:

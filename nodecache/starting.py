@@ -6,6 +6,7 @@ from time import monotonic
 
 from nodecache.config import ConfigSource
 from nodecache.corefile import CorefileError
+from nodecache.descriptors import raise_limit
 from nodecache.flags import Flags
 from nodecache.host import Guard, Host, HostError, HostOptions, netlink
 from nodecache.keeper import Keeper
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 def run(flags: Flags, early: dict[ListenAddress, Sockets]) -> int:
     """Read the configuration, and keep an agent until told to stop. `early` is bound already."""
+    raise_limit()
     try:
         host = Host(host_options(flags)) if flags.sets_up_host else None
         if host is not None:

@@ -5,6 +5,7 @@ import re
 import socket
 import struct
 import time
+import urllib.request
 from pathlib import Path
 
 import dns.message
@@ -12,7 +13,7 @@ import dns.rcode
 import pytest
 
 from nodecache.wire import FrameBuffer, framed
-from tests.helpers.agent import HOST, Agent, stock
+from tests.helpers.agent import HOST, Agent, free_port, stock
 from tests.helpers.upstream import FakeUpstream, delayed, obey
 
 pytestmark = pytest.mark.system
@@ -185,3 +186,21 @@ def test_a_client_that_resets_its_connection_leaves_no_trace(agent, upstream):
         upstream.wait_for(1)
         tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert agent.ask("n2.example.").answer
+
+
+def test_clients_do_not_take_the_files_that_the_agent_itself_needs(tmp_path, upstream):
+    health, metrics = free_port(), free_port()
+    more = f"health {HOST}:{health}\n prometheus {HOST}:{metrics}\n reload 2s"
+    corefile = stock(upstream.address, more=more)
+    with (
+        Agent(tmp_path, corefile, before=("prlimit", "--nofile=64")) as agent,
+        contextlib.ExitStack() as opened,
+    ):
+        for _ in range(200):
+            opened.enter_context(agent.stream())
+        assert agent.ask("n1.example.").answer
+        for port, path in ((health, "health"), (metrics, "metrics")):
+            with urllib.request.urlopen(f"http://{HOST}:{port}/{path}", timeout=5) as page:
+                assert page.status == 200
+        agent.write(corefile.replace("errors", "errors\n    whoami"))
+        agent.wait_for_line("Reloading complete")
