@@ -67,16 +67,18 @@ class Entry:
         flags: int,
         ttl: int,
         now: float,
+        kind: Kind = _POSITIVE,
+        rcode: int = 0,
     ) -> None:
-        """Keep a positive answer that tells no errors; `describe` makes another one of it."""
+        """Keep an answer that tells no errors; `describe` tells what else there may be to it."""
         self.key = key
         self.wire = wire
         self.ttl_offsets = ttl_offsets
         self.flags = flags
         self.ttl = ttl
         self.stored_at = now
-        self.kind = _POSITIVE
-        self.rcode = 0
+        self.kind = kind
+        self.rcode = rcode
         self.ede: ExtendedErrors = ()
         self.is_compressed = True
         self.octets = (

@@ -9,7 +9,7 @@ was asked for. A positive answer and a negative one never stand side by side: th
 
 from dataclasses import dataclass
 
-from nodecache.wire import Answer, Flag
+from nodecache.wire import Answer, Flag, Kind
 
 from .entry import MOST_ASKED, Entry, is_denial
 from .segment import Budget, Segment
@@ -101,6 +101,22 @@ class Cache:
         if not self._is_closed:
             entry = Entry(key, wire, ttl_offsets, flags, ttl, now)
             self.success.add(entry, ttl + self.stale_seconds, now)
+
+    def put_first_denial(
+        self,
+        key: bytes,
+        wire: bytes,
+        ttl_offsets: tuple[int, ...],
+        flags: int,
+        ttl: int,
+        now: float,
+        kind: Kind,
+        rcode: int,
+    ) -> None:
+        """The same for a negative one."""
+        if not self._is_closed:
+            entry = Entry(key, wire, ttl_offsets, flags, ttl, now, kind, rcode)
+            self.denial.add(entry, ttl + self.stale_seconds, now)
 
     def drop(self, key: bytes) -> None:
         """Forget what stands under `key`."""

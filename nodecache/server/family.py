@@ -4,11 +4,11 @@ Reading one of them tells of all: whose zone it is, what goes upstream, what a r
 others are known by one look-up, and only their first label is looked at.
 """
 
-from dataclasses import replace
+from itertools import pairwise
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from nodecache.cache import Entry
+from nodecache.cache import Entry, is_denial
 from nodecache.wire import (
     ADDRESS_SHAPES,
     HEADER_SIZE,
@@ -17,6 +17,8 @@ from nodecache.wire import (
     MAX_MESSAGE_SIZE,
     MAX_NAME_SIZE,
     OPCODE_MASK,
+    POINTER_BITS,
+    POINTER_MASK,
     RCODE_MASK,
     SURELY_FITS,
     Answer,
@@ -39,6 +41,7 @@ _RD = int(Flag.RD)
 _QR = int(Flag.QR)
 _TOLD = _QR | OPCODE_MASK | int(Flag.TC) | RCODE_MASK
 _MOST_HEADS = 16
+_MOST_DENIALS = 16  # at about 500 octets each
 _PUT_TTL = Struct("!I").pack_into
 _PUT_COUNT = Struct("!H").pack_into
 _ADDITIONALS_PLACE = 10
@@ -61,6 +64,39 @@ class Head:
         self.in_reply = in_reply
 
 
+class Denial:
+    """A denial that holds for many names alike: a SOA and no more, behind the question.
+
+    `question_end` is where it has to stand, for it may hold pointers; 0 where it holds none.
+    `head` stands between id and question in the entry's message, `tail` behind the question, with
+    the TTL at `ttl_place` in it; `head_in_reply` and `tail_in_reply` are those of a reply.
+    """
+
+    __slots__ = (
+        "head",
+        "head_in_reply",
+        "kind",
+        "question_end",
+        "rcode",
+        "tail",
+        "tail_in_reply",
+        "ttl",
+        "ttl_place",
+    )
+
+    def __init__(self, answer: Answer, reply: bytes, ttl: int, question_end: int) -> None:
+        end = answer.question_end
+        self.question_end = question_end
+        self.head = answer.wire[2:HEADER_SIZE]
+        self.tail = answer.wire[end:]
+        self.ttl_place = answer.ttl_offsets[0] - end
+        self.head_in_reply = reply[2:HEADER_SIZE]
+        self.tail_in_reply = reply[end:]
+        self.kind = answer.kind
+        self.rcode = answer.rcode
+        self.ttl = ttl
+
+
 class Family:
     """Queries for addresses, with RD, that are `Query.is_alike_for_all` but for the first label.
 
@@ -70,6 +106,7 @@ class Family:
     """
 
     __slots__ = (
+        "_denials",
         "_flags",
         "_heads",
         "_query",
@@ -101,6 +138,7 @@ class Family:
         self._query = query
         self._heads: dict[bytes, Head | None] = {}
         self._flags: dict[int, bytes] = {}
+        self._denials: dict[bytes, Denial] = {}
 
     def tally(
         self,
@@ -140,7 +178,17 @@ class Family:
 
     def reply_with(self, answer: Answer, packet: bytes, ttl: int) -> bytearray:
         """The same of an upstream's answer."""
-        query = replace(self._query, packet=packet, question_end=answer.question_end)
+        alike = self._query
+        query = Query(
+            packet,
+            answer.question_end,
+            alike.key,  # another name's, which replies do not look at
+            alike.flags,
+            alike.qtype,
+            alike.rdclass,
+            alike.payload_size,
+            alike.has_do,
+        )
         flags = shown_flags(answer.flags, query)
         return reply_to(query, answer, flags, ttl, SURELY_FITS + len(self.opt))
 
@@ -149,6 +197,32 @@ class Family:
             self._flags.clear()
         made = self._flags[flags] = _head_in_reply(self._query, flags, _ONE_QUESTION)[:2]
         return made
+
+    def denial_in(self, packet: bytes, question_end: int) -> Denial | None:
+        """The denial that an upstream's answer is, where it was read before for another name."""
+        denial = self._denials.get(packet[2:HEADER_SIZE] + packet[question_end:])
+        if (
+            denial is None
+            or denial.question_end not in (0, question_end)
+            or question_end + len(denial.tail) > SURELY_FITS
+        ):
+            return None
+        return denial
+
+    def learn(self, answer: Answer, packet: bytes, reply: bytes, ttl: int) -> None:
+        """Know a denial again, which `packet` brought, where it says nothing of one name alone."""
+        if not is_denial(answer.kind) or answer.has_answers or len(answer.ttl_offsets) != 1:
+            return
+        end = answer.question_end
+        tail = packet[end:]
+        has_pointers = max(tail) >= POINTER_BITS
+        if has_pointers and _may_lead_into(tail, HEADER_SIZE + packet[HEADER_SIZE]):
+            return
+        if len(self._denials) >= _MOST_DENIALS:
+            self._denials.clear()
+        self._denials[packet[2:HEADER_SIZE] + tail] = Denial(
+            answer, reply, ttl, end if has_pointers else 0
+        )
 
     def head_of(self, packet: bytes) -> Head | None:
         """What an answer's header says; None where it is anything but plain."""
@@ -160,6 +234,18 @@ class Family:
             if len(self._heads) < _MOST_HEADS:
                 self._heads[octets] = head
             return head
+
+
+def _may_lead_into(tail: bytes, label_end: int) -> bool:
+    """Whether any two octets of `tail`, taken for a pointer, lead into the question's first label.
+
+    Its octets are another name's next time. Its start is the whole name, which is as good as any.
+    """
+    return any(
+        HEADER_SIZE < (first << 8 | second) & POINTER_MASK <= label_end
+        for first, second in pairwise(tail)
+        if first >= POINTER_BITS
+    )
 
 
 def _read_head(packet: bytes, query: Query) -> Head | None:

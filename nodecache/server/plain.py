@@ -33,7 +33,7 @@ from nodecache.wire import (
 
 from .asker import ClientAsker, Transport
 from .counts import Outcome
-from .family import Family
+from .family import Denial, Family
 from .flight import Flight
 from .policy import ZoneOptions
 from .replies import HOT_SECONDS, Finished
@@ -261,10 +261,14 @@ class PlainWay:
         family, question = miss.family, miss.question
         if self._cache.find(miss.key) is not None or not packet.startswith(question, HEADER_SIZE):
             return False
+        end = HEADER_SIZE + len(question)
         head = family.head_of(packet)
         if head is None:
-            return self._take_other(miss, packet, now)
-        end = HEADER_SIZE + len(question)
+            denial = family.denial_in(packet, end)
+            if denial is None:
+                return self._take_other(miss, packet, now)
+            self._take_denial(miss, denial, packet, now)
+            return True
         read = address_records(packet, end, family.shape, head.answers, head.additionals)
         if read is None:
             return self._take_other(miss, packet, now)
@@ -279,6 +283,23 @@ class PlainWay:
         is_as_written = ttl == lowest and head.answers == 1
         miss.tell(reply if is_as_written else _with_ttls(reply, ttl_offsets, ttl), 0)
         return True
+
+    def _take_denial(self, miss: PlainMiss, denial: Denial, packet: bytes, now: float) -> None:
+        """The same for a denial that was read before."""
+        question, head = miss.question, denial.head
+        self._settle(miss, denial.rcode, now)
+        self._cache.put_first_denial(
+            miss.key,
+            packet[:2] + head + question + denial.tail,
+            (HEADER_SIZE + len(question) + denial.ttl_place,),
+            head[0] << 8 | head[1] | _HIT_FLAGS,
+            denial.ttl,
+            now,
+            denial.kind,
+            denial.rcode,
+        )
+        reply = miss.packet[:2] + denial.head_in_reply + question + denial.tail_in_reply
+        miss.tell(reply, denial.rcode)
 
     def _take_other(self, miss: PlainMiss, packet: bytes, now: float) -> bool:
         """The same for an alias, or a denial, which nothing is wrong with."""
@@ -300,7 +321,9 @@ class PlainWay:
             return False
         self._settle(miss, answer.rcode, now)
         self._cache.put(miss.key, answer, ttl, now)
-        miss.tell(miss.family.reply_with(answer, miss.packet, ttl), answer.rcode)
+        reply = miss.family.reply_with(answer, miss.packet, ttl)
+        miss.tell(reply, answer.rcode)
+        miss.family.learn(answer, packet, bytes(reply), ttl)
         return True
 
     def _settle(self, miss: PlainMiss, rcode: int, now: float) -> None:

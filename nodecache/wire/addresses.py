@@ -8,6 +8,7 @@ from .constants import HEADER_SIZE, MAX_NAME_SIZE, MAX_TTL
 from .sections import FIXED_SIZE
 
 _POSITIVE = Kind.POSITIVE  # members of an enum cost a look-up each time
+_POINTER = b"\xc0"  # to any of the first 256 octets
 _TO_QUESTION = b"\xc0\x0c"  # a pointer to the question's name: RFC 1035 §4.1.4
 
 
@@ -65,6 +66,8 @@ def address_records(
     """
     start, data_size, size, record = shape
     if not packet.startswith(start, question_end):
+        if packet.startswith(_POINTER, question_end):
+            return None  # another place, or another type
         packet = _with_pointers(packet, question_end, answers, data_size)
     end = question_end + answers * size
     if len(packet) != end or additionals:

@@ -157,6 +157,37 @@ def test_a_first_label_of_any_size_comes_to_the_same(size: int):
     assert len(pair.plain.open) == (2 if size <= 9 else 1)
 
 
+@pytest.mark.parametrize(
+    "what", ["nxdomain", "nodata", "written out", "long tail", "denial with opt"]
+)
+def test_a_denial_that_was_read_for_one_name_is_known_for_others(what: str):
+    pair = twins()
+    for qname in ("x.example.", "a.example.", "b.example.", f"{'l' * 60}.example."):
+        pair.do("ask", plain_question(qname), POD)
+        pair.do("answer", 0, what)
+    (family,) = pair.plain.handler.zones.families.values()
+    assert len(family._denials) == 1 + (what not in ("written out", "long tail"))
+    assert len(pair.plain.zone.cache) == 4
+
+
+@pytest.mark.parametrize("target", [11, 12, 13, 14, 15, 16])
+def test_a_pointer_into_another_name_s_first_label_is_read_anew(target: int):
+    """At 13 stand the label's own octets: for the first name they are a label, too."""
+    pair = opened()
+    soa = bytes((0xC0, target)) + b"\0\6\0\1\0\0\0\x1e\0\x16\0\0" + bytes(16) + b"\0\0\0\x11"
+    for label in (b"\1a", b"\1b", b"\2a", b"zz"):
+        packet = FIRST[:12] + b"\2" + label + FIRST[14:]
+        pair.do("ask", packet, POD)
+        for twin in (pair.plain, pair.general):
+            outgoing = twin.open.pop()
+            head = outgoing.packet[:2] + b"\x85\x83\0\1\0\0\0\1\0\0"
+            outgoing.answer(head + outgoing.packet[12:] + soa)
+            twin.settle()
+        assert pair.plain.state() == pair.general.state()
+        pair.plain.open.clear()
+        pair.general.open.clear()
+
+
 def test_a_room_that_is_full_turns_away():
     pair = opened()
     for twin in (pair.plain, pair.general):
@@ -201,7 +232,15 @@ def test_a_name_that_has_a_block_of_its_own_is_in_no_family():
     assert zones.families == {}
 
 
-NAMES = ("x.example.", "a.example.", "b.example.", "c.example.", "A.example.", "a.b.example.")
+NAMES = (
+    "x.example.",
+    "a.example.",
+    "longer.example.",
+    "b.example.",
+    "c.example.",
+    "A.example.",
+    "a.b.example.",
+)
 FLAGS = ("RD", "RD CD", "RD AD", "", "CD")
 asks = st.tuples(
     st.just("ask"),

@@ -1,5 +1,6 @@
 """Two servers alike but for one thing: one lets queries take the plain way, the other never does."""
 
+import struct
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from itertools import count
@@ -257,7 +258,8 @@ ANSWERS = {
 }
 """What an upstream may say, by name; beside these `garbage`, `other case`, `uncompressed`."""
 
-ODD = ("garbage", "other case", "uncompressed", "cut off")
+ODD = ("garbage", "other case", "uncompressed", "cut off", "written out", "long tail")
+_SOA_NUMBERS = struct.pack("!5I", 1, 7200, 1800, 86400, 17)
 
 
 def answer_to(packet: bytes, what: str) -> bytes:
@@ -279,6 +281,11 @@ def _answer(question: bytes, what: str) -> bytes:
     if what == "uncompressed":
         record = question[:-4] + b"\0\1\0\1\0\0\0\x1e\0\4\xc0\0\2\1"
         return b"\x81\x80\0\1\0\1\0\0\0\0" + question + record
+    if what in ("written out", "long tail"):
+        mname = 3 * (b"\x3c" + b"m" * 60) + b"\0" if what == "long tail" else b"\2ns\0"
+        data = mname + mname + _SOA_NUMBERS
+        soa = b"\7example\0\0\6\0\1\0\0\0\x1e" + struct.pack("!H", len(data)) + data
+        return b"\x85\x83\0\1\0\0\0\1\0\0" + question + soa
     if what == "cut off":
         return b"\x81\x80\0\1\0\1\0\0\0\0" + question + b"\xc0\x0c\0\1\0\1\0\0\0\x1e\0\4\xc0"
     said = {"lines": ["{qname} 30 IN A 192.0.2.1"]} if what == "other case" else ANSWERS[what]
