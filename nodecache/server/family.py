@@ -211,7 +211,7 @@ class Family:
 
     def learn(self, answer: Answer, packet: bytes, reply: bytes, ttl: int) -> None:
         """Know a denial again, which `packet` brought, where it says nothing of one name alone."""
-        if not is_denial(answer.kind) or answer.has_answers or len(answer.ttl_offsets) != 1:
+        if not is_denial(answer.kind) or len(answer.ttl_offsets) != 1:
             return
         end = answer.question_end
         tail = packet[end:]

@@ -175,8 +175,8 @@ def test_a_pointer_into_another_name_s_first_label_is_read_anew(target: int):
     """At 13 stand the label's own octets: for the first name they are a label, too."""
     pair = opened()
     soa = bytes((0xC0, target)) + b"\0\6\0\1\0\0\0\x1e\0\x16\0\0" + bytes(16) + b"\0\0\0\x11"
-    for label in (b"\1a", b"\1b", b"\2a", b"zz"):
-        packet = FIRST[:12] + b"\2" + label + FIRST[14:]
+    for label in (b"a\0", b"\1a", b"\1b", b"\2a", b"zz", b"zzz"):
+        packet = FIRST[:12] + bytes([len(label)]) + label + FIRST[14:]
         pair.do("ask", packet, POD)
         for twin in (pair.plain, pair.general):
             outgoing = twin.open.pop()
@@ -186,6 +186,8 @@ def test_a_pointer_into_another_name_s_first_label_is_read_anew(target: int):
         assert pair.plain.state() == pair.general.state()
         pair.plain.open.clear()
         pair.general.open.clear()
+    (family,) = pair.plain.handler.zones.families.values()
+    assert bool(family._denials) == (target in (12, 15, 16))
 
 
 def test_a_room_that_is_full_turns_away():

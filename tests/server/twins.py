@@ -282,7 +282,7 @@ def _answer(question: bytes, what: str) -> bytes:
         record = question[:-4] + b"\0\1\0\1\0\0\0\x1e\0\4\xc0\0\2\1"
         return b"\x81\x80\0\1\0\1\0\0\0\0" + question + record
     if what in ("written out", "long tail"):
-        mname = 3 * (b"\x3c" + b"m" * 60) + b"\0" if what == "long tail" else b"\2ns\0"
+        mname = 4 * (b"\x30" + b"m" * 48) + b"\0" if what == "long tail" else b"\2ns\0"
         data = mname + mname + _SOA_NUMBERS
         soa = b"\7example\0\0\6\0\1\0\0\0\x1e" + struct.pack("!H", len(data)) + data
         return b"\x85\x83\0\1\0\0\0\1\0\0" + question + soa
