@@ -230,6 +230,7 @@ class PlainWay:
         prefetch = self._prefetch
         if (
             remaining <= 0
+            or entry.is_refreshing
             or entry.ede
             or len(entry.wire) > SURELY_FITS
             or not packet.startswith(entry.key[:-KEY_END_SIZE], HEADER_SIZE)

@@ -107,6 +107,10 @@ def test_a_popular_name_is_fetched_again_before_its_end():
         pair.do("pass_time", 2.6)
     pair.do("ask", FIRST, POD)
     assert len(pair.plain.open) == 1
+    for twin in (pair.plain, pair.general):
+        (entry,) = twin.zone.cache.success.entries()
+        entry.hits = 0  # as after a pause: it is no longer due, and a better one is on its way
+    pair.do("ask", FIRST, POD)
 
 
 def test_a_question_that_failed_is_left_alone_though_its_upstream_is_well():
