@@ -72,6 +72,8 @@ class Parser:
         self._depth = 0
         self._operators = operators
         self._functions = functions
+        self.names: set[str] = set()
+        """The names it looks up, but for those of functions."""
 
     def parse(self) -> Code:
         """The whole expression."""
@@ -191,6 +193,7 @@ class Parser:
             return _constant(_CONSTANTS[name])
         if self._peek() == "(":
             return self._call(name, [])
+        self.names.add(name)
         return lambda scope: _looked_up(scope, name)
 
     def _call(self, name: str, first: list[Code]) -> Code:

@@ -1,7 +1,7 @@
 """Working out `var` and `expr` of `template`: operators, functions, and what they see of a query."""
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -14,20 +14,34 @@ from .goprint import shown
 from .mnemonics import class_text, type_text
 from .patterns import Pattern
 
-__all__ = ["Expression", "ExpressionError", "scope_of"]
+__all__ = ["SCOPE_NAMES", "Expression", "ExpressionError", "read_variables", "scope_of"]
 
 _MOST_ELEMENTS = 10_000
 _MOST_TCP_OCTETS, _LEAST_UDP_OCTETS = 65535, 512
+_KEYWORDS = frozenset(
+    ("and", "contains", "else", "endsWith", "false", "if", "in", "let", "matches", "nil", "not")
+).union(("or", "startsWith", "true"))
+SCOPE_NAMES = frozenset(
+    ("bufsize", "class", "client_ip", "do", "group", "id", "incidr", "metadata", "name", "opcode")
+).union(("port", "proto", "server_ip", "server_port", "size", "type"))
+"""What `scope_of` tells of a query."""
 
 
 class Expression:
     """One expression, read once; ExpressionError where it cannot be read."""
 
-    __slots__ = ("_code", "text")
+    __slots__ = ("_code", "_names", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._code: Code = Parser(text, _OPERATORS, _FUNCTIONS).parse()
+        parser = Parser(text, _OPERATORS, _FUNCTIONS)
+        self._code: Code = parser.parse()
+        self._names = parser.names
+
+    def check(self, known: Collection[str]) -> None:
+        """ExpressionError where it is about something that is not `known`."""
+        for name in sorted(self._names.difference(known)):
+            raise ExpressionError(f"{self.text}: unknown name {name!r}")
 
     def value(self, scope: Scope) -> Any:
         """Its value where names mean what `scope` says; ExpressionError where it has none."""
@@ -37,6 +51,20 @@ class Expression:
             raise ExpressionError(f"{self.text}: {error}") from None
         except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
             raise ExpressionError(f"{self.text}: {error}") from None
+
+
+def read_variables(variables: Iterable[tuple[str, str]]) -> list[tuple[str, Expression]]:
+    """Names and expressions, each of which may use those before it, as in CoreDNS."""
+    known = set(SCOPE_NAMES)
+    read: list[tuple[str, Expression]] = []
+    for name, text in variables:
+        if name in known or name in _FUNCTIONS or name in _KEYWORDS:
+            raise ExpressionError(f"variable name {name!r} is taken")
+        expression = Expression(text)
+        expression.check(known)
+        known.add(name)
+        read.append((name, expression))
+    return read
 
 
 def scope_of(query: Query, client: Client, groups: dict[str, str]) -> dict[str, Any]:

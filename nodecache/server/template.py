@@ -19,7 +19,7 @@ from nodecache.wire import (
 
 from .chain import Anew, Client, Result, Steps, refusal
 from .dns_name import ZoneNames, text_of
-from .expressions import Expression, ExpressionError, scope_of
+from .expressions import SCOPE_NAMES, Expression, ExpressionError, read_variables, scope_of
 from .gotemplate import Struct, Template, TemplateError
 from .patterns import Pattern
 from .record_text import record_of
@@ -60,8 +60,10 @@ class _Template:
         self.zones = ZoneNames(options.zones or block_zones)
         self.fall = ZoneNames(options.fallthrough_zones)
         self.patterns = [Pattern(text) for text in options.patterns]
-        self.variables = [(name, Expression(text)) for name, text in options.variables]
+        self.variables = read_variables(options.variables)
         self.conditions = [Expression(text) for text in options.expressions]
+        for condition in self.conditions:
+            condition.check(SCOPE_NAMES | {name for name, _ in self.variables})
         self.lines = [
             *(Line("answer", text) for text in options.answers),
             *(Line("additional", text) for text in options.additionals),

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodecache.server.expressions import Expression, ExpressionError, scope_of
+from nodecache.server.expressions import (
+    SCOPE_NAMES,
+    Expression,
+    ExpressionError,
+    read_variables,
+    scope_of,
+)
 
 from .chains import client, query
 
@@ -126,3 +132,28 @@ def test_what_has_no_value_is_an_error(text):
 def test_any_text_has_a_value_or_is_an_error(text):
     with contextlib.suppress(ExpressionError):
         value(text)
+
+
+@pytest.mark.parametrize(
+    ("variables", "fault"),
+    [
+        ([("name", "1")], "variable name 'name' is taken"),
+        ([("len", "1")], "variable name 'len' is taken"),
+        ([("let", "1")], "variable name 'let' is taken"),
+        ([("a", "1"), ("a", "2")], "variable name 'a' is taken"),
+        ([("a", "b + 1"), ("b", "1")], "b \\+ 1: unknown name 'b'"),
+        ([("a", "a")], "a: unknown name 'a'"),
+    ],
+)
+def test_a_variable_has_a_name_of_its_own_and_uses_those_before_it(variables, fault):
+    with pytest.raises(ExpressionError, match=fault):
+        read_variables(variables)
+
+
+def test_variables_that_follow_one_another_are_read():
+    (_, first), (_, second) = read_variables([("a", "1"), ("b", "a + len(name())")])
+    assert second.value({"a": first.value({}), "name": lambda: "xy"}) == 3
+
+
+def test_the_names_of_a_querys_scope_are_told():
+    assert set(SCOPE) == SCOPE_NAMES

@@ -240,3 +240,8 @@ def test_an_expression_without_a_value_is_a_server_failure(caplog):
     options = template(expressions=("1 / 0 > 1",), fallthrough_zones=(".",))
     assert rcode_of(outcome(options, "a.")) == "SERVFAIL"
     assert "1 / 0 > 1: " in caplog.text
+
+
+def test_a_condition_about_what_nobody_set_is_refused_at_the_start():
+    with pytest.raises(ValueError, match="unknown name 'b'"):
+        outcome(template(variables=(("a", "1"),), expressions=("a == b",)), "x.")
