@@ -28,6 +28,11 @@ QUERIES = 20_000
 RUNS = 5
 MICROSECONDS = 1e6
 COOKIE = b"\0\x0c\0\x0a\0\x08abcdefgh"
+SOA = (
+    b"\7cluster\5local\0\0\6\0\1\0\0\0\x05\0\x44"
+    b"\2ns\3dns\7cluster\5local\0\x0ahostmaster\7cluster\5local\0"
+    b"\0\0\0\1\0\0\x1c\x20\0\0\7\x08\0\1\x51\x80\0\0\0\x05"
+)
 COREFILE = """.:53 {
     errors
     cache {
@@ -170,13 +175,30 @@ def open_server(answers: dict[bytes, bytes], loop: asyncio.AbstractEventLoop) ->
     return Server(Handler(Zones([(b"\0", served)]), dropped), world, Sink())
 
 
-def answers_to(names: list[str]) -> dict[bytes, bytes]:
+def one_address(packet: bytes) -> bytes:
+    """An answer, without the id: an address."""
+    return answer_packet(packet, 1)[2:]
+
+
+def denied(packet: bytes) -> bytes:
+    """An answer, without the id: there is no such name, as kube-dns says it."""
+    return b"\x85\x83\0\1\0\0\0\1\0\0" + packet[12:] + SOA
+
+
+def alias(packet: bytes) -> bytes:
+    """An answer, without the id: another name, and its address."""
+    aliased = b"\xc0\x0c\0\5\0\1\0\0\0\x1e\0\7\4real\xc0" + bytes([12 + packet[12] + 1])
+    place = len(packet) + len(aliased) - 7
+    address = bytes((0xC0, place)) + b"\0\1\0\1\0\0\0\x1e\0\4\xc0\0\2\1"
+    return b"\x81\x80\0\1\0\2\0\0\0\0" + packet[12:] + aliased + address
+
+
+def answers_to(
+    names: list[str], answer: Callable[[bytes], bytes] = one_address
+) -> dict[bytes, bytes]:
     """Ready answers, without the id, by the question's octets."""
-    ready = {}
-    for name in names:
-        packet = query_packet(name)
-        ready[packet[12:]] = answer_packet(packet, 1)[2:]
-    return ready
+    packets = packets_of(names)
+    return {packet[12:]: answer(packet) for packet in packets}
 
 
 def packets_of(names: list[str]) -> list[bytes]:
@@ -212,13 +234,15 @@ def _costs(loop: asyncio.AbstractEventLoop) -> dict[str, float]:
         "hit, not in the reply table": best(lambda: server.ask(hits)),
         "hit in random case": best(lambda: server.ask(case)),
         "hit with a cookie": best(lambda: server.ask(cookie)),
-        "miss": _miss(loop),
+        "miss": _miss(loop, one_address),
+        "miss, there is no such name": _miss(loop, denied),
+        "miss, an alias": _miss(loop, alias),
     }
 
 
-def _miss(loop: asyncio.AbstractEventLoop) -> float:
+def _miss(loop: asyncio.AbstractEventLoop, answer: Callable[[bytes], bytes]) -> float:
     names = new_names(QUERIES)
-    packets, ready = packets_of(names), answers_to(names)
+    packets, ready = packets_of(names), answers_to(names, answer)
     return best(lambda: open_server(ready, loop).ask(packets))
 
 

@@ -205,8 +205,16 @@ class ClientAsker:
         self, reply: bytes | bytearray, rcode: int, written_by: str, outcome: Outcome
     ) -> tuple[object, ...]:
         counts = self.served.counts
+        query = self.query
         tally = tally_of(
-            self.query, self.transport_name, self.host, reply, rcode, written_by, outcome
+            query,
+            self.transport_name,
+            self.host,
+            len(query.packet),
+            len(reply),
+            rcode,
+            written_by,
+            outcome,
         )
         counts.count(tally)
         counts.duration.observe(monotonic() - self.received_at)
@@ -217,12 +225,13 @@ def tally_of(
     query: Query,
     transport_name: str,
     host: str,
-    reply: bytes | bytearray,
+    request_size: int,
+    response_size: int,
     rcode: int,
     written_by: str,
     outcome: Outcome,
 ) -> tuple[object, ...]:
-    """What is counted of one reply: the fields of `Tally`, as a plain tuple for speed.
+    """What is counted of a reply to a query like `query`: the fields of `Tally`, as a plain tuple.
 
     The family is CoreDNS's label: 1 for IPv4, also where it came mapped into IPv6, else 2.
     """
@@ -231,8 +240,8 @@ def tally_of(
         "2" if ":" in host and not host.startswith("::ffff:") else "1",
         query.qtype,
         rcode,
-        len(query.packet),
-        len(reply),
+        request_size,
+        response_size,
         query.has_do,
         written_by,
         outcome,

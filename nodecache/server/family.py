@@ -31,7 +31,6 @@ from nodecache.wire import (
 )
 
 from .asker import shown_flags
-from .counts import Outcome
 
 if TYPE_CHECKING:
     from .plain import PlainWay
@@ -100,7 +99,7 @@ class Denial:
 class Family:
     """Queries for addresses, with RD, that are `Query.is_alike_for_all` but for the first label.
 
-    `way` is where they go. `behind_name` is the octets behind the name; `most_label` the longest
+    `query` is one of them; `way` is where they go. `behind_name` is the octets behind the name; `most_label` the longest
     that the first label may be. `key_end` is the end of their keys in the cache. `head_upstream`
     and `opt_upstream` stand around the question in what goes upstream, `opt` behind our replies.
     """
@@ -109,13 +108,13 @@ class Family:
         "_denials",
         "_flags",
         "_heads",
-        "_query",
         "behind_name",
         "head_upstream",
         "key_end",
         "most_label",
         "opt",
         "opt_upstream",
+        "query",
         "served",
         "shape",
         "way",
@@ -135,33 +134,10 @@ class Family:
         self.head_upstream = framed[_FRAMED_HEAD]
         self.opt_upstream = framed[2 + end :]
         self.opt = opt_record(query) if query.payload_size else b""
-        self._query = query
+        self.query = query
         self._heads: dict[bytes, Head | None] = {}
         self._flags: dict[int, bytes] = {}
         self._denials: dict[bytes, Denial] = {}
-
-    def tally(
-        self,
-        host: str,
-        packet: bytes,
-        reply: bytes | bytearray,
-        rcode: int,
-        written_by: str,
-        outcome: Outcome,
-    ) -> tuple[object, ...]:
-        """What is counted of a reply to one of the family, see `Tally`."""
-        query = self._query
-        return (
-            "udp",
-            "2" if ":" in host and not host.startswith("::ffff:") else "1",
-            query.qtype,
-            rcode,
-            len(packet),
-            len(reply),
-            query.has_do,
-            written_by,
-            outcome,
-        )
 
     def reply_from(self, entry: Entry, packet: bytes, ttl: int) -> bytearray:
         """The reply to `packet`, with `ttl` seconds on every record; it surely fits."""
@@ -178,7 +154,7 @@ class Family:
 
     def reply_with(self, answer: Answer, packet: bytes, ttl: int) -> bytearray:
         """The same of an upstream's answer."""
-        alike = self._query
+        alike = self.query
         query = Query(
             packet,
             answer.question_end,
@@ -195,7 +171,7 @@ class Family:
     def _make_flags(self, flags: int) -> bytes:
         if len(self._flags) >= _MOST_HEADS:
             self._flags.clear()
-        made = self._flags[flags] = _head_in_reply(self._query, flags, _ONE_QUESTION)[:2]
+        made = self._flags[flags] = _head_in_reply(self.query, flags, _ONE_QUESTION)[:2]
         return made
 
     def denial_in(self, packet: bytes, question_end: int) -> Denial | None:
@@ -230,7 +206,7 @@ class Family:
         try:
             return self._heads[octets]
         except KeyError:
-            head = _read_head(packet, self._query)
+            head = _read_head(packet, self.query)
             if len(self._heads) < _MOST_HEADS:
                 self._heads[octets] = head
             return head

@@ -94,7 +94,14 @@ class Handler:
         transport.send(reply, address)
         self._dropped.count(
             tally_of(
-                query, transport.name, str(address[0]), reply, Rcode.REFUSED, "", Outcome.UNCACHED
+                query,
+                transport.name,
+                str(address[0]),
+                len(query.packet),
+                len(reply),
+                Rcode.REFUSED,
+                "",
+                Outcome.UNCACHED,
             )
         )
 

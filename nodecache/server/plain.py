@@ -31,7 +31,7 @@ from nodecache.wire import (
     read_query,
 )
 
-from .asker import ClientAsker, Transport
+from .asker import ClientAsker, Transport, tally_of
 from .counts import Outcome
 from .family import Denial, Family
 from .flight import Flight
@@ -132,7 +132,8 @@ class PlainMiss(Attempt):
         transport, address, family = self.transport, self.address, self.family
         transport.send(reply, address)
         counts = family.served.counts
-        counts.count(family.tally(address[0], self.packet, reply, rcode, FORWARD, _MISS))
+        sizes = len(self.packet), len(reply)
+        counts.count(tally_of(family.query, "udp", address[0], *sizes, rcode, FORWARD, _MISS))
         counts.duration.observe(monotonic() - self.received_at)
         if self.slot >= 0:
             transport.unnote(self.slot)
@@ -245,7 +246,8 @@ class PlainWay:
         reply = family.reply_from(entry, packet, entry.ttl if self._keeps_ttl else remaining)
         transport.send(reply, address)
         outcome = _HIT_DENIAL if entry.is_denial else _HIT_SUCCESS
-        tally = family.tally(address[0], packet, reply, entry.rcode, "cache", outcome)
+        sizes = len(packet), len(reply)
+        tally = tally_of(family.query, "udp", address[0], *sizes, entry.rcode, "cache", outcome)
         served = family.served
         served.counts.count(tally)
         served.counts.duration.observe(monotonic() - now)
