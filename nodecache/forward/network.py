@@ -293,13 +293,21 @@ class SocketDatagram:
     def _readable(self) -> None:
         try:
             packet = self._socket.recv(_DATAGRAM_OCTETS)
-        except (BlockingIOError, InterruptedError):
-            return
         except OSError as error:
             if self._socket.fileno() >= 0:
-                self._receiver.refused(error, monotonic())
+                self._listen_again()
+                if not isinstance(error, (BlockingIOError, InterruptedError)):
+                    self._receiver.refused(error, monotonic())
             return
         self._receiver.received(packet, monotonic())
+
+    def _listen_again(self) -> None:
+        """Have the loop watch it: libuv stops at an error, though that was read and is gone.
+
+        Else an upstream that was away for a moment would not be heard again on this socket.
+        """
+        self._loop.remove_reader(self._socket.fileno())
+        self._loop.add_reader(self._socket.fileno(), self._readable)
 
     def close(self) -> None:
         """Close at once."""

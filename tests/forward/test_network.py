@@ -271,6 +271,35 @@ def test_a_port_where_nobody_listens_is_told(new_loop):
     run(new_loop, test)
 
 
+@LOOPS
+@pytest.mark.parametrize("is_told_by", ["reading", "sending"])
+def test_a_port_that_nobody_had_for_a_moment_is_heard_again(new_loop, is_told_by):
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket(type=socket.SOCK_DGRAM) as gone:
+            gone.bind(("127.0.0.1", 0))
+            address = gone.getsockname()
+        told = Told(loop)
+        datagram = Network(loop).open_datagram(Endpoint(*address), told)
+        assert datagram.send(b"question") is None
+        if is_told_by == "reading":
+            await told.until_told("refused")
+        else:
+            assert isinstance(datagram.send(b"question"), ConnectionRefusedError)
+            await asyncio.sleep(0)
+        with socket.socket(type=socket.SOCK_DGRAM) as back:
+            back.bind(address)
+            for _ in range(3):  # the first may only tell what became of the one before
+                datagram.send(b"question")
+                await asyncio.sleep(0)
+            _, client = back.recvfrom(100)
+            back.sendto(b"answer", client)
+            await told.until_told("received")
+        datagram.close()
+
+    run(new_loop, test)
+
+
 def test_ports_are_drawn_at_random():
     async def test() -> None:
         loop = asyncio.get_running_loop()
