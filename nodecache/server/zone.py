@@ -46,6 +46,7 @@ from .waiting import WaitingRoom
 
 _RD = int(Flag.RD)
 _TRANSFERS = frozenset((int(Rdtype.AXFR), int(Rdtype.IXFR)))
+_REMEMBERED = (Rcode.SERVFAIL, Rcode.NOTIMP)  # as CoreDNS: what says nothing of the name
 _SERVFAIL_KIND = Kind.SERVFAIL  # members of an enum cost a look-up each time
 _NO_TRANSFERS: ExtendedErrors = ((Ede.NOT_SUPPORTED, b"zone transfers are not served"),)
 _NO_ROOM: ExtendedErrors = ((Ede.NETWORK_ERROR, b"too many queries wait for an answer"),)
@@ -341,7 +342,7 @@ class Zone:
     def _failed(self, flight: Flight, outcome: Answer | Failure, now: float) -> None:
         """No better answer came: the stale one if there is one, else the failure itself."""
         policy, entry, ede = self.options.stale, flight.stale, failure_errors(outcome)
-        if outcome.rcode == Rcode.SERVFAIL and self._is_cached(flight.query):
+        if outcome.rcode in _REMEMBERED and self._is_cached(flight.query):
             self._failures.note(flight.key, outcome.rcode, ede, now)
         if entry is not None and flight.is_for_all:
             note_failed_refresh(entry, now, policy.recheck_seconds if policy else None)

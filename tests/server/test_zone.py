@@ -277,12 +277,13 @@ def test_the_servfail_option_fixes_the_time():
     assert not zone.ask().has_reply
 
 
-def test_an_upstreams_servfail_is_passed_on_and_remembered():
+@pytest.mark.parametrize("rcode", ["SERVFAIL", "NOTIMP"])
+def test_an_upstreams_failure_is_passed_on_and_remembered(rcode: str):
     zone = House()
     pod = zone.ask(use_edns=0)
-    zone.upstream.says(rcode="SERVFAIL", options=(dns.edns.EDEOption(6, "bogus"),))
+    zone.upstream.says(rcode=rcode, options=(dns.edns.EDEOption(6, "bogus"),))
     again = zone.ask(use_edns=0)
-    assert [(each.rcode, each.errors) for each in (pod, again)] == [("SERVFAIL", [6])] * 2
+    assert [(each.rcode, each.errors) for each in (pod, again)] == [(rcode, [6])] * 2
     assert len(zone.cache) == 0
 
 
