@@ -19,9 +19,8 @@ pytestmark = [
 PACE, SECONDS = "1000", "60"
 # The original takes the link away as it ends, and with it the address that nobody else serves.
 LOCAL_GAP_MS = 500
-IN_ITS_HANDS = (
-    5  # what the original has read, or lies in its sockets, when it ends; 0 and 1 were seen
-)
+# What the original has read, or lies in its sockets, when it ends; 0 and 1 were seen.
+IN_ITS_HANDS = 5
 
 
 @pytest.fixture
