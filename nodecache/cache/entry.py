@@ -14,11 +14,8 @@ ENTRY_OVERHEAD_OCTETS = 560
 OFFSET_OCTETS = 40
 ERROR_OCTETS = 160
 
-_POSITIVE, _NODATA, _NXDOMAIN = (
-    Kind.POSITIVE,
-    Kind.NODATA,
-    Kind.NXDOMAIN,
-)  # members of an enum cost a look-up each time
+# Members of an enum cost a look-up each time.
+_POSITIVE, _NODATA, _NXDOMAIN = Kind.POSITIVE, Kind.NODATA, Kind.NXDOMAIN
 
 MOST_ASKED = 3  # S3-FIFO needs to tell four grades apart, no more
 

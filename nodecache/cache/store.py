@@ -9,7 +9,7 @@ was asked for. A positive answer and a negative one never stand side by side: th
 
 from dataclasses import dataclass
 
-from nodecache.wire import Answer, Flag, Kind
+from nodecache.wire import Answer, Flag
 
 from .entry import MOST_ASKED, Entry, is_denial
 from .segment import Budget, Segment
@@ -85,38 +85,11 @@ class Cache:
             segment.add(entry, life_seconds, now)
         return entry
 
-    def put_first(
-        self,
-        key: bytes,
-        wire: bytes,
-        ttl_offsets: tuple[int, ...],
-        flags: int,
-        ttl: int,
-        now: float,
-    ) -> None:
-        """Keep a positive answer without errors to a question that `find` has nothing for.
-
-        As `put` does; `wire` and what follows as an entry holds them.
-        """
+    def put_first(self, entry: Entry) -> None:
+        """Keep a new entry, from when it was stored on; `find` has nothing for its key."""
         if not self._is_closed:
-            entry = Entry(key, wire, ttl_offsets, flags, ttl, now)
-            self.success.add(entry, ttl + self.stale_seconds, now)
-
-    def put_first_denial(
-        self,
-        key: bytes,
-        wire: bytes,
-        ttl_offsets: tuple[int, ...],
-        flags: int,
-        ttl: int,
-        now: float,
-        kind: Kind,
-        rcode: int,
-    ) -> None:
-        """The same for a negative one."""
-        if not self._is_closed:
-            entry = Entry(key, wire, ttl_offsets, flags, ttl, now, kind, rcode)
-            self.denial.add(entry, ttl + self.stale_seconds, now)
+            segment = self.denial if entry.is_denial else self.success
+            segment.add(entry, entry.ttl + self.stale_seconds, entry.stored_at)
 
     def drop(self, key: bytes) -> None:
         """Forget what stands under `key`."""

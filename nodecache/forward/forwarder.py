@@ -143,7 +143,7 @@ class Forwarder:
     @property
     def is_plain(self) -> bool:
         """Whether it takes every name, and an answer of addresses is the last word on one."""
-        return self.takes_all and Rcode.NOERROR not in self.unwelcome_rcodes
+        return self.takes_all and self.is_last_word(Rcode.NOERROR)
 
     def is_last_word(self, rcode: int) -> bool:
         """Whether no answer with `rcode` is a reason to ask again, or elsewhere."""

@@ -281,7 +281,7 @@ class PlainWay:
             return False
         self._settle(miss, 0, now)
         flags = wire[2] << 8 | wire[3] | _HIT_FLAGS
-        self._cache.put_first(miss.key, wire, ttl_offsets, flags, ttl, now)
+        self._cache.put_first(Entry(miss.key, wire, ttl_offsets, flags, ttl, now))
         reply = miss.packet[:2] + head.in_reply + question + wire[end:] + family.opt
         is_as_written = ttl == lowest and head.answers == 1
         miss.tell(reply if is_as_written else _with_ttls(reply, ttl_offsets, ttl), 0)
@@ -291,7 +291,7 @@ class PlainWay:
         """The same for a denial that was read before."""
         question, head = miss.question, denial.head
         self._settle(miss, denial.rcode, now)
-        self._cache.put_first_denial(
+        entry = Entry(
             miss.key,
             packet[:2] + head + question + denial.tail,
             (HEADER_SIZE + len(question) + denial.ttl_place,),
@@ -301,6 +301,7 @@ class PlainWay:
             denial.kind,
             denial.rcode,
         )
+        self._cache.put_first(entry)
         reply = miss.packet[:2] + denial.head_in_reply + question + denial.tail_in_reply
         miss.tell(reply, denial.rcode)
 
