@@ -10,6 +10,7 @@ import pytest
 import uvloop
 
 from nodecache.forward import Endpoint, Network
+from nodecache.forward.world import Stream
 
 LOOPS = pytest.mark.parametrize(
     "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
@@ -66,6 +67,16 @@ def listener() -> tuple[socket.socket, Endpoint]:
     return listening, Endpoint("127.0.0.1", listening.getsockname()[1])
 
 
+async def opened() -> tuple[socket.socket, Told, Stream]:
+    """Who listens, who is told, and a stream that is open."""
+    loop = asyncio.get_running_loop()
+    listening, endpoint = listener()
+    told = Told(loop)
+    stream = Network(loop).open_stream(endpoint, told)
+    await told.until_told("opened")
+    return listening, told, stream
+
+
 @LOOPS
 def test_a_stream_carries_octets_both_ways_and_ends(new_loop):
     async def test() -> None:
@@ -95,11 +106,7 @@ def test_a_stream_carries_octets_both_ways_and_ends(new_loop):
 @LOOPS
 def test_more_than_the_kernel_takes_at_once_arrives_whole(new_loop):
     async def test() -> None:
-        loop = asyncio.get_running_loop()
-        listening, endpoint = listener()
-        told = Told(loop)
-        stream = Network(loop).open_stream(endpoint, told)
-        await told.until_told("opened")
+        listening, _, stream = await opened()
         peer, _ = listening.accept()
         data = bytes(range(256)) * 40_000
         stream.write(data[:9_000_000])
@@ -116,11 +123,7 @@ def test_more_than_the_kernel_takes_at_once_arrives_whole(new_loop):
 @LOOPS
 def test_a_server_that_reads_nothing_is_given_up_after_some_megabytes(new_loop):
     async def test() -> None:
-        loop = asyncio.get_running_loop()
-        listening, endpoint = listener()
-        told = Told(loop)
-        stream = Network(loop).open_stream(endpoint, told)
-        await told.until_told("opened")
+        listening, told, stream = await opened()
         for _ in range(1000):
             stream.write(bytes(100_000))
             await asyncio.sleep(0)
