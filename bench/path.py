@@ -15,13 +15,13 @@ from bench.context import Bench
 from bench.micro import answer_packet, query_packet
 from bench.table import markdown_table
 from bench.traffic import case_names, hit_names, new_names
-from nodecache.agent import COLLECT_AT
-from nodecache.assembly import Workshop, build
 from nodecache.cache import Budget
 from nodecache.corefile import parse
 from nodecache.forward import Endpoint, Upstreams
 from nodecache.server import Handler, Served, ServerCounts, WaitingRoom, Zones
 from nodecache.wire import framed
+from nodecache.worker.agent import COLLECT_AT
+from nodecache.worker.assembly import Workshop, build
 
 BATCH = 20  # queries a turn of the loop, as under load
 QUERIES = 20_000

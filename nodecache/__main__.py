@@ -2,6 +2,6 @@
 
 import sys
 
-from nodecache.entry import main
+from nodecache.command.entry import main
 
 sys.exit(main())

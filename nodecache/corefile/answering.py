@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Network
 from typing import Literal
 
-from nodecache.values import IpNetwork
+from .values import IpNetwork
 
 _WELL_KNOWN_PREFIX = IPv6Network("64:ff9b::/96")  # RFC 6052 §2.1
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from nodecache.values import is_ip, port, split_host_port
+from .values import is_ip, port, split_host_port
 
 _DEFAULT_PORTS = {"dns": 53, "tls": 853, "https": 443}
 _HOST_NAME = re.compile(

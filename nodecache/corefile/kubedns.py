@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nodecache.values import ip, port, split_host_port
+from .values import ip, port, split_host_port
 
 _MOST_UPSTREAMS = 3
 # RFC 1123 names as Kubernetes has them: lower case only.

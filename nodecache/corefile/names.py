@@ -1,8 +1,7 @@
 """Zone names and the keys of server blocks: `example.org`, `.:5353`, `tls://a.`, `10.0.0.0/24`."""
 
-from nodecache.values import ip, network
-
 from .options import ZoneKey
+from .values import ip, network
 
 _DEFAULT_PORTS = {"tls": 853}
 _SCHEMES = ("dns", "tls")

@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nodecache.values import hint
-
 from .directives import DIRECTIVES, ELSEWHERE, Directive, Repeat
 from .errors import CorefileError
 from .lexer import Origin, Token
@@ -13,6 +11,7 @@ from .options import BindLine, BindOptions, Corefile, OwnOptions, ServerBlock, Z
 from .reading import Context, Fault, Statement
 from .stream import Glob, Read, Sources
 from .structure import RawBlock, structure
+from .values import hint
 
 
 def parse(

@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from nodecache.values import Reader, hint
-
 from .errors import CorefileError
 from .lexer import Token
+from .values import Reader, hint
 
 T = TypeVar("T")
 Fields = dict[str, Any]

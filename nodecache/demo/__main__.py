@@ -46,7 +46,7 @@ def _run_companion(stand_in: StandIn, place: Place, lifeline: int, held: int) ->
 
 def _run_agent(place: Place) -> int:
     """Run the real command line, in this process."""
-    from nodecache.cli import main as agent  # noqa: PLC0415 (after the fork, which wants little)
+    from nodecache.command.main import main as agent  # noqa: PLC0415 (after the fork, which wants little)
 
     with tempfile.TemporaryDirectory(prefix="nodecache-demo-") as folder:
         base = Path(folder) / "Corefile.base"

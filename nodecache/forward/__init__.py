@@ -13,7 +13,6 @@ from .destinations import Destinations, HostName, NameserverFile
 from .failure import Failure
 from .forwarder import Forwarder
 from .hostnames import HostNames
-from .network import Network
 from .pace import MAX_HEDGE_SECONDS
 from .registry import Upstreams
 from .settings import (
@@ -23,6 +22,7 @@ from .settings import (
     TlsSettings,
     UpstreamSettings,
 )
+from .transport.network import Network
 from .upstream import Upstream
 from .world import Endpoint, World
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nodecache.histogram import Histogram
+from nodecache.metrics.histogram import Histogram
 from nodecache.wire import rcode_text
 
 # plugin/pkg/proxy of CoreDNS: prometheus.ExponentialBuckets(0.00025, 2, 16), in seconds.

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from .attempt import Attempt, failing
 from .counts import UpstreamCounts
 from .failure import error_text
-from .lifetime import Lifetime
-from .pending import MAX_PENDING
-from .stream import StreamConnection
+from .transport.lifetime import Lifetime
+from .transport.pending import MAX_PENDING
+from .transport.stream import StreamConnection
 
 if TYPE_CHECKING:
     from .upstream import Upstream

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from nodecache.wire import CLASS_IN, HEADER_SIZE, Flag, FrameBuffer, Rdtype, framed
 
-from .pending import random_ids
+from .transport.pending import random_ids
 from .world import Datagram, Stream, Timer
 
 if TYPE_CHECKING:

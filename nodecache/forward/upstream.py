@@ -2,15 +2,15 @@
 
 from .attempt import Attempt, Carrier
 from .counts import UpstreamCounts
-from .datagram import DatagramPool
 from .health import Health
 from .pace import Pace
-from .pending import random_ids
 from .pool import StreamPool
 from .probe import Prober
 from .settings import UpstreamSettings
 from .ticker import Ticker
-from .tls import tls_context
+from .transport.datagram import DatagramPool
+from .transport.pending import random_ids
+from .transport.tls import tls_context
 from .world import Endpoint, World
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 
-from nodecache import __version__, vitals
-from nodecache.vitals import KeeperVitals
-from nodecache.web import Request, Response, made_in_slices
+from nodecache import __version__
+from nodecache.process import vitals
+from nodecache.process.vitals import KeeperVitals
+from nodecache.web.server import Request, Response, made_in_slices
 
 from .agent import agent_families, load_families
 from .cache import cache_families

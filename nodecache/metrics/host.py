@@ -6,7 +6,7 @@ import resource
 import sys
 from collections.abc import Iterator, Mapping
 
-from nodecache.vitals import SETUP_ERRORS, KeeperVitals, Process
+from nodecache.process.vitals import SETUP_ERRORS, KeeperVitals, Process
 
 from .exposition import Family, counter, gauge, one_counter, one_gauge
 from .oldnames import old_setup_errors

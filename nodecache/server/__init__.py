@@ -7,12 +7,12 @@ read the clock; what they call is told `now` (monotonic seconds). Counting is pl
 from .asker import Asker, ChainAsker, ClientAsker
 from .chain import Ask, Back, Chain, ChainCounts, Client, Terminal, nothing_to_ask
 from .counts import Outcome, ServerCounts
-from .directives import Directives, Refreshed, Totals, check, open_directives
-from .errors import ErrorLog
+from .directives.build import Directives, Refreshed, Totals, check, open_directives
+from .directives.errors import ErrorLog
+from .directives.hosts import read_hosts_files
+from .directives.hosts_file import HostsFile
 from .handler import Handler
-from .hosts import read_hosts_files
-from .hosts_file import HostsFile
-from .journal import Journal, shared_memory
+from .journal import Journal
 from .policy import StalePolicy, ZoneOptions
 from .replies import Served
 from .router import Zones, name_to_wire
@@ -60,5 +60,4 @@ __all__ = [
     "nothing_to_ask",
     "open_directives",
     "read_hosts_files",
-    "shared_memory",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple, TypeVar
 
-from nodecache.histogram import Histogram
+from nodecache.metrics.histogram import Histogram
 from nodecache.wire import rcode_text
 
 K = TypeVar("K")

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from struct import Struct
 
 _SLOT_OCTETS = 512
-_SLOTS = 4096
-JOURNAL_OCTETS = _SLOT_OCTETS * _SLOTS
 # Client's port, the octets of label, host and packet, as much of these as nearly all queries
 # have, and when (monotonic seconds), which is written last: what it tells of is there by then.
 _SHORT_TEXT = 112
@@ -47,7 +45,7 @@ class Journal:
 
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
-        self._free = list(range(0, min(len(memory), JOURNAL_OCTETS), _SLOT_OCTETS))
+        self._free = list(range(0, len(memory), _SLOT_OCTETS))
 
     def take_over(self, now: float) -> Iterator[Noted]:
         """What a worker before us left unanswered; every slot is free after that."""
@@ -85,8 +83,3 @@ class Journal:
         """The query is answered."""
         _PUT_TIME(self._memory, slot + _TIME_PLACE, 0.0)
         self._free.append(slot)
-
-
-def shared_memory() -> mmap.mmap:
-    """Memory for a journal, shared with every process forked from this one."""
-    return mmap.mmap(-1, JOURNAL_OCTETS)

@@ -32,15 +32,15 @@ from nodecache.forward import Failure
 from nodecache.wire import Answer, Ede, ExtendedErrors, Flag, Kind, Query, Rcode, Rdtype
 
 from .asker import Asker, ChainAsker, ClientAsker, client_of, failure_errors
-from .bufsize import lower_payload_size
 from .chain import Ask, Back, Chain, Client, Silence, Terminal
 from .counts import Outcome
-from .errors import ErrorLog
+from .directives.bufsize import lower_payload_size
+from .directives.errors import ErrorLog
+from .directives.shuffled import as_it_is
 from .flight import Flight
 from .plain import PlainMiss, PlainWay
 from .policy import StalePolicy, ZoneOptions, is_within, may_replace
 from .replies import HOT_SECONDS, Finish, Finished
-from .shuffled import as_it_is
 from .source import Source
 from .waiting import WaitingRoom
 

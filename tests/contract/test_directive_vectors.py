@@ -6,7 +6,7 @@ import pytest
 
 from nodecache.corefile import parse
 from nodecache.server.chain import Directive
-from nodecache.server.directives import Totals, open_directives
+from nodecache.server.directives.build import Totals, open_directives
 from tests.server.chains import answer, below, lines, query, run, told
 
 

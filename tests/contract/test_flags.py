@@ -5,7 +5,7 @@ From the specification of the original (its flags are an interface that manifest
 
 import pytest
 
-from nodecache.flags import parse_flags
+from nodecache.config.flags import parse_flags
 
 LOCAL = ["-localip", "169.254.20.10"]
 

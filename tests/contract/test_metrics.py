@@ -7,7 +7,7 @@ import pytest
 
 from nodecache import __version__
 from nodecache.metrics import Collector, Source
-from nodecache.vitals import KeeperVitals
+from nodecache.process.vitals import KeeperVitals
 from tests.contract.metrics_shape import differences, load_shapes, shapes_of
 from tests.helpers.numbers import busy_node
 from tests.needs import need

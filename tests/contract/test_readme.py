@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from nodecache.config.flags import _TABLE as FLAG_TABLE
 from nodecache.corefile import parse
 from nodecache.corefile.options import CHAIN
-from nodecache.flags import _TABLE as FLAG_TABLE
 from tests.deploy.manifests import KUBERNETES_DOCS_SED
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from nodecache.metrics import Collector
-from nodecache.vitals import KeeperVitals
+from nodecache.process.vitals import KeeperVitals
 from tests.deploy.manifests import DEPLOY, ROOT, load
 from tests.helpers.numbers import busy_node
 from tests.needs import need

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nodecache.metrics import Collector
-from nodecache.vitals import KeeperVitals
+from nodecache.process.vitals import KeeperVitals
 from tests.deploy.manifests import DEPLOY
 from tests.helpers.numbers import busy_node
 

@@ -5,7 +5,7 @@ import shutil
 import kubernetes_validate
 import pytest
 
-from nodecache.flags import parse_flags
+from nodecache.config.flags import parse_flags
 from tests.deploy.manifests import (
     DEPLOY,
     KUBERNETES_VERSIONS,

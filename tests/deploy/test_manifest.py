@@ -5,7 +5,7 @@ import subprocess
 import kubernetes_validate
 import pytest
 
-from nodecache.handover import PATIENCE_SECONDS
+from nodecache.keeper.handover import PATIENCE_SECONDS
 from tests.deploy.manifests import (
     DEPLOY,
     KUBERNETES_DOCS_SED,

@@ -4,8 +4,8 @@ import pytest
 
 from nodecache.corefile import parse
 from nodecache.forward import DEFAULT_FAILOVER, Endpoint, Upstreams
-from nodecache.forwarding import ResolvConf, open_forwarders, settings_of
 from nodecache.wire import Rcode
+from nodecache.worker.forwarding import ResolvConf, open_forwarders, settings_of
 from tests.scenarios.simulated import SimulatedWorld
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from nodecache.forward import Settings, UpstreamSettings
-from nodecache.forward.pending import MAX_PENDING
+from nodecache.forward.transport.pending import MAX_PENDING
 from nodecache.wire import framed
 from tests.forward.fakes import Stage
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from nodecache.histogram import Histogram
 from nodecache.metrics import (
     AgentNumbers,
     CacheNumbers,
@@ -10,6 +9,7 @@ from nodecache.metrics import (
     Source,
     UpstreamState,
 )
+from nodecache.metrics.histogram import Histogram
 
 DURATIONS = tuple(0.00025 * 2**n for n in range(16))
 SIZES = (0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16e3, 32e3, 48e3, 64e3)

@@ -7,8 +7,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from nodecache.metrics import CacheNumbers, Collector, Source
 from nodecache.metrics.exposition import PIECE_LINES
-from nodecache.vitals import KeeperVitals, Process
-from nodecache.web import Request
+from nodecache.process.vitals import KeeperVitals, Process
+from nodecache.web.server import Request
 from tests.helpers.numbers import A, FakeServer, busy_node, busy_server, busy_upstream
 
 

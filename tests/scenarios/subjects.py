@@ -7,13 +7,13 @@ from typing import Protocol
 
 import dns.message
 
-from nodecache.assembly import Workshop, build
 from nodecache.cache import Budget
 from nodecache.corefile import parse
 from nodecache.forward import Endpoint, Failure, Forwarder, Upstreams
-from nodecache.forwarding import open_forwarders
 from nodecache.server import Handler, Served, ServerCounts, WaitingRoom, Zones, name_to_wire
 from nodecache.wire import Answer, Query, empty_reply, read_query
+from nodecache.worker.assembly import Workshop, build
+from nodecache.worker.forwarding import open_forwarders
 from tests.scenarios.simulated import SimulatedWorld
 
 OWN_ADDRESS = ("169.254.20.10", 53)

@@ -2,7 +2,8 @@ import mmap
 
 import pytest
 
-from nodecache.server.journal import JOURNAL_OCTETS, Journal
+from nodecache.process.shared_memory import JOURNAL_OCTETS
+from nodecache.server.journal import Journal
 
 
 @pytest.fixture

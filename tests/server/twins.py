@@ -7,12 +7,12 @@ from itertools import count
 
 import dns.edns
 
-from nodecache.assembly import Workshop, build
 from nodecache.cache import Budget
 from nodecache.corefile import parse
 from nodecache.forward import Upstreams
 from nodecache.server import Handler, Served, ServerCounts, WaitingRoom, Zones, name_to_wire
 from nodecache.wire import read_answer, read_query
+from nodecache.worker.assembly import Workshop, build
 from tests.scenarios.simulated import Outgoing, SimulatedWorld
 from tests.scenarios.subjects import SimulatedLoop
 from tests.wire.messages import query, response

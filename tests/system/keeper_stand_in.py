@@ -18,8 +18,8 @@ import time
 from ipaddress import ip_address
 from pathlib import Path
 
-from nodecache import listen
 from nodecache.host import Guard, Host, HostError, HostOptions, Verdict
+from nodecache.process import listen
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ import dns.message
 import dns.query
 import pytest
 
-from nodecache.vitals import measure
+from nodecache.process.vitals import measure
 from tests.helpers.agent import HOST, free_port
 from tests.helpers.agent import Agent as Loopback
 from tests.helpers.agent import stock as stock_on_loopback

@@ -30,7 +30,7 @@ from nodecache.corefile.reading import (
     several,
     single,
 )
-from nodecache.values import (
+from nodecache.corefile.values import (
     IpNetwork,
     duration,
     go_duration,

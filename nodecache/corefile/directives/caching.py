@@ -16,7 +16,7 @@ from nodecache.corefile.reading import (
     read_options,
     single,
 )
-from nodecache.values import duration, go_duration, integer, one_of, whole
+from nodecache.corefile.values import duration, go_duration, integer, one_of, whole
 
 _SERVFAIL_MOST_SECONDS = 300.0  # RFC 2308 §7.1
 _RECHECK_MOST_SECONDS = 300.0

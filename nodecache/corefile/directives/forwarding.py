@@ -19,7 +19,7 @@ from nodecache.corefile.reading import (
     read_options,
     single,
 )
-from nodecache.values import (
+from nodecache.corefile.values import (
     duration,
     ip,
     one_of,

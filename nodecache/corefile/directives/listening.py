@@ -12,7 +12,7 @@ from nodecache.corefile.reading import (
     read_options,
     several,
 )
-from nodecache.values import duration, go_duration, integer, text, whole
+from nodecache.corefile.values import duration, go_duration, integer, text, whole
 
 _DEFAULT_BUFSIZE = 1232  # DNS flag day 2020
 _LEAST_INTERVAL_SECONDS = 2.0

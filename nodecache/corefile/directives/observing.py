@@ -34,7 +34,7 @@ from nodecache.corefile.reading import (
     read_options,
     single,
 )
-from nodecache.values import (
+from nodecache.corefile.values import (
     boolean,
     duration,
     go_duration,

@@ -11,14 +11,7 @@ from nodecache.corefile.reading import (
     read_options,
     single,
 )
-from nodecache.values import (
-    duration,
-    octets,
-    on_or_off,
-    one_of,
-    positive_duration,
-    whole,
-)
+from nodecache.corefile.values import duration, octets, on_or_off, one_of, positive_duration, whole
 
 _LEAST_BUDGET_OCTETS = 1024 * 1024
 _MOST_CONNECTIONS = 64

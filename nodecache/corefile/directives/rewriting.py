@@ -24,7 +24,7 @@ from nodecache.corefile.rewriting import (
     TtlRule,
     TypeRule,
 )
-from nodecache.values import groups, one_of, pattern, text, whole
+from nodecache.corefile.values import groups, one_of, pattern, text, whole
 
 _MATCHES = one_of(*get_args(Match))
 _MOST_TTL = 2**31 - 1

@@ -1,0 +1,1 @@
+"""What a person types: the agent's start, and the commands beside it."""

@@ -1,0 +1,92 @@
+"""`nodecache check`: what is wrong with a configuration, or what it will do.
+
+It takes the agent's flags and reads what the agent would read, but touches nothing. The Corefile
+that would be served goes to standard output, and below it, as comments, a line for each of its
+blocks; errors and warnings go to standard error, all of them, each with file and line. Without
+arguments in an agent's container, it takes those of the agent.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nodecache.config.flags import FlagError, Flags, HelpWanted, parse_flags, usage
+from nodecache.config.rendering import check_templates, corefile_text
+from nodecache.corefile import CorefileError
+
+from .summary import summary
+
+_USAGE = """Usage of nodecache check:
+Tells what is wrong with a Corefile, or prints it as it would be served and what it does.
+The exit status is 1 if something is wrong with it, and 2 if with the command line.
+
+  nodecache check                (in a container: what its agent reads)
+  nodecache check Corefile
+  nodecache check -localip 169.254.20.10 -basecorefile Corefile.base -kubednscm kube-dns/
+
+The address of the Service of -upstreamsvc comes from the environment, as in a pod:
+  KUBE_DNS_SERVICE_HOST=10.96.0.10 nodecache check …
+
+The flags are the agent's:
+"""
+
+
+_AGENT = "/proc/1/cmdline"
+
+
+def main(
+    argv: Sequence[str], env: Mapping[str, str] = os.environ, agent_command: str = _AGENT
+) -> int:
+    """Check a file or what the flags name. The exit status: 0, 1 for what is wrong, 2 for usage."""
+    if argv and not argv[0].startswith("-"):
+        argv = ["-conf", *argv]
+    try:
+        flags = parse_flags(argv or _arguments_of(agent_command), is_served=False)
+        flags = _without_base(flags, argv)
+    except HelpWanted:
+        _tell(_USAGE + usage())
+        return 0
+    except FlagError as error:
+        _tell(f"nodecache check: {error}")
+        return 2
+    try:
+        text = corefile_text(flags, env)
+        corefile = text.parse(flags, env)
+        check_templates(corefile)
+    except CorefileError as error:
+        _tell(*map(str, error.all))
+        return 1
+    _tell(*(f"warning: {warning}" for warning in corefile.warnings))
+    print(text.text)  # noqa: T201
+    for block in corefile.blocks:
+        print(f"# {summary(block)}")  # noqa: T201
+    return 0
+
+
+def _arguments_of(command: str) -> list[str]:
+    """The arguments in a process's command line (proc(5)), if it is an agent; else none."""
+    try:
+        words = Path(command).read_text(encoding="utf-8").split("\0")[:-1]
+    except (OSError, UnicodeDecodeError):
+        return []
+    for index, word in enumerate(words[:4]):  # an interpreter and its options come before
+        if Path(word).name in ("nodecache", "node-cache"):
+            return words[index + 1 :]
+    return []
+
+
+def _tell(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)  # noqa: T201
+
+
+def _without_base(flags: Flags, argv: Sequence[str]) -> Flags:
+    """`-conf` alone means that file, whatever lies in the default place of a base Corefile.
+
+    Not so for the agent, which writes that file.
+    """
+    names = {word.lstrip("-").partition("=")[0] for word in argv if word.startswith("-")}
+    is_conf_alone = "conf" in names and "basecorefile" not in names
+    return replace(flags, base_corefile="") if is_conf_alone else flags

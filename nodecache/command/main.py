@@ -1,0 +1,59 @@
+"""The command line: what the container image runs, and the subcommands for people."""
+
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+
+from nodecache import __version__
+from nodecache.config.flags import FlagError, Flags, HelpWanted, parse_flags
+from nodecache.process import log as logs
+
+from .early import bind_early
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand, or the agent; the exit status: 0, 1 for what cannot work, 2 for usage."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["check"]:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # for people: ^C ends it
+        from . import check  # noqa: PLC0415 - not needed by the agent
+
+        return check.main(arguments[1:])
+    try:
+        flags = parse_flags(arguments)
+    except HelpWanted as wanted:
+        print(wanted, file=sys.stderr)  # noqa: T201
+        return 0
+    except FlagError as error:
+        print(f"nodecache: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    if flags.version:
+        print(version())  # noqa: T201
+        return 0
+    if flags.plugins:
+        from nodecache.corefile.options import CHAIN  # noqa: PLC0415 - not needed by the agent
+
+        print("Directives:", *(f"dns.{name}" for name in sorted(CHAIN)), sep="\n  ")  # noqa: T201
+        return 0
+    return run(flags)
+
+
+def version() -> str:
+    """Ours, and what we run on."""
+    import platform  # noqa: PLC0415 - not needed by the agent
+
+    system = f"{platform.system().lower()}/{platform.machine()}"
+    return f"nodecache-{__version__}\n{system}, Python {platform.python_version()}"
+
+
+def run(flags: Flags) -> int:
+    """Bind what will be asked for, read in the rest of the program, and keep an agent."""
+    logs.configure(form=flags.log_format)
+    log.info("Starting nodecache: %s", __version__)
+    early = bind_early(flags)
+    from . import starting  # noqa: PLC0415 - most of the program: queries wait by now
+
+    return starting.run(flags, early)

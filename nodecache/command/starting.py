@@ -1,0 +1,72 @@
+"""From the flags to a keeper that runs: everything is looked at before anything is changed."""
+
+import logging
+import os
+from time import monotonic
+
+from nodecache.config.flags import Flags
+from nodecache.config.source import ConfigSource
+from nodecache.corefile import CorefileError
+from nodecache.host import Guard, Host, HostError, HostOptions, netlink
+from nodecache.keeper.keeper import Keeper
+from nodecache.process.descriptors import raise_limit
+from nodecache.process.listen import ListenAddress
+from nodecache.process.sockets import CannotListen, Sockets
+from nodecache.worker import agent
+
+log = logging.getLogger(__name__)
+
+
+def run(flags: Flags, early: dict[ListenAddress, Sockets]) -> int:
+    """Read the configuration, and keep an agent until told to stop. `early` is bound already."""
+    raise_limit()
+    try:
+        host = Host(host_options(flags)) if flags.sets_up_host else None
+        if host is not None:
+            host.check_needs()
+        source = ConfigSource(flags, os.environ, interface_addresses, monotonic())
+        config = source.read_or_last_good()
+        keeper = Keeper(flags, source, Guard(host) if host is not None else None, agent.main)
+        return keeper.run(config, early)
+    except CorefileError as error:
+        for each in error.all:
+            log.critical("%s", each)
+    except (HostError, CannotListen, OSError) as error:
+        log.critical("%s", error)
+    return 1
+
+
+def interface_addresses(name: str) -> list[str]:
+    """The addresses that an interface has now, for `bind NAME`."""
+    netlink.load()
+    asking = netlink.Netlink()
+    try:
+        link = asking.link(name)
+        held = asking.addresses(index=link.index) if link is not None else []
+    finally:
+        asking.close()
+    # A link-local IPv6 address means nothing without its interface: RFC 4007 §11.
+    return [
+        f"{each.address}%{name}"
+        if each.address.is_link_local and each.address.version == 6
+        else str(each.address)
+        for each in held
+    ]
+
+
+def host_options(flags: Flags) -> HostOptions:
+    """What the flags ask of the node."""
+    return HostOptions(
+        addresses=flags.local_ips,
+        interface=flags.interface_name,
+        interface_kind=flags.interface_kind,
+        setup_interface=flags.setup_interface,
+        rules=flags.rules,
+        dns_port=flags.dns_port,
+        health_port=flags.health_port,
+        lease_seconds=flags.lease_seconds,
+        leased=flags.leased,
+        fallback=flags.fallback,
+        sync_seconds=flags.sync_seconds,
+        skip_teardown=flags.skip_teardown,
+    )

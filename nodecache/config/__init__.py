@@ -1,0 +1,1 @@
+"""Flags and files on the node, as one frozen configuration."""

@@ -1,0 +1,386 @@
+"""The command line: every flag of node-cache and of the CoreDNS in it, and ours.
+
+The syntax is that of Go's flag package: `-f v`, `-f=v` and `--f v` are the same; a boolean is `-b`
+or `-b=false`, never `-b false`; the last of a repeated flag wins. `_TABLE` is the one list of flags,
+from which the reader, the defaults and the usage text are made.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Literal
+
+from nodecache.corefile import values
+
+Address = IPv4Address | IPv6Address
+NOBODY = 65534
+
+
+class FlagError(Exception):
+    """A command line that cannot be used, in one line: `-dns.port: must be …, not 'x'`."""
+
+
+class HelpWanted(Exception):
+    """`-h` or `-help` was given. The text is the usage."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """A command line, read and checked. The flags stand in `_TABLE`, with their defaults."""
+
+    local_ips: tuple[Address, ...]
+    local_ip_texts: tuple[str, ...]
+    """`-localip` as written, blanks taken off: what takes the place of `__PILLAR__LOCAL__DNS__`."""
+    setup_interface: bool
+    interface_name: str
+    interface_kind: str
+    setup_iptables: bool
+    rules: str
+    sync_seconds: float
+    lease_seconds: float
+    leased: tuple[Address, ...] | None
+    """None: every address that is not link-local."""
+    fallback: tuple[Address, ...]
+    skip_teardown: bool
+    health_port: int
+    dns_port: int
+    metrics_listen_address: str
+    prometheus_listen_address: str
+    base_corefile: str
+    conf: str
+    kubedns_folder: str
+    """"" is /etc/kube-dns where there is such a folder."""
+    upstream_service: str
+    state_folder: str
+    """"" is no state."""
+    pidfile: str
+    user: tuple[int, int] | None
+    """User and group id of the worker; None is the keeper's own."""
+    log_format: Literal["text", "json"]
+    reload_with_signal: bool
+    quiet: bool
+    version: bool
+    plugins: bool
+
+    @property
+    def sets_up_host(self) -> bool:
+        """Whether anything of the node is ours to set up."""
+        return self.setup_interface or self.rules != "none"
+
+
+def parse_flags(argv: Sequence[str], *, is_served: bool = True) -> Flags:
+    """Read a command line without the program's name. Raises FlagError or HelpWanted.
+
+    What is only looked at and not served (`is_served`) needs no addresses.
+    """
+    fields: dict[str, Any] = {flag.field: flag.read(flag.default) for flag in _TABLE}
+    for flag, word in _given(argv):
+        try:
+            fields[flag.field] = flag.read(word)
+        except ValueError as error:
+            raise FlagError(f"-{flag.name}: {error}") from None
+    del fields["ignored"]
+    fields["local_ip_texts"] = fields["local_ips"]
+    fields["local_ips"] = tuple(values.ip(text) for text in fields["local_ips"])
+    if not fields["setup_iptables"]:
+        fields["rules"] = "none"
+    flags = Flags(**fields)
+    if is_served and not (flags.version or flags.plugins):
+        _check(flags)
+    return flags
+
+
+def _given(argv: Sequence[str]) -> "Iterator[tuple[Flag, str]]":
+    """Each flag with its value, as text."""
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        if len(word) < 2 or not word.startswith("-") or (word == "--" and words):
+            rest = [word, *words] if word != "--" else words
+            raise FlagError(f"extra command line arguments: {' '.join(rest)!r}{_hint(rest[0])}")
+        if word == "--":
+            return
+        name, equals, value = word.removeprefix("-").removeprefix("-").partition("=")
+        flag = _BY_NAME.get(name)
+        if flag is None:
+            raise HelpWanted(usage()) if name in ("h", "help") else _unknown(word, name)
+        if not equals:
+            value = _next_value(flag, words)
+        yield flag, value
+
+
+def _next_value(flag: "Flag", words: list[str]) -> str:
+    """The value of a flag without `=`: true for a switch, else the next word."""
+    if flag.is_switch:
+        return "true"
+    if not words:
+        raise FlagError(f"-{flag.name}: needs a value")
+    return words.pop(0)
+
+
+def _hint(word: str) -> str:
+    if word.lower() in ("true", "false", "t", "f", "0", "1"):
+        return f" (a switch takes its value with an equals sign: -setupinterface={word.lower()})"
+    return ""
+
+
+def _unknown(word: str, name: str) -> FlagError:
+    if not name or name.startswith("-"):
+        return FlagError(f"bad flag syntax: {word!r}")
+    return FlagError(f"there is no flag -{name}{values.hint(name, _BY_NAME)} (-h lists them)")
+
+
+def _check(flags: Flags) -> None:
+    """What no flag can be told by itself."""
+    if not flags.local_ips and flags.sets_up_host:
+        raise FlagError(
+            "-localip: needs the addresses to serve on, such as 169.254.20.10"
+            " (or -setupinterface=false -setupiptables=false)"
+        )
+    for address in flags.leased or ():
+        if address not in flags.local_ips:
+            raise FlagError(f"-leased: {address} is not among -localip")
+
+
+# Values
+
+
+def _addresses(word: str) -> tuple[str, ...]:
+    """Address literals parted by commas, blanks around them taken off."""
+    if not word.strip():
+        return ()
+    texts = tuple(text.strip() for text in word.split(","))
+    if "" in texts:
+        raise ValueError(f"one of the addresses is empty (a comma too many?) in {word!r}")
+    for text in texts:
+        values.ip(text)
+    return texts
+
+
+def _address_list(word: str) -> tuple[Address, ...]:
+    return tuple(values.ip(text) for text in _addresses(word))
+
+
+def _leased(word: str) -> tuple[Address, ...] | None:
+    if word in ("", "auto"):
+        return None
+    return () if word == "none" else _address_list(word)
+
+
+def _sync_interval(word: str) -> float:
+    """`60`, `60s`, `1m`. The original's unit was lost: its default `60ns` means sixty seconds."""
+    if word.isascii() and word.isdigit():
+        word += "s"
+    seconds = values.go_duration(word)
+    if 0 < seconds < 1e-6:
+        seconds = float(round(seconds * 1e9))
+    if seconds <= 0:
+        raise ValueError(f"must be above 0, not {word!r}")
+    return seconds
+
+
+def _lease(word: str) -> float:
+    if word.isascii() and word.isdigit():
+        word += "s"
+    return values.duration(0)(word)
+
+
+def _user(word: str) -> tuple[int, int] | None:
+    """`UID`, `UID:GID`, or nothing or `root` to stay who we are."""
+    if word in ("", "root", "0"):
+        return None
+    uid, colon, gid = word.partition(":")
+    number = values.whole(0, 2**32 - 2)
+    return number(uid), number(gid if colon else uid)
+
+
+def _service(word: str) -> str:
+    if not word:
+        raise ValueError("must be the name of a Service, not ''")
+    return word
+
+
+# The table
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag: the field it fills, how its text is read, and what the usage says."""
+
+    name: str
+    field: str
+    kind: str
+    default: str
+    read: Callable[[str], Any]
+    help: str
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it can stand without a value."""
+        return self.kind == ""
+
+
+def _switch(name: str, field: str, default: str, text: str) -> Flag:
+    return Flag(name, field, "", default, values.boolean, text)
+
+
+def _text(name: str, field: str, default: str, text: str) -> Flag:
+    return Flag(name, field, "string", default, str, text)
+
+
+_TABLE = (
+    Flag(
+        "localip",
+        "local_ips",
+        "addresses",
+        "",
+        _addresses,
+        "addresses to serve DNS on, parted by commas; IPv4 and IPv6 in any mix",
+    ),
+    _switch(
+        "setupinterface",
+        "setup_interface",
+        "true",
+        "hold up an interface with the addresses of -localip",
+    ),
+    _text(
+        "interfacename", "interface_name", "nodelocaldns", "name of the interface that holds them"
+    ),
+    _text(
+        "interfacekind",
+        "interface_kind",
+        "dummy",
+        "kind of that interface, for kernels without dummy links",
+    ),
+    _switch(
+        "setupiptables",
+        "setup_iptables",
+        "true",
+        "keep DNS traffic out of conntrack, by packet rules",
+    ),
+    Flag(
+        "rules",
+        "rules",
+        "backend",
+        "auto",
+        values.one_of("auto", "nftables", "iptables", "none"),
+        "what applies packet rules: auto, nftables, iptables or none",
+    ),
+    Flag(
+        "syncinterval",
+        "sync_seconds",
+        "duration",
+        "60s",
+        _sync_interval,
+        "how often interface and rules are compared with what they must be",
+    ),
+    Flag(
+        "lease",
+        "lease_seconds",
+        "duration",
+        "10s",
+        _lease,
+        "how long leased addresses outlive us when nothing can clean up; 0 is for ever",
+    ),
+    Flag(
+        "leased",
+        "leased",
+        "addresses",
+        "auto",
+        _leased,
+        "which of -localip are leased: auto is all that are not link-local; or none",
+    ),
+    Flag(
+        "fallback",
+        "fallback",
+        "addresses",
+        "",
+        _address_list,
+        "Service addresses that take over from link-local ones while we cannot answer",
+    ),
+    _switch("skipteardown", "skip_teardown", "false", "leave interface and rules behind at exit"),
+    Flag(
+        "health-port",
+        "health_port",
+        "port",
+        "8080",
+        values.port,
+        "port of the liveness probe, for the packet rules",
+    ),
+    Flag(
+        "metrics-listen-address",
+        "metrics_listen_address",
+        "address",
+        "0.0.0.0:9353",
+        values.host_port,
+        "where metrics are served, whatever the Corefile says; port 0 takes a free one",
+    ),
+    Flag(
+        "prometheus-listen-address",
+        "prometheus_listen_address",
+        "address",
+        ":9253",
+        values.host_port,
+        "what takes the place of __PROMETHEUS__ENDPOINT__ in the base Corefile",
+    ),
+    _text("basecorefile", "base_corefile", "/etc/coredns/Corefile.base", "Corefile to fill in"),
+    _text("corefile", "ignored", "/etc/Corefile", "taken and without effect, as in node-cache"),
+    _text("kubednscm", "kubedns_folder", "", "folder where the ConfigMap kube-dns is mounted"),
+    Flag(
+        "upstreamsvc",
+        "upstream_service",
+        "name",
+        "kube-dns",
+        _service,
+        "Service whose address takes the place of __PILLAR__CLUSTER__DNS__",
+    ),
+    _switch(
+        "reloadwithsignal", "reload_with_signal", "false", "reload at each change (we always do)"
+    ),
+    _text(
+        "conf", "conf", "", "Corefile to serve; written from the base Corefile where there is one"
+    ),
+    _text("state", "state_folder", "", "folder that keeps the last good Corefile over restarts"),
+    Flag(
+        "dns.port",
+        "dns_port",
+        "port",
+        "53",
+        values.port,
+        "port of keys that name none, and of rules",
+    ),
+    Flag("p", "dns_port", "port", "53", values.port, "the same as -dns.port"),
+    _text("pidfile", "pidfile", "", "file for our process id, there once everything listens"),
+    Flag(
+        "user",
+        "user",
+        "UID[:GID]",
+        str(NOBODY),
+        _user,
+        "who the worker becomes where we are root; root to stay",
+    ),
+    Flag(
+        "log-format",
+        "log_format",
+        "format",
+        "text",
+        values.one_of("text", "json"),
+        "text or json, one object a line",
+    ),
+    _switch("quiet", "quiet", "false", "do not print zones and version at start"),
+    _switch("version", "version", "false", "print the version and exit"),
+    _switch("plugins", "plugins", "false", "print the directives and exit"),
+)
+_BY_NAME = {flag.name: flag for flag in _TABLE}
+
+
+def usage() -> str:
+    """What `-h` shows."""
+    lines = [
+        "Usage of nodecache:",
+        "A DNS cache for one Kubernetes node. `nodecache check` tells what is wrong with a Corefile.",
+    ]
+    for flag in sorted(_TABLE, key=lambda flag: flag.name):
+        shown = f" (default {flag.default})" if flag.default not in ("", "false") else ""
+        lines += [f"  -{flag.name} {flag.kind}".rstrip(), f"    \t{flag.help}{shown}"]
+    return "\n".join(lines)

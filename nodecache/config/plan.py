@@ -1,0 +1,76 @@
+"""What is listened on: the addresses and ports that a Corefile's blocks ask for."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from nodecache.corefile import Corefile, CorefileError, ServerBlock
+from nodecache.process.listen import ListenAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One zone name of one block at one address. `block` is an index into the Corefile's."""
+
+    address: ListenAddress
+    zone_name: str
+    block: int
+
+
+Resolve = Callable[[str], list[str]]
+"""An interface's name → the addresses it has; empty where there is no such interface."""
+
+
+def places(corefile: Corefile, resolve: Resolve) -> tuple[Place, ...]:
+    """Every zone of every block at every address it is bound to; CorefileError on overlaps."""
+    found: dict[tuple[ListenAddress, str], Place] = {}
+    for index, block in enumerate(corefile.blocks):
+        for host in _hosts(block, resolve):
+            for zone in block.zones:
+                address = ListenAddress(host, zone.port)
+                place = Place(address, zone.zone_name, index)
+                if (address, zone.zone_name) in found:
+                    raise CorefileError(
+                        block.file,
+                        block.line,
+                        f"cannot serve dns://{zone.zone_name}:{zone.port} on {address}: "
+                        "it is already defined",
+                    )
+                found[address, zone.zone_name] = place
+    return tuple(found.values())
+
+
+def _hosts(block: ServerBlock, resolve: Resolve) -> Iterable[str]:
+    """The addresses of a block's `bind`, interfaces resolved, each line's exceptions left out."""
+    if block.bind is None:
+        return [""]
+    hosts: dict[str, None] = {}
+    for line in block.bind.lines:
+        unwanted = _resolved(block, line.except_addresses, resolve)
+        wanted = _resolved(block, line.addresses, resolve)
+        hosts |= dict.fromkeys(host for host in wanted if host not in unwanted)
+    return hosts
+
+
+def _resolved(block: ServerBlock, tokens: Iterable[str], resolve: Resolve) -> list[str]:
+    hosts: list[str] = []
+    for token in tokens:
+        try:
+            hosts.append(
+                str(ip_address(token.partition("%")[0])) + "".join(token.partition("%")[1:])
+            )
+        except ValueError:
+            addresses = resolve(token)
+            if not addresses:
+                raise CorefileError(
+                    block.file,
+                    block.line,
+                    f"bind: not an IP address or the name of an interface: {token!r}",
+                ) from None
+            hosts += addresses
+    return hosts
+
+
+def listen_addresses(planned: Iterable[Place]) -> tuple[ListenAddress, ...]:
+    """Each address once, in the order of the Corefile."""
+    return tuple(dict.fromkeys(place.address for place in planned))

@@ -1,0 +1,216 @@
+"""What the files on this node say now, as one Corefile.
+
+The base Corefile with its placeholders filled in and the ConfigMap kube-dns added; or `-conf` as it
+stands, where there is no base Corefile. Messages name the line of the file that people edit, which
+is the base Corefile and not what is made of it. Whatever is wrong is a CorefileError.
+"""
+
+import errno
+import fnmatch
+import glob
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+from nodecache.corefile import (
+    Corefile,
+    CorefileError,
+    KubeDns,
+    KubeDnsError,
+    PillarValues,
+    line_needing_cluster_dns,
+    parse,
+    read_kubedns,
+    render,
+)
+from nodecache.corefile.lexer import Origin
+from nodecache.corefile.values import ip
+
+from .flags import Flags
+from .state import Kept
+
+DEFAULT_KUBEDNS_FOLDER = "/etc/kube-dns"
+_DEFAULT_CONF = "Corefile"
+
+Env = Mapping[str, str]
+Lookup = Callable[[str], IPv4Address | IPv6Address | None]
+"""The address of a Service by its name, where the environment does not have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CorefileText:
+    """A Corefile's text. `file` is its place on disk; imports start from there."""
+
+    text: str
+    file: str
+    is_rendered: bool = False
+    origin: Origin | None = None
+    imports: Mapping[str, str] | None = None
+    """The files there are to import, by path; None are those on the disk."""
+
+    def parse(self, flags: Flags, env: Env) -> Corefile:
+        """Read it. Raises CorefileError."""
+        is_on_disk = self.imports is None
+        return parse(
+            self.text,
+            self.file,
+            env=env,
+            default_port=flags.dns_port,
+            read=read_text if is_on_disk else self._read_kept,
+            glob=glob.glob if is_on_disk else self._glob_kept,
+            origin=self.origin,
+        )
+
+    def _read_kept(self, path: str) -> str:
+        assert self.imports is not None
+        if path not in self.imports:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return self.imports[path]
+
+    def _glob_kept(self, pattern: str) -> list[str]:
+        depth = pattern.count("/")  # fnmatch's * goes past slashes, and glob's does not
+        found = fnmatch.filter(self.imports or (), pattern)
+        return [path for path in found if path.count("/") == depth]
+
+
+def kept_text(kept: Kept, flags: Flags, state_file: str) -> CorefileText:
+    """What was served in a former life, as text again; messages name the file it was kept in."""
+    conf = flags.conf or _DEFAULT_CONF
+    return CorefileText(
+        kept.text, conf, origin=lambda line: (state_file, line), imports=kept.imports
+    )
+
+
+def corefile_text(flags: Flags, env: Env, lookup: Lookup | None = None) -> CorefileText:
+    """The text that is to be served. Raises CorefileError."""
+    conf = flags.conf or _DEFAULT_CONF
+    base_file = flags.base_corefile
+    if not os.path.lexists(base_file):
+        return CorefileText(_read(conf), conf)
+    base = _read(base_file)
+    folder = kubedns_folder(flags)
+    values = PillarValues(
+        local_dns=flags.local_ip_texts,
+        cluster_dns=_cluster_dns(base, base_file, flags.upstream_service, env, lookup),
+        prometheus_endpoint=flags.prometheus_listen_address,
+        dns_port=flags.dns_port,
+        kube_dns=_kube_dns(folder) if folder else KubeDns(),
+    )
+    rendered = render(base, values)
+
+    def origin(line: int) -> tuple[str, int]:
+        base_line = rendered.base_line(line)
+        return (base_file, base_line) if base_line else (f"{folder}/stubDomains", 1)
+
+    return CorefileText(rendered.text, conf, is_rendered=True, origin=origin)
+
+
+def check_templates(corefile: Corefile) -> None:
+    """Look at the `template`s, whose language the Corefile's reader does not know. CorefileError."""
+    errors = []
+    for block in corefile.blocks:
+        for options in block.templates:
+            from nodecache.server import check  # noqa: PLC0415 - the keeper does without, if it can
+
+            if fault := check(replace(block, templates=(options,))):
+                errors.append(CorefileError(options.file, options.line, fault))
+    if errors:
+        raise CorefileError.join(errors, corefile.imports)
+
+
+def kubedns_folder(flags: Flags) -> str | None:
+    """Where the ConfigMap kube-dns is mounted; None where it is not."""
+    if flags.kubedns_folder:
+        return flags.kubedns_folder
+    return DEFAULT_KUBEDNS_FOLDER if Path(DEFAULT_KUBEDNS_FOLDER).is_dir() else None
+
+
+def watched_paths(flags: Flags) -> tuple[str, ...]:
+    """What the text is made from: files, and folders of files."""
+    folder = kubedns_folder(flags)
+    paths = [flags.base_corefile, *([folder] if folder else [])]
+    if not os.path.lexists(flags.base_corefile):
+        paths.append(flags.conf or _DEFAULT_CONF)
+    return tuple(paths)
+
+
+# The parts
+
+
+def read_text(path: str) -> str:
+    """A file's text, in UTF-8. OSError or UnicodeDecodeError."""
+    return Path(path).read_text(encoding="utf-8")
+
+
+def _read(path: str) -> str:
+    try:
+        return read_text(path)
+    except OSError as error:
+        raise CorefileError(path, 1, f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise CorefileError(path, line, f"cannot be read: not in UTF-8 ({error.reason})") from None
+
+
+def read_folder(folder: str) -> dict[str, str]:
+    """The keys of a mounted ConfigMap: files by name, none hidden. CorefileError for one unread.
+
+    A folder that is not there is an empty one: the ConfigMap is optional.
+    """
+    try:
+        files = [file for file in sorted(Path(folder).iterdir()) if file.is_file()]
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise CorefileError(folder, 1, f"cannot be read: {error.strerror}") from None
+    return {file.name: _read(str(file)) for file in files if not file.name.startswith(".")}
+
+
+def _kube_dns(folder: str) -> KubeDns:
+    try:
+        return read_kubedns(read_folder(folder))
+    except KubeDnsError as error:
+        raise CorefileError.join(
+            CorefileError(f"{folder}/{key}", 1, reason) for key, reason in error.all
+        ) from None
+
+
+def _cluster_dns(
+    base: str, base_file: str, service: str, env: Env, lookup: Lookup | None
+) -> str | None:
+    """The Service's address, from the environment that kubelet gave us, or looked up.
+
+    Kubelet tells a container the Services of its own namespace that were there before it started.
+    """
+    name = service_variable(service)
+    written = env.get(name, "")
+    try:
+        return str(ip(written)) if written else _looked_up(base, service, lookup)
+    except ValueError as error:
+        why = f"the environment's {name} {error}"
+    except LookupError:
+        why = (
+            f"the environment has no {name}: is there a Service {service!r} with an address of its"
+            " own in our namespace, and was it there before this pod?"
+        )
+    line = line_needing_cluster_dns(base)
+    if line is None:
+        return None
+    raise CorefileError(base_file, line, f"__PILLAR__CLUSTER__DNS__: {why}")
+
+
+def _looked_up(base: str, service: str, lookup: Lookup | None) -> str:
+    """Ask only where the answer is needed. LookupError: nobody knows."""
+    if lookup is None or line_needing_cluster_dns(base) is None:
+        raise LookupError
+    address = lookup(service)
+    if address is None:
+        raise LookupError
+    return str(address)
+
+
+def service_variable(service: str) -> str:
+    """`kube-dns-upstream` → `KUBE_DNS_UPSTREAM_SERVICE_HOST`."""
+    return service.upper().replace("-", "_") + "_SERVICE_HOST"

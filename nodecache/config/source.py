@@ -1,0 +1,222 @@
+"""The configuration in force: where its text comes from, when it is read again, what is kept.
+
+One text is served: the base Corefile with its placeholders filled in and the kube-dns ConfigMap's
+stub domains added, or `-conf` as it stands where there is no base. The rendered text is written
+beside for people to read. What was valid and served is kept in the `-state` folder: a node that
+restarts with a broken ConfigMap serves the last one that worked.
+"""
+
+import hashlib
+import logging
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from nodecache.corefile import Corefile, CorefileError, OwnOptions, own_options
+
+from .flags import Flags
+from .plan import Place, Resolve, places
+from .rendering import (
+    CorefileText,
+    Lookup,
+    check_templates,
+    corefile_text,
+    kept_text,
+    watched_paths,
+)
+from .services import look_up
+from .state import Kept, State, write_atomically
+from .watcher import POLL_SECONDS, Watcher
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A configuration that can be served. `hash` is the SHA-512 of its text, in hex."""
+
+    text: str
+    corefile: Corefile
+    places: tuple[Place, ...]
+    own: OwnOptions
+    """What `nodecache { … }` asks of the process as a whole."""
+    is_last_known_good: bool = False
+
+    @property
+    def hash(self) -> str:
+        """As CoreDNS's reload tells it."""
+        return hashlib.sha512(self.text.encode()).hexdigest()
+
+    def is_like(self, other: "Config") -> bool:
+        """Whether the other one serves the same: equal text and equal imported files."""
+        return self.kept == other.kept
+
+    @property
+    def kept(self) -> Kept:
+        """What a restart can serve again."""
+        return Kept(self.text, dict(self.corefile.imported))
+
+    @property
+    def lameduck_seconds(self) -> float:
+        """How long to go on serving after SIGTERM: `health`'s lameduck."""
+        healths = [block.health for block in self.corefile.blocks if block.health is not None]
+        return max((health.lameduck_seconds for health in healths), default=0.0)
+
+
+class ConfigSource:
+    """Reads the configuration, and again when what it is made of changes.
+
+    `errors` counts configurations from ConfigMaps that could not be served, `failures` all of them.
+    `is_current` is False from such a one until the next that can be.
+    """
+
+    def __init__(
+        self,
+        flags: Flags,
+        env: Mapping[str, str],
+        resolve: Resolve,
+        now: float,
+        look_up: Lookup = look_up,
+        uniform: Callable[[], float] = random.random,
+    ) -> None:
+        self._flags = flags
+        self._env = env
+        self._resolve = resolve
+        self._look_up = look_up
+        self._random = uniform
+        self._state = State(flags.state_folder)
+        self._served: Config | None = None
+        self._imports: tuple[str, ...] = ()
+        self.errors = 0
+        self.failures = 0
+        self.is_current = True
+        self._now = now
+        self._watcher = Watcher(self._paths, now)
+
+    def fileno(self) -> int:
+        """The descriptor to wait for."""
+        return self._watcher.fileno()
+
+    @property
+    def due_at(self) -> float:
+        """When to call `changed` even if the descriptor stays silent, monotonic seconds."""
+        return self._watcher.due_at
+
+    @property
+    def _paths(self) -> tuple[str, ...]:
+        """What the configuration is made of, as far as it is known."""
+        return (*watched_paths(self._flags), *self._imports)
+
+    def changed(self, now: float) -> Config | None:
+        """A valid configuration that differs from the one served; None where there is none."""
+        self._now = now
+        if not self._watcher.changed(now):
+            return None
+        config = self.load()
+        if config is None or (self._served is not None and config.is_like(self._served)):
+            return None
+        return config
+
+    def load(self) -> Config | None:
+        """What the files say now; None, told and counted, where that cannot be served."""
+        try:
+            return self.read()
+        except CorefileError as error:
+            self._tell(error)
+            return None
+
+    def _tell(self, error: CorefileError) -> None:
+        self.failures += 1
+        self.errors += 1
+        self.is_current = False
+        for each in error.all:
+            log.error("%s", each)
+
+    def read_or_last_good(self) -> Config:
+        """At start: what the files say, else what was last served. Raises CorefileError."""
+        try:
+            return self.read()
+        except CorefileError as error:
+            kept = self._state.last_good()
+            if kept is None:
+                raise
+            self._tell(error)
+            log.error(  # noqa: TRY400 - what happened was told line by line
+                "serving the last configuration that was good, from %s", self._state.file
+            )
+            text = kept_text(kept, self._flags, self._state.file)
+            return self._config(text, is_last_known_good=True)
+
+    def read(self) -> Config:
+        """What the files say now, written beside for people to read. Raises CorefileError."""
+        before = self._paths
+        try:
+            config = self._read()
+        except CorefileError:
+            if self._paths == before:
+                raise
+        else:
+            if self._paths == before:
+                return config
+        # Other files are imported now. They must be watched before they are read.
+        self._watcher.watch(self._paths, self._now)
+        return self._read()
+
+    def _read(self) -> Config:
+        found = corefile_text(self._flags, self._env, self._look_up)
+        config = self._config(found)
+        if found.is_rendered and self._flags.conf:
+            self._write(found)
+        self.is_current = True
+        return config
+
+    def _config(self, found: CorefileText, *, is_last_known_good: bool = False) -> Config:
+        try:
+            corefile = found.parse(self._flags, self._env)
+        except CorefileError as error:
+            self._imports = error.imports
+            raise
+        self._imports = corefile.imports
+        check_templates(corefile)
+        for warning in corefile.warnings:
+            log.warning("%s", warning)
+        own = own_options(corefile)
+        return Config(
+            text=found.text,
+            corefile=corefile,
+            places=places(corefile, self._resolve),
+            own=own,
+            is_last_known_good=is_last_known_good,
+        )
+
+    def _write(self, found: CorefileText) -> None:
+        """The rendered text is for people; a folder that cannot be written to is no failure."""
+        try:
+            write_atomically(found.file, found.text)
+        except OSError as error:
+            log.warning("cannot write %s for people to read: %s", found.file, error.strerror)
+
+    def keep_good(self, config: Config) -> None:
+        """The configuration is served: keep it for a restart."""
+        self._served = config
+        self._watcher.look_every(self._look_seconds(config))
+        if config.is_last_known_good:
+            return
+        try:
+            self._state.keep(config.kept)
+        except OSError as error:
+            log.error(  # noqa: TRY400 - an operator's folder, no fault of ours
+                "cannot keep the good Corefile in %s: %s", self._state.file, error.strerror
+            )
+
+    def _look_seconds(self, config: Config) -> float:
+        """How often to look though nothing is told: `reload`'s interval, jitter drawn anew."""
+        reloads = [block.reload for block in config.corefile.blocks if block.reload is not None]
+        if not reloads:
+            return POLL_SECONDS
+        last = reloads[-1]
+        return last.interval_seconds + last.jitter_seconds * (self._random() - 0.5)
+
+    def close(self) -> None:
+        """In a forked child: let go of descriptors."""
+        self._watcher.close()

@@ -1,0 +1,273 @@
+"""Queries to one upstream by UDP, from many ports.
+
+A forger has to guess port and id of a query (RFC 5452 §4.5). A fresh socket for each query would
+cost more than the query; so there are a few dozen, one of them drawn for each, and none lives
+long.
+
+Behind a Service address each port leads to one pod, for as long as it is in use. So a port is
+tried with one query first, and one that stays silent is given up with what it owes, while those
+that are answered carry on.
+"""
+
+import errno
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from nodecache.forward.attempt import Attempt, Carrier, evacuated, failing, slowed
+from nodecache.forward.counts import UpstreamCounts
+from nodecache.forward.failure import error_text
+from nodecache.forward.world import Datagram
+
+from .pending import MAX_PENDING, Pending
+from .unmatched import note_unmatched
+
+if TYPE_CHECKING:
+    from nodecache.forward.upstream import Upstream
+
+_SOCKETS = 32
+_MOST_USES = 512
+_MOST_AGE_SECONDS = 10.0
+_LENGTH_SIZE = 2  # what a datagram does not have before its message
+_AGEING_AT_ONCE = 4  # each second: all of them within one such age
+# After a port turned out to lead nowhere, the good ones do for this long without new ones.
+_WARY_SECONDS = 2.0
+
+# A port is suspected when it is silent while others are heard, for longer than nearly all answers
+# take; and never before this.
+_PATIENCE_SECONDS = 0.06
+_PATIENCE_FACTOR = 1.5
+
+assert _MOST_USES < MAX_PENDING, "a socket never runs out of ids"
+
+
+class DatagramSocket:
+    """One socket on a random port, and the queries that left from it.
+
+    `is_proven`: it brought the latest answer it had to. `is_suspect`: it owes one for too long.
+    It is neither before its first answer.
+    """
+
+    __slots__ = (
+        "_pool",
+        "born_at",
+        "datagram",
+        "heard_at",
+        "is_proven",
+        "is_spent",
+        "is_suspect",
+        "pending",
+        "uses",
+    )
+
+    def __init__(self, pool: "DatagramPool", now: float) -> None:
+        self._pool = pool
+        self.pending: Pending[Attempt] = Pending(pool.random_id)
+        self.born_at = now
+        self.heard_at = 0.0
+        self.uses = 0
+        self.is_proven = False
+        self.is_suspect = False
+        self.is_spent = False
+        upstream = pool.upstream
+        self.datagram: Datagram = upstream.world.open_datagram(
+            upstream.endpoint, self, upstream.settings.source_address
+        )
+
+    @property
+    def path(self) -> str:
+        """Both ends, as Go writes them."""
+        return f"{self.datagram.local}->{self._pool.upstream.to}"
+
+    def received(self, packet: bytes, now: float) -> None:
+        """Hand an answer to its ask."""
+        attempt = self.pending.match(packet)
+        if attempt is None:
+            note_unmatched(self._pool.counts, packet)
+        else:
+            self.heard_at = now
+            self.is_proven = True
+            self.is_suspect = False
+            attempt.answered(packet, now)
+        if self.is_spent and not self.pending:
+            self._pool.close_one(self)
+
+    def refused(self, error: OSError, now: float) -> None:
+        """Nobody listens there: none of what is pending will be answered."""
+        self._pool.refused(self, error, now)
+
+
+class DatagramPool:
+    """The sockets to one upstream. Spent ones send no more, and stay for what they are owed."""
+
+    def __init__(self, upstream: "Upstream", random_id: Callable[[], int]) -> None:
+        self.upstream = upstream
+        self.counts: UpstreamCounts = upstream.counts
+        self.random_id = random_id
+        self._sockets: list[DatagramSocket] = []
+        self._spent: list[DatagramSocket] = []
+        self._wary_until = 0.0
+
+    # Sending
+
+    def send(self, attempt: Attempt, now: float) -> None:
+        """Send from one of the sockets."""
+        sockets = self._sockets
+        if len(sockets) == _SOCKETS:
+            socket = sockets[self.random_id() % _SOCKETS]
+            if socket.is_proven and socket.uses < _MOST_USES:
+                self._send_from(socket, attempt)
+                return
+        try:
+            socket = self._fresh(now) if self._may_open(now) else self._next_best()
+        except OSError as error:
+            if not sockets:
+                self._no_way(attempt, error, now)
+                return
+            socket = sockets[0]  # no more are to be had, but this one is
+        self._send_from(socket, attempt)
+
+    def send_elsewhere(self, attempt: Attempt, carrier: Carrier | None, now: float) -> None:
+        """Send from another port than `carrier`, of those up to date the one heard of last."""
+        best: DatagramSocket | None = None
+        slow_since = now - self.upstream.pace.hedge_seconds
+        for socket in self._sockets:
+            oldest = socket.pending.oldest()
+            is_behind = oldest is not None and oldest.sent_at < slow_since
+            if socket is carrier or not socket.is_proven or is_behind:
+                continue
+            if best is None or socket.heard_at > best.heard_at:
+                best = socket
+        if best is not None:
+            self._send_from(best, attempt)
+        else:
+            self.send(attempt, now)
+
+    def _send_from(self, socket: DatagramSocket, attempt: Attempt) -> None:
+        socket.uses += 1
+        self.counts.sent["udp"] += 1
+        self.upstream.watch()
+        attempt.carrier = socket
+        message_id = socket.pending.add(attempt)
+        fault = socket.datagram.send(attempt.framed(message_id)[_LENGTH_SIZE:])
+        if fault is not None:
+            world = self.upstream.world
+            world.call_soon(partial(self.refused, socket, fault, world.clock()))
+
+    def _may_open(self, now: float) -> bool:
+        """Whether a new port is wanted, and not while new ones lead nowhere."""
+        sockets = self._sockets
+        if not sockets:
+            return True
+        if now < self._wary_until:
+            return False
+        return len(sockets) < _SOCKETS or any(s.uses >= _MOST_USES for s in sockets)
+
+    def _fresh(self, now: float) -> DatagramSocket:
+        """A socket on a new port, in the place of one that was used enough."""
+        fresh = DatagramSocket(self, now)
+        self.counts.conn_misses["udp"] += 1
+        if len(self._sockets) == _SOCKETS:
+            self._spend(max(self._sockets, key=lambda socket: socket.uses))
+        self._sockets.append(fresh)
+        return fresh
+
+    def _next_best(self) -> DatagramSocket:
+        """A proven socket; failing that, any. OSError where all are full."""
+        proven = [socket for socket in self._sockets if socket.is_proven]
+        drawn = [s for s in proven or self._sockets if len(s.pending) < MAX_PENDING]
+        if not drawn:
+            raise OSError(errno.ENOBUFS, "too many queries wait for an answer")
+        return drawn[self.random_id() % len(drawn)]
+
+    def _no_way(self, attempt: Attempt, error: OSError, now: float) -> None:
+        reason = f"dial udp {self.upstream.to}: {error_text(error)}"
+        self.upstream.unreachable(now)
+        self.upstream.world.call_soon(partial(attempt.failed, reason, now, is_connect=True))
+
+    # Losing
+
+    def _spend(self, socket: DatagramSocket) -> None:
+        """Send nothing more from `socket`; it stays for the answers it is owed."""
+        self._sockets.remove(socket)
+        socket.is_spent = True
+        if socket.pending:
+            self._spent.append(socket)
+        else:
+            socket.datagram.close()
+
+    def close_one(self, socket: DatagramSocket) -> None:
+        """Close a spent socket that is owed nothing."""
+        self._spent.remove(socket)
+        socket.datagram.close()
+
+    def refused(self, socket: DatagramSocket, error: OSError, now: float) -> None:
+        """What left from `socket` will not be answered."""
+        reason = f"read udp {socket.path}: read: {error_text(error)}"
+        self.upstream.unreachable(now)
+        self.upstream.turns.take(socket.pending.clear(), failing(reason, is_connect=True))
+
+    def _judge(self, socket: DatagramSocket, now: float) -> None:
+        """Has it been silent for too long? Sooner so, where other ports were heard meanwhile."""
+        oldest = socket.pending.oldest()
+        if oldest is None or socket.is_suspect:
+            return
+        upstream = self.upstream
+        since = max(oldest.sent_at, socket.heard_at)
+        if upstream.heard_at > since:
+            patience = max(_PATIENCE_FACTOR * upstream.pace.seconds, _PATIENCE_SECONDS)
+        else:
+            patience = upstream.pace.silence_seconds
+        if now - since > patience:
+            socket.is_proven = False
+            socket.is_suspect = True
+            self._wary_until = now + _WARY_SECONDS
+            upstream.fell_silent(oldest.sent_at, now)
+            upstream.turns.take(socket.pending.all(), evacuated)
+
+    # Time
+
+    @property
+    def in_flight(self) -> int:
+        """Queries that are owed an answer."""
+        return sum(len(socket.pending) for socket in [*self._sockets, *self._spent])
+
+    def tick(self, now: float) -> bool:
+        """Tell asks of slow queries, give up lost ones; False: nothing is under way."""
+        give_up = now - self.upstream.settings.read_timeout_seconds
+        slow_since = now - self.upstream.pace.hedge_seconds
+        turns = self.upstream.turns
+        for socket in [*self._sockets, *self._spent]:
+            if not socket.pending:
+                continue
+            turns.take(socket.pending.slowed(slow_since), slowed)
+            lost = socket.pending.drop(give_up)
+            if lost:
+                turns.take(lost, failing(f"read udp {socket.path}: i/o timeout"))
+            if socket.is_spent and not socket.pending:
+                self.close_one(socket)
+            elif lost and socket.is_suspect and not socket.is_spent:
+                self._spend(socket)  # its port leads nowhere
+            elif not socket.is_spent:
+                self._judge(socket, now)
+        return self.in_flight > 0
+
+    def housekeep(self, now: float) -> bool:
+        """Give up a few old ports, never all at once; False: none is open."""
+        if now >= self._wary_until:
+            old = [s for s in self._sockets if now - s.born_at > _MOST_AGE_SECONDS]
+            for socket in old[:_AGEING_AT_ONCE]:
+                self._spend(socket)
+        return bool(self._sockets or self._spent)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is any socket."""
+        return bool(self._sockets or self._spent)
+
+    def close(self) -> None:
+        """Close everything."""
+        for socket in [*self._sockets, *self._spent]:
+            socket.datagram.close()
+        self._sockets.clear()
+        self._spent.clear()

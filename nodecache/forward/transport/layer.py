@@ -1,0 +1,50 @@
+"""A stream that speaks over another one: what TLS and HTTP have in common."""
+
+from typing import Generic, TypeVar
+
+from nodecache.forward.world import NOBODY, Stream, StreamReceiver
+
+S = TypeVar("S", bound=Stream)
+
+
+class Layer(Generic[S]):
+    """Between a receiver and the stream below, which `carry` gives it, once."""
+
+    __slots__ = ("_receiver", "_stream")
+
+    def __init__(self, receiver: StreamReceiver) -> None:
+        self._receiver: StreamReceiver = receiver
+        self._stream: S | None = None
+
+    def carry(self, stream: S) -> None:
+        """Speak over `stream`, which is still opening."""
+        self._stream = stream
+
+    def closed(self, error: Exception | None, now: float) -> None:
+        """The stream below ended."""
+        if self._stream is not None:
+            self._stream = None
+            receiver, self._receiver = self._receiver, NOBODY
+            receiver.closed(error, now)
+
+    def _end(self, error: Exception | None, now: float) -> None:
+        """End it ourselves, and tell."""
+        if self._stream is not None:
+            self._stream.close()
+            self.closed(error, now)
+
+    @property
+    def local(self) -> str:
+        """Our end as `address:port`."""
+        return "" if self._stream is None else self._stream.local
+
+    def is_acknowledged(self) -> bool:
+        """Whether the other side's kernel has lately confirmed what we sent."""
+        return self._stream is not None and self._stream.is_acknowledged()
+
+    def close(self) -> None:
+        """Close at once; nothing is told any more."""
+        stream, self._stream = self._stream, None
+        self._receiver = NOBODY
+        if stream is not None:
+            stream.close()

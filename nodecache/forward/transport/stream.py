@@ -1,0 +1,159 @@
+"""One pipelined connection to an upstream: frames, and who waits for which."""
+
+import math
+from typing import TYPE_CHECKING
+
+from nodecache.forward.attempt import Attempt, evacuated, failing, slowed
+from nodecache.forward.world import Stream
+from nodecache.wire import FrameBuffer
+
+from .pending import MAX_PENDING, Pending
+from .unmatched import note_unmatched
+
+if TYPE_CHECKING:
+    from nodecache.forward.pool import StreamPool
+
+# A connection that owes answers and has said nothing for this long is looked at: has the other
+# side's kernel confirmed our octets? If not, it is dead to us; if so, the server is slow.
+_DEAF_SECONDS = 0.06
+# Silent for so long and unconfirmed, a connection does not come back.
+_DEAD_SECONDS = 1.0
+
+
+class StreamConnection:
+    """One connection. It tells each query's ask what became of it.
+
+    Usable: open, not suspected of being dead, and neither too old nor used up. An answer clears
+    a suspicion; what is spent is closed once nothing is owed.
+    """
+
+    __slots__ = (
+        "_frames",
+        "_outgoing",
+        "_pool",
+        "answered",
+        "heard_at",
+        "is_evacuated",
+        "is_open",
+        "is_spent",
+        "is_suspect",
+        "old_at",
+        "opened_at",
+        "pending",
+        "sent",
+        "strays",
+        "stream",
+    )
+
+    def __init__(self, pool: "StreamPool", now: float) -> None:
+        self._pool = pool
+        self._frames = FrameBuffer()
+        self._outgoing: list[bytes] = []
+        self.pending: Pending[Attempt] = Pending(pool.random_id)
+        self.stream: Stream
+        self.opened_at = self.heard_at = now
+        self.old_at = math.inf
+        self.sent = 0
+        self.answered = 0
+        self.strays = 0
+        self.is_open = False
+        self.is_suspect = False
+        self.is_evacuated = False
+        self.is_spent = False
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether new queries may go here."""
+        return self.is_open and not self.is_suspect and not self.is_spent
+
+    @property
+    def room(self) -> int:
+        """How many more queries it may take."""
+        return MAX_PENDING - len(self.pending)
+
+    @property
+    def path(self) -> str:
+        """Both ends, as Go writes them."""
+        return f"{self.stream.local}->{self._pool.upstream.to}"
+
+    def add(self, attempt: Attempt) -> None:
+        """Send a query with the next `flush`."""
+        attempt.carrier = self
+        message_id = self.pending.add(attempt)
+        self._outgoing.append(attempt.framed(message_id))
+        self.sent += 1
+
+    def flush(self) -> None:
+        """Write what was added since the last time, in one piece."""
+        outgoing = self._outgoing
+        if outgoing:
+            self._outgoing = []
+            self._pool.counts.sent[self._pool.transport] += len(outgoing)
+            self.stream.write(b"".join(outgoing))
+
+    # What the stream tells
+
+    def opened(self, now: float) -> None:
+        """It may be used."""
+        self.is_open = True
+        self._pool.opened(self, now)
+
+    def received(self, data: bytes, now: float) -> None:
+        """Hand each answer to its ask."""
+        pending = self.pending
+        self.heard_at = now
+        for packet in self._frames.feed(data):
+            attempt = pending.match(packet)
+            if attempt is None:
+                note_unmatched(self._pool.counts, packet)
+                self.strays += 1
+                if self.strays > self.sent:  # late answers are never that many
+                    self._pool.hang_up(self, now)
+                    return
+            else:
+                self.answered += 1
+                attempt.answered(packet, now)
+        if self.is_suspect or self.is_spent:
+            self._pool.heard(self, now)
+
+    def closed(self, error: Exception | None, now: float) -> None:
+        """It ended by itself."""
+        self._pool.lost(self, error, now)
+
+    # What time tells
+
+    def tick(self, now: float) -> bool:
+        """Look after slow queries, and after silence; False: nothing is owed."""
+        upstream = self._pool.upstream
+        upstream.turns.take(self.pending.slowed(now - upstream.pace.hedge_seconds), slowed)
+        lost = self.pending.drop(now - upstream.settings.read_timeout_seconds)
+        if lost:
+            upstream.turns.take(lost, failing(f"read tcp {self.path}: i/o timeout"))
+        if lost and self.is_suspect:
+            self._pool.retire(self)
+            return False
+        oldest = self.pending.oldest()
+        if oldest is None:
+            return False
+        since = max(oldest.sent_at, self.heard_at)
+        if now - since > _DEAF_SECONDS:
+            self._judge(since, now)
+        return True
+
+    def _judge(self, since: float, now: float) -> None:
+        """It is silent since then: dead, hanging, or merely slow.
+
+        A machine that is gone does not acknowledge what we send. A server that hangs does, and is
+        told from a slow one by what comes on other connections.
+        """
+        upstream, silence = self._pool.upstream, now - since
+        is_deaf = not self.stream.is_acknowledged()
+        if silence > (_DEAD_SECONDS if is_deaf else upstream.settings.read_timeout_seconds):
+            self._pool.retire(self)
+        elif is_deaf or silence > upstream.pace.silence_seconds:
+            if not self.is_suspect:
+                self.is_suspect = True
+                self._pool.suspect(self, now)
+            if not self.is_evacuated and (is_deaf or upstream.heard_at > since):
+                self.is_evacuated = True
+                upstream.turns.take(self.pending.all(), evacuated)

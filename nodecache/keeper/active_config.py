@@ -1,0 +1,91 @@
+"""The configuration in force and the sockets it is served with; and the next one, while it is offered.
+
+A new configuration is offered to the worker together with every socket it needs. The worker takes
+it or not; only then are the sockets closed that nobody needs any more.
+"""
+
+import contextlib
+import os
+import pickle
+from collections.abc import Iterable, Iterator, Mapping
+
+from nodecache.config.plan import listen_addresses
+from nodecache.config.source import Config
+from nodecache.process.channel import to_descriptor
+from nodecache.process.listen import ListenAddress
+from nodecache.process.sockets import Sockets, close_all, open_all
+
+
+class InForce:
+    """What is served. `sockets` are the keeper's: lent to every worker."""
+
+    def __init__(self, config: Config, sockets: dict[ListenAddress, Sockets]) -> None:
+        self.config = config
+        self.sockets = sockets
+        self._offered: tuple[Config, dict[ListenAddress, Sockets]] | None = None
+
+    @classmethod
+    def begin(
+        cls,
+        config: Config,
+        early: Mapping[ListenAddress, Sockets],
+        lent: Mapping[ListenAddress, Sockets],
+    ) -> "InForce":
+        """Serve `config` with sockets that are lent, else bound early, else new. CannotListen."""
+        sockets = open_all(listen_addresses(config.places), {**early, **lent})
+        close_all(pair for address, pair in early.items() if sockets.get(address) is not pair)
+        return cls(config, sockets)
+
+    @property
+    def lent(self) -> list[int]:
+        """The sockets as they are sent to somebody: two descriptors for each address."""
+        return [descriptor for pair in self.sockets.values() for descriptor in pair.descriptors]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every address that the configuration asks for has its sockets."""
+        return all(each in self.sockets for each in listen_addresses(self.config.places))
+
+    @contextlib.contextmanager
+    def offer(self, config: Config) -> Iterator[list[int]]:
+        """What a worker needs for taking `config`, to be sent within. CannotListen."""
+        sockets = open_all(listen_addresses(config.places), self.sockets)
+        self.give_up()
+        self._offered = (config, sockets)
+        descriptor = to_descriptor(pickle.dumps((config, list(sockets))))
+        try:
+            yield [descriptor, *(fd for pair in sockets.values() for fd in pair.descriptors)]
+        finally:
+            os.close(descriptor)
+
+    def taken(self) -> bool:
+        """The worker serves what was offered; False where nothing was."""
+        if self._offered is None:
+            return False
+        (config, sockets), self._offered = self._offered, None
+        self._change_to(config, sockets)
+        return True
+
+    def give_up(self) -> None:
+        """The worker does not take what was offered."""
+        if self._offered is not None:
+            pairs = self._offered[1].items()
+            close_all(pair for address, pair in pairs if address not in self.sockets)
+            self._offered = None
+
+    def adopt(self, config: Config) -> None:
+        """No worker is there to ask: the next one starts with it. CannotListen."""
+        self._change_to(config, open_all(listen_addresses(config.places), self.sockets))
+
+    def _change_to(self, config: Config, sockets: dict[ListenAddress, Sockets]) -> None:
+        close_all(pair for address, pair in self.sockets.items() if address not in sockets)
+        self.config, self.sockets = config, sockets
+
+    def drop(self, addresses: Iterable[ListenAddress]) -> None:
+        """Close the sockets of `addresses`, whatever the configuration asks for."""
+        close_all(self.sockets.pop(address) for address in addresses)
+
+    def close(self) -> None:
+        """Close every socket of ours."""
+        self.give_up()
+        close_all(self.sockets.values())

@@ -1,0 +1,302 @@
+"""How one agent hands its node over to the next: what two keepers tell each other, and when.
+
+Pure: links and the house are given, the time is told. The next agent finds the one that serves
+(`door.py`), is lent its listening sockets, and says `take` once its own worker answers. From then
+on nobody else holds up the node:
+
+    the next            the one that serves
+    hello        →
+                 ←      sockets          both read the same sockets from here on
+    take         →                       its worker is ready
+                 ←      yours            reads no more, lets go of interface, addresses and rules
+                 ←      cache            and stands by until it is told to stop
+
+Whoever's link ends is dead: before `take` nothing has changed; after it the one that stands by
+takes the service back. It is given back with `yours` where the next one is told to stop first.
+"""
+
+import enum
+import logging
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from nodecache.process.channel import Message
+from nodecache.process.listen import ListenAddress
+
+log = logging.getLogger(__name__)
+
+PROTOCOL = 1
+TAKE_SECONDS = 5.0  # for `yours` after `take`: longer than the other one may need
+PATIENCE_SECONDS = 10.0  # told to stop, how long to wait for a successor that is not ready yet
+MOST_ADDRESSES = 126  # two sockets each; a message carries 253 descriptors (SCM_MAX_FD)
+
+
+class Misunderstood(Exception):
+    """The other end said what we do not know; the text tells what."""
+
+
+class Stage(enum.Enum):
+    """Where a keeper stands."""
+
+    ARRIVING = "arriving"  # another one serves; our worker is not ready
+    TAKING = "taking"  # it was told so, and has not let go yet
+    SERVING = "serving"
+    YIELDING = "yielding"  # letting go
+    STANDBY = "standby"  # a successor serves; should it die, we take over again
+    RETIRED = "retired"  # others see to that: only to be told to stop
+
+
+class Link(Protocol):
+    """The connection to another keeper."""
+
+    def send(self, kind: str, descriptors: Sequence[int] = (), **fields: Any) -> bool:
+        """Send a message; False where nobody is there."""
+
+    def close(self) -> None:
+        """Hang up."""
+
+
+class House(Protocol):
+    """What a keeper does when it is its turn."""
+
+    def lend(self) -> tuple[list[ListenAddress], list[int]]:
+        """The addresses listened on, and two descriptors for each."""
+
+    def stand_back(self, kept: frozenset[ListenAddress]) -> None:
+        """Begin to let go; `kept` are the addresses that are served on. `stood_back` ends it."""
+
+    def inherit(self, descriptors: Sequence[int]) -> None:
+        """Take the cache of the agent before us, one descriptor; a copy, it is closed then."""
+
+    def take_over(self) -> None:
+        """Hold up the node from now on."""
+
+    def take_back(self) -> None:
+        """Read again, and hold up the node again."""
+
+
+class Handover:
+    """One keeper's part in it, as predecessor of the next one and as successor of the last."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.stage = Stage.SERVING
+        self.before: Link | None = None
+        self.after: Link | None = None
+        self._heir: Link | None = None  # who gets the node once we have let go
+        self._give_up_at = math.inf
+        self._stop_by = math.inf
+
+    @property
+    def has_node(self) -> bool:
+        """Whether interface, addresses and rules are ours to hold up, and to take away."""
+        return self.stage is Stage.SERVING
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether our worker is to read queries, and our files are to be watched."""
+        return self.stage in {Stage.ARRIVING, Stage.TAKING, Stage.SERVING}
+
+    @property
+    def is_door_wanted(self) -> bool:
+        """Whether a successor shall find us."""
+        return self.stage is Stage.SERVING
+
+    def next_wake(self) -> float:
+        """When `turn` may have something to do; infinity for never."""
+        return self._give_up_at
+
+    # As the successor
+
+    def found(self, link: Link) -> None:
+        """Another one serves, and has lent us its sockets."""
+        self.before = link
+        self.stage = Stage.ARRIVING
+
+    def ready(self, now: float, addresses: Iterable[ListenAddress]) -> bool:
+        """Our worker answers at `addresses`: ask for the node. Whether it is ours already."""
+        if self.stage is Stage.ARRIVING and self.before is not None:
+            self.stage = Stage.TAKING
+            self._give_up_at = now + TAKE_SECONDS
+            self.before.send("take", addresses=to_fields(addresses))
+        return self.has_node
+
+    def turn(self, now: float) -> None:
+        """Wait no longer for a predecessor that does not let go."""
+        if self.stage is Stage.TAKING and now >= self._give_up_at:
+            log.warning("the agent before us does not let go: taking over without that")
+            self._hang_up(self.before)
+            self._serve()
+
+    def _serve(self) -> None:
+        self.stage = Stage.SERVING
+        self._give_up_at = math.inf
+        self._house.take_over()
+
+    # As the predecessor
+
+    def knocked(self, link: Link) -> bool:
+        """Somebody connected; False where there is no room for another successor."""
+        if self.after is not None or self.stage is not Stage.SERVING:
+            link.send("no", why="another agent is taking over")
+            return False
+        self.after = link
+        return True
+
+    def stood_back(self) -> None:
+        """Our worker reads no more and nothing of ours touches the node: the heir may have it."""
+        heir, self._heir = self._heir, None
+        if heir is None:  # it died meanwhile
+            self._take_back("the agent that was taking over has ended")
+            return
+        if heir is self.before:
+            log.info("the agent before us serves again")
+            self.stage = Stage.RETIRED
+        else:
+            log.info("handed over to the next agent; standing by")
+            self.stage = Stage.STANDBY
+            if self.before is not None:
+                self.before.send("retired")
+                self._hang_up(self.before)
+        heir.send("yours")
+
+    def bequeath(self, descriptors: Sequence[int]) -> None:
+        """Our worker has written down its cache: it goes to whoever takes over. Closed then."""
+        if self.after is not None and self.stage in {Stage.YIELDING, Stage.STANDBY}:
+            self.after.send("cache", descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def may_stop(self, now: float) -> bool:
+        """Told to stop: whether now is the time. Asked again in every round until it is."""
+        if self.stage is Stage.YIELDING:
+            return False
+        if self.stage is not Stage.SERVING:
+            return True
+        if self.after is not None:
+            if self._stop_by == math.inf:
+                log.info(
+                    "waiting for the agent that is taking over, at most %d s", PATIENCE_SECONDS
+                )
+                self._stop_by = now + PATIENCE_SECONDS
+            return now >= self._stop_by
+        if self.before is not None:
+            self._yield_to(self.before, None)
+            return False
+        return True
+
+    def _yield_to(self, heir: Link, kept: frozenset[ListenAddress] | None) -> None:
+        self.stage = Stage.YIELDING
+        self._heir = heir
+        self._house.stand_back(kept if kept is not None else frozenset(self._house.lend()[0]))
+
+    def _take_back(self, why: str) -> None:
+        log.warning("%s: serving again", why)
+        self.stage = Stage.SERVING
+        self._house.take_back()
+
+    # What the others say
+
+    def heard(self, link: Link, message: Message | None) -> None:
+        """A message from one of the links, or its end (None)."""
+        try:
+            if message is None:
+                self._ended(link)
+            elif link is self.before:
+                self._heard_before(message)
+            elif link is self.after:
+                self._heard_after(message)
+        except Misunderstood as error:
+            log.warning("hanging up on another agent: %s", error)
+            self._ended(link)
+
+    def _heard_before(self, message: Message) -> None:
+        match message.kind, self.stage:
+            case "yours", Stage.TAKING:
+                log.info("taken over from the agent before us")
+                self._serve()
+            case "cache", Stage.TAKING | Stage.SERVING if len(message.descriptors) == 1:
+                self._house.inherit(message.descriptors)
+            case kind, Stage.SERVING:  # hanging up would make it serve beside us
+                log.warning("the agent before us says %r: not understood", kind)
+            case kind, stage:
+                raise Misunderstood(f"{kind!r} while {stage.value}")
+
+    def _heard_after(self, message: Message) -> None:
+        match message.kind, self.stage:
+            case "hello", Stage.SERVING:
+                self._lend(message)
+            case "take", Stage.SERVING:
+                assert self.after is not None
+                self._yield_to(self.after, frozenset(from_fields(message.fields)))
+            case "yours", Stage.STANDBY:
+                self._hang_up(self.after)
+                self._take_back("the next agent gives the node back")
+            case "retired", Stage.STANDBY:
+                self._hang_up(self.after)
+                self.stage = Stage.RETIRED
+            case kind, Stage.YIELDING | Stage.STANDBY:  # hanging up would be to serve beside it
+                log.warning("the next agent says %r: not understood", kind)
+            case kind, stage:
+                raise Misunderstood(f"{kind!r} while {stage.value}")
+
+    def _lend(self, message: Message) -> None:
+        assert self.after is not None
+        spoken = message.fields.get("protocol")
+        if spoken != PROTOCOL:
+            self.after.send("no", why=f"protocol {spoken!r} is not {PROTOCOL}", protocol=PROTOCOL)
+            raise Misunderstood(f"it speaks protocol {spoken!r}, not {PROTOCOL}")
+        addresses, descriptors = self._house.lend()
+        log.info("another agent prepares to take over, version %s", message.fields.get("version"))
+        self.after.send(
+            "sockets",
+            descriptors[: 2 * MOST_ADDRESSES],
+            protocol=PROTOCOL,
+            addresses=to_fields(addresses[:MOST_ADDRESSES]),
+        )
+
+    def _ended(self, link: Link) -> None:
+        if link is self._heir:
+            self._heir = None
+        if link is self.before:
+            self._hang_up(self.before)
+            if self.stage in {Stage.ARRIVING, Stage.TAKING}:
+                log.warning("the agent before us has ended: taking over without it")
+                self._serve()
+        elif link is self.after:
+            self._hang_up(self.after)
+            if self.stage is Stage.STANDBY:
+                self._take_back("the next agent has ended")
+            elif self.stage is Stage.SERVING:
+                log.warning("the next agent has ended before it took over: nothing changes")
+
+    def _hang_up(self, link: Link | None) -> None:
+        if link is None:
+            return
+        link.close()
+        if link is self.before:
+            self.before = None
+        else:
+            self.after = None
+
+
+def to_fields(addresses: Iterable[ListenAddress]) -> list[tuple[str, int]]:
+    """Addresses as JSON has them."""
+    return [(address.host, address.port) for address in addresses]
+
+
+def from_fields(fields: Mapping[str, Any]) -> list[ListenAddress]:
+    """The addresses in a message. Raises Misunderstood."""
+    addresses = []
+    listed = fields.get("addresses")
+    if not isinstance(listed, list):
+        raise Misunderstood("no list of addresses")
+    for each in listed:
+        match each:
+            case [str(host), int(port)]:
+                addresses.append(ListenAddress(host, port))
+            case _:
+                raise Misunderstood(f"no address and port: {each!r}")
+    return addresses

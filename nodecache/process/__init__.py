@@ -1,0 +1,1 @@
+"""What keeper and worker share: the channel between them, sockets, log, signals, limits."""

@@ -1,0 +1,97 @@
+"""`acl`: who may ask what."""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+from nodecache.corefile import AclOptions, AclPolicy
+from nodecache.server.chain import Client, Result, Silence
+from nodecache.server.dns_name import ZoneNames
+from nodecache.server.records import reply_of
+from nodecache.wire import Ede, ExtendedErrors, Query, Rcode
+
+# Clients whose networks are remembered; a node has some hundred pods.
+_MOST_CLIENTS = 4096
+
+_FILTERED: ExtendedErrors = ((17, b""),)  # RFC 8914 §4.18
+_BLOCKED: ExtendedErrors = ((Ede.BLOCKED, b""),)
+
+
+AclCounts = dict[tuple[str, ...], int]
+
+
+class _Rule:
+    """One `acl` of a block, ready to use."""
+
+    __slots__ = ("policies", "zones")
+
+    def __init__(self, options: AclOptions, block_zones: Sequence[str]) -> None:
+        self.zones = ZoneNames(options.zones or block_zones)
+        self.policies = options.policies
+
+
+def _holds(policy: AclPolicy, host: str) -> bool:
+    """Whether the client at `host` is in one of the policy's networks."""
+    if not policy.networks:
+        return True
+    address = ip_address(host.partition("%")[0])
+    return any(address in network for network in policy.networks)
+
+
+class Acl:
+    """Lets a query pass, or answers it with REFUSED, with nothing, or not at all.
+
+    `counts` is of queries, by what became of them, server label and zone (empty where allowed).
+    """
+
+    name = "acl"
+
+    def __init__(
+        self, options: Sequence[AclOptions], block_zones: Sequence[str], counts: AclCounts
+    ) -> None:
+        self._counts = counts
+        self._rules = [_Rule(each, block_zones) for each in options]
+        self._policies = [policy for rule in self._rules for policy in rule.policies]
+        self._networks: dict[str, frozenset[int]] = {}
+
+    def visit(self, query: Query, client: Client) -> Result | None:
+        """What the first matching policy says; the first rule that decides ends it."""
+        action, zone = self._decide(query, client)
+        key = (action, client.server, zone)
+        self._counts[key] = self._counts.get(key, 0) + 1
+        if action == "allow":
+            return None
+        if action == "drop":
+            return Silence.DROPPED
+        is_blocked = action == "block"
+        return reply_of(
+            query,
+            rcode=Rcode.REFUSED if is_blocked else Rcode.NOERROR,
+            flags=0,
+            ede=_BLOCKED if is_blocked else _FILTERED,
+            written_by=self.name,
+        )
+
+    def _decide(self, query: Query, client: Client) -> tuple[str, str]:
+        """What to do, and the zone of the rule that says so."""
+        covering = self._covering(client.host)
+        index = 0
+        for rule in self._rules:
+            zone = rule.zones.match(query.qname)
+            for policy in rule.policies:
+                is_asked = not policy.rdtypes or query.qtype in policy.rdtypes
+                if zone is not None and is_asked and index in covering:
+                    return policy.action, zone if policy.action != "allow" else ""
+                index += 1
+        return "allow", ""
+
+    def _covering(self, host: str) -> frozenset[int]:
+        """The policies whose networks hold `host`, by index; worked out once a client."""
+        covering = self._networks.get(host)
+        if covering is None:
+            if len(self._networks) >= _MOST_CLIENTS:
+                self._networks.clear()
+            covering = frozenset(
+                index for index, policy in enumerate(self._policies) if _holds(policy, host)
+            )
+            self._networks[host] = covering
+        return covering

@@ -1,0 +1,95 @@
+"""`dns64`: IPv6 addresses for names that have IPv4 ones only (RFC 6147)."""
+
+from ipaddress import IPv6Network
+
+from nodecache.corefile import Dns64Options
+from nodecache.server.chain import Anew, Client, Down, Steps
+from nodecache.server.records import Record, Sections, message, sections_of
+from nodecache.server.requery import with_question
+from nodecache.wire import CLASS_IN, Answer, Flag, Kind, Query, Rcode, Rdtype
+
+# RFC 6147 §5.1.7: the TTL where no SOA says how long AAAA is known not to exist.
+_UNKNOWN_SOA_TTL = 600
+_RESERVED_OCTET = 8  # RFC 6052 §2.2: bits 64 to 71 are zero
+_ADDRESS_OCTETS = 16
+_OWN_FLAGS = Flag.RD | Flag.CD
+
+
+class Dns64:
+    """Makes AAAA records from A records, where there are no AAAA records of their own.
+
+    For clients that speak IPv6, unless others are allowed it too. `counts` is of answers, by
+    server label.
+    """
+
+    name = "dns64"
+
+    def __init__(self, options: Dns64Options, counts: dict[str, int]) -> None:
+        self._counts = counts
+        self._prefix = options.prefix
+        self._translates_all = options.translate_all
+        self._allows_ipv4 = options.allow_ipv4
+
+    def visit(self, query: Query, client: Client) -> Steps | None:
+        """Take up questions for AAAA; the rest is not our business."""
+        if query.qtype != Rdtype.AAAA or query.rdclass != CLASS_IN:
+            return None
+        if not (client.is_ipv6 or self._allows_ipv4):
+            return None
+        return self._translated(query, client)
+
+    def _translated(self, query: Query, client: Client) -> Steps:
+        result = yield Down(query)
+        if not isinstance(result, Answer) or not self._is_wanting(result):
+            return result
+        ipv4 = yield Anew(with_question(query, rdtype=Rdtype.A))
+        if not isinstance(ipv4, Answer):
+            return result
+        self._counts[client.server] = self._counts.get(client.server, 0) + 1
+        return self._synthesised(query, result, ipv4)
+
+    def _is_wanting(self, answer: Answer) -> bool:
+        """Whether addresses have to be made: RFC 6147 §5.1.1 and §5.1.2."""
+        if answer.rcode == Rcode.NXDOMAIN and answer.kind is not Kind.OTHER:
+            return False
+        if self._translates_all:
+            return True
+        return all(record.rdtype != Rdtype.AAAA for record in sections_of(answer).answer)
+
+    def _synthesised(self, query: Query, answer: Answer, ipv4: Answer) -> Answer:
+        """The answer to the question for A, its addresses made into IPv6 ones."""
+        most_ttl = _soa_ttl(answer)
+        sections = sections_of(ipv4)
+        made = [self._mapped(record, most_ttl) for record in sections.answer]
+        return message(
+            query.question,
+            Flag.QR | query.flags & _OWN_FLAGS | (Flag.TC if ipv4.is_truncated else 0),
+            Sections(made, sections.authority, sections.additional),
+            Rcode.NOERROR,
+            written_by=self.name,
+        )
+
+    def _mapped(self, record: Record, most_ttl: int) -> Record:
+        if record.rdtype != Rdtype.A:
+            return record
+        address = embedded(self._prefix, record.rdata)
+        ttl = min(record.ttl, most_ttl)
+        return Record(record.owner, Rdtype.AAAA, record.rdclass, ttl, address)
+
+
+def _soa_ttl(answer: Answer) -> int:
+    """For how long it is known that there is no AAAA record."""
+    for record in sections_of(answer).authority:
+        if record.rdtype == Rdtype.SOA:
+            return record.ttl
+    return _UNKNOWN_SOA_TTL
+
+
+def embedded(prefix: IPv6Network, ipv4: bytes) -> bytes:
+    """The IPv4 address behind `prefix`, which has 32, 40, 48, 56, 64 or 96 bits: RFC 6052 §2.2."""
+    octets = bytearray(prefix.network_address.packed[: prefix.prefixlen // 8])
+    for octet in ipv4:
+        if len(octets) == _RESERVED_OCTET:
+            octets.append(0)
+        octets.append(octet)
+    return bytes(octets.ljust(_ADDRESS_OCTETS, b"\0"))

@@ -1,0 +1,48 @@
+"""`minimal`: answers without what nobody asked for."""
+
+from dataclasses import replace
+from struct import Struct
+
+from nodecache.server.chain import Client, Down, Steps
+from nodecache.server.records import name_end
+from nodecache.wire import Answer, Kind, Query, Rcode
+
+_COUNTS = Struct("!3H")
+_RDATA_SIZE = 8  # from the end of a record's name
+_FIXED_SIZE = 10
+
+
+class Minimal:
+    """Takes the authority and additional sections out of positive answers.
+
+    Denials keep their SOA, and referrals are nothing but these sections.
+    """
+
+    name = "minimal"
+
+    def visit(self, query: Query, client: Client) -> Steps:  # noqa: ARG002 (anyone's)
+        """Let the query pass, and shorten what comes back."""
+        outcome = yield Down(query)
+        return shortened(outcome) if isinstance(outcome, Answer) else outcome
+
+
+def shortened(answer: Answer) -> Answer:
+    """`answer` with its answer section alone, where that says it all; else as it is."""
+    answers, authorities, additionals = _COUNTS.unpack_from(answer.wire, 6)
+    says_it_all = (answers and answer.rcode == Rcode.NOERROR) or answer.kind is Kind.POSITIVE
+    if not says_it_all or not authorities + additionals:
+        return answer
+    end = _answers_end(answer.wire, answer.question_end, answers)
+    return replace(
+        answer,
+        wire=answer.wire[:6] + _COUNTS.pack(answers, 0, 0) + answer.wire[12:end],
+        ttl_offsets=answer.ttl_offsets[:answers],
+        soa_ttl=None,
+    )
+
+
+def _answers_end(wire: bytes, offset: int, answers: int) -> int:
+    for _ in range(answers):
+        fixed = name_end(wire, offset)
+        offset = fixed + _FIXED_SIZE + int.from_bytes(wire[fixed + _RDATA_SIZE : fixed + 10], "big")
+    return offset

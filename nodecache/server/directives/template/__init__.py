@@ -1,0 +1,1 @@
+"""`template`, and Go's template language."""

@@ -1,0 +1,116 @@
+"""`trace`: spans of every so many queries, for Zipkin.
+
+The tree of spans is CoreDNS's: `servedns`, in it a span for each directive that the query came to,
+each in the one before it, and `connect` for each answer of an upstream. A query that is not traced
+costs a count.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+from nodecache.forward import Attempt, Failure
+from nodecache.server.chain import Client, Directive, Down, Result, Steps
+from nodecache.server.directives.metadata import note
+from nodecache.server.dns_name import text_of
+from nodecache.server.mnemonics import rcode_word, type_text
+from nodecache.wire import Answer, Query, Rcode
+
+from .spans import Span, Tracer
+
+TRACE_ID = "trace/traceid"
+
+_TOP = "servedns"
+_NANOSECONDS = 1_000_000_000
+
+
+class Trace:
+    """Begins a trace for one query in `every`."""
+
+    name = "trace"
+
+    def __init__(self, tracer: Tracer, every: int) -> None:
+        self.tracer = tracer
+        self._every = every
+        self._count = 0
+
+    def visit(self, query: Query, client: Client) -> Steps | None:
+        """Let the query pass; measure it if it is its turn, and not in a trace already."""
+        self._count += 1
+        if self._count % self._every or client.span is not None:
+            return None
+        return self._trace(query, client)
+
+    def _trace(self, query: Query, client: Client) -> Steps:
+        client.span = span = self.tracer.start(_TOP)
+        span.kind = "SERVER"
+        note(client, TRACE_ID, span.trace_id)
+        try:
+            result = yield Down(query)
+            _tag(span, query, client, result)
+            return result
+        finally:
+            span.end()
+
+
+def _tag(span: Span, query: Query, client: Client, result: Result) -> None:
+    """What was asked, by whom, and what came of it; CoreDNS's names."""
+    # Who hears nothing (`acl … drop`) was dealt with all the same, and that is NOERROR in CoreDNS.
+    rcode = result.rcode if isinstance(result, Answer | Failure) else Rcode.NOERROR
+    span.tags = {
+        "coredns.io/name": text_of(query.qname).lower(),
+        "coredns.io/proto": client.transport,
+        "coredns.io/rcode": rcode_word(rcode),
+        "coredns.io/remote": client.host,
+        "coredns.io/type": type_text(query.qtype),
+    }
+    if not isinstance(result, Failure):
+        return
+    # The cache passes failures on without their reasons, which a passage below it has heard.
+    if reason := result.reason or "; ".join(span.reasons):
+        span.tags["error"] = "true"
+        span.note("event:error")
+        span.note(f"error.object:{reason}")
+
+
+class Passage:
+    """A span around whatever follows in the chain, named after the first of that."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def visit(self, query: Query, client: Client) -> Steps | None:
+        """Let the query pass, and measure it if it is traced."""
+        return None if client.span is None else self._measure(query, client, client.span)
+
+    def _measure(self, query: Query, client: Client, around: Span) -> Steps:
+        client.span = span = around.child(self.name)
+        try:
+            result = yield Down(query)
+            if isinstance(result, Failure) and result.reason and result.reason not in span.reasons:
+                span.reasons.append(result.reason)
+            return result
+        finally:
+            client.span = around
+            span.end()
+
+
+def with_passages(
+    directives: Sequence[Directive], *, before: Sequence[str] = (), after: Sequence[str] = ()
+) -> list[Directive]:
+    """`directives`, a passage before each, and passages for what is done outside of the chain."""
+    passages: list[Directive] = [Passage(name) for name in before]
+    for directive in directives:
+        passages += (Passage(directive.name), directive)
+    passages += [Passage(name) for name in after]
+    return passages
+
+
+def tell_connect(client: Client, attempt: Attempt, now: float) -> None:
+    """An upstream answered at `now` (monotonic seconds) what was asked for a traced query."""
+    if client.span is None:
+        return
+    around = cast("Span", client.span)
+    ended_at = around.tracer.clock()
+    span = around.child("connect", ended_at - int((now - attempt.sent_at) * _NANOSECONDS))
+    span.tags = {"peer.address": attempt.upstream.to}
+    span.end()

@@ -1,0 +1,33 @@
+"""`whoami`: tells clients their own address, port and transport."""
+
+from ipaddress import ip_address
+
+from nodecache.server.chain import Client, Result
+from nodecache.server.records import Record, Sections, reply_of
+from nodecache.wire import Query, Rdtype
+
+
+class Whoami:
+    """Answers everything: the address as A or AAAA, port and transport as SRV, both additional."""
+
+    name = "whoami"
+
+    def visit(self, query: Query, client: Client) -> Result:
+        """An empty answer with what we know of the client beside it. TTLs are 0."""
+        qname = query.question[:-4]
+        address = ip_address(client.host.partition("%")[0])
+        rdtype = Rdtype.AAAA if client.is_ipv6 else Rdtype.A
+        label = f"_{client.transport}".encode()
+        owner = bytes([len(label)]) + label + qname
+        port = client.address[1].to_bytes(2, "big")
+        return reply_of(
+            query,
+            Sections(
+                additional=[
+                    Record(qname, rdtype, query.rdclass, 0, address.packed),
+                    # Priority and weight 0, the root as target: RFC 2782.
+                    Record(owner, Rdtype.SRV, query.rdclass, 0, b"\0\0\0\0" + port + b"\0"),
+                ]
+            ),
+            written_by=self.name,
+        )

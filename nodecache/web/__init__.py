@@ -1,0 +1,1 @@
+"""A small web server inside the worker's event loop."""

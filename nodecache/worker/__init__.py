@@ -1,0 +1,1 @@
+"""The worker process: everything that answers queries, put together for one configuration."""

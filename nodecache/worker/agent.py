@@ -1,0 +1,232 @@
+"""The worker process: everything that answers queries, on one uvloop.
+
+It is forked by the keeper with the listening sockets and a valid configuration in hand, builds
+zones and listeners from them, and says so. What it is told over the channel: a new configuration,
+the host's numbers, to stop.
+"""
+
+import asyncio
+import contextlib
+import errno
+import gc
+import logging
+import mmap
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Mapping
+from time import monotonic
+
+import uvloop
+
+from nodecache.cache import Budget
+from nodecache.config.flags import Flags
+from nodecache.config.source import Config
+from nodecache.forward import Network, Upstreams
+from nodecache.host import privileges
+from nodecache.process import log as logs
+from nodecache.process.channel import Channel, Message, from_descriptor
+from nodecache.process.listen import ListenAddress
+from nodecache.process.sockets import Sockets, sockets_from
+from nodecache.process.vitals import KeeperVitals
+from nodecache.server import Journal, WaitingRoom
+
+from . import inheriting
+from .assembly import Workshop
+from .pages import Pages
+from .serving import Serving
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 1.0
+MOST_CACHE_OCTETS = 64 << 20  # sent to the next agent where the cache has no budget
+DRAIN_SECONDS = 5.0  # what clients may still wait for when we are told to stop
+# The garbage collector looks at young objects in lots of 700, at those that outlived it after two
+# more: 2,100 objects, less than a millisecond. Old ones, a whole cache, it never looks at by chance: half
+# a million entries stop the world for 150 ms. Nothing here makes cycles in its daily work, so that
+# little waits for it: closed connections let go of each other, caches are emptied before they are left.
+COLLECT_AT = (700, 2, 1_000_000)
+# From 3.14 on the second number says how small a part of the old objects is looked at each time.
+COLLECT_AT_3_14 = (700, 1000, 0)
+_FULL_COLLECTION_UP_TO = 3_000  # entries; with their finished replies 1 to 2 ms
+
+# Large files are read in a thread, which so often looks whether a query waits for the interpreter.
+_GIVES_WAY_SECONDS = 0.0005
+
+
+class Agent:
+    """One worker's life."""
+
+    def __init__(
+        self,
+        flags: Flags,
+        channel: Channel,
+        vitals: KeeperVitals,
+        journal: Journal,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._flags = flags
+        self._channel = channel
+        self._loop = loop
+        self._stopped = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._ticks = 0
+        self._shop = Workshop(loop, Upstreams(Network(loop)), Budget(), WaitingRoom())
+        self._serving = Serving(self._shop, journal)
+        self._pages = Pages(flags, self._serving, vitals)
+
+    async def run(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
+        """Serve until told to stop, then answer what is left."""
+        await self._serving.begin(config, sockets)
+        await self._pages.begin(config)
+        self._drop_privileges()
+        self._loop.add_reader(self._channel.fileno(), self._on_keeper_says)
+        self._loop.add_signal_handler(signal.SIGTERM, self._stopped.set)
+        gc.freeze()  # what is made by now stays: not to be looked at again
+        self._tick()
+        self._pages.readiness.tell("sockets", is_met=True)
+        self._channel.send("ready")
+        await self._stopped.wait()
+        await self._drain()
+
+    def _drop_privileges(self) -> None:
+        """From here on strangers' octets are read: be nobody. All that is ours is open by now."""
+        if os.geteuid() == 0 and self._flags.user is not None:
+            privileges.become_worker(*self._flags.user)
+
+    # What the keeper says
+
+    def _on_keeper_says(self) -> None:
+        while True:
+            try:
+                message = self._channel.receive()
+            except BlockingIOError:
+                return
+            if message is None:  # the keeper is gone: nobody holds up the host any more
+                os._exit(1)
+            self._heed(message)
+
+    def _heed(self, message: Message) -> None:
+        match message.kind:
+            case "reload":
+                self._loop.create_task(self._reload(message))
+            case "vitals":
+                vitals = KeeperVitals.from_fields(message.fields["fields"])
+                self._pages.take_vitals(vitals, message.fields["reload_failures"])
+            case "pause":
+                self._serving.pause(ListenAddress(*each) for each in message.fields["dropped"])
+                self._pages.close()
+                self._channel.send("paused")
+                if message.fields["has_heir"]:
+                    self._loop.create_task(self._bequeath())
+            case "cache":
+                self._loop.create_task(self._inherit(message.descriptors[0]))
+            case "resume":
+                self._loop.create_task(self._resume())
+            case "stop":
+                self._stopped.set()
+
+    async def _bequeath(self) -> None:
+        """Send the cache to the agent that has taken over."""
+        most_octets = self._shop.budget.limit or MOST_CACHE_OCTETS
+        descriptor = await inheriting.write(self._serving.built, most_octets, monotonic())
+        self._channel.send("cache", [descriptor])
+        os.close(descriptor)
+
+    async def _inherit(self, descriptor: int) -> None:
+        """Take in the cache of the agent before us."""
+        count = await inheriting.read(descriptor, self._serving.built)
+        gc.freeze()
+        log.info("%d answers kept by the agent before us are ours now", count.taken)
+
+    async def _resume(self) -> None:
+        """The agent that had taken over is gone: read again."""
+        await self._serving.resume()
+        if self._serving.config is not None:
+            await self._pages.begin(self._serving.config)
+
+    async def _reload(self, message: Message) -> None:
+        """Take a new configuration, whole or not at all, and tell which; one after the other."""
+        async with self._reloading:
+            await self._take(message)
+
+    async def _take(self, message: Message) -> None:
+        sockets: dict[ListenAddress, Sockets] = {}
+        try:
+            config, sockets = received_configuration(message)
+            await self._serving.change_to(config, sockets)
+        except (OSError, ValueError) as error:
+            for pair in sockets.values():
+                pair.close()
+            self._channel.send("refused", why=str(error))
+            return
+        await self._pages.change_to(config)
+        gc.freeze()
+        self._channel.send("reloaded")
+
+    # The passing of time
+
+    def _tick(self) -> None:
+        """Once a second: a sign of life, and the small chores; a fault in these is not the end."""
+        self._loop.call_later(HEARTBEAT_SECONDS, self._tick)
+        self._channel.send("alive")
+        try:
+            self._do_chores()
+        except Exception:
+            log.exception("a chore could not be done")
+
+    def _do_chores(self) -> None:
+        self._serving.tick(monotonic())
+        self._pages.tick()
+        self._ticks += 1
+        if self._ticks % 60 == 0 and self._serving.entries < _FULL_COLLECTION_UP_TO:
+            gc.collect()
+
+    async def _drain(self) -> None:
+        """Read no more, answer what is queued and in flight, within bounds."""
+        self._serving.stop_reading()
+        all_answered = asyncio.Event()
+        self._shop.room.when_empty(all_answered.set)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await all_answered.wait()
+        self._serving.close()
+        await asyncio.sleep(0)  # one turn, for what is written to leave
+        self._pages.close()
+
+
+def received_configuration(message: Message) -> tuple[Config, dict[ListenAddress, Sockets]]:
+    """What the keeper sent. OSError where descriptors were lost on the way: no room for them."""
+    if not message.descriptors:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    descriptor, *lent = message.descriptors
+    config, addresses = pickle.loads(from_descriptor(descriptor))  # noqa: S301 - our keeper's
+    if len(lent) != 2 * len(addresses):
+        for each in lent:
+            os.close(each)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    return config, dict(zip(addresses, sockets_from(lent), strict=True))
+
+
+def main(
+    flags: Flags,
+    config: Config,
+    sockets: Mapping[ListenAddress, Sockets],
+    channel: Channel,
+    vitals: KeeperVitals,
+    memory: mmap.mmap,
+) -> int:
+    """Be a worker until told to stop; the exit status. Runs in a forked child."""
+    privileges.die_with_parent(signal.SIGKILL)
+    logs.configure(form=flags.log_format)
+    sys.setswitchinterval(_GIVES_WAY_SECONDS)
+    gc.set_threshold(*(COLLECT_AT if sys.version_info < (3, 14) else COLLECT_AT_3_14))
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        await Agent(flags, channel, vitals, Journal(memory), loop).run(config, sockets)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve())
+    return 0

@@ -1,0 +1,267 @@
+"""From one server block's options to its running zone."""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import ip_address
+from time import monotonic, monotonic_ns, time_ns
+from typing import TYPE_CHECKING
+
+from nodecache.cache import Bounds, Budget, Cache, Failures, Prefetch
+from nodecache.corefile import CacheOptions, DnstapOptions, ServerBlock
+from nodecache.forward import Forwarder, Upstreams
+from nodecache.server import (
+    Chain,
+    ChainCounts,
+    ChainSource,
+    Directives,
+    ErrorLog,
+    ForwardSource,
+    Source,
+    StalePolicy,
+    Terminal,
+    Totals,
+    WaitingRoom,
+    Zone,
+    ZoneOptions,
+    forward_end,
+    name_to_wire,
+    nothing_to_ask,
+    open_directives,
+)
+
+from .forwarding import open_forwarders
+from .refreshing import Refreshing
+
+if TYPE_CHECKING:
+    from nodecache.server.directives.dnstap.sink import Sink
+    from nodecache.server.directives.trace.spans import Tracer
+
+_ROOT = (b"\0",)
+_EVERYWHERE = (".", "in-addr.arpa.", "ip6.arpa.")
+_CLUSTER_DOMAIN = ".cluster.local."
+_CLUSTER_DENIAL_SECONDS = 5
+# Popular names are fetched again before they expire: asked ten times without a pause of a minute,
+# a tenth of the TTL before the end. Each costs one query a TTL, as it would by a miss.
+_DEFAULT_PREFETCH = Prefetch(amount=10, seconds=60.0, percentage=10)
+# A cache that nobody needs any more is emptied beside the queries: 1 ms of work, 100 times a second.
+_LOT = 250
+_LOT_PAUSE_SECONDS = 0.01
+
+
+@dataclass(slots=True)
+class Workshop:
+    """What all zones of a worker share."""
+
+    loop: asyncio.AbstractEventLoop
+    upstreams: Upstreams
+    budget: Budget
+    room: WaitingRoom
+    totals: Totals = field(default_factory=Totals)
+    chains: ChainCounts = field(default_factory=ChainCounts)
+    lookup: Terminal = nothing_to_ask
+    """How the server asks itself."""
+
+
+@dataclass(slots=True)
+class Built:
+    """A block's running zone, its forwarders, and the options it was made from."""
+
+    block: ServerBlock
+    zone: Zone
+    forwarders: Sequence[Forwarder]
+    directives: Directives
+    refreshing: Refreshing
+    loop: asyncio.AbstractEventLoop
+
+    def close(self, *, keeps_cache: bool) -> None:
+        """Let go of all but the cache; of that too unless another zone has taken it over."""
+        for forwarder in self.forwarders:
+            forwarder.close()
+        self.directives.close()
+        self.refreshing.close()
+        if self.zone.errors is not None:
+            self.zone.errors.close()
+        if not keeps_cache:
+            self.zone.cache.close()
+            empty(self.zone.cache, self.loop)
+
+
+def empty(cache: Cache, loop: asyncio.AbstractEventLoop) -> None:
+    """Give a closed cache's entries back, a lot at a time: half a million take more than a second."""
+    if cache.let_go(_LOT):
+        loop.call_later(_LOT_PAUSE_SECONDS, empty, cache, loop)
+
+
+def build(block: ServerBlock, shop: Workshop, before: Built | None = None) -> Built:
+    """Make a block's zone; where `before` asked the same upstreams, its answers are kept.
+
+    Raises OSError or ValueError with the reason, from what the block names (files, keys).
+    """
+    options = zone_options(block)
+    forwarders = open_forwarders(block, shop.upstreams)
+    source = ForwardSource(forwarders, shop.upstreams.sighted)
+    try:
+        directives = open_directives(
+            block,
+            shop.totals,
+            partial(_open_sink, shop.loop),
+            source.covers,
+            partial(_open_tracer, shop.loop),
+        )
+    except (OSError, ValueError):
+        for forwarder in forwarders:
+            forwarder.close()
+        raise
+    source.tell(directives.watch)
+    zone = Zone(
+        options,
+        _cache(block, options, shop.budget, before),
+        Failures(_servfail_seconds(block.cache)),
+        _below(directives, source, options, shop),
+        shop.room,
+        shop.loop,
+        ErrorLog(block.errors, shop.loop.call_later) if block.errors else None,
+    )
+    if directives.above:
+        zone.above = Chain(directives.above, zone.terminal(), shop.lookup, shop.chains)
+        zone.finish = directives.finish()
+    if block.loop:
+        for forwarder in forwarders:
+            forwarder.watch_for_loops(block.zone_names[0])
+    refreshing = Refreshing(directives.refreshed, shop.loop)
+    return Built(block, zone, forwarders, directives, refreshing, shop.loop)
+
+
+def _open_sink(loop: asyncio.AbstractEventLoop, options: DnstapOptions) -> "Sink":
+    from nodecache.server.directives.dnstap.sink import open_sink  # noqa: PLC0415 - few have `dnstap`
+
+    return open_sink(options, loop)
+
+
+def _open_tracer(loop: asyncio.AbstractEventLoop, block: ServerBlock) -> "Tracer | None":
+    """Who makes the spans of a block with `trace`, where that is for Zipkin and for some queries."""
+    options = block.trace
+    if options is None or options.endpoint_type != "zipkin" or not options.every:
+        return None
+    from nodecache.server.directives.trace.sink import ZipkinSink  # noqa: PLC0415 - few have `trace`
+    from nodecache.server.directives.trace.spans import Tracer  # noqa: PLC0415
+
+    sink = ZipkinSink(options, _first_address(block), loop)
+    bits = random.Random(secrets.randbits(64)).getrandbits  # noqa: S311 (no secret)
+    return Tracer(sink, monotonic_ns, time_ns, bits)
+
+
+def _first_address(block: ServerBlock) -> tuple[str, int] | None:
+    """What a block listens on, where it says so with an address."""
+    if block.bind is None:
+        return None
+    host = block.bind.lines[0].addresses[0]
+    try:
+        ip_address(host)
+    except ValueError:
+        return None
+    return host, block.zones[0].port
+
+
+def _below(
+    directives: Directives, source: ForwardSource, options: ZoneOptions, shop: Workshop
+) -> Source:
+    """What the zone asks where its cache has nothing."""
+    if not directives.below:
+        return source
+    end = forward_end(source, options.deadline_seconds, monotonic)
+    return ChainSource(Chain(directives.below, end, shop.lookup, shop.chains))
+
+
+def _cache(block: ServerBlock, options: ZoneOptions, budget: Budget, before: Built | None) -> Cache:
+    cache = block.cache or CacheOptions()
+    stale_seconds = options.stale.seconds if options.stale else 0.0
+    if before is None:
+        return Cache(budget, cache.success_capacity, cache.denial_capacity, stale_seconds)
+    kept = before.zone.cache
+    kept.success.capacity, kept.denial.capacity = cache.success_capacity, cache.denial_capacity
+    kept.stale_seconds = stale_seconds
+    return kept
+
+
+def zone_options(block: ServerBlock) -> ZoneOptions:
+    """The behaviour that a block's directives ask for, our defaults where it leaves them open."""
+    cache = block.cache
+    if cache is None:
+        is_alike_for_all = not (block.rewrites or block.templates or block.whoami)
+        return ZoneOptions(
+            uses_cache=False, stale=None, joins_misses=is_alike_for_all, bufsize=block.bufsize or 0
+        )
+    return ZoneOptions(
+        bufsize=block.bufsize or 0,
+        bounds=bounds_of(block, cache),
+        stale=_stale(block, cache),
+        prefetch=_prefetch(cache),
+        keeps_ttl=cache.keepttl,
+        success_disabled=tuple(map(name_to_wire, cache.disable_success)),
+        denial_disabled=tuple(map(name_to_wire, cache.disable_denial)),
+        cached_zones=tuple(map(name_to_wire, cache.zones)) or _ROOT,
+    )
+
+
+def bounds_of(block: ServerBlock, cache: CacheOptions) -> Bounds:
+    """The directive's bounds; denials of the cluster's domain are short unless it says otherwise."""
+    denial_ttl = cache.denial_ttl
+    if not cache.has_denial and (cap := _denial_cap(block)) is not None:
+        denial_ttl = min(denial_ttl, cap)
+    return Bounds(
+        success_min_ttl=cache.success_min_ttl,
+        success_ttl=cache.success_ttl,
+        denial_min_ttl=min(cache.denial_min_ttl, denial_ttl),
+        denial_ttl=denial_ttl,
+    )
+
+
+def _stale(block: ServerBlock, cache: CacheOptions) -> StalePolicy | None:
+    """`serve_stale` as CoreDNS has it; without it RFC 8767, for an hour at most."""
+    asked = cache.serve_stale
+    if asked is None:
+        own = block.nodecache
+        if not own.stale_seconds:
+            return None
+        return StalePolicy(seconds=own.stale_seconds, patience_seconds=own.client_deadline_seconds)
+    if not asked.seconds:
+        return None
+    patience = 0.0 if asked.mode == "immediate" else asked.verify_timeout_seconds or None
+    return StalePolicy(
+        seconds=asked.seconds,
+        patience_seconds=patience,
+        ttl=asked.response_ttl,
+        recheck_seconds=asked.failure_recheck_seconds,
+        prefers_positive=asked.prefers_positive,
+    )
+
+
+def _prefetch(cache: CacheOptions) -> Prefetch | None:
+    asked = cache.prefetch
+    if asked is None:
+        return _DEFAULT_PREFETCH
+    if not asked.amount:
+        return None
+    return Prefetch(amount=asked.amount, seconds=asked.seconds, percentage=asked.percentage)
+
+
+def _servfail_seconds(cache: CacheOptions | None) -> float | None:
+    """The directive's fixed time; None for RFC 9520's back-off where it says nothing."""
+    return cache.servfail_seconds if cache is not None else None
+
+
+def _denial_cap(block: ServerBlock) -> int | None:
+    """Whole seconds. Services come and go in the cluster's domain; the stock file says 5 s for it."""
+    names = [zone.zone_name for zone in block.zones]
+    own = block.nodecache.denial_cap_seconds
+    if own is not None:
+        is_capped = not any(name in _EVERYWHERE for name in names)
+    else:
+        own = _CLUSTER_DENIAL_SECONDS
+        is_capped = all(f".{name}".endswith(_CLUSTER_DOMAIN) for name in names)
+    return int(own) if is_capped else None

@@ -1,0 +1,119 @@
+"""The cache on its way from one agent's worker to the next one's: written, and read in small steps.
+
+A block's answers go to a block that gets the same answers for the same names, and keeps them
+by the same rules. A step takes half a millisecond; between two of them queries are answered.
+"""
+
+import asyncio
+import hashlib
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from time import monotonic, time
+
+from nodecache.cache import (
+    FORM,
+    Carried,
+    Entry,
+    MalformedCache,
+    end,
+    may_be_kept,
+    packed,
+    reply_ttl,
+    unpacked,
+    zone_head,
+)
+from nodecache.corefile import ServerBlock
+
+from .assembly import Built
+
+log = logging.getLogger(__name__)
+
+STEP_SECONDS = 0.0005
+_BUFFER_OCTETS = 65_536
+
+
+def digest(block: ServerBlock) -> bytes:
+    """What two blocks have in common whose caches may be exchanged, in this version of ours."""
+    made = (block.rewrites, block.templates, block.hosts, block.whoami)
+    told = (block.zones, block.forwards, block.cache, block.nodecache, made)
+    return hashlib.sha256(repr(told).encode()).digest()
+
+
+async def write(built: Iterable[Built], most_octets: int, now: float) -> int:
+    """Every answer still of use, up to so many octets; a descriptor to read them from."""
+    descriptor = os.memfd_create("nodecache cache", os.MFD_CLOEXEC)
+    pause = monotonic() + STEP_SECONDS
+    with open(descriptor, "wb", _BUFFER_OCTETS, closefd=False) as file:  # noqa: ASYNC230 - memory
+        left = most_octets - file.write(FORM)
+        for octets in _pieces(built, now):
+            left -= len(octets)
+            if left <= 0:
+                break
+            file.write(octets)
+            if monotonic() >= pause:
+                await asyncio.sleep(0)
+                pause = monotonic() + STEP_SECONDS
+        file.write(end())
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _pieces(built: Iterable[Built], now: float) -> Iterator[bytes]:
+    for one in built:
+        cache = one.zone.cache
+        yield zone_head(digest(one.block))
+        for segment in (cache.success, cache.denial):
+            for entry in segment.entries():
+                if _is_of_use(entry, cache.stale_seconds, now):
+                    yield packed(entry)
+
+
+def _is_of_use(entry: Entry, stale_seconds: float, now: float) -> bool:
+    return entry.segment is not None and now < entry.stored_at + entry.ttl + stale_seconds
+
+
+@dataclass(slots=True)
+class Count:
+    """How many answers were taken, and how many were not: known already, past use, or broken."""
+
+    taken: int = 0
+    passed_over: int = 0
+
+
+async def read(descriptor: int, built: Iterable[Built]) -> Count:
+    """Take in what another agent wrote; the descriptor is closed. What is broken ends it."""
+    zones = {digest(one.block): one for one in built if one.block.cache is not None}
+    count = Count()
+    pause = monotonic() + STEP_SECONDS
+    with open(descriptor, "rb", buffering=_BUFFER_OCTETS) as file:  # noqa: ASYNC230 - memory
+        try:
+            for carried in unpacked(file.read):
+                if carried is not None and take(carried, zones.get(carried.digest), monotonic()):
+                    count.taken += 1
+                else:
+                    count.passed_over += 1
+                if monotonic() >= pause:
+                    await asyncio.sleep(0)
+                    pause = monotonic() + STEP_SECONDS
+        except (MalformedCache, OSError) as error:
+            log.warning("the rest of the cache of the agent before us is not taken: %s", error)
+    return count
+
+
+def take(carried: Carried, one: Built | None, now: float) -> bool:
+    """Keep an answer as if it had been ours from the beginning; whether it is kept."""
+    if one is None or not carried.stored_at <= now:
+        return False
+    answer, zone = carried.answer, one.zone
+    cache = zone.cache
+    ttl = reply_ttl(answer, zone.options.bounds)
+    is_of_use = ttl > 0 and now < carried.stored_at + ttl + cache.stale_seconds
+    if not is_of_use or not may_be_kept(answer, time) or cache.get(carried.key, now) is not None:
+        return False
+    entry = cache.put(carried.key, answer, ttl, carried.stored_at)
+    if entry is None:
+        return False
+    entry.note_asked(carried.asked)
+    return True

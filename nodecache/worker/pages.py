@@ -1,0 +1,243 @@
+"""The worker's pages: metrics, health, readiness, at the addresses that flags and Corefile name."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from nodecache.config.flags import Flags
+from nodecache.config.source import Config
+from nodecache.metrics import AgentNumbers, Collector, Source
+from nodecache.metrics.histogram import Histogram
+from nodecache.process.log import lines_lost
+from nodecache.process.vitals import KeeperVitals
+from nodecache.web import server as web
+from nodecache.web.secured import PLAIN, WebConfig, names_of, stamp_of
+
+from . import pprof, probes
+from .readings import Readings
+from .serving import Serving
+
+log = logging.getLogger(__name__)
+
+_HEALTH_BOUNDS = (0.00025, 0.0025, 0.025, 0.25, 2.5)  # plugin/health of CoreDNS, seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A page that is asked for, where, and how it is to be served."""
+
+    page: str
+    address: str
+    web_config: str = ""
+    """A file of the Prometheus exporter toolkit; "" is plain HTTP."""
+    is_continuous: bool = True
+    """Of `/ready`: whether what was met once is looked at again."""
+
+
+@dataclass(slots=True)
+class Opened:
+    """A page that is served, and how."""
+
+    server: web.WebServer
+    secured: WebConfig
+
+
+class Pages:
+    """What is told over HTTP. An address that is taken is an error line, never the end."""
+
+    def __init__(self, flags: Flags, serving: Serving, vitals: KeeperVitals) -> None:
+        self.readiness = probes.Readiness()
+        self.readiness.require("sockets")
+        if flags.sets_up_host:
+            self.readiness.require("addresses")
+        self._flags = flags
+        self._serving = serving
+        self._readings = Readings(serving)
+        self._collector = Collector(self._read, vitals, serving.folding)
+        self._health_duration = Histogram(_HEALTH_BOUNDS)
+        self._reload_failures = 0
+        self._loaded_at = time.time()
+        self._servers: dict[Wanted, Opened] = {}
+        self._check: probes.SelfCheck | None = None
+        self._checking: asyncio.Task[None] | None = None
+        self._asked_for: list[Wanted] = []
+        self._refused: set[Wanted] = set()
+        self._opening: asyncio.Task[None] | None = None
+        self.take_vitals(vitals, 0)
+
+    async def begin(self, config: Config) -> None:
+        """Open every page."""
+        await self.change_to(config)
+
+    async def change_to(self, config: Config) -> None:
+        """Open the pages a configuration asks for, and close those it no longer does."""
+        self._loaded_at = time.time()
+        for counted in self._readings.gone():
+            self._collector.carry(counted)
+        self._collector.forget_texts()
+        self.readiness.forget()
+        # Where two blocks name the same page and address, the last one says how it is served.
+        wanted = {(each.page, each.address): each for each in self._wanted(config)}
+        self._asked_for = list(wanted.values())
+        self._refused.intersection_update(self._asked_for)
+        for gone in [each for each in self._servers if each not in self._asked_for]:
+            self._servers.pop(gone).server.close()
+        await self._open_missing()
+        self._check_health(config)
+
+    async def _open_missing(self) -> None:
+        for wanted in self._asked_for:
+            if wanted not in self._servers:
+                await self._open(wanted)
+
+    async def _open_late(self) -> None:
+        """Try again what could not be opened: its owner, such as an agent before us, may be gone."""
+        before = len(self._servers)
+        await self._open_missing()
+        if len(self._servers) > before and self._serving.config is not None:
+            self._check_health(self._serving.config)
+
+    def _wanted(self, config: Config) -> Iterator[Wanted]:
+        yield Wanted("/metrics", self._flags.metrics_listen_address)
+        for block in config.corefile.blocks:
+            if (metrics := block.prometheus) is not None:
+                yield Wanted("/metrics", metrics.address, metrics.tls_config_file)
+            if block.health is not None:
+                yield Wanted("/health", block.health.address)
+            if (ready := block.ready) is not None:
+                is_continuous = ready.monitor == "continuously"
+                yield Wanted("/ready", ready.address, is_continuous=is_continuous)
+            if block.pprof is not None:
+                yield Wanted(pprof.PATH, block.pprof.address)
+
+    def _contents(self, wanted: Wanted) -> Mapping[str, web.Page]:
+        if wanted.page == "/metrics":
+            return {wanted.page: self._collector.page}
+        if wanted.page == "/health":
+            # With /ready beside it, so that a readiness probe needs no further port.
+            return {wanted.page: probes.health_page, "/ready": self.readiness.page}
+        if wanted.page == "/ready":
+            ready = self.readiness
+            return {wanted.page: ready.page if wanted.is_continuous else ready.page_until_ready}
+        return pprof.pages()
+
+    async def _open(self, wanted: Wanted) -> None:
+        try:
+            secured = _read(wanted.web_config)
+            listener = web.open_listener(wanted.address)
+        except (OSError, ValueError) as error:
+            if wanted not in self._refused:
+                log.error("cannot serve %s on %s: %s", wanted.page, wanted.address, error)  # noqa: TRY400
+            self._refused.add(wanted)
+            return
+        host, port = listener.getsockname()[:2]
+        if wanted.address.endswith(":0") or wanted in self._refused:
+            log.info("%s is served on %s:%d", wanted.page, host, port)
+        self._refused.discard(wanted)
+        server = web.WebServer(self._contents(wanted), secured.headers, _welcome(secured))
+        self._servers[wanted] = Opened(server, secured)
+        await server.serve(listener, secured.context)
+
+    async def _renew(self) -> None:
+        """Serve anew, as they say now, pages whose certificates or web configuration changed."""
+        for wanted, opened in list(self._servers.items()):
+            if not opened.secured.has_changed():
+                continue
+            try:
+                _read(wanted.web_config)
+            except (OSError, ValueError) as error:
+                log.error("%s goes on as before: %s", wanted.page, error)  # noqa: TRY400
+                secured = opened.secured
+                opened.secured = replace(secured, stamp=stamp_of(secured.files))
+                continue
+            self._servers.pop(wanted).server.close()
+            await self._open(wanted)
+
+    def _check_health(self, config: Config) -> None:
+        """Ask for our own /health once a second, as CoreDNS does."""
+        if self._checking is not None:
+            self._checking.cancel()
+            self._checking = None
+        health = next((b.health for b in config.corefile.blocks if b.health is not None), None)
+        if health is not None and Wanted("/health", health.address) in self._servers:
+            host, port = web.split_address(health.address)
+            self._check = probes.SelfCheck(
+                host=host or "127.0.0.1", port=port, observe=self._health_duration.observe
+            )
+            self._checking = asyncio.get_running_loop().create_task(self._check.run())
+
+    def take_vitals(self, vitals: KeeperVitals, reload_failures: int) -> None:
+        """The keeper tells how it and the host are."""
+        self._collector.keeper = vitals
+        self._reload_failures = reload_failures
+        if self._flags.sets_up_host:
+            self.readiness.tell("addresses", is_met=bool(vitals.lease.get("is_held", 1)))
+
+    def tick(self) -> None:
+        """Once a second: try again for the addresses that were taken, look for new certificates."""
+        if self._opening is not None and not self._opening.done():
+            return
+        loop = asyncio.get_running_loop()
+        if self._refused:
+            self._opening = loop.create_task(self._open_late())
+        elif any(opened.secured.has_changed() for opened in self._servers.values()):
+            self._opening = loop.create_task(self._renew())
+
+    def close(self) -> None:
+        """Close every page."""
+        self._asked_for = []
+        self._refused.clear()
+        if self._checking is not None:
+            self._checking.cancel()
+            self._checking = None
+        for opened in self._servers.values():
+            opened.server.close()
+        self._servers.clear()
+
+    def _read(self) -> Source:
+        """What a scrape tells."""
+        source = self._readings.source()
+        source.agent = self._agent_numbers()
+        return source
+
+    def _agent_numbers(self) -> AgentNumbers:
+        serving = self._serving
+        config = serving.config
+        return AgentNumbers(
+            panics=serving.panics,
+            reload_failures=self._reload_failures,
+            is_last_reload_good=self._collector.keeper.is_config_current,
+            config_hash=config.hash if config is not None else "",
+            is_config_last_good=config is not None and config.is_last_known_good,
+            config_loaded_at=self._loaded_at,
+            health_duration=self._health_duration,
+            health_failures=self._check.failures if self._check else 0,
+            cache_octets=serving.shop.budget.used,
+            cache_budget_octets=serving.shop.budget.limit,
+            reply_table_entries=sum(
+                each.udp.finished_replies for each in serving.listeners.values()
+            ),
+            tasks=len(asyncio.all_tasks()),
+            queries_in_flight=len(serving.shop.room),
+            queries_shed=serving.shop.room.refused,
+            log_lines_lost=lines_lost(),
+        )
+
+
+def _read(web_config: str) -> WebConfig:
+    """What the file asks for, if there is one. OSError or ValueError where that cannot be."""
+    if not web_config:
+        return PLAIN
+    from nodecache.web.webconfig import open_web_config  # noqa: PLC0415 - few have one
+
+    return open_web_config(web_config)
+
+
+def _welcome(secured: WebConfig) -> Callable[[asyncio.StreamWriter], bool]:
+    """Who may ask: everybody, or whoever's certificate has one of the names."""
+    allowed = secured.allowed_names
+    if allowed is None:
+        return lambda _: True
+    return lambda writer: not allowed.isdisjoint(names_of(writer.get_extra_info("peercert")))

@@ -1,0 +1,134 @@
+"""What a scrape reads: the counts of everything that serves now, put together as a Source."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from nodecache.cache import Cache
+from nodecache.metrics import CacheNumbers, DirectiveCounts, Source, UpstreamState
+from nodecache.server import Outcome
+
+from .serving import Serving
+
+# Directives that handle no query, which CoreDNS's `coredns_plugin_enabled` leaves out.
+_NOT_HANDLERS = frozenset(
+    ("bind", "bufsize", "debug", "health", "pprof", "ready", "reload", "timeouts", "nodecache")
+)
+
+# A part that a reload may take away, and what it has counted.
+Part = tuple[object, Callable[[], Source]]
+
+
+class Readings:
+    """Reads what `serving` consists of at the moment."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        self._parts: dict[int, Part] = {}
+
+    def source(self) -> Source:
+        """Everything but the agent's own numbers."""
+        serving = self._serving
+        upstreams = serving.shop.upstreams.all()
+        return Source(
+            servers=list(serving.counts.values()),
+            plugins=self._plugins(),
+            caches=list(self._caches()),
+            upstreams=[upstream.counts for upstream in upstreams],
+            upstream_states=[
+                UpstreamState(
+                    to=upstream.to,
+                    is_quarantined=upstream.is_quarantined,
+                    round_trip_seconds=upstream.round_trip_seconds,
+                    in_flight=upstream.in_flight,
+                )
+                for upstream in upstreams
+            ],
+            forwarders=[f.counts for made in serving.built for f in made.forwarders],
+            directives=self._directives(),
+        )
+
+    def gone(self) -> Iterator[Source]:
+        """What each part had counted that a reload took away; to be asked after every reload.
+
+        The counts of zones are not among them: they outlive reloads.
+        """
+        before, self._parts = self._parts, {id(part[0]): part for part in self._live()}
+        for key, (_, read) in before.items():
+            if key not in self._parts:
+                yield read()
+
+    def _live(self) -> Iterator[Part]:
+        for upstream in self._serving.shop.upstreams.all():
+            yield upstream.counts, partial(Source, upstreams=[upstream.counts])
+        for made in self._serving.built:
+            for forwarder in made.forwarders:
+                yield forwarder.counts, partial(Source, forwarders=[forwarder.counts])
+        for server, zone, cache in self._first_places():
+            yield cache, partial(_cache_source, server, zone, cache)
+
+    def _plugins(self) -> list[tuple[str, str, str]]:
+        return [
+            (server, zone, name)
+            for server, zone, made in self._serving.placed
+            for name in made.block.directives
+            if name not in _NOT_HANDLERS
+        ]
+
+    def _caches(self) -> Iterator[CacheNumbers]:
+        """Hits and misses at each address; what the zone's one cache holds, at its first."""
+        for server, zone, cache in self._first_places():
+            yield _cache_numbers(server, zone, cache)
+        for server, zone, made in self._serving.placed:
+            if made.zone.options.uses_cache:
+                outcomes = self._serving.counts[server, zone].outcomes
+                success, denial = outcomes[Outcome.HIT_SUCCESS], outcomes[Outcome.HIT_DENIAL]
+                misses = outcomes[Outcome.MISS]
+                yield CacheNumbers(
+                    server=server,
+                    zones=zone,
+                    requests=success + denial + misses,
+                    hits_success=success,
+                    hits_denial=denial,
+                    misses=misses,
+                )
+
+    def _first_places(self) -> Iterator[tuple[str, str, Cache]]:
+        """Each cache once, with the first address and zone that it is used for."""
+        told: set[int] = set()
+        for server, zone, made in self._serving.placed:
+            cache = made.zone.cache
+            if made.zone.options.uses_cache and id(cache) not in told:
+                told.add(id(cache))
+                yield server, zone, cache
+
+    def _directives(self) -> DirectiveCounts:
+        totals = self._serving.shop.totals
+        hosts = [each for made in self._serving.built if (each := made.directives.hosts)]
+        return DirectiveCounts(
+            template_matches=totals.template.matches,
+            template_failures=totals.template.failures,
+            template_rr_failures=totals.template.rr_failures,
+            dns64_translated=totals.translated,
+            acl=totals.acl,
+            hosts_entries={each.file.path: len(each) for each in hosts},
+            hosts_reloaded_at=max((each.file.changed_at for each in hosts), default=0.0),
+        )
+
+
+def _cache_source(server: str, zone: str, cache: Cache) -> Source:
+    return Source(caches=[_cache_numbers(server, zone, cache)])
+
+
+def _cache_numbers(server: str, zone: str, cache: Cache) -> CacheNumbers:
+    """What a cache holds, and what it did besides answering."""
+    return CacheNumbers(
+        server=server,
+        zones=zone,
+        prefetches=cache.counts.prefetches,
+        served_stale=cache.counts.served_stale,
+        drops=cache.counts.drops,
+        evictions_success=cache.success.evictions,
+        evictions_denial=cache.denial.evictions,
+        success_entries=len(cache.success),
+        denial_entries=len(cache.denial),
+    )

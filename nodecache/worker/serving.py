@@ -1,0 +1,271 @@
+"""The zones and listeners in force, and how they change as one."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from time import monotonic
+
+from nodecache.config.source import Config
+from nodecache.corefile import ServerBlock
+from nodecache.forward import Failure
+from nodecache.process.cgroup import default_budget
+from nodecache.process.descriptors import room_for_clients
+from nodecache.process.listen import ListenAddress
+from nodecache.process.sockets import Sockets
+from nodecache.server import (
+    Ask,
+    Back,
+    Client,
+    Handler,
+    HostsFile,
+    Journal,
+    Served,
+    ServerCounts,
+    TcpLimits,
+    TcpListener,
+    UdpListener,
+    WildcardUdpListener,
+    Zones,
+    name_to_wire,
+    read_hosts_files,
+)
+from nodecache.wire import Query, Rcode
+
+from .assembly import Built, Workshop, build
+from .observing import heed
+
+log = logging.getLogger(__name__)
+
+
+class Listener:
+    """Both sockets of one listen address, and the handler behind them."""
+
+    def __init__(
+        self, address: ListenAddress, sockets: Sockets, handler: Handler, journal: Journal
+    ) -> None:
+        self.sockets = sockets
+        self.handler = handler
+        kind = WildcardUdpListener if is_wildcard(address.host) else UdpListener
+        self.udp = kind(sockets.udp, handler, journal)
+        self.tcp = TcpListener(sockets.tcp, handler)
+
+    def stop(self) -> None:
+        """Read and accept no more."""
+        self.udp.stop()
+        self.tcp.stop()
+
+    async def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Read and accept."""
+        self.udp.start(loop)
+        await self.tcp.start(loop)
+
+    def close(self) -> None:
+        """End what is open once it is answered, and give the sockets up."""
+        self.stop()
+        self.tcp.close()
+        self.sockets.close()
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether a socket bound to `host` takes packets for every address."""
+    return host in ("", "0.0.0.0", "::")
+
+
+class Serving:
+    """Everything made from the running configuration.
+
+    Counts outlive reloads: they are kept by server label and zone name.
+    """
+
+    def __init__(self, shop: Workshop, journal: Journal) -> None:
+        self._journal = journal
+        self.shop = shop
+        self.config: Config | None = None
+        self.built: list[Built] = []
+        self.listeners: dict[ListenAddress, Listener] = {}
+        self.counts: dict[tuple[str, str], ServerCounts] = {}
+        self.placed: list[tuple[str, str, Built]] = []
+        self.is_paused = False
+        shop.lookup = self.lookup
+
+    async def begin(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
+        """Build everything and start to read, what a dead worker left unanswered first."""
+        await self.change_to(config, sockets)
+        for noted in list(self._journal.take_over(monotonic())):
+            any(listener.udp.take_over(noted) for listener in self.listeners.values())
+
+    async def change_to(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
+        """Replace the zones behind the listeners; nothing is changed where building fails.
+
+        Raises OSError or ValueError with the reason, from what a block names (files, keys).
+        """
+        shop = self.shop
+        files = await self._read_ahead(config)
+        shop.upstreams.listen_on(frozenset((a.host, a.port) for a in sockets))
+        own = config.own
+        shop.budget.limit = own.budget_octets or default_budget()
+        shop.room.resize(own.max_waiting, own.max_waiting_per_client)
+        built, kept = self._build(config)
+        del files  # the zones have them
+        heed(config.corefile.blocks)
+        old, self.built, self.config = self.built, built, config
+        self._route(config, sockets)
+        await self._start(sockets)
+        for gone in old:
+            gone.close(keeps_cache=id(gone) in kept)
+
+    async def _read_ahead(self, config: Config) -> list[HostsFile]:
+        """Read large files beside the queries; while there are none yet, they are read when asked for."""
+        blocks = config.corefile.blocks
+        if self.config is None or not any(block.hosts for block in blocks):
+            return []
+        return await self.shop.loop.run_in_executor(None, read_hosts_files, blocks)
+
+    def _build(self, config: Config) -> tuple[list[Built], set[int]]:
+        """The new zones, and which of the old ones lend their cache."""
+        built: list[Built] = []
+        kept: set[int] = set()
+        try:
+            for block in config.corefile.blocks:
+                before = next((old for old in self.built if _asks_alike(old, block)), None)
+                built.append(build(block, self.shop, before))
+                if before is not None:
+                    kept.add(id(before))
+        except (OSError, ValueError):
+            for made in built:
+                made.close(keeps_cache=True)
+            raise
+        return built, kept
+
+    def _route(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
+        """Put the new zones behind the listeners, and make those that are new."""
+        self.placed = []
+        for address in sockets:
+            zones = []
+            for place in config.places:
+                if place.address == address:
+                    made = self.built[place.block]
+                    counts = self._counts(address.label, place.zone_name)
+                    self.placed.append((address.label, place.zone_name, made))
+                    zones.append((name_to_wire(place.zone_name), Served(made.zone, counts)))
+            if (listener := self.listeners.get(address)) is not None:
+                listener.handler.zones = Zones(zones)
+                listener.udp.forget_replies()
+            else:
+                handler = Handler(Zones(zones), self._counts(address.label, "dropped"))
+                listener = Listener(address, sockets[address], handler, self._journal)
+                self.listeners[address] = listener
+            listener.tcp.limits = _limits(config, address)
+        for address in [each for each in self.listeners if each not in sockets]:
+            self.listeners.pop(address).close()
+
+    def lookup(self, query: Query, client: Client, back: Back) -> Ask | None:
+        """Ask the zones of the address that `client` asked, as a client would."""
+        for address, listener in self.listeners.items():
+            if address.label == client.server:
+                return listener.handler.look_up(query, client, back)
+        back(Failure(Rcode.REFUSED, 0, b"", ""))
+        return None
+
+    def _counts(self, server: str, zone: str) -> ServerCounts:
+        return self.counts.setdefault((server, zone), ServerCounts(server, zone))
+
+    async def _start(self, sockets: Mapping[ListenAddress, Sockets]) -> None:
+        for address, pair in sockets.items():
+            listener = self.listeners[address]
+            if listener.sockets is pair and not self.is_paused:
+                await listener.start(self.shop.loop)
+            elif listener.sockets is not pair:
+                pair.close()  # the same socket as the listener's: a second descriptor of it
+
+    def folding(self) -> Iterator[None]:
+        """Bring every count up to date, in steps that are quick."""
+        now = monotonic()
+        for listener in list(self.listeners.values()):
+            yield from listener.udp.folding(now)
+        for counts in list(self.counts.values()):
+            counts.fold()
+            yield
+
+    def tick(self, now: float) -> None:
+        """Once a second: drop what is past all use, a bounded lot."""
+        self.shop.budget.sweep(now)
+
+    @property
+    def panics(self) -> int:
+        """Faults of ours that cost a query its answer."""
+        at_doors = sum(listener.handler.panics for listener in self.listeners.values())
+        return self.shop.chains.panics + at_doors
+
+    @property
+    def entries(self) -> int:
+        """Answers kept in all caches."""
+        return sum(len(made.zone.cache) for made in self.built)
+
+    def pause(self, dropped: Iterable[ListenAddress]) -> None:
+        """Another agent reads these sockets: read no more, and leave it what is queued.
+
+        What was read is answered, and clients that are connected stay. At `dropped` the other one
+        does not listen: whatever queues there is answered, and the sockets are closed.
+        """
+        self.is_paused = True
+        for listener in self.listeners.values():
+            listener.stop()
+        for address in dropped:
+            if (gone := self.listeners.pop(address, None)) is not None:
+                gone.udp.drain()
+                gone.close()
+
+    async def resume(self) -> None:
+        """Read again."""
+        self.is_paused = False
+        for listener in list(self.listeners.values()):
+            await listener.start(self.shop.loop)
+
+    def stop_reading(self) -> None:
+        """Answer what is queued in the sockets, and read no more."""
+        if self.is_paused:
+            return
+        for listener in self.listeners.values():
+            listener.stop()
+            listener.udp.drain()
+
+    def close(self) -> None:
+        """End everything."""
+        for made in self.built:
+            made.zone.close()
+            made.close(keeps_cache=True)
+        for listener in self.listeners.values():
+            listener.close()
+
+
+def _limits(config: Config, address: ListenAddress) -> TcpLimits:
+    """What clients by TCP may hold at an address: the first block with `timeouts` there says."""
+    default = TcpLimits()
+    addresses = {place.address for place in config.places}
+    limits = replace(
+        default, connections=min(default.connections, room_for_clients(len(addresses)))
+    )
+    for place in config.places:
+        asked = config.corefile.blocks[place.block].timeouts
+        if place.address == address and asked is not None:
+            return replace(
+                limits,
+                read_seconds=asked.read_seconds or default.read_seconds,
+                write_seconds=asked.write_seconds or default.write_seconds,
+                idle_seconds=asked.idle_seconds or default.idle_seconds,
+                queries_in_all=max(asked.max_tcp_queries or 0, 0),
+            )
+    return limits
+
+
+def _asks_alike(old: Built, block: ServerBlock) -> bool:
+    """Whether a block gets the same answers for the same names: those it has stay true."""
+    return _origins(old.block) == _origins(block)
+
+
+def _origins(block: ServerBlock) -> tuple[object, ...]:
+    """All that decides what stands in a block's cache."""
+    made = (block.rewrites, block.templates, block.hosts, block.whoami)
+    return block.zones, block.forwards, block.nodecache.suppresses_aaaa, made

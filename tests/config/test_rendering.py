@@ -1,0 +1,210 @@
+import json
+from ipaddress import ip_address
+
+import pytest
+
+from nodecache.config.flags import Flags, parse_flags
+from nodecache.config.rendering import (
+    CorefileText,
+    corefile_text,
+    kept_text,
+    read_folder,
+    service_variable,
+    watched_paths,
+)
+from nodecache.config.state import Kept
+from nodecache.corefile import CorefileError
+
+BASE = """cluster.local:53 {
+    bind __PILLAR__LOCAL__DNS__
+    forward . __PILLAR__CLUSTER__DNS__ {
+        force_tcp
+    }
+}
+. {
+    bind __PILLAR__LOCAL__DNS__
+    forward . __PILLAR__UPSTREAM__SERVERS__ {
+        force_tcp
+    }
+    loop
+}
+"""
+ENV = {"KUBE_DNS_UPSTREAM_SERVICE_HOST": "10.96.0.11"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "Corefile.base").write_text(BASE)
+    (tmp_path / "kube-dns").mkdir()
+    return tmp_path
+
+
+def flags_for(folder, *more) -> Flags:
+    return parse_flags([
+        "-localip", "169.254.20.10,10.96.0.10",
+        "-basecorefile", str(folder / "Corefile.base"),
+        "-conf", str(folder / "Corefile"),
+        "-kubednscm", str(folder / "kube-dns"),
+        "-upstreamsvc", "kube-dns-upstream",
+        *more,
+    ])  # fmt: skip
+
+
+def faults(flags, env=ENV, **more) -> list[str]:
+    with pytest.raises(CorefileError) as caught:
+        corefile_text(flags, env, **more).parse(flags, env)
+    return [str(each) for each in caught.value.all]
+
+
+def test_the_base_is_filled_in_from_flags_environment_and_configmap(folder):
+    (folder / "kube-dns/stubDomains").write_text(json.dumps({"acme.local": ["1.1.1.1"]}))
+    (folder / "kube-dns/upstreamNameservers").write_text('["8.8.8.8"]')
+    flags = flags_for(folder)
+    text = corefile_text(flags, ENV)
+    corefile = text.parse(flags, ENV)
+    assert text.is_rendered
+    assert text.file == str(folder / "Corefile")
+    assert [block.forwards[0].to for block in corefile.blocks] == [
+        ("10.96.0.11",), ("8.8.8.8",), ("1.1.1.1",),
+    ]  # fmt: skip
+    assert {line.addresses for block in corefile.blocks for line in block.bind.lines} == {
+        ("169.254.20.10", "10.96.0.10")
+    }
+
+
+def test_without_a_base_the_corefile_is_served_as_it_stands(tmp_path):
+    (tmp_path / "Corefile").write_text(". {\n whoami\n}\n")
+    assert corefile_text(flags_for(tmp_path), {}) == CorefileText(
+        ". {\n whoami\n}\n", str(tmp_path / "Corefile")
+    )
+
+
+def test_faults_are_told_by_the_lines_of_what_people_edit(folder):
+    (folder / "Corefile.base").write_text(BASE.replace("loop", "lop"))
+    (folder / "kube-dns/upstreamNameservers").write_text('["8.8.8.8"]')
+    (folder / "kube-dns/stubDomains").write_text('{"cluster.local": ["1.1.1.1"]}')
+    assert faults(flags_for(folder)) == [
+        f"{folder}/Corefile.base:12: lop: there is no such directive; is 'loop' meant?",
+        (
+            f"{folder}/kube-dns/stubDomains:1: cannot serve dns://cluster.local.:53 on"
+            f" 169.254.20.10: it is already served by {folder}/Corefile.base:1"
+        ),
+        (
+            f"{folder}/kube-dns/stubDomains:1: cannot serve dns://cluster.local.:53 on"
+            f" 10.96.0.10: it is already served by {folder}/Corefile.base:1"
+        ),
+    ]
+
+
+def test_a_broken_configmap_is_told_key_by_key(folder):
+    (folder / "kube-dns/stubDomains").write_text("{")
+    (folder / "kube-dns/upstreamNameservers").write_text('["a"]')
+    told = faults(flags_for(folder))
+    assert [each.partition(": ")[0] for each in told] == [
+        f"{folder}/kube-dns/stubDomains:1", f"{folder}/kube-dns/upstreamNameservers:1",
+    ]  # fmt: skip
+
+
+def test_imports_start_from_the_folder_of_the_corefile_and_not_of_the_base(folder):
+    (folder / "Corefile.base").write_text("import more.conf\n")
+    flags = flags_for(folder, "-conf", str(folder / "sub/Corefile"))
+    (folder / "sub").mkdir()
+    (folder / "sub/more.conf").write_text(". {\n whoami\n}\n")
+    corefile = corefile_text(flags, ENV).parse(flags, ENV)
+    assert corefile.blocks[0].file == str(folder / "sub/more.conf")
+    assert corefile.imports == (str(folder / "sub/more.conf"),)
+
+
+# The address of the cluster's DNS
+
+
+def test_the_variable_is_named_as_kubelet_names_it():
+    assert service_variable("kube-dns-upstream") == "KUBE_DNS_UPSTREAM_SERVICE_HOST"
+
+
+def test_a_missing_service_is_told_where_its_address_is_wanted(folder):
+    (told,) = faults(flags_for(folder), {})
+    assert told.startswith(
+        f"{folder}/Corefile.base:3: __PILLAR__CLUSTER__DNS__: the environment has no "
+        "KUBE_DNS_UPSTREAM_SERVICE_HOST: is there a Service 'kube-dns-upstream'"
+    )
+
+
+def test_an_address_that_is_none_is_told(folder):
+    env = {"KUBE_DNS_UPSTREAM_SERVICE_HOST": "None"}
+    (told,) = faults(flags_for(folder), env)
+    assert "KUBE_DNS_UPSTREAM_SERVICE_HOST must be an IP address, not 'None'" in told
+
+
+def test_a_missing_service_does_not_matter_where_nobody_asks_for_it(folder):
+    (folder / "Corefile.base").write_text("# __PILLAR__CLUSTER__DNS__\n. {\n whoami\n}\n")
+    assert corefile_text(flags_for(folder), {}).text.startswith("# \n")
+
+
+def test_a_missing_service_is_looked_up_where_somebody_asks_for_it(folder):
+    asked = []
+
+    def lookup(service):
+        asked.append(service)
+        return ip_address("fd00::a")
+
+    text = corefile_text(flags_for(folder), {}, lookup)
+    assert "forward . fd00::a {" in text.text
+    corefile_text(flags_for(folder), ENV, lookup)
+    assert asked == ["kube-dns-upstream"]
+    assert faults(flags_for(folder), {}, lookup=lambda _: None)
+
+
+# What was served in a former life
+
+
+def test_what_was_kept_is_read_with_its_imports_and_not_those_on_the_disk(folder):
+    flags = flags_for(folder)
+    imports = {str(folder / "d/a.conf"): "a {\n whoami\n}\n", str(folder / "d/sub/b.conf"): "b"}
+    kept = Kept("import d/*.conf\nc {\n lop\n}\n", imports)
+    text = kept_text(kept, flags, "/state/last-good.json")
+    with pytest.raises(CorefileError) as caught:
+        text.parse(flags, ENV)
+    assert str(caught.value).startswith("/state/last-good.json:3: lop: there is no such directive")
+    sound = kept_text(Kept("import d/*.conf\n", imports), flags, "x").parse(flags, ENV)
+    assert [block.zone_names for block in sound.blocks] == [("a.",)]
+    lost = kept_text(Kept("import gone.conf\n", imports), flags, "x")
+    with pytest.raises(CorefileError, match=r"^x:1: import: cannot read .*No such file"):
+        lost.parse(flags, ENV)
+
+
+# Reading
+
+
+def test_a_folder_is_its_files_none_hidden(tmp_path):
+    (tmp_path / "b").write_text("2")
+    (tmp_path / "a").write_text("1")
+    (tmp_path / ".hidden").write_text("3")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link").symlink_to("a")
+    assert read_folder(str(tmp_path)) == {"a": "1", "b": "2", "link": "1"}
+
+
+def test_a_folder_that_is_not_there_is_empty(tmp_path):
+    assert read_folder(str(tmp_path / "nowhere")) == {}
+
+
+def test_text_that_is_not_utf_8_is_told_by_its_line(folder):
+    (folder / "Corefile.base").write_bytes(b"# a\n# \xff\n")
+    assert faults(flags_for(folder)) == [
+        f"{folder}/Corefile.base:2: cannot be read: not in UTF-8 (invalid start byte)"
+    ]
+
+
+def test_a_corefile_that_is_not_there_is_told(tmp_path):
+    assert faults(flags_for(tmp_path)) == [
+        f"{tmp_path}/Corefile:1: cannot be read: No such file or directory"
+    ]
+
+
+def test_what_the_text_is_made_from_is_watched(folder, tmp_path):
+    assert watched_paths(flags_for(folder)) == (
+        str(folder / "Corefile.base"), str(folder / "kube-dns"),
+    )  # fmt: skip
+    (folder / "Corefile.base").unlink()
+    assert watched_paths(flags_for(folder))[-1] == str(folder / "Corefile")

@@ -1,0 +1,198 @@
+import shutil
+
+import pytest
+
+from nodecache.config.flags import parse_flags
+from nodecache.config.source import ConfigSource
+from nodecache.config.watcher import POLL_SECONDS
+from nodecache.corefile import CorefileError
+
+BASE = ".:1053 {\n    bind 127.0.0.1\n    forward . __PILLAR__UPSTREAM__SERVERS__\n}\n"
+
+
+class Node:
+    """A node's files, a configuration source that reads them, and a clock that is looked at."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.base = folder / "Corefile.base"
+        self.conf = folder / "Corefile"
+        self.now = 0.0
+        self.flags = parse_flags([
+            "-setupinterface=false", "-setupiptables=false",
+            "-basecorefile", str(self.base), "-conf", str(self.conf),
+            "-kubednscm", str(folder / "kube-dns"), "-state", str(folder / "state"),
+        ])  # fmt: skip
+        (folder / "kube-dns").mkdir(exist_ok=True)
+        self.open = []
+
+    def source(self):
+        source = ConfigSource(self.flags, {}, lambda _: [], self.now, look_up=lambda _: None)
+        self.open.append(source)
+        return source
+
+    def later(self, source):
+        """What the source makes of the files when it is due to look."""
+        self.now = source.due_at
+        return source.changed(self.now)
+
+    def write(self, path, text):
+        place = self.folder / path
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(text)
+
+
+@pytest.fixture
+def node(tmp_path):
+    node = Node(tmp_path)
+    node.base.write_text(BASE)
+    yield node
+    for source in node.open:
+        source.close()
+
+
+def test_the_configuration_is_rendered_and_written_for_people(node):
+    config = node.source().read_or_last_good()
+    assert config.text == BASE.replace("__PILLAR__UPSTREAM__SERVERS__", "/etc/resolv.conf")
+    assert node.conf.read_text() == config.text
+    assert not config.is_last_known_good
+    assert [str(place.address) for place in config.places] == ["127.0.0.1:1053"]
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("Corefile.base", BASE + "a {\n whoami\n}\n"),
+        ("kube-dns/upstreamNameservers", '["9.9.9.9"]'),
+    ],
+)
+def test_a_change_is_a_new_configuration_once(node, path, text):
+    source = node.source()
+    source.keep_good(source.read_or_last_good())
+    node.write(path, text)
+    config = node.later(source)
+    assert config is not None
+    source.keep_good(config)
+    assert node.later(source) is None
+    assert source.failures == 0
+
+
+def test_what_is_made_of_the_same_is_no_change(node):
+    source = node.source()
+    source.keep_good(source.read_or_last_good())
+    node.write("kube-dns/somethingElse", "x")
+    assert node.later(source) is None
+
+
+def test_a_broken_change_is_told_and_counted_and_its_mending_is_no_change(node, caplog):
+    source = node.source()
+    source.keep_good(source.read_or_last_good())
+    node.base.write_text(BASE.replace("forward", "forwrad"))
+    assert node.later(source) is None
+    assert (source.failures, source.errors, source.is_current) == (1, 1, False)
+    assert f"{node.base}:3: forwrad: there is no such directive" in caplog.text
+    node.base.write_text(BASE)
+    assert node.later(source) is None
+    assert source.is_current
+
+
+def test_a_start_with_a_broken_one_serves_the_last_that_was_good(node):
+    source = node.source()
+    good = source.read_or_last_good()
+    source.keep_good(good)
+    node.base.write_text("nonsense {\n")
+    config = node.source().read_or_last_good()
+    assert config.is_last_known_good
+    assert config.corefile == good.corefile
+
+
+def test_a_start_with_a_broken_one_and_no_other_is_an_error(node):
+    node.base.write_text("nonsense {\n")
+    with pytest.raises(CorefileError, match="never closed"):
+        node.source().read_or_last_good()
+
+
+def test_after_a_start_with_the_last_good_one_the_mended_one_is_taken(node):
+    source = node.source()
+    source.keep_good(source.read_or_last_good())
+    node.base.write_text("nonsense {\n")
+    source = node.source()
+    source.keep_good(source.read_or_last_good())
+    node.base.write_text(BASE + "a {\n whoami\n}\n")
+    assert len(node.later(source).corefile.blocks) == 2
+
+
+# Imported files
+
+
+def test_a_change_of_an_imported_file_is_a_change(node):
+    node.write("custom/a.server", "a.example {\n whoami\n}\n")
+    node.base.write_text(BASE + "import custom/*.server\n")
+    source = node.source()
+    source.keep_good(source.read_or_last_good())
+    source.changed(node.now)
+    node.write("custom/a.server", "b.example {\n whoami\n}\n")
+    config = node.later(source)
+    assert config.corefile.blocks[-1].zone_names == ("b.example.",)
+    source.keep_good(config)
+    node.write("custom/c.server", "c.example {\n whoami\n}\n")
+    assert len(node.later(source).corefile.blocks) == 3
+
+
+def test_the_mending_of_an_imported_file_is_seen(node):
+    source = node.source()
+    source.keep_good(source.read_or_last_good())
+    node.write("more.conf", "a.example {\n whoaim\n}\n")
+    node.base.write_text(BASE + "import more.conf\n")
+    assert node.later(source) is None
+    node.write("more.conf", "a.example {\n whoami\n}\n")
+    assert len(node.later(source).corefile.blocks) == 2
+
+
+def test_the_last_good_one_is_kept_with_what_it_imports(node):
+    node.write("custom/a.server", "a.example {\n whoami\n}\n")
+    node.base.write_text("import custom/*.server\n")
+    source = node.source()
+    good = source.read_or_last_good()
+    source.keep_good(good)
+    shutil.rmtree(node.folder / "custom")
+    config = node.source().read_or_last_good()
+    assert config.is_last_known_good
+    assert config.corefile.blocks == good.corefile.blocks
+
+
+def test_a_service_that_the_environment_lacks_is_looked_up(node):
+    node.base.write_text(BASE.replace("UPSTREAM__SERVERS", "CLUSTER__DNS"))
+    source = ConfigSource(node.flags, {}, lambda _: [], 0.0, look_up=lambda _: "10.96.0.11")
+    node.open.append(source)
+    assert source.read().corefile.blocks[0].forwards[0].to == ("10.96.0.11",)
+
+
+@pytest.mark.parametrize(
+    ("line", "draw", "seconds"),
+    [
+        pytest.param("", 0.5, POLL_SECONDS, id="none"),
+        pytest.param("reload", 0.0, POLL_SECONDS, id="longer than we wait anyway"),
+        pytest.param("reload 6s 0s", 0.9, 6.0, id="no jitter"),
+        pytest.param("reload 6s 2s", 0.0, 5.0, id="earliest"),
+        pytest.param("reload 6s 2s", 1.0, 7.0, id="latest"),
+        pytest.param("reload 4s", 0.0, 3.0, id="jitter is half the interval at most"),
+    ],
+)
+def test_reload_says_how_often_files_are_looked_at_though_nothing_is_told(
+    node, line, draw, seconds
+):
+    node.base.write_text(BASE.replace("bind", f"{line}\n    bind"))
+    source = ConfigSource(
+        node.flags, {}, lambda _: [], 0.0, look_up=lambda _: None, uniform=lambda: draw
+    )
+    node.open.append(source)
+    source.keep_good(source.read_or_last_good())
+    assert source.due_at == seconds
+
+
+def test_of_several_reloads_the_last_counts(node):
+    node.base.write_text(BASE + "a {\n reload 9s 0s\n whoami\n}\nb {\n reload 5s 0s\n whoami\n}\n")
+    source = node.source()
+    source.keep_good(source.read_or_last_good())
+    assert source.due_at == 5.0

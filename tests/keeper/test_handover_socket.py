@@ -1,0 +1,244 @@
+"""Two keepers' doors, with real sockets in one process."""
+
+import os
+import socket
+import threading
+from collections import deque
+from time import monotonic
+
+import pytest
+
+from nodecache.config.flags import parse_flags
+from nodecache.keeper.handover import Handover, Stage
+from nodecache.keeper.handover_socket import Door, name_of
+from nodecache.process.listen import ListenAddress
+from nodecache.process.sockets import close_all, open_sockets
+from tests.helpers.agent import free_port
+
+SEQPACKET = socket.SOCK_SEQPACKET
+
+
+class House:
+    """A keeper that has sockets and does nothing with them."""
+
+    def __init__(self, *addresses):
+        self.sockets = {address: open_sockets(address) for address in addresses}
+        self.deeds = deque()
+
+    def lend(self):
+        return list(self.sockets), [fd for pair in self.sockets.values() for fd in pair.descriptors]
+
+    def stand_back(self, kept):
+        self.deeds.append(kept)
+
+    def take_over(self):
+        self.deeds.append("take over")
+
+    def take_back(self):
+        self.deeds.append("take back")
+
+
+class Keeper:
+    def __init__(self, name, *addresses):
+        self.house = House(*addresses)
+        self.handover = Handover(self.house)
+        self.door = Door(name, self.handover)
+
+    def turn(self):
+        self.door.turn(monotonic())
+
+    def close(self):
+        self.door.close_in_child()
+        close_all(self.house.sockets.values())
+
+
+@pytest.fixture
+def name():
+    return f"nodecache-test/{os.getpid()}"
+
+
+@pytest.fixture
+def address():
+    return ListenAddress("127.0.0.1", free_port())
+
+
+@pytest.fixture
+def old(name, address):
+    keeper = Keeper(name, address)
+    keeper.turn()
+    yield keeper
+    keeper.close()
+
+
+@pytest.fixture
+def new(name):
+    keeper = Keeper(name)
+    yield keeper
+    keeper.close()
+
+
+def knock(old, new, wanted):
+    """The call waits for an answer, so the one that serves turns meanwhile."""
+    is_over = threading.Event()
+
+    def serve():
+        while not is_over.wait(0.005):
+            old.turn()
+
+    serving = threading.Thread(target=serve)
+    serving.start()
+    try:
+        lent = new.door.knock(wanted)
+    finally:
+        is_over.set()
+        serving.join()
+    new.house.sockets |= lent
+    return lent
+
+
+def test_nobody_there_is_an_ordinary_start(new, address):
+    assert new.door.knock([address]) == {}
+    assert new.handover.has_node
+
+
+def test_the_sockets_come_over_and_the_node_follows(old, new, address):
+    lent = knock(old, new, [address])
+    udp, tcp = lent[address].udp, lent[address].tcp
+    assert udp.getsockname() == tcp.getsockname() == ("127.0.0.1", address.port)
+    assert not new.handover.ready(monotonic(), [address])
+    old.turn()
+    assert list(old.house.deeds) == [frozenset({address})]
+    old.handover.stood_back()
+    new.turn()
+    assert new.handover.has_node
+    assert list(new.house.deeds) == ["take over"]
+    assert new.handover.before is not None
+
+
+def test_an_address_that_is_not_wanted_stays_where_it_is(old, new, address):
+    other = ListenAddress("127.0.0.1", free_port())
+    assert knock(old, new, [other]) == {}
+    old.turn()
+    assert old.handover.after is None
+    assert new.handover.has_node
+
+
+def test_only_the_one_that_serves_is_found(old, new, name, address):
+    knock(old, new, [address])
+    new.handover.ready(monotonic(), [address])
+    old.turn()
+    with pytest.raises(ConnectionRefusedError), socket.socket(socket.AF_UNIX, SEQPACKET) as client:
+        client.connect(f"\0{name}")
+    old.handover.stood_back()
+    new.turn()
+    with socket.socket(socket.AF_UNIX, SEQPACKET) as client:
+        client.connect(f"\0{name}")
+        new.turn()
+        assert new.handover.after is not None
+
+
+def test_the_end_of_a_keeper_is_heard(old, new, address):
+    knock(old, new, [address])
+    new.close()
+    old.turn()
+    assert old.handover.after is None
+    assert old.handover.stage is Stage.SERVING
+
+
+@pytest.mark.parametrize(
+    "octets", [b"", b"\xff", b"[]", b"7", b"{}", b'{"kind":"take"}', b"[" * 60_000]
+)
+def test_octets_that_are_no_message_are_hung_up_on(old, name, octets):
+    with socket.socket(socket.AF_UNIX, SEQPACKET) as client:
+        client.connect(f"\0{name}")
+        old.turn()
+        client.send(octets)
+        client.shutdown(socket.SHUT_WR)
+        for _ in range(3):
+            old.turn()
+    assert old.handover.after is None
+    assert old.handover.has_node
+
+
+def test_an_agent_that_says_no_is_no_predecessor(new, name, address, caplog):
+    with Another(name, b'{"kind":"no","why":"protocol 1 is not 2"}'):
+        assert new.door.knock([address]) == {}
+    assert "protocol 1 is not 2" in caplog.text
+    assert new.handover.has_node
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b'{"kind":"sockets","protocol":1,"addresses":[["127.0.0.1",53]]}',
+        b'{"kind":"sockets","protocol":2,"addresses":[]}',
+        b'{"kind":"sockets","protocol":1}',
+        b"no json",
+        b"[" * 60_000,
+        b"",
+    ],
+)
+def test_sockets_that_are_not_what_was_said_are_not_taken(new, name, address, reply):
+    with Another(name, reply):
+        assert new.door.knock([address]) == {}
+    assert new.handover.has_node
+
+
+class Another:
+    """Something at the door that answers with `reply` whatever it is asked; b"" hangs up."""
+
+    def __init__(self, name, reply):
+        self._server = socket.socket(socket.AF_UNIX, SEQPACKET)
+        self._server.bind(f"\0{name}")
+        self._server.listen()
+        self._reply = reply
+        self._thread = threading.Thread(target=self._answer)
+
+    def _answer(self):
+        with self._server.accept()[0] as peer:
+            peer.recv(1000)
+            if self._reply:
+                peer.send(self._reply)
+                peer.recv(1000)
+
+    def __enter__(self):
+        self._thread.start()
+
+    def __exit__(self, *_):
+        self._thread.join()
+        self._server.close()
+
+
+def test_a_name_that_is_taken_is_free_once_its_owner_has_gone(old, name, address):
+    other = Keeper(name)
+    other.turn()
+    assert other.door.next_wake() < float("inf")  # tries again
+    old.close()
+    other.door.turn(monotonic() + 2)
+    assert other.door.next_wake() == float("inf")
+    other.close()
+
+
+def test_agents_of_other_addresses_ports_or_interfaces_have_other_names():
+    arguments = [
+        ["-localip", "169.254.20.10,10.96.0.10"],
+        ["-localip", "169.254.20.10"],
+        ["-localip", "169.254.20.10", "-p", "54"],
+        ["-localip", "169.254.20.10", "-interfacename", "other"],
+        ["-localip", "169.254.20.10", "-setupinterface=false"],
+    ]
+    names = {name_of(parse_flags(each), [ListenAddress("169.254.20.10", 53)]) for each in arguments}
+    assert len(names) == len(arguments)
+
+
+def test_the_order_of_addresses_and_the_corefile_do_not_change_the_name():
+    one = parse_flags(["-localip", "169.254.20.10,10.96.0.10"])
+    other = parse_flags(["-localip", "10.96.0.10,169.254.20.10"])
+    assert name_of(one, []) == name_of(other, [ListenAddress("::1", 53)])
+
+
+def test_without_local_addresses_what_is_listened_on_makes_the_name():
+    flags = parse_flags(["-setupinterface=false", "-setupiptables=false"])
+    assert name_of(flags, [ListenAddress("127.0.0.1", 1)]) != name_of(
+        flags, [ListenAddress("127.0.0.1", 2)]
+    )

@@ -1,0 +1,116 @@
+from ipaddress import IPv6Network
+
+import dns.flags
+import pytest
+
+from nodecache.corefile import Dns64Options
+from nodecache.server.chain import refusal
+from nodecache.server.directives.dns64 import Dns64, embedded
+from tests.server.chains import answer, below, client, lines, query, run, told
+
+ASKED = query("example.com.", "AAAA")
+SOA = "example.com. 70 IN SOA foo.example.com. bar.example.com. 1 1 1 1 1"
+V6 = client("fd00::1")
+A = answer(query("example.com."), "example.com. 60 IN A 192.0.2.42")
+
+
+def translated(upstream, found=A, whom=V6, asked=ASKED, **options):
+    counts = {}
+    directive = Dns64(Dns64Options(**options), counts)
+    lookup = below(found)
+    result = run(directive, asked, then=below(upstream), lookup=lookup, whom=whom)
+    return result, counts, lookup
+
+
+def test_a_name_without_ipv6_gets_its_ipv4_address_embedded():
+    result, counts, lookup = translated(answer(ASKED, authority=[SOA]))
+    reply = told(result)
+    assert lines(reply.answer) == ["example.com. 60 IN AAAA 64:ff9b::c000:22a"]
+    assert lookup.questions == ["example.com. IN A"]
+    assert counts == {"dns://169.254.20.10:53": 1}
+    assert dns.flags.to_text(reply.flags) == "QR RD"
+
+
+def test_the_ttl_is_no_more_than_the_soas():
+    found = answer(query("example.com."), "example.com. 900 IN A 192.0.2.42")
+    result, _, _ = translated(answer(ASKED, authority=[SOA]), found)
+    assert told(result).answer[0].ttl == 70
+
+
+def test_without_an_soa_the_ttl_is_no_more_than_ten_minutes():
+    found = answer(query("example.com."), "example.com. 900 IN A 192.0.2.42")
+    result, _, _ = translated(answer(ASKED, rcode="SERVFAIL"), found)
+    assert told(result).answer[0].ttl == 600
+
+
+def test_aliases_and_the_other_sections_go_along():
+    found = answer(
+        query("example.com."),
+        "example.com. 60 IN CNAME www.example.com.",
+        "www.example.com. 50 IN A 192.0.2.42",
+        authority=["example.com. 5 IN NS ns.example.com."],
+        additional=["ns.example.com. 5 IN A 192.0.2.53"],
+    )
+    reply = told(translated(answer(ASKED), found)[0])
+    assert lines(reply.answer) == [
+        "example.com. 60 IN CNAME www.example.com.",
+        "www.example.com. 50 IN AAAA 64:ff9b::c000:22a",
+    ]
+    assert lines(reply.additional) == ["ns.example.com. 5 IN A 192.0.2.53"]
+
+
+@pytest.mark.parametrize(
+    ("upstream", "whom", "asked"),
+    [
+        pytest.param(answer(ASKED, authority=[SOA], rcode="NXDOMAIN"), V6, ASKED, id="NXDOMAIN"),
+        pytest.param(answer(ASKED, "example.com. 5 IN AAAA ::1"), V6, ASKED, id="has IPv6"),
+        pytest.param(answer(ASKED), client(), ASKED, id="IPv4 client"),
+        pytest.param(answer(ASKED), V6, query("example.com."), id="type A"),
+        pytest.param(answer(ASKED), V6, query("example.com.", "AAAA", "CH"), id="class CH"),
+        pytest.param(refusal(2, "no"), V6, ASKED, id="failure"),
+    ],
+)
+def test_these_are_left_alone(upstream, whom, asked):
+    result, counts, lookup = translated(upstream, whom=whom, asked=asked)
+    assert result is upstream
+    assert (lookup.asked, counts) == ([], {})
+
+
+def test_where_the_ipv4_address_cannot_be_had_the_answer_stays():
+    upstream = answer(ASKED, authority=[SOA])
+    assert translated(upstream, refusal(2, "no"))[0] is upstream
+
+
+def test_clients_of_ipv4_may_be_allowed():
+    result, _, _ = translated(answer(ASKED), whom=client(), allow_ipv4=True)
+    assert told(result).answer
+
+
+def test_existing_addresses_may_be_replaced():
+    upstream = answer(ASKED, "example.com. 5 IN AAAA ::1")
+    result, _, _ = translated(upstream, translate_all=True)
+    assert "64:ff9b::" in lines(told(result).answer)[0]
+
+
+def test_an_answer_that_did_not_fit_stays_incomplete():
+    found = answer(query("example.com."), "example.com. 60 IN A 192.0.2.42", flags="QR TC")
+    assert translated(answer(ASKED), found)[0].is_truncated
+
+
+@pytest.mark.parametrize(
+    ("prefix", "address"),  # RFC 6052 §2.4, for 192.0.2.33
+    [
+        ("2001:db8::/32", "2001:db8:c000:221::"),
+        ("2001:db8:100::/40", "2001:db8:1c0:2:21::"),
+        ("2001:db8:122::/48", "2001:db8:122:c000:2:2100::"),
+        ("2001:db8:122:300::/56", "2001:db8:122:3c0:0:221::"),
+        ("2001:db8:122:344::/64", "2001:db8:122:344:c0:2:2100::"),
+        ("2001:db8:122:344::/96", "2001:db8:122:344::c000:221"),
+        ("64:ff9b::/96", "64:ff9b::c000:221"),
+    ],
+)
+def test_addresses_are_embedded_as_the_rfc_shows(prefix, address):
+    from ipaddress import ip_address
+
+    octets = embedded(IPv6Network(prefix), bytes([192, 0, 2, 33]))
+    assert str(ip_address(octets)) == str(ip_address(address))

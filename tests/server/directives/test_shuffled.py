@@ -1,0 +1,90 @@
+"""Replies out of the table in another order each time, and what may not come out of it."""
+
+import random
+
+import pytest
+
+from nodecache.server.chain import Chain
+from nodecache.server.directives.any import Any
+from nodecache.server.directives.loadbalance import LoadBalance
+from nodecache.server.directives.minimal import Minimal
+from nodecache.server.directives.shuffled import Shuffled, as_it_is, never, shuffling
+from tests.server.house import House
+from tests.wire.messages import parsed
+
+ADDRESSES = [f"a.example. 30 IN A 192.0.2.{number}" for number in range(1, 5)]
+ALIAS = "a.example. 30 IN CNAME b.example."
+NAMESERVER = "example. 30 IN NS ns.example."
+
+
+def balanced(*directives, pick=None) -> House:
+    """A house whose zone has directives above its cache, as the assembly makes it."""
+    house = House()
+    pick = pick or random.Random(7).randrange
+    above = directives or (LoadBalance(pick),)
+    house.zone.above = Chain(above, house.zone.terminal())
+    house.zone.finish = shuffling(pick) if isinstance(above[0], LoadBalance) else as_it_is
+    return house
+
+
+def addresses(tail: bytes) -> list[str]:
+    return [rdata.to_text() for rdata in parsed(b"\x12\x34" + tail).answer[-1]]
+
+
+def table_reply(house: House, *records: str, **edns):
+    house.keep(*records)
+    house.ask(**edns)
+    return house.ask(**edns).finished
+
+
+@pytest.mark.parametrize("edns", [{}, {"use_edns": 0}], ids=["plain", "EDNS"])
+@pytest.mark.parametrize("alias", [(), (ALIAS,)], ids=["addresses", "behind an alias"])
+def test_every_reply_out_of_the_table_may_have_another_order(alias, edns):
+    records = [record.replace("a.", "b.", 1) for record in ADDRESSES] if alias else ADDRESSES
+    finished = table_reply(balanced(), *alias, *records, **edns)
+    assert isinstance(finished, Shuffled)
+    orders = {tuple(addresses(finished.tail)) for _ in range(200)}
+    assert len(orders) == 24
+    assert {tuple(sorted(order)) for order in orders} == {
+        ("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4")
+    }
+
+
+def test_ttls_count_down_in_every_order():
+    house = balanced()
+    finished = table_reply(house, *ADDRESSES)
+    assert finished.age(house.world.now + 7)
+    for _ in range(10):
+        message = parsed(b"\x12\x34" + finished.tail)
+        assert message.answer[0].ttl == 23
+        assert len(message.answer[0]) == 4
+
+
+def test_one_address_needs_no_order():
+    finished = table_reply(balanced(), ADDRESSES[0])
+    assert finished is not None
+    assert not isinstance(finished, Shuffled)
+
+
+def test_what_stands_behind_the_addresses_must_not_be_pushed_about():
+    house = balanced()
+    house.keep(*ADDRESSES, authority=(NAMESERVER,))
+    house.ask()
+    assert house.ask().finished is None
+
+
+def test_a_shortened_reply_ages_in_the_table():
+    house = balanced(Minimal())
+    house.keep(*ADDRESSES, authority=(NAMESERVER,))
+    house.ask()
+    finished = house.ask().finished
+    assert finished.age(house.world.now + 7)
+    message = parsed(b"\x12\x34" + finished.tail)
+    assert message.authority == []
+    assert [rrset.ttl for rrset in message.answer] == [23]
+
+
+def test_a_directive_that_looks_at_clients_keeps_replies_out_of_the_table():
+    house = balanced(Any())
+    house.zone.finish = never
+    assert table_reply(house, *ADDRESSES) is None

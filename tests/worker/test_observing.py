@@ -1,0 +1,24 @@
+import logging
+
+import pytest
+
+from nodecache.corefile import ServerBlock, ZoneKey
+from nodecache.worker.observing import heed
+
+
+def block(**more) -> ServerBlock:
+    return ServerBlock(zones=(ZoneKey(".", 53),), **more)
+
+
+@pytest.fixture(autouse=True)
+def root_level():
+    level = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(level)
+
+
+def test_debug_in_any_block_shows_debug_lines():
+    heed([block(), block(debug=True)])
+    assert logging.getLogger().level == logging.DEBUG
+    heed([block()])
+    assert logging.getLogger().level == logging.INFO
