@@ -26,8 +26,8 @@ def run(flags: Flags, early: dict[ListenAddress, Sockets]) -> int:
             host.check_needs()
         source = ConfigSource(flags, os.environ, interface_addresses, monotonic())
         config = source.read_or_last_good()
-        keeper = Keeper(flags, source, Guard(host) if host is not None else None, agent.main)
-        return keeper.run(config, early)
+        guard = Guard(host) if host is not None else None
+        return Keeper(flags, source, config, guard, agent.main).run(early)
     except CorefileError as error:
         for each in error.all:
             log.critical("%s", each)

@@ -19,22 +19,18 @@ from nodecache.process.sockets import Sockets, close_all, open_all
 class InForce:
     """What is served. `sockets` are the keeper's: lent to every worker."""
 
-    def __init__(self, config: Config, sockets: dict[ListenAddress, Sockets]) -> None:
+    def __init__(self, config: Config) -> None:
         self.config = config
-        self.sockets = sockets
+        self.sockets: dict[ListenAddress, Sockets] = {}
         self._offered: tuple[Config, dict[ListenAddress, Sockets]] | None = None
 
-    @classmethod
-    def begin(
-        cls,
-        config: Config,
-        early: Mapping[ListenAddress, Sockets],
-        lent: Mapping[ListenAddress, Sockets],
-    ) -> "InForce":
-        """Serve `config` with sockets that are lent, else bound early, else new. CannotListen."""
-        sockets = open_all(listen_addresses(config.places), {**early, **lent})
+    def open(
+        self, early: Mapping[ListenAddress, Sockets], lent: Mapping[ListenAddress, Sockets]
+    ) -> None:
+        """Have sockets that are lent, else bound early, else new ones. CannotListen."""
+        sockets = open_all(listen_addresses(self.config.places), {**early, **lent})
         close_all(pair for address, pair in early.items() if sockets.get(address) is not pair)
-        return cls(config, sockets)
+        self.sockets = sockets
 
     @property
     def lent(self) -> list[int]:

@@ -62,7 +62,8 @@ class Planned:
 def test_what_was_bound_early_is_used_and_what_nobody_asks_for_is_closed(port):
     wanted, unwanted = ListenAddress(HOST, port), ListenAddress(HOST, free_port())
     early = {address: open_sockets(address) for address in (wanted, unwanted)}
-    served = InForce.begin(Planned(wanted), early, {})
+    served = InForce(Planned(wanted))
+    served.open(early, {})
     assert served.sockets == {wanted: early[wanted]}
     assert early[unwanted].udp.fileno() == -1
     served.close()
@@ -71,7 +72,8 @@ def test_what_was_bound_early_is_used_and_what_nobody_asks_for_is_closed(port):
 def test_what_is_lent_goes_before_what_was_bound_early(port):
     address = ListenAddress(HOST, port)
     early, lent = ({address: open_sockets(address)} for _ in range(2))
-    served = InForce.begin(Planned(address), early, lent)
+    served = InForce(Planned(address))
+    served.open(early, lent)
     assert served.sockets == lent
     assert early[address].tcp.fileno() == -1
     served.close()

@@ -1,0 +1,94 @@
+"""What a keeper does when the node comes to it from another agent, and when it goes to one."""
+
+import math
+from collections.abc import Sequence
+from time import monotonic
+
+from nodecache.host import Guard
+from nodecache.process.listen import ListenAddress
+
+from .active_config import InForce
+from .handover import Handover, Stage, to_fields
+from .reconfiguring import Reconfiguring
+from .supervisor import Supervisor
+
+YIELD_SECONDS = 3.0  # to let go: the successor renews a lease of which a part has passed
+_CLOSE_LOOK = 0.05  # how often to look whether all have let go
+
+
+class HandoverActions:
+    """Worker, sockets and host of one agent, as `handover.py` asks for them."""
+
+    def __init__(
+        self,
+        in_force: InForce,
+        supervisor: Supervisor,
+        reconfiguring: Reconfiguring,
+        guard: Guard | None,
+    ) -> None:
+        self._in_force = in_force
+        self._supervisor = supervisor
+        self._reconfiguring = reconfiguring
+        self._guard = guard
+        self.handover = Handover(self)
+        self._yield_by = math.inf  # when what is letting go has had its time
+
+    def lend(self) -> tuple[list[ListenAddress], list[int]]:
+        """The sockets that a successor may go on with."""
+        return list(self._in_force.sockets), self._in_force.lent
+
+    def stand_back(self, kept: frozenset[ListenAddress]) -> None:
+        """Have the worker read no more, and let go of the host: both may take a moment."""
+        self._yield_by = monotonic() + YIELD_SECONDS
+        self._in_force.give_up()
+        self._reconfiguring.watch_no_more()
+        dropped = [address for address in self._in_force.sockets if address not in kept]
+        if self._guard is not None:
+            self._guard.let_go()
+        if self._supervisor.worker is not None:
+            has_heir = self.handover.after is not None
+            self._supervisor.worker.channel.send(
+                "pause", dropped=to_fields(dropped), has_heir=has_heir
+            )
+        self._in_force.drop(dropped)
+
+    def next_wake(self, now: float) -> float:
+        """When to call `turn`; infinity for never."""
+        return now + _CLOSE_LOOK if self.handover.stage is Stage.YIELDING else math.inf
+
+    def turn(self, now: float) -> None:
+        """Look whether all have let go. A worker that does not is ended: the next one answers."""
+        if self.handover.stage is not Stage.YIELDING:
+            return
+        is_over = now >= self._yield_by
+        is_host_let_go = is_over or self._guard is None or self._guard.is_settled
+        worker = self._supervisor.worker
+        reads_no_more = worker is None or worker.is_paused
+        if is_over and not reads_no_more:
+            reads_no_more = not self._supervisor.replace("does not stop to read")  # is let be
+        if is_host_let_go and reads_no_more:
+            self.handover.stood_back()
+
+    def inherit(self, descriptors: Sequence[int]) -> None:
+        """The cache of the agent before us, for our worker."""
+        worker = self._supervisor.worker
+        if worker is not None and worker.is_ready:
+            worker.channel.send("cache", descriptors)
+
+    def take_over(self) -> None:
+        """The node is ours to hold up, once our worker answers."""
+        if self._guard is not None and self._supervisor.is_ready:
+            self._guard.worker_ready(monotonic())
+
+    def take_back(self) -> None:
+        """Read again, also at what the successor had no use for, and hold up the node again."""
+        self._reconfiguring.watch()
+        worker = self._supervisor.worker
+        if worker is not None:
+            worker.is_paused = False
+            worker.channel.send("resume")
+        if not self._in_force.is_whole:
+            self._reconfiguring.offer(self._in_force.config)
+        if worker is None:
+            self._supervisor.spawn(monotonic())
+        self.take_over()

@@ -1,0 +1,87 @@
+"""A changed configuration: read when its files change, offered to the worker, taken or refused."""
+
+import logging
+from time import monotonic
+
+from nodecache.config.source import Config, ConfigSource
+from nodecache.process.sockets import CannotListen
+
+from .active_config import InForce
+from .loop import Loop
+from .supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+
+class Reconfiguring:
+    """Keeps what is in force like what the files say. `is_news` is True when a count has changed."""
+
+    def __init__(
+        self, source: ConfigSource, in_force: InForce, supervisor: Supervisor, loop: Loop
+    ) -> None:
+        self._source = source
+        self._in_force = in_force
+        self._supervisor = supervisor
+        self._loop = loop
+        self._refusals = 0
+        self.is_news = False
+
+    @property
+    def due_at(self) -> float:
+        """When to look at the files even if nothing is told, monotonic seconds."""
+        return self._source.due_at
+
+    @property
+    def failures(self) -> int:
+        """Configurations that could not be served."""
+        return self._source.failures + self._refusals
+
+    def watch(self) -> None:
+        """Act on changed files."""
+        self._loop.listen(self._source, self.look)
+
+    def watch_no_more(self) -> None:
+        """Let them change: another agent serves."""
+        self._loop.forget(self._source)
+
+    def look(self) -> None:
+        """Read the files if they may have changed, and serve what they say."""
+        source = self._source
+        told = (source.failures, source.is_current)
+        config = source.changed(monotonic())
+        if config is not None:
+            self.offer(config)
+        elif told != (source.failures, source.is_current):
+            self.is_news = True
+
+    def load(self) -> None:
+        """Read the files as they are, because somebody said so."""
+        config = self._source.load()
+        if config is not None:
+            self.offer(config)
+
+    def offer(self, config: Config) -> None:
+        """Offer a valid configuration to the worker; it takes it or says why not."""
+        worker = self._supervisor.worker
+        try:
+            if worker is None or not worker.is_ready:
+                self._in_force.adopt(config)
+                return
+            with self._in_force.offer(config) as descriptors:
+                worker.channel.send("reload", descriptors)
+        except CannotListen as error:
+            self.refused(str(error))
+
+    def taken(self) -> None:
+        """The worker serves what it was offered."""
+        if self._in_force.taken():
+            self._source.keep_good(self._in_force.config)
+            log.info("Reloading complete")
+
+    def refused(self, why: str) -> None:
+        """It cannot be served, by what the kernel or the worker says."""
+        log.error("Restart failed: %s; the running configuration stays", why)
+        self._refusals += 1
+        self._source.is_current = False
+        self.is_news = True
+        self._in_force.give_up()

@@ -1,0 +1,115 @@
+"""The worker's life: it is forked, listened to, killed where it hangs, and replaced when it ends."""
+
+import logging
+from collections import Counter
+from time import monotonic
+from typing import Protocol
+
+from nodecache.process.channel import Channel, Message
+
+from .child import Worker, fork_worker
+from .loop import Loop
+from .respawn import Respawn
+
+log = logging.getLogger(__name__)
+
+
+class Employer(Protocol):
+    """Who has the worker, and is told of its life."""
+
+    @property
+    def is_worker_wanted(self) -> bool:
+        """Whether one that ended is to be replaced."""
+
+    def be_worker(self, channel: Channel) -> int:
+        """What the forked child does; its exit status."""
+
+    def worker_said(self, message: Message, now: float) -> None:
+        """It sent a message."""
+
+    def worker_heard(self, now: float) -> None:
+        """It lives: all that it had to say is told."""
+
+    def worker_gone(self, now: float) -> None:
+        """It has ended."""
+
+    def worker_stays(self) -> None:
+        """It hangs and cannot be killed. It may come to itself."""
+
+
+class Supervisor:
+    """At most one worker at a time. `deaths` counts by how: `exited`, `killed`, `hung`."""
+
+    def __init__(self, loop: Loop, employer: Employer) -> None:
+        self.worker: Worker | None = None
+        self.deaths: Counter[str] = Counter()
+        self._loop = loop
+        self._employer = employer
+        self._respawn = Respawn()
+        self._respawn_at: float | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a worker, and it has built everything."""
+        return self.worker is not None and self.worker.is_ready
+
+    def next_wake(self) -> float:
+        """When `turn` has a worker to start; infinity for never."""
+        return float("inf") if self._respawn_at is None else self._respawn_at
+
+    def spawn(self, now: float) -> None:
+        """Fork a worker."""
+        self._respawn_at = None
+        self._respawn.born(now)
+        self.worker = worker = fork_worker(self._employer.be_worker, now)
+        self._loop.listen(worker.channel, self._on_says)
+        self._loop.listen(worker.pidfd, self._on_died)
+
+    def turn(self, now: float) -> None:
+        """Replace a worker that is silent; start the next one when it is time."""
+        if self.worker is not None and self.worker.is_silent(now):
+            self.replace("said nothing for some seconds")
+        elif self.worker is None and now >= self.next_wake():
+            self._respawn_at = None
+            if self._employer.is_worker_wanted:
+                self.spawn(now)
+
+    def replace(self, why: str) -> bool:
+        """Kill the worker; the next one starts when it is dead. False where it cannot be killed."""
+        if self.worker is None:
+            return True
+        log.error("worker %d %s: it is replaced", self.worker.pid, why)
+        self.worker.heard_at = monotonic()
+        self.worker.is_hung = self.worker.kill()
+        if not self.worker.is_hung:
+            self._employer.worker_stays()
+        return self.worker.is_hung
+
+    def finish(self, seconds: float) -> None:
+        """Have the worker answer what is left and end, within `seconds`."""
+        if self.worker is not None:
+            self.worker.channel.send("stop")
+            self.worker.finish(seconds)
+
+    def _on_died(self) -> None:
+        worker, now = self.worker, monotonic()
+        if worker is None:
+            return
+        self._loop.forget(worker.channel)
+        self._loop.forget(worker.pidfd)
+        how = worker.reap()
+        self.deaths["hung" if worker.is_hung else how.partition(" ")[0]] += 1
+        self.worker = None
+        self._employer.worker_gone(now)
+        pause = self._respawn.died(now)
+        if self._employer.is_worker_wanted:
+            log.warning("worker %d %s; the next one starts in %.1f s", worker.pid, how, pause)
+        self._respawn_at = now + pause
+
+    def _on_says(self) -> None:
+        if self.worker is None:
+            return
+        now = monotonic()
+        for message in self.worker.messages(now):
+            self._employer.worker_said(message, now)
+        self._employer.worker_heard(now)
