@@ -28,11 +28,13 @@ from nodecache.corefile import (
 from nodecache.corefile.lexer import Origin
 from nodecache.corefile.values import ip
 
+from .cluster_dns import usual_forms
 from .flags import Flags
 from .state import Kept
 
 DEFAULT_KUBEDNS_FOLDER = "/etc/kube-dns"
 _DEFAULT_CONF = "Corefile"
+_KUBE_DNS_SERVICE = "kube-dns"  # what pods ask, in nearly every cluster
 
 Env = Mapping[str, str]
 Lookup = Callable[[str], IPv4Address | IPv6Address | None]
@@ -47,6 +49,8 @@ class CorefileText:
     file: str
     is_rendered: bool = False
     origin: Origin | None = None
+    cluster_dns: str | None = None
+    """What took the place of `__PILLAR__CLUSTER__DNS__`."""
     imports: Mapping[str, str] | None = None
     """The files there are to import, by path; None are those on the disk."""
 
@@ -104,7 +108,9 @@ def corefile_text(flags: Flags, env: Env, lookup: Lookup | None = None) -> Coref
         base_line = rendered.base_line(line)
         return (base_file, base_line) if base_line else (f"{folder}/stubDomains", 1)
 
-    return CorefileText(rendered.text, conf, is_rendered=True, origin=origin)
+    return CorefileText(
+        rendered.text, conf, is_rendered=True, origin=origin, cluster_dns=values.cluster_dns
+    )
 
 
 def check_templates(corefile: Corefile) -> None:
@@ -209,6 +215,13 @@ def _looked_up(base: str, service: str, lookup: Lookup | None) -> str:
     if address is None:
         raise LookupError
     return str(address)
+
+
+def cluster_dns_addresses(found: CorefileText, flags: Flags, env: Env) -> frozenset[str]:
+    """Every address that kube-dns is known by: the one rendered, and those of its Services."""
+    services = (flags.upstream_service, _KUBE_DNS_SERVICE)
+    told = (env.get(service_variable(service), "") for service in services)
+    return usual_forms((found.cluster_dns or "", *told))
 
 
 def service_variable(service: str) -> str:

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 
 from nodecache.corefile import Corefile, CorefileError, OwnOptions, own_options
 
+from .cluster_dns import ClusterDns, cluster_dns
 from .flags import Flags
 from .plan import Place, Resolve, places
 from .rendering import (
     CorefileText,
     Lookup,
     check_templates,
+    cluster_dns_addresses,
     corefile_text,
     kept_text,
     watched_paths,
@@ -41,6 +43,8 @@ class Config:
     own: OwnOptions
     """What `nodecache { … }` asks of the process as a whole."""
     is_last_known_good: bool = False
+    cluster_dns: ClusterDns | None = None
+    """Where kube-dns is asked, if its pods may be asked themselves."""
 
     @property
     def hash(self) -> str:
@@ -187,6 +191,7 @@ class ConfigSource:
             places=places(corefile, self._resolve),
             own=own,
             is_last_known_good=is_last_known_good,
+            cluster_dns=cluster_dns(corefile, cluster_dns_addresses(found, self._flags, self._env)),
         )
 
     def _write(self, found: CorefileText) -> None:

@@ -312,6 +312,8 @@ class OwnOptions:
     """Whether a query that hangs is asked again on another connection."""
     pool_size: int = 4
     """TCP connections to each upstream."""
+    asks_pods: bool = True
+    """Whether a `forward` to the cluster DNS address asks kube-dns' pods themselves."""
     suppresses_aaaa: bool = False
     """Answer AAAA with "no such data" (for clusters without IPv6)."""
     denial_cap_seconds: float | None = None

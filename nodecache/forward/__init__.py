@@ -14,6 +14,7 @@ from .failure import Failure
 from .forwarder import Forwarder
 from .hostnames import HostNames
 from .pace import MAX_HEDGE_SECONDS
+from .podlist import Pod, PodList
 from .registry import Upstreams
 from .settings import (
     DEFAULT_FAILOVER,
@@ -41,6 +42,8 @@ __all__ = [
     "HostNames",
     "NameserverFile",
     "Network",
+    "Pod",
+    "PodList",
     "Settings",
     "TlsSettings",
     "Told",

@@ -1,4 +1,11 @@
-"""Zone names, as far as forwarding needs them."""
+"""Names, and questions for them, as far as forwarding needs them."""
+
+from struct import Struct
+
+from nodecache.wire import CLASS_IN
+
+_HEADER = Struct("!6H")
+_QUESTION_END = Struct("!2H")
 
 
 def zone_suffix(zone_name: str) -> bytes:
@@ -24,3 +31,9 @@ def covers(qname: bytes, from_zone: bytes, except_zones: tuple[bytes, ...]) -> b
     if not is_within(qname, from_zone):
         return False
     return qname == from_zone or not any(is_within(qname, zone) for zone in except_zones)
+
+
+def plain_query(message_id: int, qname: bytes, qtype: int, flags: int) -> bytes:
+    """A query without EDNS for `qname`, which is on the wire's form and sound."""
+    header = _HEADER.pack(message_id, flags, 1, 0, 0, 0)
+    return header + qname + _QUESTION_END.pack(qtype, CLASS_IN)

@@ -1,18 +1,16 @@
 """Is an upstream alive? Asked only once it failed a query, as CoreDNS does."""
 
-from struct import Struct
 from typing import TYPE_CHECKING
 
-from nodecache.wire import CLASS_IN, HEADER_SIZE, Flag, FrameBuffer, Rdtype, framed
+from nodecache.wire import HEADER_SIZE, Flag, FrameBuffer, Rdtype, framed
 
+from .names import plain_query, zone_suffix
 from .transport.pending import random_ids
 from .world import Datagram, Stream, Timer
 
 if TYPE_CHECKING:
     from .upstream import Upstream
 
-_HEADER = Struct("!6H")
-_QUESTION_END = Struct("!2H")
 _ANSWER_SECONDS = 1.0  # CoreDNS's read time-out for probes
 
 
@@ -132,7 +130,4 @@ class _PacketReceiver:
 
 def probe_query(message_id: int, name: str, qtype: int, flags: int) -> bytes:
     """A plain query for `name`, which is absolute and was checked when it was read."""
-    labels = [label.encode() for label in name.rstrip(".").split(".") if label]
-    qname = b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
-    header = _HEADER.pack(message_id, flags, 1, 0, 0, 0)
-    return header + qname + _QUESTION_END.pack(qtype, CLASS_IN)
+    return plain_query(message_id, zone_suffix(name), qtype, flags)

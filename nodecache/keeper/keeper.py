@@ -23,7 +23,6 @@ from nodecache.config.flags import Flags
 from nodecache.config.plan import listen_addresses
 from nodecache.config.source import Config, ConfigSource
 from nodecache.host import Guard, Verdict, privileges
-from nodecache.process import log as logs
 from nodecache.process.channel import Channel, Message
 from nodecache.process.listen import ListenAddress
 from nodecache.process.pidfile import remove_pidfile, write_pidfile
@@ -37,6 +36,7 @@ from .child import Work
 from .handover_actions import HandoverActions
 from .handover_socket import Door, name_of
 from .loop import Loop
+from .pods import PodRelay
 from .reconfiguring import Reconfiguring
 from .supervisor import Supervisor
 
@@ -66,6 +66,7 @@ class Keeper:
         self._has_served = False
         self._is_stopping = False
         self._stop_at = math.inf
+        self._pods = PodRelay([str(each) for each in flags.local_ips])
         self._loop = Loop()
         self._signals = SignalPipe((*_STOP_SIGNALS, *_RELOAD_SIGNALS))
         self._in_force = InForce(config)
@@ -104,7 +105,6 @@ class Keeper:
         """Wait for something to happen, and see to it and to what is due."""
         self._loop.turn(self._patience(monotonic()))
         now = monotonic()
-        logs.tick()
         self._door.turn(now)
         self._actions.turn(now)
         self._supervisor.turn(now)
@@ -166,6 +166,8 @@ class Keeper:
                 self._supervisor.worker.is_paused = True
             case "cache":
                 self._handover.bequeath(message.descriptors)
+            case "pods":
+                self._pods.told(message.fields.get("pods"))
             case _:
                 pass  # a heartbeat: that it came is all it says
 

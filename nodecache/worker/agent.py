@@ -15,7 +15,7 @@ import os
 import pickle
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import monotonic
 
 import uvloop
@@ -23,7 +23,7 @@ import uvloop
 from nodecache.cache import Budget
 from nodecache.config.flags import Flags
 from nodecache.config.source import Config
-from nodecache.forward import Network, Upstreams
+from nodecache.forward import Network, Pod, Upstreams
 from nodecache.host import privileges
 from nodecache.process import log as logs
 from nodecache.process.channel import Channel, Message, from_descriptor
@@ -35,6 +35,7 @@ from nodecache.server import Journal, WaitingRoom
 from . import inheriting
 from .assembly import Workshop
 from .pages import Pages
+from .pods import ClusterPods
 from .serving import Serving
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ class Agent:
         self._ticks = 0
         self._shop = Workshop(loop, Upstreams(Network(loop)), Budget(), WaitingRoom())
         self._serving = Serving(self._shop, journal)
+        self._pods = ClusterPods(self._shop.upstreams, self._tell_pods)
         self._pages = Pages(flags, self._serving, vitals)
 
     async def run(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
@@ -87,6 +89,7 @@ class Agent:
         self._tick()
         self._pages.readiness.tell("sockets", is_met=True)
         self._channel.send("ready")
+        self._pods.change_to(config)
         await self._stopped.wait()
         await self._drain()
 
@@ -162,6 +165,7 @@ class Agent:
             self._channel.send("refused", why=str(error))
             return
         await self._pages.change_to(config)
+        self._pods.change_to(config)
         gc.freeze()
         self._channel.send("reloaded")
 
@@ -177,12 +181,17 @@ class Agent:
             log.exception("a chore could not be done")
 
     def _do_chores(self) -> None:
-        logs.tick()
         self._serving.tick(monotonic())
+        self._pods.tick(monotonic())
         self._pages.tick()
         self._ticks += 1
         if self._ticks % 60 == 0 and self._serving.entries < _FULL_COLLECTION_UP_TO:
             gc.collect()
+
+    def _tell_pods(self, pods: Sequence[Pod]) -> None:
+        """Have the keeper put kube-dns' pods into the packet rules."""
+        told = [(pod.host, pod.udp_port, pod.tcp_port) for pod in pods]
+        self._channel.send("pods", pods=told)
 
     async def _drain(self) -> None:
         """Read no more, answer what is queued and in flight, within bounds."""
@@ -230,5 +239,4 @@ def main(
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())
-    logs.tell_the_rest()
     return 0

@@ -65,8 +65,8 @@ def test_dual_stack_overlay_listens_on_two_addresses_of_each_family():
     binds = [line.split()[1:] for line in corefile.splitlines() if line.split()[0] == "bind"]
     assert len(binds) == 4
     assert all(sorted(bind) == sorted(listened) for bind in binds)
-    upstream = pick(objects, "Service", "kube-dns-upstream")
-    assert upstream["spec"]["ipFamilyPolicy"] == "PreferDualStack"
+    for name in ("kube-dns-upstream", "kube-dns-pods"):
+        assert pick(objects, "Service", name)["spec"]["ipFamilyPolicy"] == "PreferDualStack"
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

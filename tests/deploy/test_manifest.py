@@ -5,6 +5,7 @@ import subprocess
 import kubernetes_validate
 import pytest
 
+from nodecache.forward.podlist import SERVICE
 from nodecache.keeper.handover import PATIENCE_SECONDS
 from tests.deploy.manifests import (
     DEPLOY,
@@ -67,15 +68,26 @@ def test_every_object_fits_the_schema(filled, version):
         kubernetes_validate.validate(thing, version, strict=True)
 
 
-def test_objects_are_those_of_the_stock_file(stock):
+def test_objects_are_those_of_the_stock_file_and_the_pods_of_kube_dns(stock):
     assert [(o["kind"], o["metadata"]["name"]) for o in stock] == [
         ("ServiceAccount", "node-local-dns"),
         ("Service", "kube-dns-upstream"),
+        ("Service", "kube-dns-pods"),
         ("Service", "node-local-dns"),
         ("ConfigMap", "node-local-dns"),
         ("DaemonSet", "node-local-dns"),
     ]
     assert {o["metadata"]["namespace"] for o in stock} == {"kube-system"}
+
+
+def test_the_pods_of_kube_dns_are_told_under_the_names_the_agent_asks_for(stock):
+    spec = pick(stock, "Service", "kube-dns-pods")["spec"]
+    assert SERVICE == "kube-dns-pods.kube-system.svc"
+    assert spec["clusterIP"] == "None"
+    assert spec["selector"] == {"k8s-app": "kube-dns"}
+    assert spec["publishNotReadyAddresses"] is False
+    named = [(port["name"], port["protocol"], port["port"]) for port in spec["ports"]]
+    assert named == [("dns", "UDP", 53), ("dns-tcp", "TCP", 53)]
 
 
 def test_base_corefile_has_the_stock_blocks_and_directives(stock):

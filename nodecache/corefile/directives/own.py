@@ -51,6 +51,7 @@ _OWN = {
     "client_deadline": single("client_deadline_seconds", positive_duration),
     "hedge": single("hedges", on_or_off),
     "pool": single("pool_size", whole(1, _MOST_CONNECTIONS)),
+    "endpoints": single("asks_pods", on_or_off),
     "aaaa": single("suppresses_aaaa", lambda word: one_of("pass", "suppress")(word) == "suppress"),
     "denial_cap": single("denial_cap_seconds", duration(0)),
 }

@@ -1,0 +1,56 @@
+"""Where a configuration asks kube-dns, and which domain kube-dns serves."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nodecache.corefile import Corefile, ServerBlock
+from nodecache.corefile.values import ip
+
+DEFAULT_DOMAIN = "cluster.local."
+_REVERSE = ("in-addr.arpa.", "ip6.arpa.")
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterDns:
+    """The cluster DNS address that is asked, and the cluster's domain, absolute."""
+
+    address: str
+    domain: str
+
+
+def cluster_dns(corefile: Corefile, addresses: frozenset[str]) -> ClusterDns | None:
+    """The first of `addresses` that a `forward` names; None where none does, or none may.
+
+    The domain is that of the first block to ask it for more than addresses' names; where there is
+    but the block of all names, the usual one.
+    """
+    asking = [
+        (address, block)
+        for block in corefile.blocks
+        if block.nodecache.asks_pods
+        for address in sorted(_asked(block) & addresses)
+    ]
+    if not asking:
+        return None
+    address = asking[0][0]
+    domains = (name for to, block in asking if to == address for name in _domains(block))
+    return ClusterDns(address, next(domains, DEFAULT_DOMAIN))
+
+
+def _asked(block: ServerBlock) -> frozenset[str]:
+    return usual_forms(there.host for each in block.forwards for there in each.destinations)
+
+
+def _domains(block: ServerBlock) -> list[str]:
+    return [name for name in block.zone_names if name != "." and not name.endswith(_REVERSE)]
+
+
+def usual_forms(words: Iterable[str]) -> frozenset[str]:
+    """The addresses among `words`, each in the one form it is compared by."""
+    found = set()
+    for word in words:
+        try:
+            found.add(str(ip(word)))
+        except ValueError:
+            continue
+    return frozenset(found)

@@ -1,0 +1,54 @@
+"""SRV records and what comes with them: where the servers of a service are (RFC 2782).
+
+The law of this module: no socket, no clock. Octets were read by `read_answer` before.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from struct import Struct
+
+from nodecache.wire import Answer, Rdtype, expanded_name
+
+_TYPE_TO_TTL = 4  # type and class: RFC 1035 §4.1.3
+_DATA_SIZE = Struct("!H")
+_TTL_TO_DATA = 6  # TTL and the data's size
+_PORT = Struct("!H")
+_PORT_PLACE, _TARGET_PLACE = 4, 6  # behind priority and weight
+_ADDRESS_TYPES = (Rdtype.A, Rdtype.AAAA)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one answer tells. Names are as on the wire, in lower case."""
+
+    ports: dict[bytes, int] = field(default_factory=dict)
+    """The port of each SRV record's target."""
+    addresses: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
+    """The addresses of each name, from any section."""
+
+
+def read_services(answer: Answer) -> Found:
+    """The targets of an answer's SRV records, and all addresses in it."""
+    found = Found()
+    wire = answer.wire
+    for owner, rdtype, start, end in _records(answer):
+        if rdtype == Rdtype.SRV:
+            target = expanded_name(wire, start + _TARGET_PLACE).lower()
+            if port := _PORT.unpack_from(wire, start + _PORT_PLACE)[0]:
+                found.ports[target] = port
+        elif rdtype in _ADDRESS_TYPES:
+            address = str(ip_address(wire[start:end]))
+            found.addresses[owner] = (*found.addresses.get(owner, ()), address)
+    return found
+
+
+def _records(answer: Answer) -> Iterator[tuple[bytes, int, int, int]]:
+    """Owner, type, and the offsets of the data's beginning and end, of every record."""
+    wire, owner_at = answer.wire, answer.question_end
+    for ttl_offset in answer.ttl_offsets:
+        start = ttl_offset + _TTL_TO_DATA
+        end = start + _DATA_SIZE.unpack_from(wire, start - _DATA_SIZE.size)[0]
+        rdtype = wire[ttl_offset - _TYPE_TO_TTL] << 8 | wire[ttl_offset - _TYPE_TO_TTL + 1]
+        yield expanded_name(wire, owner_at).lower(), rdtype, start, end
+        owner_at = end

@@ -1,0 +1,83 @@
+from types import SimpleNamespace
+
+import pytest
+
+from nodecache.config.cluster_dns import ClusterDns
+from nodecache.forward import Upstreams
+from nodecache.worker.pods import ClusterPods
+from tests.forward.kubedns import ADDRESS, KubeDns
+from tests.helpers.corefiles import corefile
+from tests.scenarios.simulated import SimulatedWorld
+
+STOCK = f"cluster.local {{\nforward . {ADDRESS} {{\nforce_tcp\n}}\n}}\n"
+
+
+class Node:
+    """A worker's list of pods. `told` is what the keeper hears."""
+
+    def __init__(self, *pods: str) -> None:
+        self.world = SimulatedWorld()
+        self.kubedns = KubeDns(self.world, pods)
+        self.told: list[tuple[str, ...]] = []
+        self.upstreams = Upstreams(self.world)
+        self.pods = ClusterPods(self.upstreams, self._tell)
+
+    def _tell(self, pods) -> None:
+        self.told.append(tuple(pod.host for pod in pods))
+
+    def load(self, text: str = STOCK, address: str | None = ADDRESS) -> None:
+        cluster = address and ClusterDns(address, "cluster.local.")
+        config = SimpleNamespace(corefile=corefile(text), cluster_dns=cluster)
+        self.pods.change_to(config)
+        self.kubedns.answer()
+
+
+@pytest.fixture
+def node() -> Node:
+    node = Node("10.244.0.2", "10.244.0.3")
+    node.load()
+    return node
+
+
+def test_the_keeper_is_told_when_the_list_changes_and_each_minute(node):
+    assert node.told == [("10.244.0.2", "10.244.0.3")]
+    node.pods.tick(node.world.now + 59)
+    assert len(node.told) == 1
+    node.pods.tick(node.world.now + 61)
+    assert len(node.told) == 2
+    node.kubedns.pods = ("10.244.0.3",)
+    node.world.advance(30)
+    node.kubedns.answer()
+    assert node.told[-1] == ("10.244.0.3",)
+
+
+def test_the_questions_go_the_way_of_the_queries(node):
+    assert {outgoing.transport for outgoing in node.world.sent} == {"TCP"}
+    assert len(node.upstreams.all()) == 1
+
+
+def test_a_reload_that_asks_the_same_changes_nothing(node):
+    sent = len(node.world.sent)
+    node.load(STOCK + "example.org {\nwhoami\n}\n")
+    assert len(node.world.sent) == sent
+    assert [pod.host for pod in node.pods.pods] == ["10.244.0.2", "10.244.0.3"]
+
+
+def test_a_reload_without_kube_dns_ends_the_list(node):
+    node.load("example.org {\nwhoami\n}\n", None)
+    assert node.told[-1] == ()
+    assert node.pods.pods == ()
+    assert node.upstreams.all() == []
+
+
+def test_addresses_that_no_pod_can_have_are_left_out():
+    node = Node("127.0.0.1", "169.254.20.10", "10.244.0.3")
+    node.load()
+    assert node.told == [("10.244.0.3",)]
+
+
+def test_nobody_is_asked_where_no_forward_names_the_cluster_dns_address():
+    node = Node()
+    node.load("example.org {\nwhoami\n}\n", None)
+    assert node.world.sent == []
+    assert node.told == []
