@@ -13,6 +13,7 @@ from .freshness import (
     note_hits,
     note_unkept_refresh,
     recheck_seconds,
+    reply_changes_at,
     stale_errors,
 )
 from .keep import Bounds, may_be_kept, reply_ttl
@@ -43,6 +44,7 @@ __all__ = [
     "note_unkept_refresh",
     "packed",
     "recheck_seconds",
+    "reply_changes_at",
     "reply_ttl",
     "stale_errors",
     "unpacked",

@@ -5,7 +5,6 @@ prefetch.
 """
 
 from dataclasses import dataclass
-from math import ceil
 
 from nodecache.wire import Ede, ExtendedErrors, Kind
 
@@ -20,12 +19,17 @@ _MOST_DOUBLINGS = 10  # beyond, numbers grow and nothing else
 class Prefetch:
     """Fetch again before expiry what was hit `amount` times, no pause longer than `seconds`.
 
-    From when `percentage` of the TTL is left.
+    From when `percentage` of the TTL is left; not rounded up to a second as in CoreDNS, or a TTL of
+    one second would always be near its end.
     """
 
     amount: int
     seconds: float = 60.0
     percentage: int = 10
+
+    def due_at(self, entry: Entry) -> float:
+        """When `entry` is near enough to its end."""
+        return entry.stored_at + entry.ttl * (100 - self.percentage) / 100
 
 
 def note_hits(entry: Entry, hits: int, prefetch: Prefetch, now: float) -> None:
@@ -42,8 +46,20 @@ def is_due_for_prefetch(entry: Entry, prefetch: Prefetch, now: float) -> bool:
         entry.hits >= prefetch.amount
         and not entry.is_refreshing
         and now >= entry.refresh_at
-        and entry.remaining_ttl(now) <= ceil(entry.ttl * prefetch.percentage / 100)
+        and now >= prefetch.due_at(entry)
     )
+
+
+def reply_changes_at(entry: Entry, prefetch: Prefetch | None, now: float) -> float:
+    """Until when hits on `entry` may be answered without a look at it.
+
+    Until its TTL reads otherwise, or the time has come to fetch it again.
+    """
+    changes_at = entry.changes_at(now)
+    if prefetch is None:
+        return changes_at
+    due_at = prefetch.due_at(entry)
+    return due_at if now < due_at < changes_at else changes_at
 
 
 def stale_errors(entry: Entry) -> ExtendedErrors:
@@ -61,16 +77,19 @@ def recheck_seconds(failures: int) -> float:
 def note_failed_refresh(entry: Entry, now: float, seconds: float | None = None) -> None:
     """A refresh did not bring a better answer: keep this one, and wait before the next try.
 
-    For `seconds`, or with back-off where that is None.
+    For `seconds`, but never less than RFC 9520 §3.2 wants; with back-off where that is None.
     """
     entry.failures += 1
     entry.is_refreshing = False
-    entry.refresh_at = now + (recheck_seconds(entry.failures) if seconds is None else seconds)
+    if seconds is None:
+        seconds = recheck_seconds(entry.failures)
+    entry.refresh_at = now + max(seconds, _RECHECK_SECONDS)
 
 
 def note_unkept_refresh(entry: Entry, now: float) -> None:
-    """An answer came that may not be kept: what was fetched ahead of time is left for a while."""
-    if entry.remaining_ttl(now) > 0:
+    """An answer came that may not be kept.
+
+    What was fetched with nobody waiting, ahead of time or behind a stale answer, is left for a while.
+    """
+    if entry.is_refreshing:
         note_failed_refresh(entry, now)
-    else:
-        entry.is_refreshing = False

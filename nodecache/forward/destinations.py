@@ -2,7 +2,7 @@
 
 Files are looked at once a second, and names asked for again when their addresses expire; what
 changes reaches the forwarder at once. A file that cannot be read, or names nobody, changes
-nothing: the last good one holds.
+nothing: the last good one holds. What the forwarder cannot take is told again a second later.
 """
 
 import logging
@@ -81,8 +81,8 @@ class Destinations:
             isinstance(destination, HostName) for destination in self._destinations
         ):
             self._names = self._make_names(self._update)
-        self._update()
-        if self._files:
+        self._announce()
+        if self._files or self._names is not None:
             self._look_again(world)
 
     def close(self) -> None:
@@ -95,8 +95,8 @@ class Destinations:
 
     def _look_again(self, world: World) -> None:
         def look() -> None:
-            self.look()
             self._look_again(world)
+            self.look()
 
         self._timer = world.call_later(_LOOK_SECONDS, look)
 
@@ -141,9 +141,16 @@ class Destinations:
         ]
 
     def _update(self) -> None:
+        """Announce what changed; those that cannot be asked leave the ones before in their place."""
+        try:
+            self._announce()
+        except (OSError, ValueError) as error:
+            log.warning("upstreams stay as they were: %s", error)
+
+    def _announce(self) -> None:
         endpoints = self._endpoints()
         if self._tell is not None and endpoints != self._told:
+            self._tell(endpoints)
             if self._told:
                 log.info("upstreams are now %s", " ".join(map(str, endpoints)))
             self._told = endpoints
-            self._tell(endpoints)

@@ -73,10 +73,12 @@ class Forwarder:
         return self._upstreams
 
     def set_upstreams(self, endpoints: Sequence[Endpoint]) -> None:
-        """Ask these from now on; what is in flight to others runs out by itself."""
+        """Ask these from now on; what is in flight to others runs out by itself.
+
+        OSError or ValueError, and no change, where one cannot be asked: a certificate's file is gone.
+        """
         old = self._upstreams
-        distinct = dict.fromkeys(endpoints)
-        self._upstreams = [self._registry.take(e, self.settings.upstream) for e in distinct]
+        self._upstreams = self._registry.take_all(endpoints, self.settings.upstream)
         for upstream in old:
             self._registry.give_back(upstream)
         self._watch_for_loops()

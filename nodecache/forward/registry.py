@@ -5,9 +5,11 @@ them. And a reload that makes its new forwarders before it closes the old keeps 
 """
 
 import logging
+from collections.abc import Sequence
 
 from nodecache.wire import Query
 
+from .counts import UpstreamCounts
 from .loop import LoopWatch
 from .settings import UpstreamSettings
 from .ticker import Ticker
@@ -15,6 +17,10 @@ from .upstream import Upstream
 from .world import Endpoint, World
 
 log = logging.getLogger("plugin/loop")
+
+# Counters must not go back when an upstream's address leaves a file or a name. But the addresses of
+# pods are used up without end, and each is some fifty lines of a page.
+_MOST_GONE = 100
 
 
 class Upstreams:
@@ -25,12 +31,17 @@ class Upstreams:
         self.loops = LoopWatch()
         self.own_addresses: frozenset[tuple[str, int]] = frozenset()
         self.ticker = Ticker(world)
+        self._counts: dict[str, UpstreamCounts] = {}  # by address; whoever came last is last
         self._upstreams: dict[tuple[Endpoint, UpstreamSettings], Upstream] = {}
         self._retired: list[Upstream] = []  # those that may still owe answers
 
     def all(self) -> list[Upstream]:
         """Every upstream in use, for metrics."""
         return list(self._upstreams.values())
+
+    def counts(self) -> list[UpstreamCounts]:
+        """What was counted at each address, those that left of late included."""
+        return list(self._counts.values())
 
     def sighted(self, query: Query) -> bool:
         """Whether a client's query is our own, sent to find loops: it must not be forwarded."""
@@ -56,12 +67,25 @@ class Upstreams:
         key = endpoint, settings
         upstream = self._upstreams.get(key)
         if upstream is None:
-            upstream = Upstream(endpoint, settings, self.world, self.ticker)
+            counts = self._counts.pop(str(endpoint), None) or UpstreamCounts(str(endpoint))
+            upstream = Upstream(endpoint, settings, self.world, self.ticker, counts)
             self._upstreams[key] = upstream
+            self._counts[counts.to] = counts
             if self.own_addresses:
                 self._check_own(upstream)
         upstream.users += 1
         return upstream
+
+    def take_all(self, endpoints: Sequence[Endpoint], settings: UpstreamSettings) -> list[Upstream]:
+        """The upstreams at all of `endpoints`, each once; or none, where one cannot be made."""
+        taken: list[Upstream] = []
+        try:
+            taken.extend(self.take(endpoint, settings) for endpoint in dict.fromkeys(endpoints))
+        except (OSError, ValueError):
+            for upstream in taken:
+                self.give_back(upstream)
+            raise
+        return taken
 
     def give_back(self, upstream: Upstream) -> None:
         """One forwarder uses it no more."""
@@ -71,6 +95,14 @@ class Upstreams:
             self.loops.forget(upstream)
             upstream.retire()
             self._retired = [u for u in [*self._retired, upstream] if u.is_open]
+            self._forget_counts()
+
+    def _forget_counts(self) -> None:
+        """Keep no more counts of those that are gone than so many."""
+        used = {upstream.to for upstream in self._upstreams.values()}
+        gone = [to for to in self._counts if to not in used]
+        for to in gone[: len(gone) - _MOST_GONE]:
+            del self._counts[to]
 
     def close(self) -> None:
         """Close everything at once; whoever still waits is not told any more."""

@@ -15,16 +15,24 @@ from .world import Endpoint, World
 
 
 class Upstream:
-    """A server at one address. Forwarders whose settings are alike share it."""
+    """A server at one address. Forwarders whose settings are alike share it.
+
+    `counts` are the address's, whatever the settings.
+    """
 
     def __init__(
-        self, endpoint: Endpoint, settings: UpstreamSettings, world: World, ticker: Ticker
+        self,
+        endpoint: Endpoint,
+        settings: UpstreamSettings,
+        world: World,
+        ticker: Ticker,
+        counts: UpstreamCounts,
     ) -> None:
         self.endpoint = endpoint
         self.settings = settings
         self.world = world
         self.to = str(endpoint)
-        self.counts = UpstreamCounts(self.to)
+        self.counts = counts
         self._durations = self.counts.durations
         self.health = Health(settings.max_fails)
         self.pace = Pace()

@@ -57,10 +57,6 @@ class Collector:
             if known is not family:
                 _add_family(known, family)
 
-    def forget_texts(self) -> None:
-        """Have every series written anew: some may be gone for good."""
-        self._texts.clear()
-
     def families(self) -> Iterator[Family]:
         """Every family, each made when it is asked for."""
         source = self._read()

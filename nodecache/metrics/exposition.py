@@ -33,7 +33,7 @@ _EXPONENT_FROM = 1_000_000  # below it a whole number is its digits
 class Texts:
     """What the library writes of families and series: all but the numbers.
 
-    Bounded by the series of a page; to be cleared when a reload takes some away.
+    Bounded by the series of a page: what one no longer has is dropped with it.
     """
 
     def __init__(self) -> None:
@@ -41,11 +41,6 @@ class Texts:
         """HELP and TYPE by the family's name."""
         self.series: dict[str, dict[Labels, tuple[str, ...]]] = {}
         """By the family's name and label values: each line up to its number."""
-
-    def clear(self) -> None:
-        """Keep nothing."""
-        self.headers.clear()
-        self.series.clear()
 
 
 class Buckets(Protocol):
@@ -79,6 +74,9 @@ class Family:
     def add(self, labels: Labels, value: float) -> None:
         """Add `value` to what `labels` has."""
         self.values[labels] = self.values.get(labels, 0) + value
+
+    def __len__(self) -> int:
+        return len(self.values)
 
     def numbers(self) -> Iterator[tuple[Labels, Sequence[float]]]:
         """For each set of labels, what its lines tell."""
@@ -114,6 +112,8 @@ class Family:
                 piece, weight = [], 0
         if piece:
             yield "".join(piece)
+        if len(kept) > len(self):
+            texts.series[self.name] = {labels: kept[labels] for labels, _ in self.numbers()}
 
     def _write(self, labels: Labels, texts: Texts) -> tuple[str, ...]:
         """Have the library write the lines of one set of labels; the texts before the numbers."""
@@ -150,6 +150,9 @@ class HistogramFamily(Family):
             buckets = [one + other for one, other in zip(known[0], buckets, strict=True)]
             total += known[1]
         self.histograms[labels] = (list(buckets), total)
+
+    def __len__(self) -> int:
+        return len(self.histograms)
 
     def numbers(self) -> Iterator[tuple[Labels, Sequence[float]]]:
         """For each set of labels: cumulative buckets, sum and count."""

@@ -15,7 +15,16 @@ from struct import Struct
 from time import monotonic
 from typing import Any, Final
 
-from nodecache.cache import MOST_ASKED, Cache, Entry, Failures, Prefetch, note_hits, reply_ttl
+from nodecache.cache import (
+    MOST_ASKED,
+    Cache,
+    Entry,
+    Failures,
+    Prefetch,
+    note_hits,
+    reply_changes_at,
+    reply_ttl,
+)
 from nodecache.forward import Ask, Attempt, Failure, Forwarder, Told, Upstream, Waiter
 from nodecache.wire import (
     FORWARD,
@@ -255,7 +264,8 @@ class PlainWay:
             entry.note_asked(1)
             return None
         entry.note_asked(MOST_ASKED)  # those who hear from the table are counted too late
-        return Finished(bytes(reply[2:]), entry.changes_at(now), entry, served, tally)
+        good_until = reply_changes_at(entry, prefetch, now)
+        return Finished(bytes(reply[2:]), good_until, entry, served, tally)
 
     # What came back
 

@@ -17,7 +17,7 @@ from itertools import islice
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nodecache.cache import Entry, Prefetch, note_hits
+from nodecache.cache import Entry, Prefetch, note_hits, reply_changes_at
 from nodecache.wire import Query
 
 from .counts import ServerCounts
@@ -132,7 +132,7 @@ class Finished:
             for offset in self.ttl_offsets:
                 _PUT_TTL(tail, offset - 2, ttl)
             self.tail = bytes(tail)
-        self.good_until = entry.changes_at(now)
+        self.good_until = reply_changes_at(entry, self.served.zone.prefetch, now)
         return True
 
 

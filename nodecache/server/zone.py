@@ -25,6 +25,7 @@ from nodecache.cache import (
     note_failed_refresh,
     note_hits,
     note_unkept_refresh,
+    reply_changes_at,
     reply_ttl,
     stale_errors,
 )
@@ -184,7 +185,8 @@ class Zone:
 
     def _hit(self, asker: Asker, entry: Entry, remaining: int, now: float) -> Finished | None:
         # A reply is worth a place in the table where the next like it is near.
-        good_until = entry.changes_at(now) if now - entry.counted_at < HOT_SECONDS else 0.0
+        is_hot = now - entry.counted_at < HOT_SECONDS
+        good_until = reply_changes_at(entry, self.prefetch, now) if is_hot else 0.0
         if (prefetch := self.prefetch) is None:
             entry.counted_at = now
         else:

@@ -76,7 +76,6 @@ class Pages:
         self._loaded_at = time.time()
         for counted in self._readings.gone():
             self._collector.carry(counted)
-        self._collector.forget_texts()
         self.readiness.forget()
         # Where two blocks name the same page and address, the last one says how it is served.
         wanted = {(each.page, each.address): each for each in self._wanted(config)}

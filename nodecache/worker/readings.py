@@ -28,12 +28,11 @@ class Readings:
     def source(self) -> Source:
         """Everything but the agent's own numbers."""
         serving = self._serving
-        upstreams = serving.shop.upstreams.all()
         return Source(
             servers=list(serving.counts.values()),
             plugins=self._plugins(),
             caches=list(self._caches()),
-            upstreams=[upstream.counts for upstream in upstreams],
+            upstreams=serving.shop.upstreams.counts(),
             upstream_states=[
                 UpstreamState(
                     to=upstream.to,
@@ -41,7 +40,7 @@ class Readings:
                     round_trip_seconds=upstream.round_trip_seconds,
                     in_flight=upstream.in_flight,
                 )
-                for upstream in upstreams
+                for upstream in serving.shop.upstreams.all()
             ],
             forwarders=[f.counts for made in serving.built for f in made.forwarders],
             directives=self._directives(),
@@ -50,7 +49,7 @@ class Readings:
     def gone(self) -> Iterator[Source]:
         """What each part had counted that a reload took away; to be asked after every reload.
 
-        The counts of zones are not among them: they outlive reloads.
+        The counts of zones and upstreams are not among them: they outlive reloads.
         """
         before, self._parts = self._parts, {id(part[0]): part for part in self._live()}
         for key, (_, read) in before.items():
@@ -58,8 +57,6 @@ class Readings:
                 yield read()
 
     def _live(self) -> Iterator[Part]:
-        for upstream in self._serving.shop.upstreams.all():
-            yield upstream.counts, partial(Source, upstreams=[upstream.counts])
         for made in self._serving.built:
             for forwarder in made.forwarders:
                 yield forwarder.counts, partial(Source, forwarders=[forwarder.counts])

@@ -6,6 +6,7 @@ from nodecache.cache import (
     note_failed_refresh,
     note_hits,
     recheck_seconds,
+    reply_changes_at,
     stale_errors,
 )
 from nodecache.wire import Kind
@@ -34,9 +35,19 @@ def test_what_is_asked_for_is_fetched_again_near_its_end(hits, age, is_due):
     assert is_due_for_prefetch(asked(hits), PREFETCH, START + age) == is_due
 
 
-def test_a_tenth_is_rounded_up_to_a_second():
-    assert is_due_for_prefetch(asked(3, ttl=5), PREFETCH, START + 4)
-    assert not is_due_for_prefetch(asked(3, ttl=5), PREFETCH, START + 3.9)
+@pytest.mark.parametrize(("ttl", "due"), [(1, 0.9), (5, 4.5), (30, 27)])
+def test_a_tenth_is_a_tenth_however_short_the_ttl(ttl, due):
+    assert is_due_for_prefetch(asked(3, ttl), PREFETCH, START + due)
+    assert not is_due_for_prefetch(asked(3, ttl), PREFETCH, START + due - 0.01)
+
+
+@pytest.mark.parametrize(
+    ("ttl", "age", "until"), [(1, 0.2, 0.9), (1, 0.95, 1), (5, 3.2, 4), (5, 4.1, 4.5)]
+)
+def test_a_reply_is_good_until_its_ttl_changes_or_a_prefetch_is_due(ttl, age, until):
+    kept = entry(ttl=ttl)
+    assert reply_changes_at(kept, PREFETCH, START + age) == START + until
+    assert reply_changes_at(kept, None, START + age) == kept.changes_at(START + age)
 
 
 def test_what_is_under_way_is_not_fetched_twice():
@@ -81,3 +92,10 @@ def test_a_stale_answer_says_what_it_is(kind, code):
     kept = entry()
     kept.kind = kind
     assert stale_errors(kept) == ((code, b""),)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.5, 1])
+def test_a_refresh_that_failed_is_left_alone_for_a_second_whatever_the_corefile_says(seconds):
+    kept = entry()
+    note_failed_refresh(kept, START + 31, seconds)
+    assert kept.refresh_at == START + 32

@@ -137,3 +137,45 @@ def test_nothing_is_followed_once_closed():
     world.advance(5)
     assert told == [[ONE]]
     assert world.is_quiet
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "no such key"), ValueError("no such key")])
+def test_what_could_not_be_taken_is_told_again(error, caplog):
+    file, told, errors = FakeFile(ONE), [], []
+    world = SimulatedWorld()
+
+    def tell(endpoints) -> None:
+        if errors:
+            raise errors.pop()
+        told.append(list(endpoints))
+
+    Destinations([file]).follow(tell, world)
+    file.write(TWO)
+    errors.append(error)
+    world.advance(1.1)
+    assert told == [[ONE]]
+    assert "no such key" in caplog.text
+    world.advance(1)
+    assert told == [[ONE], [TWO]]
+
+
+def test_addresses_of_a_name_that_could_not_be_taken_are_told_again():
+    made, told, errors = [], [], []
+    world = SimulatedWorld()
+
+    def names(changed):
+        made.append(FakeNames(changed))
+        return made[0]
+
+    def tell(endpoints) -> None:
+        if errors:
+            raise errors.pop()
+        told.append(list(endpoints))
+
+    Destinations([HostName(Endpoint("dns.example"))], names).follow(tell, world)
+    made[0].known["dns.example"] = ["10.9.9.9"]
+    errors.append(OSError(24, "Too many open files"))
+    made[0].changed()
+    assert told == []
+    world.advance(1.1)
+    assert told == [[Endpoint("10.9.9.9")]]

@@ -3,7 +3,14 @@
 import pytest
 
 from nodecache.corefile import parse
-from nodecache.forward import DEFAULT_FAILOVER, Endpoint, Upstreams
+from nodecache.forward import (
+    DEFAULT_FAILOVER,
+    Endpoint,
+    Settings,
+    TlsSettings,
+    Upstreams,
+    UpstreamSettings,
+)
 from nodecache.wire import Rcode
 from nodecache.worker.forwarding import ResolvConf, open_forwarders, settings_of
 from tests.scenarios.simulated import SimulatedWorld
@@ -180,3 +187,35 @@ def test_our_own_directive_sets_hedging_and_the_pools_size():
     found = settings(". 10.0.0.1", own="nodecache {\n hedge off\n pool 2\n}")
     assert not found.hedges
     assert found.upstream.max_connections == 2
+
+
+def test_counts_of_an_upstream_outlive_its_address_and_go_on_when_it_comes_back():
+    (forwarder,), upstreams = opened(". 10.0.0.1")
+    forwarder.upstreams[0].counts.malformed = 7
+    forwarder.set_upstreams([Endpoint("10.0.0.2")])
+    assert {counts.to: counts.malformed for counts in upstreams.counts()} == {
+        "10.0.0.1:53": 7,
+        "10.0.0.2:53": 0,
+    }
+    forwarder.set_upstreams([Endpoint("10.0.0.1")])
+    assert forwarder.upstreams[0].counts.malformed == 7
+
+
+def test_the_counts_of_addresses_that_come_and_go_do_not_pile_up():
+    (forwarder,), upstreams = opened(". 10.96.0.10")
+    for number in range(1000):
+        pod = Endpoint(f"10.244.{number // 250}.{number % 250}")
+        forwarder.set_upstreams([Endpoint("10.96.0.10"), pod])
+    told = [counts.to for counts in upstreams.counts()]
+    assert len(told) <= 102
+    assert {"10.96.0.10:53", "10.244.3.249:53", "10.244.3.248:53"} <= set(told)
+
+
+def test_upstreams_that_cannot_all_be_asked_change_nothing(tmp_path):
+    (forwarder,), upstreams = opened(". 10.0.0.1")
+    files = TlsSettings(authority_file=str(tmp_path / "gone.pem"))
+    forwarder.settings = Settings(upstream=UpstreamSettings(tls=files))
+    with pytest.raises(OSError, match="No such file"):
+        forwarder.set_upstreams([Endpoint("10.0.0.2"), Endpoint("10.0.0.3", 853, is_tls=True)])
+    assert [each.to for each in upstreams.all()] == ["10.0.0.1:53"]
+    assert endpoints(forwarder) == [Endpoint("10.0.0.1")]

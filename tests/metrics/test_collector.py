@@ -115,8 +115,6 @@ def test_a_page_is_the_same_whether_its_texts_were_kept_or_not():
         server.requests = {key: count * 1000 for key, count in server.requests.items()}
     collector._read = lambda: numbers
     kept = counted_lines(collector)
-    collector.forget_texts()
-    assert counted_lines(collector) == kept
     assert counted_lines(Collector(lambda: numbers)) == kept
 
 

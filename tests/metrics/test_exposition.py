@@ -147,6 +147,21 @@ def test_texts_that_are_kept_are_written_once():
             family.add((colour,), 1)
         text(family, texts)
         written.append(dict(texts.series["seen_total"]))
-    assert written[2].keys() == {("blue",), ("red",)}
-    assert written[0]["blue",] is written[1]["blue",] is written[2]["blue",]
+    assert written[2].keys() == {("red",)}
+    assert written[0]["blue",] is written[1]["blue",]
     assert written[1]["red",] is written[2]["red",]
+
+
+def test_the_texts_of_series_that_are_gone_are_not_kept():
+    texts = Texts()
+    for number in range(50):
+        counted, waits = counter("seen_total", "Seen.", "to"), histogram("wait_seconds", "W.", "to")
+        for address in (f"10.0.0.{number}:53", "10.96.0.10:53"):
+            counted.add((address,), number)
+            waits.observe_all((address,), Histogram((1,)))
+        assert "10.96.0.10:53" in text(counted, texts)
+        assert text(waits, texts)
+    assert {name: len(kept) for name, kept in texts.series.items()} == {
+        "seen_total": 2,
+        "wait_seconds": 2,
+    }

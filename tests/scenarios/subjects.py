@@ -87,7 +87,7 @@ class ForwardSubject:
     def count(self, name: str) -> int:
         if hasattr(self.forwarder.counts, name):
             return getattr(self.forwarder.counts, name)
-        return sum(getattr(upstream.counts, name) for upstream in self._upstreams.all())
+        return sum(getattr(counts, name) for counts in self._upstreams.counts())
 
     def close(self) -> None:
         for forwarder in self._forwarders:
@@ -107,6 +107,7 @@ class ZoneSubject:
         block = parse(on_lines(config), "scenario", env={}, default_port=53).blocks[0]
         loop = SimulatedLoop(world)
         self._shop = Workshop(loop, self._upstreams, Budget(), WaitingRoom())
+        self._shop.lookup = self._look_up
         self._built = build(block, self._shop)
         zone = self._built.zone
         zone.clock, zone.wall_clock = world.clock, lambda: WALL_CLOCK + world.now
@@ -120,6 +121,9 @@ class ZoneSubject:
         way_back = SimulatedTransport(transport, client)
         self._handler.handle(packet, way_back, ("10.244.1.7", 5353), self._world.now)
         return client
+
+    def _look_up(self, query: Query, client: object, back: Callable[..., None]):
+        return self._handler.look_up(query, client, back)
 
     def set_upstreams(self, hosts: Sequence[str]) -> None:
         self._built.forwarders[0].set_upstreams([Endpoint(host) for host in hosts])
@@ -142,6 +146,8 @@ class ZoneSubject:
 
 class SimulatedTransport:
     """A client's way back."""
+
+    local = OWN_ADDRESS
 
     def __init__(self, name: str, client: Client) -> None:
         self.name = name

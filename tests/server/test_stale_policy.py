@@ -27,9 +27,14 @@ def test_a_failed_refresh_leaves_upstream_alone_for_the_recheck_time():
     assert len(zone.upstream.open) == 1
 
 
-def test_without_a_recheck_time_every_query_refreshes_as_in_the_original():
+def test_without_a_recheck_time_upstream_is_left_alone_for_a_second():
+    """RFC 9520 §3.2; the original asks it for every query."""
     zone = stale_house(recheck_seconds=0.0)
     zone.upstream.fails()
+    zone.pass_time(0.9)
+    zone.ask()
+    assert not zone.upstream.open
+    zone.pass_time(0.1)
     zone.ask()
     assert len(zone.upstream.open) == 1
 

@@ -115,6 +115,33 @@ def test_serve_stale_immediate_answers_at_once_and_refreshes_behind_it():
     assert zone.ask().ttl == 30
 
 
+@pytest.mark.parametrize("patience_seconds", [0, None], ids=["immediate", "verify"])
+@pytest.mark.parametrize("rcode", ["SERVFAIL", "REFUSED"])
+def test_a_failure_is_remembered_for_a_second_behind_a_stale_answer(patience_seconds, rcode):
+    zone = house(stale=StalePolicy(patience_seconds=patience_seconds, ttl=0, recheck_seconds=0))
+    zone.keep(ADDRESS)
+    zone.pass_time(31)
+    for _ in range(30):
+        pod = zone.ask()
+        if zone.upstream.open:
+            zone.upstream.says(rcode=rcode)
+        assert pod.ttl == 0
+        zone.pass_time(0.1)
+    assert len(zone.upstream.asked) == 1 + 3
+
+
+def test_an_answer_that_may_not_be_kept_is_not_fetched_for_each_stale_reply():
+    zone = house(stale=StalePolicy(patience_seconds=0, ttl=0))
+    zone.keep(ADDRESS)
+    zone.pass_time(31)
+    for _ in range(30):
+        assert zone.ask().ttl == 0
+        if zone.upstream.open:
+            zone.upstream.says(rcode="NXDOMAIN")  # without a SOA
+        zone.pass_time(0.1)
+    assert len(zone.upstream.asked) == 1 + 2
+
+
 def test_serve_stale_verify_waits_for_the_outcome():
     zone = house(stale=StalePolicy(patience_seconds=None, ttl=0))
     zone.keep(ADDRESS)

@@ -3,7 +3,8 @@
 from ipaddress import IPv6Network
 
 from nodecache.corefile import Dns64Options
-from nodecache.server.chain import Anew, Client, Down, Steps
+from nodecache.forward import Failure
+from nodecache.server.chain import Anew, Client, Down, Outcome, Silence, Steps
 from nodecache.server.records import Record, Sections, message, sections_of
 from nodecache.server.requery import with_question
 from nodecache.wire import CLASS_IN, Answer, Flag, Kind, Query, Rcode, Rdtype
@@ -40,25 +41,27 @@ class Dns64:
 
     def _translated(self, query: Query, client: Client) -> Steps:
         result = yield Down(query)
-        if not isinstance(result, Answer) or not self._is_wanting(result):
+        if isinstance(result, Silence) or not self._is_wanting(result):
             return result
         ipv4 = yield Anew(with_question(query, rdtype=Rdtype.A))
-        if not isinstance(ipv4, Answer):
+        if not isinstance(ipv4, Answer) or not (ipv4.is_truncated or _has(ipv4, Rdtype.A)):
             return result
         self._counts[client.server] = self._counts.get(client.server, 0) + 1
-        return self._synthesised(query, result, ipv4)
+        return self._synthesised(query, _soa_ttl(result), ipv4)
 
-    def _is_wanting(self, answer: Answer) -> bool:
-        """Whether addresses have to be made: RFC 6147 §5.1.1 and §5.1.2."""
-        if answer.rcode == Rcode.NXDOMAIN and answer.kind is not Kind.OTHER:
-            return False
-        if self._translates_all:
+    def _is_wanting(self, result: Outcome) -> bool:
+        """Whether addresses have to be made: RFC 6147 §5.1.1 to §5.1.3.
+
+        Any error but NXDOMAIN, and no answer at all, count as one without AAAA records.
+        """
+        if isinstance(result, Failure):
             return True
-        return all(record.rdtype != Rdtype.AAAA for record in sections_of(answer).answer)
+        if result.rcode == Rcode.NXDOMAIN and result.kind is not Kind.OTHER:
+            return False
+        return self._translates_all or not _has(result, Rdtype.AAAA)
 
-    def _synthesised(self, query: Query, answer: Answer, ipv4: Answer) -> Answer:
+    def _synthesised(self, query: Query, most_ttl: int, ipv4: Answer) -> Answer:
         """The answer to the question for A, its addresses made into IPv6 ones."""
-        most_ttl = _soa_ttl(answer)
         sections = sections_of(ipv4)
         made = [self._mapped(record, most_ttl) for record in sections.answer]
         return message(
@@ -77,11 +80,17 @@ class Dns64:
         return Record(record.owner, Rdtype.AAAA, record.rdclass, ttl, address)
 
 
-def _soa_ttl(answer: Answer) -> int:
+def _has(answer: Answer, rdtype: int) -> bool:
+    """Whether there is a record of that type in the answer section."""
+    return any(record.rdtype == rdtype for record in sections_of(answer).answer)
+
+
+def _soa_ttl(result: Outcome) -> int:
     """For how long it is known that there is no AAAA record."""
-    for record in sections_of(answer).authority:
-        if record.rdtype == Rdtype.SOA:
-            return record.ttl
+    if isinstance(result, Answer):
+        for record in sections_of(result).authority:
+            if record.rdtype == Rdtype.SOA:
+                return record.ttl
     return _UNKNOWN_SOA_TTL
 
 

@@ -67,13 +67,36 @@ def test_aliases_and_the_other_sections_go_along():
         pytest.param(answer(ASKED), client(), ASKED, id="IPv4 client"),
         pytest.param(answer(ASKED), V6, query("example.com."), id="type A"),
         pytest.param(answer(ASKED), V6, query("example.com.", "AAAA", "CH"), id="class CH"),
-        pytest.param(refusal(2, "no"), V6, ASKED, id="failure"),
     ],
 )
 def test_these_are_left_alone(upstream, whom, asked):
     result, counts, lookup = translated(upstream, whom=whom, asked=asked)
     assert result is upstream
     assert (lookup.asked, counts) == ([], {})
+
+
+@pytest.mark.parametrize(
+    "upstream",
+    [
+        pytest.param(answer(ASKED, rcode="SERVFAIL"), id="SERVFAIL"),
+        pytest.param(answer(ASKED, rcode="REFUSED"), id="REFUSED"),
+        pytest.param(answer(ASKED, rcode="NOTIMP"), id="NOTIMP"),
+        pytest.param(refusal(2, "10.96.0.10:53 did not answer in time"), id="no answer"),
+        pytest.param(refusal(5, "too many queries"), id="refused here"),
+    ],
+)
+def test_an_error_counts_as_an_answer_without_ipv6_addresses(upstream):
+    """RFC 6147 §5.1.2, §5.1.3."""
+    result, counts, _ = translated(upstream)
+    assert lines(told(result).answer) == ["example.com. 60 IN AAAA 64:ff9b::c000:22a"]
+    assert sum(counts.values()) == 1
+
+
+@pytest.mark.parametrize("upstream", [answer(ASKED, authority=[SOA]), refusal(2, "no")])
+def test_where_there_is_no_ipv4_address_either_the_first_result_stays(upstream):
+    result, counts, _ = translated(upstream, answer(query("example.com."), authority=[SOA]))
+    assert result is upstream
+    assert counts == {}
 
 
 def test_where_the_ipv4_address_cannot_be_had_the_answer_stays():
