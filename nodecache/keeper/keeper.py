@@ -23,6 +23,7 @@ from nodecache.config.flags import Flags
 from nodecache.config.plan import listen_addresses
 from nodecache.config.source import Config, ConfigSource
 from nodecache.host import Guard, Verdict, privileges
+from nodecache.process import log as logs
 from nodecache.process.channel import Channel, Message
 from nodecache.process.listen import ListenAddress
 from nodecache.process.pidfile import remove_pidfile, write_pidfile
@@ -105,6 +106,7 @@ class Keeper:
         """Wait for something to happen, and see to it and to what is due."""
         self._loop.turn(self._patience(monotonic()))
         now = monotonic()
+        logs.tick()
         self._door.turn(now)
         self._actions.turn(now)
         self._supervisor.turn(now)

@@ -63,7 +63,7 @@ def configure(
     """Send every logger's lines to `sink`, by default standard output; replaces what was set."""
     handler = LineHandler(sink or Sink(1), form, clock)
     root = logging.getLogger()
-    for old in [h for h in root.handlers if isinstance(h, LineHandler)]:
+    for old in _handlers():
         root.removeHandler(old)
     root.addHandler(handler)
     set_debug(is_debug=is_debug)
@@ -77,8 +77,24 @@ def set_debug(*, is_debug: bool) -> None:
 
 def lines_lost() -> int:
     """Lines of this process that nobody read in time."""
+    return sum(handler.lost for handler in _handlers())
+
+
+def tick() -> None:
+    """Sum up floods that have ended; keeper and worker call it about once a second."""
+    for handler in _handlers():
+        handler.tick()
+
+
+def tell_the_rest() -> None:
+    """Sum up what is held back, window over or not: a forked worker ends without `logging`'s help."""
+    for handler in _handlers():
+        handler.close()
+
+
+def _handlers() -> "list[LineHandler]":
     handlers = logging.getLogger().handlers
-    return sum(handler.lost for handler in handlers if isinstance(handler, LineHandler))
+    return [handler for handler in handlers if isinstance(handler, LineHandler)]
 
 
 class Sink:
@@ -130,12 +146,14 @@ class LineHandler(logging.Handler):
             self._write(record)
 
     def tick(self) -> None:
-        """Sum up floods that have ended; to be called about once a second."""
+        """Sum up floods that have ended, and tell how many lines were lost; once a second."""
         self._write_summaries(self._floods.ended(self._clock()))
+        self._tell_untold()
 
     def close(self) -> None:
         """Sum up what is held back, window over or not."""
         self._write_summaries(self._floods.ended(float("inf")))
+        self._tell_untold()
         super().close()
 
     def _write_summaries(self, summaries: Iterator[logging.LogRecord]) -> None:
@@ -143,13 +161,16 @@ class LineHandler(logging.Handler):
             self._write(summary)
 
     def _write(self, record: logging.LogRecord) -> None:
+        self._tell_untold()
+        if not self._sink.write(self.format(record)):
+            self.lost += 1
+            self._untold += 1
+
+    def _tell_untold(self) -> None:
         if self._untold:
             text = f"{self._untold} log lines were lost because nobody read them in time"
             if self._sink.write(self.format(_record("nodecache", logging.WARNING, text))):
                 self._untold = 0
-        if not self._sink.write(self.format(record)):
-            self.lost += 1
-            self._untold += 1
 
 
 @dataclass(slots=True)

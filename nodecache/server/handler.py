@@ -5,6 +5,8 @@ from typing import Any
 
 from nodecache.wire import (
     HEADER_SIZE,
+    Ede,
+    ExtendedErrors,
     MalformedMessage,
     Query,
     Rcode,
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 # The keeper's own question, `id.server. CH TXT` (RFC 4892): answered at once and not counted, so
 # that it tells whether this process answers and nothing about upstreams.
 _CHAOS = 3
+_NOT_SERVED: ExtendedErrors = ((Ede.NOT_AUTHORITATIVE, b"no server block is for this name"),)
 _PROBE = b"\x02id\x06server\x00\x00\x10\x00\x03\x00"
 
 
@@ -90,7 +93,7 @@ class Handler:
 
     def _refuse(self, query: Query, transport: Transport, address: Any) -> None:
         """No block serves the name. Counted under the zone `dropped`, as CoreDNS does."""
-        reply = empty_reply(query, Rcode.REFUSED)
+        reply = empty_reply(query, Rcode.REFUSED, _NOT_SERVED)
         transport.send(reply, address)
         self._dropped.count(
             tally_of(

@@ -71,27 +71,27 @@ class _Writer:
         start, names = name_offsets(message, rdtype, offset, end)
         out += message[offset:start]
         for _ in range(names):
-            if rdtype in COMPRESSIBLE:
-                start = self.copy_name(start)
-            else:
-                out += expanded_name(message, start, self._known)
-                start = _name_end(message, start)
+            start = self.copy_name(start, may_point=rdtype in COMPRESSIBLE)
         out += message[start:end]
         # Fits: a name written out here stands elsewhere in the message too.
         _U16.pack_into(out, fixed + _SIZE_PLACE, len(out) - fixed - FIXED_SIZE)
 
-    def copy_name(self, offset: int) -> int:
-        """Write the name at `offset`, pointing at what equals its end; the offset behind it."""
+    def copy_name(self, offset: int, *, may_point: bool = True) -> int:
+        """Write the name at `offset`, pointing at what equals its end; the offset behind it.
+
+        A name that may not point is written out, and later ones point at it, as CoreDNS's library
+        does: the addresses of a headless Service's pods at the targets of its SRV records.
+        """
         out, places = self.out, self._places
         name = expanded_name(self._message, offset, self._known)
         at = 0
         while label_size := name[at]:
             rest = name[at:]
             place = places.get(rest)
-            if place is not None:
+            if place is not None and may_point:
                 out += _U16.pack(POINTER_BITS << 8 | place)
                 break
-            if len(out) <= POINTER_MASK:
+            if place is None and len(out) <= POINTER_MASK:
                 places[rest] = len(out)
             out += name[at : at + label_size + 1]
             at += label_size + 1
@@ -111,7 +111,7 @@ def _name_end(message: bytes, offset: int) -> int:
 def cut_to(
     message: bytes, ttl_offsets: tuple[int, ...], limit: int
 ) -> tuple[bytes, tuple[int, ...]]:
-    """`message` cut at the last record border within `limit` octets, with TC if any was cut.
+    """`message` cut at the last record border within `limit` octets, with TC if any was missed.
 
     Records go from the end: additional first, then authority, then answer (as CoreDNS's
     library does), so a client that ignores TC has the best part. Never shorter than the question.
@@ -121,18 +121,52 @@ def cut_to(
         kept -= 1
     if kept == len(ttl_offsets):
         return message, ttl_offsets
-    end = (
-        _record_end(message, ttl_offsets[kept - 1]) if kept else _name_end(message, HEADER_SIZE) + 4
-    )
-    cut = bytearray(message[:end])
-    cut[2] |= Flag.TC >> 8
-    left = kept
-    counts = [1]
-    for count in _COUNTS.unpack_from(message, _COUNTS_PLACE)[1:]:
-        counts.append(min(count, left))
-        left -= counts[-1]
-    _COUNTS.pack_into(cut, _COUNTS_PLACE, *counts)
-    return bytes(cut), ttl_offsets[:kept]
+    counts = _COUNTS.unpack_from(message, _COUNTS_PLACE)[1:]
+    wanted = counts[0] + counts[1]
+    # Additional records beside an answer are an extra, and go by whole sets without TC: RFC 2181 §9.
+    # Without an answer they are what a referral leads on with: RFC 9471 §3.
+    is_missed = kept < wanted or not counts[0]
+    if not is_missed:
+        kept = _without_parts_of_sets(message, ttl_offsets, wanted, kept)
+    cut = bytearray(message[: _end_of(message, ttl_offsets, kept)])
+    if is_missed:
+        cut[2] |= Flag.TC >> 8
+    left = [1]
+    for count in counts:
+        left.append(min(count, kept))
+        kept -= left[-1]
+    _COUNTS.pack_into(cut, _COUNTS_PLACE, *left)
+    return bytes(cut), ttl_offsets[: sum(left) - 1]
+
+
+def _without_parts_of_sets(
+    message: bytes, ttl_offsets: tuple[int, ...], first: int, kept: int
+) -> int:
+    """How many of the records before `kept` stay, so that no RRset from `first` on is in parts."""
+    sets = [
+        _owner_type_class(message, _end_of(message, ttl_offsets, index), ttl_offsets[index])
+        for index in range(first, len(ttl_offsets))
+    ]
+    begins: dict[tuple[bytes, bytes], int] = {}
+    for index, rrset in enumerate(sets):
+        begins.setdefault(rrset, index)
+    cut, index = kept - first, len(sets)
+    while index > cut:
+        index -= 1
+        cut = min(cut, begins[sets[index]])
+    return first + cut
+
+
+def _owner_type_class(message: bytes, owner: int, ttl_offset: int) -> tuple[bytes, bytes]:
+    """What the records of one RRset have in common: RFC 2181 §5."""
+    return expanded_name(message, owner).lower(), message[ttl_offset - TTL_PLACE : ttl_offset]
+
+
+def _end_of(message: bytes, ttl_offsets: tuple[int, ...], count: int) -> int:
+    """Where the first `count` records end; for none, the question."""
+    if count:
+        return _record_end(message, ttl_offsets[count - 1])
+    return _name_end(message, HEADER_SIZE) + 4
 
 
 def _record_end(message: bytes, ttl_offset: int) -> int:

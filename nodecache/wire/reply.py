@@ -86,8 +86,10 @@ def reply_to(
     opt = opt_record(query, ede, extended_rcode) if query.payload_size else b""
     wire, ttl_offsets = body.wire, body.ttl_offsets
     if len(wire) + len(opt) > limit:
-        opt = opt_record(query, _without_texts(ede), extended_rcode) if opt else b""
-        wire, ttl_offsets = _fitted(body, limit - len(opt))
+        _compress(body)
+        if opt:
+            opt = _fitting_opt(query, ede, extended_rcode, limit - len(body.wire))
+        wire, ttl_offsets = cut_to(body.wire, body.ttl_offsets, limit - len(opt))
         flags |= wire[2] << 8 & _TC
     if extended_rcode and not opt:
         flags = flags & ~RCODE_MASK | _SERVFAIL
@@ -103,15 +105,24 @@ def reply_to(
     return reply
 
 
-def _fitted(body: Body, limit: int) -> tuple[bytes, tuple[int, ...]]:
-    """`body` within `limit` octets, and where its TTLs stand.
-
-    Names are compressed first, and stay so: the next reply made of it will not have to.
-    """
+def _compress(body: Body) -> None:
+    """Compress a body's names, for good: the next reply made of it will not have to."""
     if not body.is_compressed:
         body.wire, body.ttl_offsets = rewritten(body.wire)
         body.is_compressed = True
-    return cut_to(body.wire, body.ttl_offsets, limit)
+
+
+def _fitting_opt(query: Query, ede: ExtendedErrors, extended_rcode: int, room: int) -> bytes:
+    """Our OPT with as much of the errors as fits `room` octets: no record goes for their sake.
+
+    They are extra information, and not to cause a truncation: RFC 8914 §3.
+    """
+    bare = _without_texts(ede)
+    for told in (ede, *(bare[:count] for count in range(len(bare), 0, -1))):
+        opt = opt_record(query, told, extended_rcode)
+        if len(opt) <= room:
+            return opt
+    return opt_record(query, (), extended_rcode)
 
 
 def _without_texts(errors: ExtendedErrors) -> ExtendedErrors:

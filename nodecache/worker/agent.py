@@ -181,6 +181,7 @@ class Agent:
             log.exception("a chore could not be done")
 
     def _do_chores(self) -> None:
+        logs.tick()
         self._serving.tick(monotonic())
         self._pods.tick(monotonic())
         self._pages.tick()
@@ -239,4 +240,5 @@ def main(
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())
+    logs.tell_the_rest()
     return 0

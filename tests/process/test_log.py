@@ -146,6 +146,14 @@ def test_lost_lines_are_told_once_the_reader_is_back(logger, sink):
     assert handler_of(logger).lost == 3
 
 
+def test_lost_lines_are_told_though_no_other_line_follows(logger, sink):
+    sink.is_stuck = True
+    logger.info("lost")
+    sink.is_stuck = False
+    handler_of(logger).tick()
+    assert sink.lines == ["[WARNING] 1 log lines were lost because nobody read them in time"]
+
+
 def test_json_line_has_the_keys_of_coredns(json_logger, sink):
     json_logger.warning("%s", 'with "quotes"', extra={"fields": {"qname": "a.test.", "size": 3}})
     line = json.loads(sink.lines[0])

@@ -1,3 +1,4 @@
+import dns.edns
 import dns.flags
 import dns.rcode
 import pytest
@@ -51,9 +52,11 @@ def test_a_name_that_no_block_serves_is_refused_and_counted_as_dropped():
     reply = parsed(octets)
     assert dns.rcode.to_text(reply.rcode()) == "REFUSED"
     assert dns.flags.to_text(reply.flags) == "QR RD CD"
+    (octets,) = door.hand(query("a.other. A", use_edns=0))
+    assert parsed(octets).options == (dns.edns.EDEOption(20, "no server block is for this name"),)
     door.dropped.fold()
-    assert door.dropped.responses == {("REFUSED", ""): 1}
-    assert door.dropped.outcomes[Outcome.UNCACHED] == 1
+    assert door.dropped.responses == {("REFUSED", ""): 2}
+    assert door.dropped.outcomes[Outcome.UNCACHED] == 2
 
 
 @pytest.mark.parametrize("packet", [b"", b"\0" * 11, raw(flags=0x8180)])

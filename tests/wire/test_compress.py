@@ -101,6 +101,19 @@ def texts_as_they_are(wire: bytes) -> list[str]:
     return sorted(parsed(wire).answer[0].to_text().split())
 
 
+@pytest.mark.parametrize("rdtype", ["SRV", "DNAME", "NAPTR"])
+def test_a_name_that_may_not_point_is_pointed_at(rdtype):
+    """So does CoreDNS's library: 4 pods of a headless Service are 396 octets, not 492."""
+    data = {"SRV": "0 25 80 x.pod.example.", "NAPTR": '1 1 "" "" "" x.pod.example.'}
+    message = response(
+        f"a.example. {rdtype}",
+        f"a.example. 5 IN {rdtype} {data.get(rdtype, 'x.pod.example.')}",
+        additional=("x.pod.example. 5 IN A 192.0.2.1",),
+    )
+    target = compressed(message).index(name("x.pod.example."))
+    assert compressed(message).endswith(record(pointer(target), "A", bytes([192, 0, 2, 1]), ttl=5))
+
+
 def test_places_beyond_a_pointers_reach_are_not_pointed_at():
     filler = [record(b"\xc0\x0c", "TXT", (b"\xff" + b"x" * 255) * 4) for _ in range(16)]
     late = record(name("late.net."), "A", b"1234")
@@ -177,11 +190,22 @@ def test_a_message_is_cut_at_the_last_border_within_the_limit(packet, limit):
     assert answer.wire.startswith(cut[12:], 12)
     assert len(cut) <= max(limit, answer.question_end)
     assert ttl_offsets == answer.ttl_offsets[: len(ttl_offsets)]
-    if cut != answer.wire:
-        assert cut[2] & 2
+    if cut[2] & 2:
         following = answer.ttl_offsets[len(ttl_offsets)]
         size = int.from_bytes(answer.wire[following + 4 : following + 6], "big")
         assert following + 6 + size > limit
+
+
+@given(responses(), st.integers(0, 1200))
+def test_additional_records_alone_go_by_whole_sets_and_without_tc(packet, limit):
+    """RFC 2181 §9; but where nothing is answered they are what a referral leads on with."""
+    answer = read_answer(packet)
+    cut, _ = cut_to(answer.wire, answer.ttl_offsets, limit)
+    left, whole = parsed(cut), parsed(packet)
+    is_extra_alone = left.answer == whole.answer != [] and left.authority == whole.authority
+    assert bool(cut[2] & 2) == (cut != answer.wire and not is_extra_alone)
+    if is_extra_alone:
+        assert left.additional == whole.additional[: len(left.additional)]
 
 
 @given(responses(), st.integers(0, 1200))

@@ -169,7 +169,60 @@ def test_records_go_from_the_end():
     assert len(reply.answer[0]) == 20
     assert reply.authority
     assert len(reply.additional) < 20
+    reply = parsed(reply_to(asked(), many(60, additional=extra), HIT, 17, 512))
+    assert len(reply.answer[0]) == 30
     assert reply.flags & Flag.TC
+
+
+def headless(pods: int) -> Answer:
+    """What kube-dns answers for the SRV records of a headless Service."""
+    service = "peers.default.svc.cluster.local."
+    owners = [f"web-{number}.{service}" for number in range(pods)]
+    return answered(
+        *(f"_http._tcp.{service} 5 IN SRV 0 25 80 {owner}" for owner in owners),
+        question=f"_http._tcp.{service} SRV",
+        additional=tuple(f"{owner} 5 IN A 10.0.0.{n}" for n, owner in enumerate(owners)),
+    )
+
+
+def test_addresses_of_srv_targets_are_named_by_pointers():
+    """As CoreDNS has it: 5 pods fit a client without EDNS."""
+    body = headless(5)
+    reply = reply_to(asked("_http._tcp.peers.default.svc.cluster.local. SRV"), body, HIT, 17, 512)
+    assert len(reply) == 455
+    assert len(parsed(reply).additional) == 5
+    assert not parsed(reply).flags & Flag.TC
+
+
+def test_additional_records_that_do_not_fit_are_no_truncation():
+    """RFC 2181 §9: the client has what it asked for."""
+    body = headless(7)
+    reply = parsed(
+        reply_to(asked("_http._tcp.peers.default.svc.cluster.local. SRV"), body, HIT, 17, 512)
+    )
+    assert (len(reply.answer[0]), len(reply.additional)) == (7, 3)
+    assert not reply.flags & Flag.TC
+
+
+def test_a_set_of_additional_records_is_told_as_a_whole_or_not():
+    """RFC 2181 §9. The two sets are mixed up; half of either would be taken for all of it."""
+    extra = [f"{who}.example. 5 IN A 192.0.2.{n}" for n in range(9) for who in ("X", "y")]
+    body = many(20, additional=("z.example. 5 IN A 192.0.2.9", *(
+        line.replace("X", "xX"[n % 2]) for n, line in enumerate(extra)
+    )))  # fmt: skip
+    reply = parsed(reply_to(asked(), body, HIT, 17, 512))
+    assert [rrset.name.to_text() for rrset in reply.additional] == ["z.example."]
+    assert not reply.flags & Flag.TC
+
+
+def test_a_referral_whose_glue_does_not_fit_is_truncated():
+    """RFC 9471 §3: without its addresses, name servers cannot be asked."""
+    servers = tuple(f"ns{n}.example." for n in range(20))
+    body = answered(
+        authority=tuple(f"example. 5 IN NS {server}" for server in servers),
+        additional=tuple(f"{server} 5 IN A 192.0.2.1" for server in servers),
+    )
+    assert parsed(reply_to(asked(), body, HIT, 17, 512)).flags & Flag.TC
 
 
 def test_names_are_compressed_before_records_go():
@@ -205,6 +258,18 @@ def test_texts_of_errors_go_before_records_do():
     reply = parsed(reply_to(asked(use_edns=0), body, HIT, 17, 512, ede=errors))
     assert len(reply.answer[0]) == 20
     assert reply.options == (dns.edns.EDEOption(22), dns.edns.EDEOption(23))
+
+
+@pytest.mark.parametrize(("count", "left"), [(2, 2), (1, 1), (0, 0)])
+def test_errors_go_as_a_whole_before_records_do(count, left):
+    """RFC 8914 §3: what is only extra pushes nothing out and truncates nothing."""
+    errors = ((22, b"x"), (23, b"y"))
+    body = many(20)
+    room = len(body.wire) + 11 + 6 * count
+    reply = parsed(reply_to(asked(use_edns=0), body, HIT, 17, room, ede=errors))
+    assert len(reply.answer[0]) == 20
+    assert len(reply.options) == left
+    assert not reply.flags & Flag.TC
 
 
 def test_a_reply_without_records_fits_512_octets_whatever_it_tells():
@@ -272,4 +337,7 @@ def test_dnspython_reads_every_reply_within_its_limit(case, errors, ttl):
         for rrset in theirs:
             rrset.ttl = ttl
         assert set(texts(ours)) <= set(texts(theirs))
+    is_extra = bool(whole.answer) and not reply.flags & Flag.TC
+    for ours, theirs in zip(reply.sections[1:3], whole.sections[1:3], strict=True):
         assert reply.flags & Flag.TC or texts(ours) == texts(theirs)
+    assert is_extra or reply.flags & Flag.TC or reply.additional == whole.additional

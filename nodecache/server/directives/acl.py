@@ -7,12 +7,15 @@ from nodecache.corefile import AclOptions, AclPolicy
 from nodecache.server.chain import Client, Result, Silence
 from nodecache.server.dns_name import ZoneNames
 from nodecache.server.records import reply_of
-from nodecache.wire import Ede, ExtendedErrors, Query, Rcode
+from nodecache.wire import Ede, ExtendedErrors, Flag, Query, Rcode
 
 # Clients whose networks are remembered; a node has some hundred pods.
 _MOST_CLIENTS = 4096
 
 _FILTERED: ExtendedErrors = ((17, b""),)  # RFC 8914 §4.18
+# glibc takes an empty NOERROR with neither bit for a lame server's, and its caller hears
+# "Temporary failure in name resolution" (resolv/res_send.c).
+_ANSWERED = int(Flag.AA | Flag.RA)
 _BLOCKED: ExtendedErrors = ((Ede.BLOCKED, b""),)
 
 
@@ -66,7 +69,7 @@ class Acl:
         return reply_of(
             query,
             rcode=Rcode.REFUSED if is_blocked else Rcode.NOERROR,
-            flags=0,
+            flags=0 if is_blocked else _ANSWERED,
             ede=_BLOCKED if is_blocked else _FILTERED,
             written_by=self.name,
         )

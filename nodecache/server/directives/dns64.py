@@ -66,7 +66,7 @@ class Dns64:
         made = [self._mapped(record, most_ttl) for record in sections.answer]
         return message(
             query.question,
-            Flag.QR | query.flags & _OWN_FLAGS | (Flag.TC if ipv4.is_truncated else 0),
+            Flag.QR | Flag.RA | query.flags & _OWN_FLAGS | (Flag.TC if ipv4.is_truncated else 0),
             Sections(made, sections.authority, sections.additional),
             Rcode.NOERROR,
             written_by=self.name,

@@ -1,5 +1,6 @@
 from ipaddress import ip_network
 
+import dns.flags
 import pytest
 
 from nodecache.corefile import AclOptions, AclPolicy
@@ -67,6 +68,11 @@ def test_a_refusal_says_why_to_who_understands_it():
     assert outcome(acl(BLOCK)).ede == ((15, b""),)
     filtered = outcome(acl(policy("filter")))
     assert (filtered.ede, told(filtered).answer) == (((17, b""),), [])
+
+
+def test_what_is_filtered_is_not_taken_for_a_lame_servers():
+    """glibc goes on to the next server at an empty NOERROR with neither AA nor RA."""
+    assert dns.flags.to_text(told(outcome(acl(policy("filter")))).flags) == "QR AA RD RA"
 
 
 def test_the_next_rule_is_looked_at_where_one_does_not_decide():

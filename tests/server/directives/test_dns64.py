@@ -28,7 +28,7 @@ def test_a_name_without_ipv6_gets_its_ipv4_address_embedded():
     assert lines(reply.answer) == ["example.com. 60 IN AAAA 64:ff9b::c000:22a"]
     assert lookup.questions == ["example.com. IN A"]
     assert counts == {"dns://169.254.20.10:53": 1}
-    assert dns.flags.to_text(reply.flags) == "QR RD"
+    assert dns.flags.to_text(reply.flags) == "QR RD RA"
 
 
 def test_the_ttl_is_no_more_than_the_soas():

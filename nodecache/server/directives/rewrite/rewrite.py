@@ -171,7 +171,8 @@ def _asked(query: Query, state: _Rewritten) -> Steps:
     if isinstance(result, Failure):
         rcode = _rcode(result.rcode, state.rules)
         if rcode != result.rcode:
-            return reply_of(query, rcode=rcode, written_by=Rewriting.name, flags=0)
+            # Without RA, glibc takes an empty NOERROR for a lame server's (resolv/res_send.c).
+            return reply_of(query, rcode=rcode, written_by=Rewriting.name, flags=Flag.RA)
     return result
 
 

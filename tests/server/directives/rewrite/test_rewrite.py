@@ -235,6 +235,7 @@ def test_an_rcode_without_any_record_is_rewritten_too():
     assert rcode_of(replied(directive, "a.", rcode="SERVFAIL")) == "NOERROR"
     result = run(directive, query("a."), then=below(refusal(2, "no", "i/o timeout")))
     assert dns.rcode.to_text(told(result).rcode()) == "NOERROR"
+    assert told(result).flags & dns.flags.RA, "glibc would take it for a lame server's"
 
 
 def test_a_failure_that_no_rule_is_for_stays_one():
