@@ -1,39 +1,32 @@
-"""What keeper and worker tell each other, over one Unix socket pair.
+"""The channel between two of our processes: a Unix socket pair that keeps the borders of messages.
 
 Each datagram is a small JSON object; what is larger (a configuration) and what is no text at all
-(sockets) travels beside it as file descriptors.
+(sockets) travels beside it as file descriptors. `messages.py` reads it. Descriptors that a message
+does not have are closed before anybody sees them.
 """
 
 import array
+import contextlib
 import json
-import os
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass
+import struct
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-_MOST_OCTETS = 65_536
-_MOST_DESCRIPTORS = 253  # linux: SCM_MAX_FD
+from .messages import Message, MessageForms, read_message
 
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One datagram: its fields, and the descriptors that came with it, now the receiver's."""
-
-    fields: dict[str, Any]
-    descriptors: tuple[int, ...] = ()
-
-    @property
-    def kind(self) -> str:
-        """What the message is about."""
-        return str(self.fields.get("kind", ""))
+# All that the kernel may bring, whatever is expected: those it has no room for here it would close
+# itself, and that may wait (see `discard`). SCM_MAX_FD is 253.
+_ANCILLARY_OCTETS = socket.CMSG_SPACE(4 * 253)
+_NO_LINGER = struct.pack("ii", 0, 0)
 
 
 class Channel:
-    """One end of the pair. Never blocks."""
+    """One end of the pair; the other one may say what `forms` holds. Never blocks."""
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, end: socket.socket, forms: MessageForms) -> None:
         self._socket = end
+        self._forms = forms
         end.setblocking(False)
 
     def fileno(self) -> int:
@@ -51,42 +44,56 @@ class Channel:
         return True
 
     def receive(self) -> Message | None:
-        """The next message. BlockingIOError: none yet; None: the other end is gone."""
+        """The next message. BlockingIOError: none yet; None: the other end is gone.
+
+        Raises MalformedControlMessage for what is none; its descriptors are closed.
+        """
         try:
-            text, ancillary, _, _ = self._socket.recvmsg(
-                _MOST_OCTETS, socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS), socket.MSG_CMSG_CLOEXEC
+            octets, ancillary, flags, _ = self._socket.recvmsg(
+                self._forms.most_octets + 1, _ANCILLARY_OCTETS, socket.MSG_CMSG_CLOEXEC
             )
         except ConnectionError:
             return None
-        if not text:
+        descriptors = _descriptors_in(ancillary)
+        if not octets:  # also what an empty datagram looks like
+            discard(descriptors)
             return None
-        descriptors = array.array("i")
-        for level, kind, data in ancillary:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
-        return Message(json.loads(text), tuple(descriptors))
+        are_lost = bool(flags & socket.MSG_CTRUNC)
+        try:
+            return read_message(octets, descriptors, self._forms, are_lost=are_lost)
+        except ValueError:
+            discard(descriptors)
+            raise
 
     def close(self) -> None:
         """Give the end up."""
         self._socket.close()
 
 
-def channel_pair() -> tuple[Channel, Channel]:
-    """Two connected ends that keep the borders of messages."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    return Channel(ours), Channel(theirs)
+def _descriptors_in(ancillary: Iterable[tuple[int, int, bytes]]) -> list[int]:
+    descriptors = array.array("i")
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    return list(descriptors)
 
 
-def to_descriptor(content: bytes) -> int:
-    """A descriptor from which `content` can be read, to be sent and closed."""
-    descriptor = os.memfd_create("nodecache", os.MFD_CLOEXEC)
-    with open(descriptor, "wb", closefd=False) as file:
-        file.write(content)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
+def discard(descriptors: Iterable[int]) -> None:
+    """Close descriptors that a stranger may have sent, without waiting for anything.
+
+    Closing a TCP socket with SO_LINGER waits for as long as that says (socket(7)), also where the
+    socket does not block: whoever sends one would stop the receiver.
+    """
+    for descriptor in descriptors:
+        # Of whatever family it is, or no socket at all: told all three, Python does not ask.
+        sent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
+        with contextlib.suppress(OSError):
+            sent.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        with contextlib.suppress(OSError):
+            sent.close()
 
 
-def from_descriptor(descriptor: int) -> bytes:
-    """What the other end put into a descriptor; closes it."""
-    with open(descriptor, "rb") as file:
-        return file.read()
+def channel_pair(ours: MessageForms, theirs: MessageForms) -> tuple[Channel, Channel]:
+    """Two connected ends; the owner of the first says what is in `ours`, of the second `theirs`."""
+    first, second = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return Channel(first, theirs), Channel(second, ours)

@@ -1,8 +1,8 @@
 """What the keeper tells the worker for the metrics page, and how a process is measured.
 
 The page is served by the worker, so whatever only the keeper knows (the host's side, its own CPU and
-memory, workers that died) travels to it over their channel. Both sides import this file and it
-imports nothing of ours. Facts of a process come from /proc, see proc(5).
+memory, workers that died) travels to it over their channel. Facts of a process come from /proc, see
+proc(5).
 """
 
 import dataclasses
@@ -11,7 +11,9 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
+
+from .messages import Check, by_name, flag, number, shaped, text, whole
 
 # The original's five kinds, in its spelling; alerts need each of them at 0 from the start.
 SETUP_ERRORS = ("iptables", "iptables_lock", "interface_add", "interface_check", "configmap")
@@ -67,6 +69,19 @@ class KeeperVitals:
         vitals = cls(**{name: value for name, value in fields.items() if name in known})
         vitals.process = Process(**fields.get("process", {}))
         return vitals
+
+
+_CHECKS: dict[object, Check] = {
+    bool: flag,
+    int: whole,
+    float: number,
+    str: text(100),
+    dict[str, int]: by_name(whole),
+    dict[str, float]: by_name(number),
+}
+_CHECKS[Process] = shaped({name: _CHECKS[of] for name, of in get_type_hints(Process).items()})
+check_vitals = shaped({name: _CHECKS[of] for name, of in get_type_hints(KeeperVitals).items()})
+"""That an object is what `KeeperVitals.to_fields` gives, member by member."""
 
 
 def measure(pid: int | str = "self", *, is_private_wanted: bool = False) -> Process:

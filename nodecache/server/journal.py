@@ -9,6 +9,7 @@ query that is answered at once is never noted.
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from struct import Struct
 
 _SLOT_OCTETS = 512
@@ -48,22 +49,20 @@ class Journal:
         self._free = list(range(0, len(memory), _SLOT_OCTETS))
 
     def take_over(self, now: float) -> Iterator[Noted]:
-        """What a worker before us left unanswered; every slot is free after that."""
+        """What a worker before us left unanswered; every slot is free after that.
+
+        It may have been taken over by a stranger: a slot that is not of the form is passed over.
+        """
         memory = self._memory
         for slot in self._free:
             port, label, host, packet, text, noted_at = _SLOT.unpack_from(memory, slot)
             _PUT_TIME(memory, slot + _TIME_PLACE, 0.0)
-            if noted_at and now - noted_at < _MOST_AGE_SECONDS:
+            if noted_at and 0 <= now - noted_at < _MOST_AGE_SECONDS:
                 rest = slot + _SLOT.size
                 text += memory[rest : slot + _SLOT_OCTETS]
-                host_end = label + host
-                yield Noted(
-                    noted_at,
-                    text[:label].decode(),
-                    text[label:host_end].decode(),
-                    port,
-                    text[host_end : host_end + packet],
-                )
+                ends = label, label + host, label + host + packet
+                if (noted := _noted(noted_at, port, text, *ends)) is not None:
+                    yield noted
 
     def note(self, noted_at: float, label: bytes, host: str, port: int, packet: bytes) -> int:
         """Write a query down; the slot to be freed, or -1 where it could not be noted."""
@@ -83,3 +82,15 @@ class Journal:
         """The query is answered."""
         _PUT_TIME(self._memory, slot + _TIME_PLACE, 0.0)
         self._free.append(slot)
+
+
+def _noted(
+    at: float, port: int, text: bytes, label_end: int, host_end: int, packet_end: int
+) -> Noted | None:
+    """What a slot tells, where its client has an address."""
+    try:
+        label, host = text[:label_end].decode(), text[label_end:host_end].decode()
+        ip_address(host)
+    except ValueError:
+        return None
+    return Noted(at, label, host, port, text[host_end:packet_end])

@@ -26,8 +26,11 @@ from nodecache.config.source import Config
 from nodecache.forward import Network, Pod, Upstreams
 from nodecache.host import privileges
 from nodecache.process import log as logs
-from nodecache.process.channel import Channel, Message, from_descriptor
+from nodecache.process.channel import Channel
 from nodecache.process.listen import ListenAddress
+from nodecache.process.memory_file import open_sealed
+from nodecache.process.messages import LostDescriptors, MalformedControlMessage, Message
+from nodecache.process.protocol import MOST_CACHE_OCTETS, MOST_REASON_OCTETS
 from nodecache.process.sockets import Sockets, sockets_from
 from nodecache.process.vitals import KeeperVitals
 from nodecache.server import Journal, WaitingRoom
@@ -41,8 +44,9 @@ from .serving import Serving
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
-MOST_CACHE_OCTETS = 64 << 20  # sent to the next agent where the cache has no budget
+_CACHE_OCTETS_SENT = 64 << 20  # to the next agent, where the cache has no budget
 DRAIN_SECONDS = 5.0  # what clients may still wait for when we are told to stop
+_MOST_CONFIGURATION_OCTETS = 64 << 20
 # The garbage collector looks at young objects in lots of 700, at those that outlived it after two
 # more: 2,100 objects, less than a millisecond. Old ones, a whole cache, it never looks at by chance: half
 # a million entries stop the world for 150 ms. Nothing here makes cycles in its daily work, so that
@@ -106,16 +110,25 @@ class Agent:
                 message = self._channel.receive()
             except BlockingIOError:
                 return
+            except MalformedControlMessage as error:
+                self._on_malformed(error)
+                continue
             if message is None:  # the keeper is gone: nobody holds up the host any more
                 os._exit(1)
-            self._heed(message)
+            self._handle_message(message)
 
-    def _heed(self, message: Message) -> None:
+    def _on_malformed(self, error: MalformedControlMessage) -> None:
+        """The keeper is trusted, so this is a fault of ours, or there is no room for descriptors."""
+        log.error("the keeper is not understood: %s", error)
+        if isinstance(error, LostDescriptors) and error.kind == "reload":
+            self._refuse(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+
+    def _handle_message(self, message: Message) -> None:
         match message.kind:
             case "reload":
                 self._loop.create_task(self._reload(message))
             case "vitals":
-                vitals = KeeperVitals.from_fields(message.fields["fields"])
+                vitals = KeeperVitals.from_fields(message.fields["vitals"])
                 self._pages.take_vitals(vitals, message.fields["reload_failures"])
             case "pause":
                 self._serving.pause(ListenAddress(*each) for each in message.fields["dropped"])
@@ -132,14 +145,18 @@ class Agent:
 
     async def _bequeath(self) -> None:
         """Send the cache to the agent that has taken over."""
-        most_octets = self._shop.budget.limit or MOST_CACHE_OCTETS
+        most_octets = min(self._shop.budget.limit or _CACHE_OCTETS_SENT, MOST_CACHE_OCTETS)
         descriptor = await inheriting.write(self._serving.built, most_octets, monotonic())
         self._channel.send("cache", [descriptor])
         os.close(descriptor)
 
     async def _inherit(self, descriptor: int) -> None:
         """Take in the cache of the agent before us."""
-        count = await inheriting.read(descriptor, self._serving.built)
+        try:
+            count = await inheriting.read(descriptor, self._serving.built)
+        except MalformedControlMessage as error:
+            log.warning("the cache of the agent before us is not taken: %s", error)
+            return
         gc.freeze()
         log.info("%d answers kept by the agent before us are ours now", count.taken)
 
@@ -155,19 +172,26 @@ class Agent:
             await self._take(message)
 
     async def _take(self, message: Message) -> None:
+        """Whatever goes wrong is a refusal: the keeper waits for an answer."""
         sockets: dict[ListenAddress, Sockets] = {}
         try:
             config, sockets = received_configuration(message)
             await self._serving.change_to(config, sockets)
-        except (OSError, ValueError) as error:
+        except Exception as error:
+            if not isinstance(error, OSError | ValueError):
+                log.exception("the new configuration cannot be built")
             for pair in sockets.values():
                 pair.close()
-            self._channel.send("refused", why=str(error))
+            self._refuse(error)
             return
         await self._pages.change_to(config)
         self._pods.change_to(config)
         gc.freeze()
         self._channel.send("reloaded")
+
+    def _refuse(self, error: Exception) -> None:
+        why = str(error) or type(error).__name__
+        self._channel.send("refused", why=why[:MOST_REASON_OCTETS])
 
     # The passing of time
 
@@ -208,11 +232,13 @@ class Agent:
 
 
 def received_configuration(message: Message) -> tuple[Config, dict[ListenAddress, Sockets]]:
-    """What the keeper sent. OSError where descriptors were lost on the way: no room for them."""
-    if not message.descriptors:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    """What the keeper sent. OSError where descriptors were lost on the way: no room for them.
+
+    Only a worker does this, with what its keeper wrote: nobody reads a pickle of a worker.
+    """
     descriptor, *lent = message.descriptors
-    config, addresses = pickle.loads(from_descriptor(descriptor))  # noqa: S301 - our keeper's
+    with open_sealed(descriptor, _MOST_CONFIGURATION_OCTETS) as file:
+        config, addresses = pickle.load(file)  # noqa: S301 - our keeper's
     if len(lent) != 2 * len(addresses):
         for each in lent:
             os.close(each)

@@ -7,7 +7,6 @@ by the same rules. A step takes half a millisecond; between two of them queries 
 import asyncio
 import hashlib
 import logging
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from time import monotonic, time
@@ -25,6 +24,8 @@ from nodecache.cache import (
     zone_head,
 )
 from nodecache.corefile import ServerBlock
+from nodecache.process.memory_file import new_memory_file, open_sealed, seal
+from nodecache.process.protocol import MOST_CACHE_OCTETS
 
 from .assembly import Built
 
@@ -43,7 +44,7 @@ def digest(block: ServerBlock) -> bytes:
 
 async def write(built: Iterable[Built], most_octets: int, now: float) -> int:
     """Every answer still of use, up to so many octets; a descriptor to read them from."""
-    descriptor = os.memfd_create("nodecache cache", os.MFD_CLOEXEC)
+    descriptor = new_memory_file()
     pause = monotonic() + STEP_SECONDS
     with open(descriptor, "wb", _BUFFER_OCTETS, closefd=False) as file:  # noqa: ASYNC230 - memory
         left = most_octets - file.write(FORM)
@@ -56,7 +57,7 @@ async def write(built: Iterable[Built], most_octets: int, now: float) -> int:
                 await asyncio.sleep(0)
                 pause = monotonic() + STEP_SECONDS
         file.write(end())
-    os.lseek(descriptor, 0, os.SEEK_SET)
+    seal(descriptor)
     return descriptor
 
 
@@ -83,11 +84,14 @@ class Count:
 
 
 async def read(descriptor: int, built: Iterable[Built]) -> Count:
-    """Take in what another agent wrote; the descriptor is closed. What is broken ends it."""
+    """Take in what another agent wrote; the descriptor is closed. What is broken ends it.
+
+    Raises MalformedControlMessage where the descriptor is none of a file that `write` makes.
+    """
     zones = {digest(one.block): one for one in built if one.block.cache is not None}
     count = Count()
     pause = monotonic() + STEP_SECONDS
-    with open(descriptor, "rb", buffering=_BUFFER_OCTETS) as file:  # noqa: ASYNC230 - memory
+    with open_sealed(descriptor, MOST_CACHE_OCTETS) as file:
         try:
             for carried in unpacked(file.read):
                 if carried is not None and take(carried, zones.get(carried.digest), monotonic()):

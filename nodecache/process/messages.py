@@ -1,0 +1,202 @@
+"""How a message of the channel is read: one strict parser, whoever sent it.
+
+The worker reads what strangers send, so the keeper treats it as taken over: a message that is not
+exactly of a known form raises MalformedControlMessage, and nothing else is ever raised. A form says
+which fields there are, of what type and size, and how many descriptors come along.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Check = Callable[[Any], Any]
+"""Takes a value as JSON has it and returns it typed; raises MalformedControlMessage."""
+
+_MOST_HOST_OCTETS = 64  # an IPv6 address with a zone of 15 octets (IFNAMSIZ) has 61
+_MOST_COUNTS = 1_000
+_MOST_NAME_OCTETS = 200
+_MOST_NUMBER = 1 << 63
+
+
+class MalformedControlMessage(ValueError):
+    """The other end of a channel sent what has no known form; the text tells what."""
+
+
+class LostDescriptors(MalformedControlMessage):
+    """The message is of the form `kind`, but not all of its descriptors could be taken in."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"descriptors of {kind!r} were lost")
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One datagram: its kind and fields, and the descriptors that came with it, now the receiver's."""
+
+    kind: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    descriptors: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a message of one kind has: fields by name, and how many descriptors."""
+
+    fields: Mapping[str, Check] = field(default_factory=dict)
+    descriptors: range = range(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageForms:
+    """All that one end may say: forms by kind (`of`), and the octets of its longest message.
+
+    `passes_over_unknown_fields` is for ends that may be of another version.
+    """
+
+    of: Mapping[str, Form]
+    most_octets: int
+    passes_over_unknown_fields: bool = False
+
+    @property
+    def most_descriptors(self) -> int:
+        """The most that any of its messages may bring."""
+        return max(form.descriptors[-1] for form in self.of.values())
+
+
+def read_message(
+    octets: bytes, descriptors: Sequence[int], forms: MessageForms, *, are_lost: bool = False
+) -> Message:
+    """The message in a datagram. `are_lost` tells that more descriptors were sent than arrived."""
+    read = _object(octets, forms.most_octets)
+    kind = read.pop("kind", None)
+    if not isinstance(kind, str) or (form := forms.of.get(kind)) is None:
+        what = shown(kind) if isinstance(kind, str) else type(kind).__name__
+        raise MalformedControlMessage(f"no such kind of message: {what}")
+    fields = {name: _checked(read, kind, name, check) for name, check in form.fields.items()}
+    if read and not forms.passes_over_unknown_fields:
+        raise MalformedControlMessage(f"{kind!r} with fields it does not have: {shown(list(read))}")
+    if are_lost:
+        raise LostDescriptors(kind)
+    if len(descriptors) not in form.descriptors:
+        raise MalformedControlMessage(f"{kind!r} with {len(descriptors)} descriptors")
+    return Message(kind, fields, tuple(descriptors))
+
+
+def _object(octets: bytes, most_octets: int) -> dict[str, Any]:
+    if len(octets) > most_octets:
+        raise MalformedControlMessage(f"more than {most_octets} octets")
+    try:
+        read = json.loads(octets.decode())
+    except (ValueError, RecursionError) as error:
+        raise MalformedControlMessage("no JSON") from error
+    if not isinstance(read, dict):
+        raise MalformedControlMessage(f"no object but {type(read).__name__}")
+    return read
+
+
+def _checked(read: dict[str, Any], kind: str, name: str, check: Check) -> Any:
+    if name not in read:
+        raise MalformedControlMessage(f"{kind!r} without {name!r}")
+    try:
+        return check(read.pop(name))
+    except MalformedControlMessage as error:
+        raise MalformedControlMessage(f"{kind!r}: {name!r} is {error}") from None
+
+
+# What fields may be
+
+
+def text(most_octets: int) -> Check:
+    """A string up to so long, as one printable line: it may end in the log."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or len(value) > most_octets:
+            raise MalformedControlMessage(f"no text of up to {most_octets} characters")
+        return "".join(each if each.isprintable() else "?" for each in value)
+
+    return check
+
+
+def flag(value: Any) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise MalformedControlMessage("neither true nor false")
+    return value
+
+
+def whole(value: Any) -> int:
+    """A whole number that a counter can have."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST_NUMBER:
+        raise MalformedControlMessage("no count")
+    return value
+
+
+def number(value: Any) -> float:
+    """A finite number, or a flag as one."""
+    if not isinstance(value, int | float) or not math.isfinite(_as_float(value)):
+        raise MalformedControlMessage("no number")
+    return value
+
+
+def _as_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def by_name(check: Check) -> Check:
+    """An object whose values are all of one sort, such as counts."""
+
+    def check_all(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict) or len(value) > _MOST_COUNTS:
+            raise MalformedControlMessage(f"no object of up to {_MOST_COUNTS} members")
+        if any(len(name) > _MOST_NAME_OCTETS for name in value):
+            raise MalformedControlMessage("an object with a name too long")
+        return {name: check(each) for name, each in value.items()}
+
+    return check_all
+
+
+def shaped(checks: Mapping[str, Check]) -> Check:
+    """An object with exactly these members."""
+
+    def check_each(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict) or value.keys() != checks.keys():
+            raise MalformedControlMessage(f"no object of {', '.join(checks)}")
+        return {name: check(value[name]) for name, check in checks.items()}
+
+    return check_each
+
+
+def addresses(most: int) -> Check:
+    """A list of up to so many hosts and ports."""
+
+    def check(value: Any) -> list[tuple[str, int]]:
+        if not isinstance(value, list) or len(value) > most:
+            raise MalformedControlMessage(f"no list of up to {most} addresses")
+        return [_host_and_port(each) for each in value]
+
+    return check
+
+
+def _host_and_port(value: Any) -> tuple[str, int]:
+    match value:
+        case [str(host), int(port)] if (
+            len(host) <= _MOST_HOST_OCTETS and not isinstance(port, bool) and 0 <= port <= 65_535
+        ):
+            return host, port
+        case _:
+            raise MalformedControlMessage("no host and port")
+
+
+def shown(value: str | list[str]) -> str:
+    """A stranger's value for a log line, which it cannot make long."""
+    whole_text = ascii(value)
+    return whole_text if len(whole_text) <= _MOST_SHOWN else f"{whole_text[:_MOST_SHOWN]}…"
+
+
+_MOST_SHOWN = 80

@@ -1,0 +1,42 @@
+"""What keeper and worker may say to each other.
+
+    keeper                            worker
+    reload, configuration and sockets →  reloaded, or refused with the reason
+    vitals                            →
+    pause                             →  paused, then (where there is a successor) cache
+    cache, of the agent before us     →
+    resume, stop                      →
+                                      ←  ready, once
+                                      ←  alive, once a second
+"""
+
+from .messages import Form, MessageForms, addresses, flag, text, whole
+from .vitals import check_vitals
+
+MOST_REASON_OCTETS = 1_000
+MOST_CACHE_OCTETS = 1 << 30  # of the file that a cache travels in
+_MOST_ADDRESSES = 1_000
+
+FROM_WORKER = MessageForms(
+    of={
+        "ready": Form(),
+        "alive": Form(),
+        "reloaded": Form(),
+        "refused": Form({"why": text(MOST_REASON_OCTETS)}),
+        "paused": Form(),
+        "cache": Form(descriptors=range(1, 2)),
+    },
+    most_octets=16_384,  # a reason of 1,000 characters, each of up to 12 octets in JSON
+)
+FROM_KEEPER = MessageForms(
+    of={
+        # The configuration, and two sockets for each address; SCM_MAX_FD is 253.
+        "reload": Form(descriptors=range(1, 254, 2)),
+        "vitals": Form({"vitals": check_vitals, "reload_failures": whole}),
+        "pause": Form({"dropped": addresses(_MOST_ADDRESSES), "has_heir": flag}),
+        "cache": Form(descriptors=range(1, 2)),
+        "resume": Form(),
+        "stop": Form(),
+    },
+    most_octets=65_536,
+)
