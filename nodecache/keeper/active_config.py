@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from nodecache.config.plan import listen_addresses
 from nodecache.config.source import Config
-from nodecache.process.channel import to_descriptor
 from nodecache.process.listen import ListenAddress
+from nodecache.process.memory_file import to_descriptor
 from nodecache.process.sockets import Sockets, close_all, open_all
 
 
@@ -41,6 +41,11 @@ class InForce:
     def is_whole(self) -> bool:
         """Whether every address that the configuration asks for has its sockets."""
         return all(each in self.sockets for each in listen_addresses(self.config.places))
+
+    @property
+    def is_offering(self) -> bool:
+        """Whether a worker has still to say if it takes the next configuration."""
+        return self._offered is not None
 
     @contextlib.contextmanager
     def offer(self, config: Config) -> Iterator[list[int]]:

@@ -1,19 +1,24 @@
 """The keeper's hold on one worker process: its birth, its signs of life, its end."""
 
-import contextlib
 import gc
 import logging
+import math
 import mmap
 import os
 import select
 import signal
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
+from typing import Any, Protocol
 
 from nodecache.config.flags import Flags
 from nodecache.config.source import Config
-from nodecache.process.channel import Channel, Message, channel_pair
+from nodecache.process.channel import Channel, channel_pair, discard
 from nodecache.process.listen import ListenAddress
+from nodecache.process.memory_file import check_sealed
+from nodecache.process.messages import MalformedControlMessage, Message
+from nodecache.process.protocol import FROM_KEEPER, FROM_WORKER, MOST_CACHE_OCTETS
 from nodecache.process.sockets import Sockets
 from nodecache.process.vitals import KeeperVitals
 
@@ -21,6 +26,15 @@ log = logging.getLogger(__name__)
 
 # A worker that says nothing for this long is stuck: its loop says so once a second.
 SILENT_SECONDS = 5.0
+RELOAD_SECONDS = 60.0  # to build what it was offered, and to say so
+# What of all that a worker may say is said only if it was asked for, and by which message.
+_ANSWERS = {
+    "ready": "start",
+    "reloaded": "reload",
+    "refused": "reload",
+    "paused": "pause",
+    "cache": "pause for an heir",
+}
 
 
 class Work(Protocol):
@@ -39,7 +53,11 @@ class Work(Protocol):
 
 
 class Worker:
-    """One forked worker. `heard_at` is when it last said anything, monotonic seconds."""
+    """One forked worker. `heard_at` is when it last said anything, monotonic seconds.
+
+    It reads what strangers send and may be one by now: what it says is believed only where it
+    was asked for, and `fault` names why the keeper has ended it.
+    """
 
     def __init__(self, pid: int, channel: Channel, now: float) -> None:
         self.pid = pid
@@ -47,22 +65,66 @@ class Worker:
         self.channel = channel
         self.heard_at = now
         self.is_ready = False
-        self.is_hung = False
+        self.fault = ""
         self.is_paused = False  # it reads no more, for another agent does
+        self._owed = Counter({"start": 1})  # answers that it may still give
+        self._reload_by = math.inf
 
-    def messages(self, now: float) -> list[Message]:
-        """What it said since the last call."""
-        said: list[Message] = []
-        with contextlib.suppress(BlockingIOError):
-            while (message := self.channel.receive()) is not None:
-                said.append(message)
-        if said:
-            self.heard_at = now
-        return said
+    def tell(self, kind: str, descriptors: Sequence[int] = (), **fields: Any) -> bool:
+        """Send it a message; False where it does not read what it was sent before."""
+        if not self.channel.send(kind, descriptors, **fields):
+            return self.has_ended
+        self._owed[kind] += 1
+        if fields.get("has_heir"):
+            self._owed["pause for an heir"] += 1
+        if kind == "reload":
+            self._reload_by = monotonic() + RELOAD_SECONDS
+        return True
+
+    def owes(self, kind: str) -> bool:
+        """Whether it has still to answer a message of this kind."""
+        return self._owed[kind] > 0
+
+    def receive(self, now: float) -> Message | None:
+        """What it says next. BlockingIOError: nothing yet; None: it gave its end up.
+
+        Raises MalformedControlMessage where it may not say that, or not now.
+        """
+        message = self.channel.receive()
+        if message is None:
+            return None
+        try:
+            self._check(message)
+        except MalformedControlMessage:
+            discard(message.descriptors)
+            raise
+        self.heard_at = now
+        return message
+
+    def _check(self, message: Message) -> None:
+        asked = _ANSWERS.get(message.kind)
+        if asked is not None:
+            if not self._owed[asked]:
+                raise MalformedControlMessage(f"{message.kind!r}, which nobody asked for")
+            self._owed[asked] -= 1
+        if asked == "reload":
+            self._reload_by = math.inf
+        if message.kind == "cache":
+            check_sealed(message.descriptors[0], MOST_CACHE_OCTETS)
 
     def is_silent(self, now: float) -> bool:
-        """Whether it said nothing for too long."""
-        return now - self.heard_at > SILENT_SECONDS
+        """Whether it said nothing for too long, or not what it was asked for."""
+        return now - self.heard_at > SILENT_SECONDS or now > self._reload_by
+
+    def wait_anew(self, now: float) -> None:
+        """Give it as much time again as at first."""
+        self.heard_at = now
+        self._reload_by = math.inf
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is dead, also where nobody was told yet."""
+        return bool(select.select([self.pidfd], [], [], 0)[0])
 
     def kill(self) -> bool:
         """End it at once; its death is told by `pidfd` like any other. Whether that may be done."""
@@ -95,6 +157,7 @@ class Worker:
         """Collect the dead process; how it died, in words."""
         _, status = os.waitpid(self.pid, 0)
         os.close(self.pidfd)
+        self.channel.drain()
         self.channel.close()
         code = os.waitstatus_to_exitcode(status)
         return f"exited with {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
@@ -106,7 +169,7 @@ def fork_worker(body: Callable[[Channel], int], now: float) -> Worker:
     The keeper runs no thread, so that a fork is safe. What was imported is shared with the child;
     freezing it first keeps its garbage collector from touching, and so copying, those pages.
     """
-    ours, theirs = channel_pair()
+    ours, theirs = channel_pair(FROM_KEEPER, FROM_WORKER)
     gc.freeze()
     pid = os.fork()
     if pid:

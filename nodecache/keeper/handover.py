@@ -22,8 +22,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from nodecache.process.channel import Message
 from nodecache.process.listen import ListenAddress
+from nodecache.process.messages import Form, Message, MessageForms, addresses, text, whole
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,24 @@ PROTOCOL = 1
 TAKE_SECONDS = 5.0  # for `yours` after `take`: longer than the other one may need
 PATIENCE_SECONDS = 10.0  # told to stop, how long to wait for a successor that is not ready yet
 MOST_ADDRESSES = 126  # two sockets each; a message carries 253 descriptors (SCM_MAX_FD)
+
+FORMS = MessageForms(
+    of={
+        "hello": Form({"protocol": whole, "version": text(100)}),
+        "sockets": Form(
+            {"protocol": whole, "addresses": addresses(MOST_ADDRESSES)},
+            descriptors=range(0, 2 * MOST_ADDRESSES + 1, 2),
+        ),
+        "no": Form({"why": text(200)}),
+        "take": Form({"addresses": addresses(1_000)}),
+        "yours": Form(),
+        "retired": Form(),
+        "cache": Form(descriptors=range(1, 2)),
+    },
+    most_octets=65_536,
+    is_of_any_version=True,
+)
+"""What two keepers say to each other."""
 
 
 class Misunderstood(Exception):
@@ -244,7 +262,7 @@ class Handover:
 
     def _lend(self, message: Message) -> None:
         assert self.after is not None
-        spoken = message.fields.get("protocol")
+        spoken = message.fields["protocol"]
         if spoken != PROTOCOL:
             self.after.send("no", why=f"protocol {spoken!r} is not {PROTOCOL}", protocol=PROTOCOL)
             raise Misunderstood(f"it speaks protocol {spoken!r}, not {PROTOCOL}")
@@ -288,15 +306,5 @@ def to_fields(addresses: Iterable[ListenAddress]) -> list[tuple[str, int]]:
 
 
 def from_fields(fields: Mapping[str, Any]) -> list[ListenAddress]:
-    """The addresses in a message. Raises Misunderstood."""
-    addresses = []
-    listed = fields.get("addresses")
-    if not isinstance(listed, list):
-        raise Misunderstood("no list of addresses")
-    for each in listed:
-        match each:
-            case [str(host), int(port)]:
-                addresses.append(ListenAddress(host, port))
-            case _:
-                raise Misunderstood(f"no address and port: {each!r}")
-    return addresses
+    """The addresses in a message."""
+    return [ListenAddress(host, port) for host, port in fields["addresses"]]

@@ -45,11 +45,8 @@ class HandoverActions:
         dropped = [address for address in self._in_force.sockets if address not in kept]
         if self._guard is not None:
             self._guard.let_go()
-        if self._supervisor.worker is not None:
-            has_heir = self.handover.after is not None
-            self._supervisor.worker.channel.send(
-                "pause", dropped=to_fields(dropped), has_heir=has_heir
-            )
+        has_heir = self.handover.after is not None
+        self._supervisor.tell("pause", dropped=to_fields(dropped), has_heir=has_heir)
         self._in_force.drop(dropped)
 
     def next_wake(self, now: float) -> float:
@@ -71,9 +68,8 @@ class HandoverActions:
 
     def inherit(self, descriptors: Sequence[int]) -> None:
         """The cache of the agent before us, for our worker."""
-        worker = self._supervisor.worker
-        if worker is not None and worker.is_ready:
-            worker.channel.send("cache", descriptors)
+        if self._supervisor.is_ready:
+            self._supervisor.tell("cache", descriptors)
 
     def take_over(self) -> None:
         """The node is ours to hold up, once our worker answers."""
@@ -86,7 +82,7 @@ class HandoverActions:
         worker = self._supervisor.worker
         if worker is not None:
             worker.is_paused = False
-            worker.channel.send("resume")
+            self._supervisor.tell("resume")
         if not self._in_force.is_whole:
             self._reconfiguring.offer(self._in_force.config)
         if worker is None:

@@ -5,7 +5,6 @@ what an agent serves, so agents of other addresses do not meet. Who is not root,
 is sent away (SO_PEERCRED, unix(7)).
 """
 
-import contextlib
 import errno
 import hashlib
 import logging
@@ -17,18 +16,19 @@ from collections.abc import Iterable
 
 from nodecache import __version__
 from nodecache.config.flags import Flags
-from nodecache.process.channel import Channel, Message
+from nodecache.process.channel import Channel
 from nodecache.process.listen import ListenAddress
+from nodecache.process.messages import Message
 from nodecache.process.sockets import Sockets, close_all
 
-from .handover import PROTOCOL, Handover, Misunderstood, from_fields
+from .handover import FORMS, PROTOCOL, Handover, Misunderstood, from_fields
 
 log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 2.0  # a keeper is never busy for longer than a fraction of this
 RETRY_SECONDS = 1.0
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
-_NONSENSE = (OSError, ValueError, RecursionError)  # what reading another one's octets may raise
+_NONSENSE = (OSError, ValueError)  # what reading another one's octets may raise
 _NOBODY_THERE = {errno.ECONNREFUSED, errno.ENOENT}
 
 
@@ -102,7 +102,7 @@ class Door:
             if error.errno in _NOBODY_THERE:
                 return None
             raise
-        return Channel(client)
+        return Channel(client, FORMS)
 
     def turn(self, now: float) -> None:
         """Let in who knocks, and hear what they say. Never waits."""
@@ -126,7 +126,7 @@ class Door:
             log.warning("sent away at the door: %s", error)
             client.close()
             return
-        link = Channel(client)
+        link = Channel(client, FORMS)
         if self._handover.knocked(link):
             self._watch(link)
         else:
@@ -136,7 +136,7 @@ class Door:
         """Everything that a link has to say; it may be closed by what comes of it."""
         while link.fileno() in self._links:
             try:
-                message = _understood(link.receive())
+                message = link.receive()
             except BlockingIOError:
                 return
             except _NONSENSE as error:
@@ -209,7 +209,7 @@ def _ask(link: Channel) -> Message:
     waiting.register(link.fileno(), select.POLLIN)
     if not waiting.poll(ANSWER_SECONDS * 1000):
         raise Misunderstood("it does not answer")
-    message = _understood(link.receive())
+    message = link.receive()
     if message is None:
         raise Misunderstood("it hung up")
     if message.kind != "sockets":
@@ -230,20 +230,10 @@ def _lent(message: Message) -> dict[ListenAddress, Sockets]:
 
 def _paired(message: Message, opened: list[socket.socket]) -> dict[ListenAddress, Sockets]:
     addresses = from_fields(message.fields)
-    if message.fields.get("protocol") != PROTOCOL:
-        raise Misunderstood(f"it speaks protocol {message.fields.get('protocol')!r}")
+    if message.fields["protocol"] != PROTOCOL:
+        raise Misunderstood(f"it speaks protocol {message.fields['protocol']}")
     kinds = [socket.SOCK_DGRAM, socket.SOCK_STREAM] * len(addresses)
     if [each.type for each in opened] != kinds:
         raise Misunderstood("it lends other than a UDP and a TCP socket for each address")
     pairs = zip(addresses, opened[::2], opened[1::2], strict=True)
     return {address: Sockets(udp, tcp) for address, udp, tcp in pairs}
-
-
-def _understood(message: Message | None) -> Message | None:
-    """The message, where it is an object with fields. Raises ValueError."""
-    if message is not None and not isinstance(message.fields, dict):
-        for descriptor in message.descriptors:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-        raise ValueError("no object")
-    return message

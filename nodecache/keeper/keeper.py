@@ -24,8 +24,9 @@ from nodecache.config.plan import listen_addresses
 from nodecache.config.source import Config, ConfigSource
 from nodecache.host import Guard, Verdict, privileges
 from nodecache.process import log as logs
-from nodecache.process.channel import Channel, Message
+from nodecache.process.channel import Channel
 from nodecache.process.listen import ListenAddress
+from nodecache.process.messages import Message
 from nodecache.process.pidfile import remove_pidfile, write_pidfile
 from nodecache.process.shared_memory import shared_memory
 from nodecache.process.signals import SignalPipe
@@ -163,13 +164,13 @@ class Keeper:
             case "reloaded":
                 self._reconfiguring.taken()
             case "refused":
-                self._reconfiguring.refused(str(message.fields["why"]))
+                self._reconfiguring.refused(message.fields["why"])
             case "paused" if self._supervisor.worker is not None:
                 self._supervisor.worker.is_paused = True
             case "cache":
                 self._handover.bequeath(message.descriptors)
             case "pods":
-                self._pods.told(message.fields.get("pods"))
+                self._pods.told(message.fields["pods"])
             case _:
                 pass  # a heartbeat: that it came is all it says
 
@@ -180,7 +181,7 @@ class Keeper:
 
     def worker_gone(self, now: float) -> None:
         """The worker has ended, with what it was offered."""
-        self._in_force.give_up()
+        self._reconfiguring.worker_gone()
         if self._guard is not None:
             self._guard.worker_gone(now)
 
@@ -225,10 +226,10 @@ class Keeper:
     def _tell_vitals(self, now: float) -> None:
         self._vitals_at = now + _VITALS_SECONDS
         self._reconfiguring.is_news = False
-        if self._supervisor.worker is not None and self._supervisor.is_ready:
-            self._supervisor.worker.channel.send(
+        if self._supervisor.is_ready:
+            self._supervisor.tell(
                 "vitals",
-                fields=self._vitals().to_fields(),
+                vitals=self._vitals().to_fields(),
                 reload_failures=self._reconfiguring.failures,
             )
 

@@ -24,6 +24,7 @@ class Reconfiguring:
         self._supervisor = supervisor
         self._loop = loop
         self._refusals = 0
+        self._next: Config | None = None  # waits for the answer to what is offered
         self.is_news = False
 
     @property
@@ -43,6 +44,7 @@ class Reconfiguring:
     def watch_no_more(self) -> None:
         """Let them change: another agent serves."""
         self._loop.forget(self._source)
+        self._next = None
 
     def look(self) -> None:
         """Read the files if they may have changed, and serve what they say."""
@@ -61,14 +63,19 @@ class Reconfiguring:
             self.offer(config)
 
     def offer(self, config: Config) -> None:
-        """Offer a valid configuration to the worker; it takes it or says why not."""
+        """Offer a valid configuration to the worker; it takes it or says why not.
+
+        One after the other: its answer is to the one that was offered.
+        """
         worker = self._supervisor.worker
         try:
             if worker is None or not worker.is_ready:
                 self._in_force.adopt(config)
-                return
-            with self._in_force.offer(config) as descriptors:
-                worker.channel.send("reload", descriptors)
+            elif worker.owes("reload"):
+                self._next = config
+            else:
+                with self._in_force.offer(config) as descriptors:
+                    self._supervisor.tell("reload", descriptors)
         except CannotListen as error:
             self.refused(str(error))
 
@@ -77,6 +84,7 @@ class Reconfiguring:
         if self._in_force.taken():
             self._source.keep_good(self._in_force.config)
             log.info("Reloading complete")
+        self._offer_next()
 
     def refused(self, why: str) -> None:
         """It cannot be served, by what the kernel or the worker says."""
@@ -85,3 +93,15 @@ class Reconfiguring:
         self._source.is_current = False
         self.is_news = True
         self._in_force.give_up()
+        self._offer_next()
+
+    def worker_gone(self) -> None:
+        """The worker has ended; what it was offered is not tried on the next one."""
+        if self._in_force.is_offering:
+            self.refused("the worker ended over it")
+        self._offer_next()
+
+    def _offer_next(self) -> None:
+        config, self._next = self._next, None
+        if config is not None:
+            self.offer(config)

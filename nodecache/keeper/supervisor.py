@@ -2,16 +2,20 @@
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
-from nodecache.process.channel import Channel, Message
+from nodecache.process.channel import Channel
+from nodecache.process.messages import MalformedControlMessage, Message
 
 from .child import Worker, fork_worker
 from .loop import Loop
 from .respawn import Respawn
 
 log = logging.getLogger(__name__)
+
+MOST_MESSAGES_A_TURN = 16  # a worker that never stops to talk holds up nothing else
 
 
 class Employer(Protocol):
@@ -38,7 +42,7 @@ class Employer(Protocol):
 
 
 class Supervisor:
-    """At most one worker at a time. `deaths` counts by how: `exited`, `killed`, `hung`."""
+    """At most one worker at a time. `deaths` counts by how: `exited`, `killed`, `hung`, `protocol`."""
 
     def __init__(self, loop: Loop, employer: Employer) -> None:
         self.worker: Worker | None = None
@@ -74,21 +78,27 @@ class Supervisor:
             if self._employer.is_worker_wanted:
                 self.spawn(now)
 
-    def replace(self, why: str) -> bool:
+    def tell(self, kind: str, descriptors: Sequence[int] = (), **fields: Any) -> None:
+        """Send the worker a message, if there is one. Who does not read them is replaced."""
+        if self.worker is not None and not self.worker.tell(kind, descriptors, **fields):
+            self.replace("does not read what it is told")
+
+    def replace(self, why: str, fault: str = "hung") -> bool:
         """Kill the worker; the next one starts when it is dead. False where it cannot be killed."""
         if self.worker is None:
             return True
         log.error("worker %d %s: it is replaced", self.worker.pid, why)
-        self.worker.heard_at = monotonic()
-        self.worker.is_hung = self.worker.kill()
-        if not self.worker.is_hung:
+        self.worker.wait_anew(monotonic())
+        is_killed = self.worker.kill()
+        self.worker.fault = fault if is_killed else ""
+        if not is_killed:
             self._employer.worker_stays()
-        return self.worker.is_hung
+        return is_killed
 
     def finish(self, seconds: float) -> None:
         """Have the worker answer what is left and end, within `seconds`."""
         if self.worker is not None:
-            self.worker.channel.send("stop")
+            self.worker.tell("stop")
             self.worker.finish(seconds)
 
     def _on_died(self) -> None:
@@ -98,7 +108,7 @@ class Supervisor:
         self._loop.forget(worker.channel)
         self._loop.forget(worker.pidfd)
         how = worker.reap()
-        self.deaths["hung" if worker.is_hung else how.partition(" ")[0]] += 1
+        self.deaths[worker.fault or how.partition(" ")[0]] += 1
         self.worker = None
         self._employer.worker_gone(now)
         pause = self._respawn.died(now)
@@ -107,9 +117,29 @@ class Supervisor:
         self._respawn_at = now + pause
 
     def _on_says(self) -> None:
-        if self.worker is None:
-            return
+        """Hear the worker, a bounded lot: what is left is heard in the next turn."""
         now = monotonic()
-        for message in self.worker.messages(now):
-            self._employer.worker_said(message, now)
-        self._employer.worker_heard(now)
+        for _ in range(MOST_MESSAGES_A_TURN):
+            if not self._hear(now):
+                break
+        else:
+            self._employer.worker_heard(now)
+
+    def _hear(self, now: float) -> bool:
+        """Pass on one message of the worker; whether there may be another one."""
+        if (worker := self.worker) is None:
+            return False
+        try:
+            message = worker.receive(now)
+        except BlockingIOError:
+            self._employer.worker_heard(now)
+            return False
+        except MalformedControlMessage as error:
+            self._loop.forget(worker.channel)
+            self.replace(f"is not to be trusted ({error})", "protocol")
+            return False
+        if message is None:  # it is about to die; else its silence will tell
+            self._loop.forget(worker.channel)
+            return False
+        self._employer.worker_said(message, now)
+        return True

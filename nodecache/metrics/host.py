@@ -28,7 +28,8 @@ def host_families(keeper: KeeperVitals) -> Iterator[Family]:
     yield _add_all(repairs, dict.fromkeys(("link", "address", "rules"), 0) | keeper.repairs)
     replaced = counter("nodecache_worker_replacements_total", "Workers replaced.", "reason")
     yield _add_all(
-        replaced, dict.fromkeys(("exited", "killed", "hung"), 0) | keeper.workers_replaced
+        replaced,
+        dict.fromkeys(("exited", "killed", "hung", "protocol"), 0) | keeper.workers_replaced,
     )
     yield from _interception_families(keeper)
     yield from _lease_families(keeper)

@@ -8,6 +8,7 @@ does not have are closed before anybody sees them.
 import array
 import contextlib
 import json
+import os
 import socket
 import struct
 from collections.abc import Iterable, Sequence
@@ -18,6 +19,7 @@ from .messages import Message, MessageForms, read_message
 # All that the kernel may bring, whatever is expected: those it has no room for here it would close
 # itself, and that may wait (see `discard`). SCM_MAX_FD is 253.
 _ANCILLARY_OCTETS = socket.CMSG_SPACE(4 * 253)
+_MOST_QUEUED = 10_000  # more than the buffer of a socket holds
 _NO_LINGER = struct.pack("ii", 0, 0)
 
 
@@ -65,6 +67,19 @@ class Channel:
             discard(descriptors)
             raise
 
+    def drain(self) -> None:
+        """Let go of what is queued and will not be read. The other end is dead."""
+        for _ in range(_MOST_QUEUED):
+            try:
+                octets, ancillary, _, _ = self._socket.recvmsg(1, _ANCILLARY_OCTETS)
+            except ConnectionError:  # told once, before what is queued
+                continue
+            except BlockingIOError:
+                return
+            discard(_descriptors_in(ancillary))
+            if not octets:
+                return
+
     def close(self) -> None:
         """Give the end up."""
         self._socket.close()
@@ -85,12 +100,14 @@ def discard(descriptors: Iterable[int]) -> None:
     socket does not block: whoever sends one would stop the receiver.
     """
     for descriptor in descriptors:
-        # Of whatever family it is, or no socket at all: told all three, Python does not ask.
-        sent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
         with contextlib.suppress(OSError):
-            sent.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        with contextlib.suppress(OSError):
-            sent.close()
+            try:
+                sent = socket.socket(fileno=descriptor)
+            except OSError:  # no socket
+                os.close(descriptor)
+                continue
+            with sent:
+                sent.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
 
 
 def channel_pair(ours: MessageForms, theirs: MessageForms) -> tuple[Channel, Channel]:

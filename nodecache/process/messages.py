@@ -49,21 +49,20 @@ class Form:
     descriptors: range = range(1)
 
 
+_OF_ANOTHER_VERSION = Form(descriptors=range(254))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageForms:
     """All that one end may say: forms by kind (`of`), and the octets of its longest message.
 
-    `passes_over_unknown_fields` is for ends that may be of another version.
+    `is_of_any_version` passes over what another version may say: fields that a form does not have,
+    and all of a message of another kind but its name.
     """
 
     of: Mapping[str, Form]
     most_octets: int
-    passes_over_unknown_fields: bool = False
-
-    @property
-    def most_descriptors(self) -> int:
-        """The most that any of its messages may bring."""
-        return max(form.descriptors[-1] for form in self.of.values())
+    is_of_any_version: bool = False
 
 
 def read_message(
@@ -72,15 +71,19 @@ def read_message(
     """The message in a datagram. `are_lost` tells that more descriptors were sent than arrived."""
     read = _object(octets, forms.most_octets)
     kind = read.pop("kind", None)
-    if not isinstance(kind, str) or (form := forms.of.get(kind)) is None:
-        what = shown(kind) if isinstance(kind, str) else type(kind).__name__
-        raise MalformedControlMessage(f"no such kind of message: {what}")
+    if not isinstance(kind, str):
+        raise MalformedControlMessage("no kind")
+    form = forms.of.get(kind, _OF_ANOTHER_VERSION if forms.is_of_any_version else None)
+    if form is None:
+        raise MalformedControlMessage(f"no such kind of message: {shown(kind)}")
     fields = {name: _checked(read, kind, name, check) for name, check in form.fields.items()}
-    if read and not forms.passes_over_unknown_fields:
-        raise MalformedControlMessage(f"{kind!r} with fields it does not have: {shown(list(read))}")
-    if are_lost:
+    if read and not forms.is_of_any_version:
+        raise MalformedControlMessage(
+            f"{kind!r} with fields it does not have: {shown(', '.join(read))}"
+        )
+    if are_lost and form.descriptors[-1]:
         raise LostDescriptors(kind)
-    if len(descriptors) not in form.descriptors:
+    if are_lost or len(descriptors) not in form.descriptors:
         raise MalformedControlMessage(f"{kind!r} with {len(descriptors)} descriptors")
     return Message(kind, fields, tuple(descriptors))
 
@@ -100,10 +103,14 @@ def _object(octets: bytes, most_octets: int) -> dict[str, Any]:
 def _checked(read: dict[str, Any], kind: str, name: str, check: Check) -> Any:
     if name not in read:
         raise MalformedControlMessage(f"{kind!r} without {name!r}")
+    return _named(name, check, read.pop(name))
+
+
+def _named(name: str, check: Check, value: Any) -> Any:
     try:
-        return check(read.pop(name))
+        return check(value)
     except MalformedControlMessage as error:
-        raise MalformedControlMessage(f"{kind!r}: {name!r} is {error}") from None
+        raise MalformedControlMessage(f"{name!r}: {error}") from None
 
 
 # What fields may be
@@ -167,7 +174,7 @@ def shaped(checks: Mapping[str, Check]) -> Check:
     def check_each(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict) or value.keys() != checks.keys():
             raise MalformedControlMessage(f"no object of {', '.join(checks)}")
-        return {name: check(value[name]) for name, check in checks.items()}
+        return {name: _named(name, check, value[name]) for name, check in checks.items()}
 
     return check_each
 
@@ -193,10 +200,9 @@ def _host_and_port(value: Any) -> tuple[str, int]:
             raise MalformedControlMessage("no host and port")
 
 
-def shown(value: str | list[str]) -> str:
-    """A stranger's value for a log line, which it cannot make long."""
-    whole_text = ascii(value)
-    return whole_text if len(whole_text) <= _MOST_SHOWN else f"{whole_text[:_MOST_SHOWN]}…"
+def shown(words: str) -> str:
+    """A stranger's words for a log line, which they cannot make long."""
+    return ascii(words if len(words) <= _MOST_SHOWN else f"{words[:_MOST_SHOWN]}...")
 
 
 _MOST_SHOWN = 80

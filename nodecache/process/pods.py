@@ -3,10 +3,11 @@
 The keeper puts them into the node's packet rules, and believes nothing of what it is told.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
+
+from .messages import MalformedControlMessage
 
 MOST_PODS = 64
 _MOST_PORT = 65535
@@ -46,24 +47,21 @@ def _is_special(address: IPv4Address | IPv6Address) -> bool:
     )
 
 
-def read_pods(value: Any, own: Collection[str] = ()) -> tuple[PodAddress, ...]:
-    """A list of `[host, UDP port, TCP port]`, each once; none of `own`, our own addresses.
-
-    ValueError where anything in it is something else.
-    """
+def read_pods(value: Any) -> tuple[PodAddress, ...]:
+    """A list of `[host, UDP port, TCP port]`, each once; MalformedControlMessage else."""
     if not isinstance(value, list) or len(value) > MOST_PODS:
-        raise ValueError(f"no list of up to {MOST_PODS} pods")
-    return tuple(dict.fromkeys(_read_pod(each, own) for each in value))
+        raise MalformedControlMessage(f"no list of up to {MOST_PODS} pods")
+    return tuple(dict.fromkeys(_read_pod(each) for each in value))
 
 
-def _read_pod(value: Any, own: Collection[str]) -> PodAddress:
+def _read_pod(value: Any) -> PodAddress:
     match value:
         case [str(host), int(udp_port), int(tcp_port)] if (
-            is_pod_address(host) and host not in own and _is_port(udp_port) and _is_port(tcp_port)
+            is_pod_address(host) and _is_port(udp_port) and _is_port(tcp_port)
         ):
             return PodAddress(host, udp_port, tcp_port)
         case _:
-            raise ValueError("no address of a pod and its ports")
+            raise MalformedControlMessage("no address of a pod and its ports")
 
 
 def _is_port(number: int) -> bool:

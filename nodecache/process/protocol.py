@@ -1,16 +1,18 @@
 """What keeper and worker may say to each other.
 
-    keeper                            worker
-    reload, configuration and sockets →  reloaded, or refused with the reason
-    vitals                            →
-    pause                             →  paused, then (where there is a successor) cache
-    cache, of the agent before us     →
-    resume, stop                      →
-                                      ←  ready, once
-                                      ←  alive, once a second
+keeper                            worker
+reload, configuration and sockets →  reloaded, or refused with the reason
+vitals                            →
+pause                             →  paused, then (where there is a successor) cache
+cache, of the agent before us     →
+resume, stop                      →
+                                  ←  ready, once
+                                  ←  alive, once a second
+                                  ←  pods, of kube-dns, once a minute
 """
 
 from .messages import Form, MessageForms, addresses, flag, text, whole
+from .pods import read_pods
 from .vitals import check_vitals
 
 MOST_REASON_OCTETS = 1_000
@@ -25,6 +27,7 @@ FROM_WORKER = MessageForms(
         "refused": Form({"why": text(MOST_REASON_OCTETS)}),
         "paused": Form(),
         "cache": Form(descriptors=range(1, 2)),
+        "pods": Form({"pods": read_pods}),
     },
     most_octets=16_384,  # a reason of 1,000 characters, each of up to 12 octets in JSON
 )

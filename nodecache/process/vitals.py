@@ -44,7 +44,7 @@ class KeeperVitals:
     process: Process = field(default_factory=Process)
     setup_errors: dict[str, int] = field(default_factory=dict)
     workers_replaced: dict[str, int] = field(default_factory=dict)
-    """By what ended the worker: `exited`, `killed`, `hung`."""
+    """By what ended the worker: `exited`, `killed`, `hung`, `protocol`."""
     repairs: dict[str, int] = field(default_factory=dict)
     """What had to be put back: `link`, `address`, `rules`."""
     rule_packets: dict[str, int] = field(default_factory=dict)

@@ -26,7 +26,7 @@ from nodecache.config.source import Config
 from nodecache.forward import Network, Pod, Upstreams
 from nodecache.host import privileges
 from nodecache.process import log as logs
-from nodecache.process.channel import Channel
+from nodecache.process.channel import Channel, discard
 from nodecache.process.listen import ListenAddress
 from nodecache.process.memory_file import open_sealed
 from nodecache.process.messages import LostDescriptors, MalformedControlMessage, Message
@@ -237,11 +237,14 @@ def received_configuration(message: Message) -> tuple[Config, dict[ListenAddress
     Only a worker does this, with what its keeper wrote: nobody reads a pickle of a worker.
     """
     descriptor, *lent = message.descriptors
-    with open_sealed(descriptor, _MOST_CONFIGURATION_OCTETS) as file:
-        config, addresses = pickle.load(file)  # noqa: S301 - our keeper's
+    try:
+        with open_sealed(descriptor, _MOST_CONFIGURATION_OCTETS) as file:
+            config, addresses = pickle.load(file)  # noqa: S301 - our keeper's
+    except Exception:
+        discard(lent)
+        raise
     if len(lent) != 2 * len(addresses):
-        for each in lent:
-            os.close(each)
+        discard(lent)
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     return config, dict(zip(addresses, sockets_from(lent), strict=True))
 

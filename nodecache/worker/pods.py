@@ -55,7 +55,7 @@ class ClusterPods:
         return PodList(forwarder, cluster.domain, self._changed)
 
     def _changed(self, pods: Sequence[Pod]) -> None:
-        self.pods = tuple(pod for pod in pods if is_pod_address(pod.host))[:MOST_PODS]
+        self.pods = tuple(pod for pod in pods if _is_tellable(pod))[:MOST_PODS]
         assert self._list is not None
         assert self._asked is not None
         to = self._asked[0].address
@@ -82,6 +82,11 @@ class ClusterPods:
         if self.pods:
             self.pods = ()
             self._tell(())
+
+
+def _is_tellable(pod: Pod) -> bool:
+    """Whether the keeper takes it: what DNS says must not look like a fault of ours."""
+    return is_pod_address(pod.host) and pod.udp_port > 0 and pod.tcp_port > 0
 
 
 def _settings_for(config: Config, cluster: ClusterDns) -> UpstreamSettings:

@@ -5,7 +5,9 @@ from time import monotonic
 
 import pytest
 
-from nodecache.keeper.child import SILENT_SECONDS, fork_worker
+from nodecache.keeper.child import RELOAD_SECONDS, SILENT_SECONDS, fork_worker
+from nodecache.process.memory_file import to_descriptor
+from nodecache.process.messages import MalformedControlMessage
 
 pytestmark = pytest.mark.system
 
@@ -22,7 +24,7 @@ def test_a_worker_tells_through_its_channel_and_ends_with_its_status():
 
     worker = fork_worker(body, monotonic())
     assert select.select([worker.channel.fileno()], [], [], 10)[0]
-    assert [message.kind for message in worker.messages(monotonic())] == ["ready"]
+    assert worker.receive(monotonic()).kind == "ready"
     assert wait_for_end(worker) == "exited with 3"
 
 
@@ -66,6 +68,94 @@ def test_an_exception_in_the_worker_never_runs_the_keepers_code():
         raise RuntimeError
 
     assert wait_for_end(fork_worker(body, monotonic())) == "exited with 1"
+
+
+def read_one(channel):
+    """As a worker: the next of what the keeper says. One that ends with some unread resets."""
+    assert select.select([channel], [], [], 10)[0]
+    channel.receive()
+
+
+def heard(worker):
+    """All it said by its end, in kinds; the error where it may not say that."""
+    assert select.select([worker.pidfd], [], [], 10)[0]
+    kinds = []
+    try:
+        while (message := worker.receive(monotonic())) is not None:
+            kinds.append(message.kind)
+    except MalformedControlMessage as error:
+        kinds.append(str(error))
+    return kinds
+
+
+@pytest.mark.parametrize("kind", ["ready", "reloaded", "paused"])
+def test_what_was_asked_for_once_may_be_said_once(kind):
+    def body(channel):
+        read_one(channel)
+        channel.send(kind)
+        channel.send("alive")
+        channel.send(kind)
+        return 0
+
+    worker = fork_worker(body, monotonic())
+    if kind == "reloaded":
+        with open(os.devnull, "rb") as file:  # noqa: PTH123 - a descriptor
+            worker.tell("reload", [file.fileno()])
+        assert worker.owes("reload")
+    else:
+        worker.tell("pause", dropped=[], has_heir=False)
+    assert heard(worker) == [kind, "alive", f"{kind!r}, which nobody asked for"]
+    assert not worker.owes("reload")
+    worker.reap()
+
+
+@pytest.mark.parametrize("has_heir", [False, True])
+def test_a_cache_is_taken_where_there_is_an_heir_and_sealed(has_heir):
+    def body(channel):
+        read_one(channel)
+        read_one(channel)
+        channel.send("cache", [to_descriptor(b"answers")])
+        with open(os.devnull, "rb") as file:  # noqa: PTH123 - a descriptor
+            channel.send("cache", [file.fileno()])
+        return 0
+
+    worker = fork_worker(body, monotonic())
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    worker.tell("pause", dropped=[], has_heir=has_heir)
+    worker.tell("pause", dropped=[], has_heir=has_heir)
+    said = heard(worker)
+    if has_heir:
+        assert said == ["cache", "a descriptor of no memory file"]
+    else:
+        assert said == ["'cache', which nobody asked for"]
+    assert len(os.listdir("/proc/self/fd")) == before + has_heir  # noqa: PTH208
+    worker.reap()
+
+
+def test_a_worker_that_does_not_read_is_told_so_much_and_no_more():
+    worker = fork_worker(lambda _: time.sleep(60), monotonic())
+    told = 0
+    while worker.tell("resume"):
+        told += 1
+    assert told < 10_000
+    worker.kill()
+    assert select.select([worker.pidfd], [], [], 10)[0]
+    assert worker.tell("resume")  # its death is told by other means
+    worker.reap()
+
+
+def test_a_worker_that_does_not_answer_a_reload_is_as_good_as_silent():
+    worker = fork_worker(lambda _: time.sleep(60), monotonic())
+    with open(os.devnull, "rb") as file:  # noqa: PTH123 - a descriptor
+        worker.tell("reload", [file.fileno()])
+    late = monotonic() + RELOAD_SECONDS
+    worker.heard_at = late
+    assert not worker.is_silent(late - 1)
+    assert worker.is_silent(late + 1)
+    worker.wait_anew(late + 1)
+    assert not worker.is_silent(late + 1)
+    worker.kill()
+    wait_for_end(worker)
 
 
 def test_a_worker_is_silent_only_after_some_seconds():

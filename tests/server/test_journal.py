@@ -1,9 +1,14 @@
 import mmap
+import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nodecache.process.shared_memory import JOURNAL_OCTETS
 from nodecache.server.journal import Journal
+
+TIME_PLACE = 118
 
 
 @pytest.fixture
@@ -39,6 +44,32 @@ def test_what_is_taken_over_is_taken_once(memory):
 def test_a_query_whose_client_has_given_up_is_let_go(memory):
     note(Journal(memory), now=100.0)
     assert list(Journal(memory).take_over(105.0)) == []
+
+
+@given(slots=st.lists(st.binary(min_size=512, max_size=512), min_size=1, max_size=4))
+def test_what_a_taken_over_worker_wrote_ends_nobody(slots):
+    with mmap.mmap(-1, JOURNAL_OCTETS) as memory:
+        for index, octets in enumerate(slots):
+            memory[index * 512 : (index + 1) * 512] = octets
+        list(Journal(memory).take_over(struct.unpack_from("=d", slots[0], TIME_PLACE)[0] + 1))
+
+
+@pytest.mark.parametrize(
+    ("label", "host"),
+    [(b"\xff" * 12, "10.244.0.7"), (b"127.0.0.1:53", "nobody"), (b"127.0.0.1:53", "")],
+    ids=["no text", "no address", "nothing"],
+)
+def test_a_slot_that_is_not_of_the_form_is_passed_over(memory, label, host):
+    journal = Journal(memory)
+    journal.note(100.0, label, host, 40001, b"packet")
+    note(journal)
+    assert [noted.packet for noted in Journal(memory).take_over(101.0)] == [b"packet"]
+    assert list(Journal(memory).take_over(101.0)) == []
+
+
+def test_a_query_of_the_future_is_let_go(memory):
+    note(Journal(memory), now=103.0)
+    assert list(Journal(memory).take_over(101.0)) == []
 
 
 def test_a_query_too_long_for_a_slot_is_not_noted(memory):

@@ -7,8 +7,9 @@ import socket
 
 import pytest
 
-from nodecache.process.channel import Message, to_descriptor
 from nodecache.process.listen import ListenAddress
+from nodecache.process.memory_file import to_descriptor
+from nodecache.process.messages import Message
 from nodecache.worker.agent import received_configuration
 
 ADDRESS = ListenAddress("127.0.0.1", 53)
@@ -16,7 +17,7 @@ ADDRESS = ListenAddress("127.0.0.1", 53)
 
 def sent(*lent: int) -> Message:
     descriptor = to_descriptor(pickle.dumps(("a configuration", [ADDRESS])))
-    return Message({"kind": "reload"}, (descriptor, *lent))
+    return Message("reload", {}, (descriptor, *lent))
 
 
 def duplicates(count: int) -> list[int]:
@@ -40,8 +41,3 @@ def test_sockets_that_were_lost_on_the_way_are_an_error_and_the_others_are_close
     for each in lent:
         with pytest.raises(OSError, match="Bad file"):
             os.fstat(each)
-
-
-def test_a_configuration_that_was_lost_itself_is_an_error_too():
-    with pytest.raises(OSError, match="Too many open files"):
-        received_configuration(Message({"kind": "reload"}, ()))
