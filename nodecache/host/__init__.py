@@ -9,11 +9,14 @@ from .guard import Guard, Verdict
 from .host import Host, HostCounts
 from .lease import Action, Lease
 from .options import Address, HostError, HostOptions
-from .rules import Rule, all_rules, rules_for
+from .pods import Endpoint
+from .rules import FailOpen, Rule, all_rules, rules_for
 
 __all__ = [
     "Action",
     "Address",
+    "Endpoint",
+    "FailOpen",
     "Guard",
     "Host",
     "HostCounts",

@@ -14,9 +14,10 @@ from typing import Any
 from .commands import Command, Job, Result
 from .iptables import VARIANTS, Iptables, binary, read_listing
 from .legacy import legacy_tables
-from .nftables import NFT, TABLE, RulesError
+from .nft_script import TABLE
+from .nftables import NFT, RulesError
 from .options import HostOptions
-from .rules import ALLOW_TRAFFIC, Rule, all_rules, own_client_rules
+from .rules import ALLOW_TRAFFIC, FailOpen, Rule, all_rules, own_client_rules
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +129,9 @@ class ForeignFilters:
     """Our accept rules in the host's filter chains. Jobs raise RulesError."""
 
     def __init__(self, options: HostOptions, *, has_nft: bool, own_variant: str = "") -> None:
-        listed = tuple(rule for rule in all_rules(options) if rule.table == "filter")
+        listed = tuple(
+            rule for rule in all_rules(options, FailOpen.LEASE) if rule.table == "filter"
+        )
         clients = (own_client_rules(ip, options.dns_port) for ip in options.addresses)
         self._own_clients = tuple(rule for rules in clients for rule in rules)
         self.rules = (*listed, *self._own_clients)

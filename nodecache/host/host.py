@@ -10,7 +10,7 @@ import logging
 import math
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from .commands import Job, Runner, run_now
 from .interface import Interface
 from .netlink import Netlink, Notices
 from .options import Address, HostError, HostOptions
+from .pods import LIST_SECONDS, RENEW_SECONDS, Endpoint, PodList, usable
 from .rulebook import Rulebook, choose_backend
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Host:
         self._interface_at = math.inf  # when to compare link and addresses
         self._retry_seconds = RETRY_SECONDS
         self._said: dict[str, float] = {}
+        self._pods = PodList()
 
     @property
     def poller(self) -> select.epoll:
@@ -150,6 +152,25 @@ class Host:
         self.counts.renewals += 1
         self._change(now, "renew", self.options.lease_seconds)
 
+    def set_dns_pods(self, pods: Sequence[Endpoint], now: float) -> None:
+        """Have queries that nobody takes sent to one of these kube-dns pods.
+
+        To be called whenever they were looked up, at least once a minute. The kernel forgets them after
+        LIST_SECONDS. Those to which nothing can be sent are passed over; of none at all nothing is
+        changed: the ones before are better than nothing.
+        """
+        endpoints = usable(pods, self.options.addresses)
+        is_fresh = now < self._pods.until - LIST_SECONDS + RENEW_SECONDS / 2
+        if (
+            self._rulebook is None
+            or not endpoints
+            or (is_fresh and endpoints == self._pods.endpoints)
+        ):
+            return
+        self._pods = PodList(endpoints, now + LIST_SECONDS)
+        if self._is_up:
+            self._runner.add("pods", self._guarded(self._rulebook.set_pods(self._pods, now), now))
+
     def withdraw(self, now: float) -> None:
         """Take the leased addresses away at once: whoever else serves them takes over."""
         self._is_held = False
@@ -238,6 +259,7 @@ class Host:
             },
             "rule_packets": book.packets if book is not None else {},
             "rules_backend": book.backend if book is not None else "none",
+            "rules_fail_open": book.fail_open.value if book and book.fail_open else "",
             "lease": {
                 "seconds": self.options.lease_seconds,
                 "is_held": self._is_held,

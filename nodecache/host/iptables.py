@@ -1,4 +1,4 @@
-"""The rules through iptables and ip6tables: checked, inserted, listed, deleted until gone.
+"""The rules through iptables and ip6tables: checked, added, listed, deleted until gone.
 
 Two programs may be behind the name, with separate rules: `legacy` and `nft`. Ours go where
 kube-proxy's chains are, for there the cluster's rules are.
@@ -7,7 +7,7 @@ kube-proxy's chains are, for there the cluster's rules are.
 import logging
 import shlex
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -43,8 +43,13 @@ _KUBE_CHAINS = (
 InUse = Callable[[int], frozenset[str]]
 """Family → the legacy tables in use: naming another one to iptables-legacy would create it."""
 
-Identity = tuple[str, str, str, bool, str, bool]
-"""Table and chain, address, protocol, to (or from), port, whether local only."""
+Identity = tuple[str, str, str, bool, str, frozenset[str], str]
+"""Table and chain, address, protocol, to (or from), port, further matches, target."""
+
+_MATCHES = {"addrtype", "socket"}
+POD_CHAIN = "NODECACHE-DNS"  # in the nat table: see pod_chain.py
+_TRIAL_CHAIN = "NODECACHE-TRIAL"
+_OUR_SOCKET = ("-m", "socket", "--transparent", "--nowildcard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +77,32 @@ def binary(variant: str, version: int) -> str:
 
 
 def argv(variant: str, operation: str, rule: Rule) -> tuple[str, ...]:
-    """The command line that checks (`-C`), inserts (`-I`) or deletes (`-D`) one rule."""
+    """The command line that checks (`-C`), adds (`-I`, `-A`) or deletes (`-D`) one rule."""
     side = "d" if rule.is_to else "s"
     type_match = "--dst-type" if rule.is_to else "--src-type"
-    local: tuple[str, ...] = ("-m", "addrtype", type_match, "LOCAL") if rule.is_local_only else ()
-    target: tuple[str, ...] = (rule.target,)
-    if rule.to_address is not None:
-        local = ("-m", "addrtype", "!", type_match, "LOCAL")
-        is_6 = rule.to_address.version == 6
-        host = f"[{rule.to_address}]" if is_6 else str(rule.to_address)
-        target = (rule.target, "--to-destination", f"{host}:{rule.port}")
+    matches: tuple[str, ...] = ()
+    if rule.is_local_only:
+        matches = ("-m", "addrtype", type_match, "LOCAL")
+    elif rule.is_away_only:
+        matches = ("-m", "addrtype", "!", type_match, "LOCAL")
+    if rule.is_bound_only:
+        matches += _OUR_SOCKET
     return (
         binary(variant, rule.address.version), *LOCK_WAIT, operation, rule.chain, "-t", rule.table,
         "-p", rule.protocol, f"-{side}", str(rule.address), f"--{side}port", str(rule.port),
-        *local, "-j", *target, "-m", "comment", "--comment", rule.comment,
+        *matches, "-j", _target(rule), "-m", "comment", "--comment", rule.comment,
     )  # fmt: skip
+
+
+def _target(rule: Rule) -> str:
+    return POD_CHAIN if rule.target == "DNAT" else rule.target
 
 
 def identity(rule: Rule) -> Identity:
     """What tells one of our rules from another, comparable with `Listed.identity`."""
     return (
         f"{rule.table} {rule.chain}", str(rule.address), rule.protocol, rule.is_to,
-        str(rule.port), rule.is_local_only,
+        str(rule.port), frozenset(_MATCHES & set(argv("", "-C", rule))), _target(rule),
     )  # fmt: skip
 
 
@@ -120,7 +129,11 @@ def _read_line(table: str, words: list[str]) -> Listed:
     address = ip_address(text) if text else None
     chain, is_to = words[1], "-d" in words
     port = after("--dport" if is_to else "--sport")
-    named = (f"{table} {chain}", str(address), after("-p"), is_to, port, "addrtype" in words)
+    target = {"CT": "NOTRACK"}.get(after("-j"), after("-j"))
+    named = (
+        f"{table} {chain}", str(address), after("-p"), is_to, port,
+        frozenset(_MATCHES & set(words)), target,
+    )  # fmt: skip
     return Listed(table, chain, tuple(words[2:]), packets, after("--comment"), address, named)
 
 
@@ -142,6 +155,26 @@ def find_variant(in_use: InUse = legacy_tables) -> Steps[str]:
     return ""
 
 
+def has_socket_match(variant: str, versions: Iterable[int]) -> Steps[bool]:
+    """Whether the kernel can look for a socket of ours: found out by a rule that no packet meets."""
+    reason = ""
+    for version in versions:
+        chain = (binary(variant, version), *LOCK_WAIT, "-t", "raw")
+        yield Command((*chain, "-N", _TRIAL_CHAIN))
+        for protocol in ("tcp", "udp"):
+            tried = yield Command((*chain, "-A", _TRIAL_CHAIN, "-p", protocol, *_OUR_SOCKET))
+            if _is_locked(tried):
+                raise _problem(tried, "raw")
+            reason = reason or ("" if tried.is_ok else tried.reason)
+        yield Command((*chain, "-F", _TRIAL_CHAIN))
+        yield Command((*chain, "-X", _TRIAL_CHAIN))
+    if reason:
+        log.info(
+            "iptables: no match on sockets (%s): the rules fail open by the lease alone", reason
+        )
+    return not reason
+
+
 class Iptables:
     """Some of the rules in one variant. Jobs raise RulesError, but only after the last rule."""
 
@@ -149,7 +182,8 @@ class Iptables:
         self, variant: str, rules: tuple[Rule, ...], in_use: InUse = legacy_tables
     ) -> None:
         self.variant = variant
-        self.rules = rules
+        # where to fall back to is the chain's to know: one jump, whatever is in it
+        self.rules = tuple(rule for rule in rules if rule.to_address is None)
         self._in_use = in_use
         self.packets: dict[str, int] = {}
         self.repairs = 0
@@ -219,7 +253,9 @@ class Iptables:
             return
         if found.code != 1:
             raise _problem(found, str(rule))
-        inserted = yield Command(argv(self.variant, "-I", rule))
+        # kube-proxy's DNAT comes first: it knows pods better than our list does
+        operation = "-A" if rule.table == "nat" else "-I"
+        inserted = yield Command(argv(self.variant, operation, rule))
         if not inserted.is_ok:
             raise _problem(inserted, str(rule))
         if self._was_complete:

@@ -4,15 +4,19 @@ import logging
 import math
 import select
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from .commands import Command, Job, Result, Steps
 from .foreign import ForeignFilters
-from .iptables import VARIANTS, Iptables, binary, find_variant
+from .iptables import VARIANTS, Iptables, binary, find_variant, has_socket_match
 from .legacy import Sizes, legacy_tables, sizes
-from .nftables import NFT, TABLE, NftTable, RulesError, table_script
+from .nft_script import TABLE, table_script
+from .nftables import NFT, NftTable, RulesError
 from .notices import NftNotices
 from .options import Address, HostError, HostOptions, of_version
-from .rules import all_rules
+from .pod_chain import PodChain
+from .pods import Endpoint, PodList
+from .rules import FailOpen, all_rules
 
 log = logging.getLogger(__name__)
 
@@ -26,26 +30,43 @@ LEGACY_TABLES = ("raw", "filter")  # not nat: kube-proxy rewrites that one all t
 Run = Callable[[Command], Result]
 
 
-def choose_backend(options: HostOptions, run: Run) -> str:
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What makes the rules, and how they fail open; None while that is not known yet."""
+
+    name: str
+    fail_open: FailOpen | None
+
+
+def choose_backend(options: HostOptions, run: Run) -> Backend:
     """The backend to use, "nftables" or "iptables": the asked one, or the first that works here.
 
     Asks the kernel to check the very table we shall want. Raises HostError.
     """
     reasons = []
     if options.rules in ("auto", "nftables"):
-        checked = run(Command((NFT, "-c", "-f", "-"), table_script(options), VERSION_SECONDS))
-        if checked.is_ok:
-            return "nftables"
-        reasons.append(f"nftables: {checked.reason}")
+        refused: dict[FailOpen, str] = {}
+        for fail_open in FailOpen:
+            script = table_script(options, fail_open)
+            checked = run(Command((NFT, "-c", "-f", "-"), script, VERSION_SECONDS))
+            if checked.is_ok:
+                for reason in refused.values():
+                    log.info(
+                        "nft: no match on sockets (%s): the rules fail open by the lease alone",
+                        reason,
+                    )
+                return Backend("nftables", fail_open)
+            refused[fail_open] = checked.reason
+        reasons.append(f"nftables: {refused[FailOpen.LEASE]}")
     if options.rules in ("auto", "iptables"):
         versions = [version for version in (4, 6) if of_version(options.addresses, version)]
         asked = [run(Command((binary("", v), "--version"), "", VERSION_SECONDS)) for v in versions]
-        refused = [result.reason for result in asked if not result.is_ok]
-        if not refused:
+        refusals = [result.reason for result in asked if not result.is_ok]
+        if not refusals:
             if reasons:
                 log.warning("using iptables; %s", reasons[0])
-            return "iptables"
-        reasons.append(f"iptables: {refused[0]}")
+            return Backend("iptables", None)
+        reasons.append(f"iptables: {refusals[0]}")
     raise HostError(
         f"no way to set packet rules ({'; '.join(reasons)}); -setupiptables=false does without"
     )
@@ -54,13 +75,15 @@ def choose_backend(options: HostOptions, run: Run) -> str:
 class Rulebook:
     """The packet rules in the chosen backend, and our accepts in the host's own filters."""
 
-    def __init__(self, options: HostOptions, backend: str) -> None:
+    def __init__(self, options: HostOptions, backend: Backend) -> None:
         self._options = options
-        self.backend = backend
-        self._rules = all_rules(options)
-        self._table = NftTable(options)
+        self.backend = backend.name
+        self.fail_open = backend.fail_open
+        self._pods = PodList()
+        self._table = NftTable(options, backend.fail_open or FailOpen.LEASE)
         self._iptables: Iptables | None = None
-        self._foreign = ForeignFilters(options, has_nft=backend == "nftables")
+        self._pod_chain: PodChain | None = None
+        self._foreign = ForeignFilters(options, has_nft=self.backend == "nftables")
         self._notices: NftNotices | None = None
         self._former: tuple[Address, ...] = ()
         self._is_own_right = self._is_foreign_right = False  # as of the last comparison
@@ -150,7 +173,7 @@ class Rulebook:
         """Compare and mend what is due. Problems are kept for `take_problems`, not raised."""
         if now >= self._table_at:
             self._table_at = now + self._options.sync_seconds
-            self._is_own_right = yield from self._attempt(self._ensure_own(), now)
+            self._is_own_right = yield from self._attempt(self._ensure_own(now), now)
         if now >= self._foreign_at:
             self._foreign_at = now + self._options.sync_seconds
             self._foreign_looked_at = now
@@ -169,6 +192,17 @@ class Rulebook:
         if not self._is_clean:
             self._is_clean = yield from self._attempt(self._remove_leftovers(), now)
 
+    def set_pods(self, pods: PodList, now: float) -> Job:
+        """Fall back to these kube-dns pods. That this fails is told, and no reason to doubt the rules."""
+        self._pods = pods
+        try:
+            if self.backend == "nftables":
+                yield from self._table.set_pods(pods, now)
+            elif self._pod_chain is not None:
+                yield from self._pod_chain.set_pods(pods, now)
+        except RulesError as error:
+            self._problems.append(error)
+
     def turn_away(self) -> Job:
         """Draw no more queries, and keep replies to those that came out of conntrack.
 
@@ -183,7 +217,9 @@ class Rulebook:
 
     def _turn_away_in_iptables(self) -> Job:
         iptables = yield from self._chosen_iptables()
-        chains = tuple(dict.fromkeys((r.table, r.chain) for r in self._rules if r.table == "raw"))
+        chains = tuple(
+            dict.fromkeys((r.table, r.chain) for r in iptables.rules if r.table == "raw")
+        )
         yield from iptables.remove(self._options.addresses, chains=chains, is_for_queries=True)
 
     def remove(self) -> Job:
@@ -215,33 +251,45 @@ class Rulebook:
             return False
         return True
 
-    def _ensure_own(self) -> Job:
+    def _ensure_own(self, now: float) -> Job:
         if self.backend == "nftables":
-            yield from self._table.ensure()
-        else:
-            iptables = yield from self._chosen_iptables()
-            yield from iptables.ensure()
+            yield from self._table.ensure(now)
+            return
+        iptables = yield from self._chosen_iptables()
+        if self._pod_chain is not None:
+            yield from self._pod_chain.ensure(self._pods, now)
+        yield from iptables.ensure()
 
     def _remove_own(self) -> Job:
         iptables = yield from self._chosen_iptables()
         yield from iptables.remove(self._options.addresses)
+        if self._pod_chain is not None:
+            yield from self._pod_chain.remove()
 
     def _chosen_iptables(self) -> Steps[Iptables]:
         """Our rules in the variant that kube-proxy uses, found out once."""
         if self._iptables is None:
+            options = self._options
             variant = yield from find_variant()
+            versions = tuple(dict.fromkeys(ip.version for ip in options.addresses))
+            is_by_socket = yield from has_socket_match(variant, versions)
+            self.fail_open = FailOpen.SOCKET if is_by_socket else FailOpen.LEASE
             log.info("packet rules through %s", binary(variant, 4))
-            self._iptables = Iptables(variant, self._rules)
+            rules = all_rules(options, self.fail_open)
+            self._iptables = Iptables(variant, rules)
+            if any(rule.table == "nat" for rule in rules):
+                self._pod_chain = PodChain(variant, _services(options))
             has_nft = (yield Command((NFT, "--version"))).is_ok
             own = yield from _resolved(variant)
-            self._foreign = ForeignFilters(self._options, has_nft=has_nft, own_variant=own)
-            self._foreign.watched |= {(rule.table, rule.chain) for rule in self._rules}
+            self._foreign = ForeignFilters(options, has_nft=has_nft, own_variant=own)
+            self._foreign.watched |= {(rule.table, rule.chain) for rule in rules}
         return self._iptables
 
     def _remove_leftovers(self) -> Job:
         """Rules of a former life with another backend, and the original's own, once."""
         addresses = tuple(dict.fromkeys((*self._options.addresses, *self._former)))
-        ours = (*self._rules, *self._foreign.rules)
+        own_rules = self._iptables.rules if self._iptables is not None else ()
+        ours = (*own_rules, *self._foreign.rules)
         if self.backend == "iptables":
             yield Command((NFT, "delete", "table", *TABLE.split()))  # mostly: there is none
         own = ""
@@ -255,7 +303,20 @@ class Rulebook:
                 continue  # not in this image: nor can a former life have used it
             # our accepts may be anywhere on purpose
             keep = tuple(rule for rule in ours if variant == own or rule.table == "filter")
-            yield from Iptables(variant, self._rules).remove(addresses, keep=keep)
+            yield from Iptables(variant, ours).remove(addresses, keep=keep)
+            if variant != own:
+                yield from PodChain(variant, {4: None, 6: None}).remove()
+
+
+def _services(options: HostOptions) -> dict[int, Endpoint | None]:
+    """Family → the Service that queries fall back to when no kube-dns pod is known."""
+    services: dict[int, Endpoint | None] = {}
+    for ip in options.addresses:
+        to_address = options.fallback_of(ip)
+        services.setdefault(ip.version, None)
+        if to_address is not None:
+            services[ip.version] = Endpoint(to_address, options.dns_port)
+    return services
 
 
 def _resolved(variant: str) -> Steps[str]:

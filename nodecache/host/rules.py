@@ -1,11 +1,13 @@
 """Which packets are not tracked and which are accepted: pure data, no command is run here.
 
 The twelve rules for an address are the original's, table by table and in its order (contract
-test: tests/contract/test_rules.py). One match is added: the address must be local *now*. So
-when the kernel drops a leased address, the rules stop matching by themselves, and whatever the
-cluster does with that address (kube-proxy's DNAT) applies again, with nobody left to clean up.
+test: tests/contract/test_rules.py). Two matches are added, so that the rules stop matching by
+themselves when we are gone, and whatever the cluster does with an address (kube-proxy's DNAT)
+applies again with nobody left to clean up. The address must be local *now*: the kernel drops a leased
+one. And where the kernel can tell, a socket of ours must be bound for that very packet.
 """
 
+import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -14,7 +16,14 @@ from .options import Address, HostOptions
 
 SKIP_CONNTRACK = "NodeLocal DNS Cache: skip conntrack"
 ALLOW_TRAFFIC = "NodeLocal DNS Cache: allow DNS traffic"
-FALL_BACK = "NodeLocal DNS Cache: fall back to the Service"
+FALL_BACK = "NodeLocal DNS Cache: fall back"
+
+
+class FailOpen(enum.Enum):
+    """What makes the rules stop matching when all of us is dead."""
+
+    SOCKET = "socket"  # no socket of ours is bound: at once
+    LEASE = "lease"  # the kernel drops the address: when its lifetime ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +31,9 @@ class Rule:
     """One packet rule: traffic to (`is_to`) or from `address` at `port`.
 
     `is_local_only` is the match on the address being local; the original's own rules, which we
-    take over when a node migrates, have none. `to_address` is set for target DNAT alone, and
-    then the match is the opposite: only while the address is *not* local.
+    take over when a node migrates, have none. `is_away_only` is the opposite. `is_bound_only` is the
+    match on a socket of ours. `to_address` is where target DNAT sends to; None means to one
+    of the kube-dns pods.
     """
 
     table: str
@@ -35,6 +45,8 @@ class Rule:
     target: str
     comment: str
     is_local_only: bool = True
+    is_away_only: bool = False
+    is_bound_only: bool = False
     to_address: Address | None = None
     service: str = "dns"  # or "health": what listens at the port
 
@@ -46,7 +58,7 @@ class Rule:
     @property
     def counter(self) -> str:
         """The count its packets belong to, the same for all addresses: `prerouting_udp_to_dns`."""
-        prefix = "fallback_" if self.to_address is not None else ""
+        prefix = "fallback_" if self.target == "DNAT" else ""
         side = "to" if self.is_to else "from"
         return f"{prefix}{self.chain.lower()}_{self.protocol}_{side}_{self.service}"
 
@@ -90,33 +102,50 @@ def own_client_rules(address: Address, dns_port: int) -> tuple[Rule, ...]:
     )
 
 
-def fallback_rules(address: Address, to_address: Address, dns_port: int) -> tuple[Rule, ...]:
-    """Send a link-local address's queries to the Service while nobody holds the address.
+def fallback_rules(
+    address: Address, dns_port: int, to_address: Address | None, *, is_away_only: bool
+) -> tuple[Rule, ...]:
+    """Send queries that nobody takes to a kube-dns pod, and without any to the Service `to_address`.
 
-    For IPVS mode only: there the Service address is local (kube-ipvs0), so no DNAT of
+    Those for whom a socket of ours was bound are untracked, and DNAT never sees them. A Service can
+    be the target in IPVS mode only: there its address is local (kube-ipvs0), so no DNAT of
     kube-proxy's has to follow ours.
     """
+    targets = (None,) if to_address is None else (None, to_address)
     return tuple(
         Rule(
             "nat", chain_name, protocol, True, address, dns_port, "DNAT", FALL_BACK,
-            to_address=to_address,
+            is_local_only=False, is_away_only=is_away_only, to_address=target,
         )
         for chain_name in ("PREROUTING", "OUTPUT")
+        for target in targets
         for protocol in ("tcp", "udp")
     )  # fmt: skip
 
 
-def all_rules(options: HostOptions) -> tuple[Rule, ...]:
-    """The whole list for all listen addresses: all rules of the first, then of the second."""
-    ours = (rules_for(ip, options.dns_port, options.health_port) for ip in options.addresses)
-    fallbacks = (
-        fallback_rules(ip, to_address, options.dns_port)
+def all_rules(options: HostOptions, fail_open: FailOpen) -> tuple[Rule, ...]:
+    """The whole list for all listen addresses: all rules of the first, then of the second.
+
+    By lease, an address that always stays local never falls back, and the others have kube-proxy.
+    """
+    is_by_socket = fail_open is FailOpen.SOCKET
+    ours = [
+        replace(rule, is_bound_only=is_by_socket and rule.chain == "PREROUTING")
         for ip in options.addresses
-        if (to_address := options.fallback_of(ip)) is not None
+        for rule in rules_for(ip, options.dns_port, options.health_port)
+    ]
+    fallbacks = (
+        fallback_rules(ip, options.dns_port, options.fallback_of(ip), is_away_only=not is_by_socket)
+        for ip in options.addresses
+        if is_by_socket or options.fallback_of(ip) is not None
     )
-    return (*chain.from_iterable(ours), *chain.from_iterable(fallbacks))
+    return (*ours, *chain.from_iterable(fallbacks))
 
 
 def as_the_original(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """The same rules as the original writes them: without the match on the address being local."""
-    return tuple(replace(rule, is_local_only=False) for rule in rules if rule.target != "DNAT")
+    """The same rules as the original writes them: without our matches, and without fallbacks."""
+    return tuple(
+        replace(rule, is_local_only=False, is_bound_only=False)
+        for rule in rules
+        if rule.target != "DNAT"
+    )

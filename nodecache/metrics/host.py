@@ -37,10 +37,12 @@ def host_families(keeper: KeeperVitals) -> Iterator[Family]:
 
 def _interception_families(keeper: KeeperVitals) -> Iterator[Family]:
     backend = gauge(
-        "nodecache_rules_info", "Always 1; what the packet rules are made with.", "backend"
+        "nodecache_rules_info",
+        "Always 1; what makes the packet rules, and by what they fail open.",
+        *("backend", "fail_open"),
     )
     if keeper.rules_backend:
-        backend.add((keeper.rules_backend,), 1)
+        backend.add((keeper.rules_backend, keeper.rules_fail_open), 1)
     yield backend
     packets = counter(
         "nodecache_rule_packets_total", "Packets that our rules matched: interception.", "flow"

@@ -4,6 +4,7 @@ Binding comes first, the address second: traffic is drawn only once it can be an
 sockets are bound with IP_FREEBIND, and survive every withdrawal of their address.
 """
 
+import contextlib
 import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -13,6 +14,8 @@ Address = IPv4Address | IPv6Address
 # Python has no name for these (linux/in.h, linux/in6.h).
 IP_FREEBIND = 15
 IPV6_FREEBIND = 78
+_TRANSPARENT_4 = (socket.IPPROTO_IP, 19)  # IP_TRANSPARENT
+_TRANSPARENT_6 = (socket.IPPROTO_IPV6, 75)  # IPV6_TRANSPARENT
 BACKLOG = 1024  # connections waiting while a worker is replaced; the kernel caps it at somaxconn
 
 
@@ -57,6 +60,17 @@ def tcp_socket(
     return server
 
 
+def mark_as_ours(server: socket.socket) -> None:
+    """Let packet rules tell this socket from strangers', and the connections it accepts too.
+
+    They match on the option (`socket transparent 1`, `-m socket --transparent`); what it permits is
+    not made use of. Without CAP_NET_ADMIN no rule of ours is there either.
+    """
+    is_4 = server.family == socket.AF_INET
+    with contextlib.suppress(OSError):
+        server.setsockopt(*(_TRANSPARENT_4 if is_4 else _TRANSPARENT_6), 1)
+
+
 def _bound(
     kind: socket.SocketKind, address: Address, port: int, *, free_bind: bool, reuse_port: bool
 ) -> socket.socket:
@@ -77,6 +91,7 @@ def _bound(
                 else (socket.IPPROTO_IPV6, IPV6_FREEBIND)
             )
             server.setsockopt(level, option, 1)
+        mark_as_ours(server)
         server.bind((str(address), port))
     except OSError:
         server.close()

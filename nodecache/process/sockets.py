@@ -98,6 +98,7 @@ def _everywhere(port: int, kind: socket.SocketKind) -> socket.socket:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind is socket.SOCK_STREAM))
         if has_ipv6:
             server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listen.mark_as_ours(server)
         server.bind(("", port))
         if kind is socket.SOCK_STREAM:
             server.listen(listen.BACKLOG)

@@ -51,6 +51,8 @@ class KeeperVitals:
     """Packets that our rules matched, by the way they went: `prerouting_udp_to_dns` and the like."""
     rules_backend: str = ""
     """`nftables`, `iptables`, `none`; empty where the host is not ours to set up."""
+    rules_fail_open: str = ""
+    """`socket` or `lease`; empty while that is not known, and where there are no rules."""
     lease: dict[str, float] = field(default_factory=dict)
     """`seconds`, `is_held`, `withdrawals`, `renewals`."""
     is_config_current: bool = True

@@ -39,6 +39,7 @@ def page(source: Source) -> str:
     keeper = KeeperVitals.from_fields(
         {
             "rules_backend": "nftables",
+            "rules_fail_open": "socket",
             "rule_packets": {"prerouting_udp_to_dns": 1},
             "lease": {"seconds": 10.0, "is_held": True},
             "probes": {"answered": 3},

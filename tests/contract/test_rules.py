@@ -1,10 +1,10 @@
-"""The packet rules are the original's, rule by rule and in its order, plus one match."""
+"""The packet rules are the original's, rule by rule and in its order, plus two matches."""
 
 from ipaddress import ip_address
 
 import pytest
 
-from nodecache.host import HostOptions, all_rules, rules_for
+from nodecache.host import FailOpen, HostOptions, all_rules, rules_for
 from nodecache.host.iptables import argv
 from nodecache.host.rules import as_the_original
 
@@ -46,12 +46,24 @@ def test_without_our_match_the_rules_are_the_originals_in_its_order(address):
     assert [list(argv("", "-I", rule)[1:]) for rule in rules] == original(address)
 
 
-def test_our_one_match_is_that_the_address_is_local():
-    for rule in rules_for(ip_address("10.96.0.10"), 53, 8080):
+OUR_SOCKET = ("-m", "socket", "--transparent", "--nowildcard")
+
+
+@pytest.mark.parametrize("fail_open", FailOpen)
+def test_our_matches_are_that_the_address_is_local_and_at_prerouting_that_we_are_bound(fail_open):
+    options = HostOptions(addresses=(ip_address("10.96.0.10"),))
+    ours = [rule for rule in all_rules(options, fail_open) if rule.target != "DNAT"]
+    originals = as_the_original(ours)
+    assert originals == as_the_original(rules_for(ip_address("10.96.0.10"), 53, 8080))
+    for rule, original_rule in zip(ours, originals, strict=True):
         words = argv("", "-I", rule)
-        at = words.index("-j")
         kind = "--dst-type" if "-d" in words else "--src-type"
-        assert words[at - 4 : at] == ("-m", "addrtype", kind, "LOCAL")
+        added = ("-m", "addrtype", kind, "LOCAL")
+        if fail_open is FailOpen.SOCKET and "PREROUTING" in words:
+            added += OUR_SOCKET
+        at = words.index("-j")
+        assert words[at - len(added) : at] == added
+        assert (*words[: at - len(added)], *words[at:]) == argv("", "-I", original_rule)
 
 
 @pytest.mark.parametrize(
@@ -63,12 +75,13 @@ def test_each_family_has_its_own_program(address, program):
 
 def test_all_rules_of_the_first_address_come_before_the_seconds():
     first, second = ip_address("169.254.20.10"), ip_address("fd00::10")
-    rules = all_rules(HostOptions(addresses=(first, second)))
+    rules = all_rules(HostOptions(addresses=(first, second)), FailOpen.LEASE)
     assert [rule.address for rule in rules] == [first] * 12 + [second] * 12
 
 
 def test_ports_come_from_the_flags():
     rules = all_rules(
-        HostOptions(addresses=(ip_address("10.0.0.1"),), dns_port=5353, health_port=9254)
+        HostOptions(addresses=(ip_address("10.0.0.1"),), dns_port=5353, health_port=9254),
+        FailOpen.LEASE,
     )
     assert {(rule.service, rule.port) for rule in rules} == {("dns", 5353), ("health", 9254)}

@@ -95,6 +95,7 @@ def test_every_series_an_alert_asks_for_is_on_the_page():
     keeper = KeeperVitals.from_fields(
         {
             "rules_backend": "nftables",
+            "rules_fail_open": "socket",
             "rule_packets": {"input_udp": 1},
             "lease": {"seconds": 10.0, "is_held": True},
         }

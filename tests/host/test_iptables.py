@@ -1,17 +1,25 @@
 import shlex
 from collections import defaultdict
+from dataclasses import replace
 from ipaddress import ip_address as ip
 
 import pytest
 
-from nodecache.host import HostOptions, all_rules
+from nodecache.host import FailOpen, HostOptions, all_rules
 from nodecache.host.commands import Command, Result
-from nodecache.host.iptables import Iptables, find_variant, identity, read_listing
+from nodecache.host.iptables import (
+    Iptables,
+    find_variant,
+    has_socket_match,
+    identity,
+    read_listing,
+)
 from nodecache.host.nftables import RulesError
 from nodecache.host.rules import as_the_original
 
 ADDRESSES = (ip("169.254.20.10"), ip("fd00::10"))
-RULES = all_rules(HostOptions(addresses=ADDRESSES))
+RULES = all_rules(HostOptions(addresses=ADDRESSES), FailOpen.SOCKET)
+OF_RAW = [rule for rule in RULES if rule.table != "nat"]
 
 
 class Kernel:
@@ -21,6 +29,7 @@ class Kernel:
         self.chains: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
         self.commands: list[tuple[str, ...]] = []
         self.is_locked = False
+        self.has_socket_match = True
 
     def run(self, job) -> object:
         result = None
@@ -35,6 +44,8 @@ class Kernel:
         if self.is_locked:
             return Result(4, stderr="Another app is currently holding the xtables lock.")
         program, _, _, *rest = command.argv
+        if rest[:2] == ["-t", "raw"]:
+            return self.tried(rest[2:])
         if rest[0] == "-v":
             return self.listed(program, rest[2], rest[4])
         if rest[0] == "-n":
@@ -43,13 +54,23 @@ class Kernel:
         operation, chain, _, table, *words = rest
         rules = self.chains[program, table, chain]
         text = printed(words)
-        if operation == "-I":
+        if operation == "-A":
+            rules.append(text)
+        elif operation == "-I":
             rules.insert(0, text)
         elif text not in rules:
             return Result(1)
         elif operation == "-D":
             rules.remove(text)
         return Result(0)
+
+    def tried(self, words: list[str]) -> Result:
+        is_refused = not self.has_socket_match and "socket" in words
+        return (
+            Result(2, stderr="Extension socket revision 0 not supported")
+            if is_refused
+            else Result(0)
+        )
 
     def listed(self, program: str, chain: str, table: str) -> Result:
         rules = self.chains[program, table, chain]
@@ -79,8 +100,9 @@ def kernel() -> Kernel:
 def test_every_rule_is_checked_then_inserted_and_is_there_once(kernel):
     kernel.run(Iptables("nft", RULES).ensure())
     assert kernel.count() == len(RULES)
-    operations = [words[3] for words in kernel.commands if words[3] in ("-C", "-I")]
-    assert operations == ["-C", "-I"] * len(RULES)
+    operations = [words[3] for words in kernel.commands if words[3] in ("-C", "-I", "-A")]
+    fallbacks = len(RULES) - len(OF_RAW)
+    assert operations == ["-C", "-I"] * 12 + ["-C", "-I"] * 12 + ["-C", "-A"] * fallbacks
 
 
 def test_a_second_look_changes_nothing(kernel):
@@ -181,8 +203,36 @@ LISTING = """\
 
 def test_a_real_listing_is_read_and_only_our_rules_of_it():
     ours, originals = read_listing("raw", LISTING)
-    assert ours.identity == identity(RULES[1])
+    assert ours.identity == identity(replace(RULES[1], is_bound_only=False))
     assert (ours.packets, ours.comment) == (12, "NodeLocal DNS Cache: skip conntrack")
-    assert originals.identity == ("raw OUTPUT", "fd00::10", "tcp", False, "8080", False)
+    assert originals.identity == (
+        "raw OUTPUT", "fd00::10", "tcp", False, "8080", frozenset(), "NOTRACK"
+    )  # fmt: skip
     assert originals.words[-3:] == ("-j", "CT", "--notrack")
     assert "-c" not in originals.words
+
+
+def test_a_kernel_without_the_match_on_sockets_is_found_out_and_said_once(kernel, caplog):
+    caplog.set_level("INFO")
+    assert kernel.run(has_socket_match("nft", (4, 6)))
+    assert caplog.text == ""
+    kernel.has_socket_match = False
+    assert not kernel.run(has_socket_match("nft", (4, 6)))
+    assert caplog.text.count("fail open by the lease alone") == 1
+    assert kernel.commands[-1][-2:] == ("-X", "NODECACHE-TRIAL")
+
+
+def test_a_taken_lock_is_no_reason_to_do_without_the_match(kernel):
+    kernel.is_locked = True
+    with pytest.raises(RulesError, match="xtables lock"):
+        kernel.run(has_socket_match("nft", (4,)))
+
+
+def test_rules_without_the_match_give_way_to_those_with_it(kernel):
+    kernel.run(
+        Iptables("nft", all_rules(HostOptions(addresses=ADDRESSES), FailOpen.LEASE)).ensure()
+    )
+    kernel.run(Iptables("nft", RULES).ensure())
+    kernel.run(Iptables("nft", RULES).remove(ADDRESSES, keep=RULES))
+    assert kernel.count() == len(RULES)
+    assert all("socket" in rule for rule in kernel.chains["iptables-nft", "raw", "PREROUTING"])

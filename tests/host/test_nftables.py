@@ -3,17 +3,16 @@ from ipaddress import ip_address as ip
 
 import pytest
 
-from nodecache.host import HostOptions
+from nodecache.host import Endpoint, FailOpen, HostOptions
 from nodecache.host.commands import Command, Result
-from nodecache.host.nftables import (
-    NftTable,
-    RulesError,
-    read_listing,
-    remove_script,
-    table_script,
-)
+from nodecache.host.nft_script import Contents, remove_script, table_script
+from nodecache.host.nftables import NftTable, RulesError, read_listing
+from nodecache.host.pods import PodList
 
 OPTIONS = HostOptions(addresses=(ip("169.254.20.10"), ip("10.96.0.10"), ip("fd00::10")))
+
+
+POD, POD6 = Endpoint(ip("10.244.2.2"), 53), Endpoint(ip("fd00:244::2"), 5353)
 
 
 class Kernel:
@@ -24,6 +23,8 @@ class Kernel:
         self.applied = 0
         self.refusal = ""
         self.handle = 0
+        self.changed = ""
+        self.connections: list[dict] = []
 
     def run(self, job) -> None:
         result = None
@@ -39,6 +40,9 @@ class Kernel:
                 return self.listed()
             case ("-f", "-") if self.refusal:
                 return Result(1, stderr=self.refusal)
+            case ("-f", "-") if "chain" not in command.stdin and "flush map" in command.stdin:
+                self.changed = command.stdin
+                return Result(0)
             case ("-f", "-"):
                 self.applied += 1
                 self.table = command.stdin if "chain" in command.stdin else ""
@@ -54,12 +58,17 @@ class Kernel:
             "packets": 7 * self.handle,
             "handle": self.handle,
         }
-        entries = [{"metainfo": {}}, {"counter": counter}, {"rule": {"text": self.table}}]
+        elsewhere = {"name": "elsewhere4", "flags": ["timeout", "dynamic"], "timeout": 120}
+        if self.connections:
+            elsewhere["elem"] = [{"elem": connection} for connection in self.connections]
+        entries = [
+            {"metainfo": {}}, {"counter": counter}, {"set": elsewhere}, {"rule": {"text": self.table}}
+        ]  # fmt: skip
         return Result(0, json.dumps({"nftables": entries}))
 
 
 def test_the_script_replaces_the_whole_table_and_names_no_other():
-    script = table_script(OPTIONS)
+    script = table_script(OPTIONS, FailOpen.SOCKET)
     assert script.startswith("add table inet nodecache\ndelete table inet nodecache\n")
     assert [line for line in script.splitlines() if "table" in line][2:] == [
         "table inet nodecache {"
@@ -67,63 +76,143 @@ def test_the_script_replaces_the_whole_table_and_names_no_other():
 
 
 def test_addresses_are_in_sets_so_more_of_them_bring_no_more_rules():
-    one = table_script(HostOptions(addresses=(ip("10.96.0.10"),)))
-    two = table_script(HostOptions(addresses=(ip("10.96.0.10"), ip("169.254.20.10"))))
+    one = table_script(HostOptions(addresses=(ip("10.96.0.10"),)), FailOpen.LEASE)
+    two = table_script(
+        HostOptions(addresses=(ip("10.96.0.10"), ip("169.254.20.10"))), FailOpen.LEASE
+    )
     assert one.count("notrack") == two.count("notrack") == 8
     assert "elements = { 10.96.0.10, 169.254.20.10 }" in two
 
 
-def test_every_rule_matches_only_while_its_address_is_local():
-    rules = [line for line in table_script(OPTIONS).splitlines() if "notrack" in line]
+@pytest.mark.parametrize("fail_open", FailOpen)
+def test_every_rule_matches_only_while_its_address_is_local(fail_open):
+    rules = [li for li in table_script(OPTIONS, fail_open).splitlines() if "notrack" in li]
     assert len(rules) == 16
     assert all("fib daddr type local" in rule or "fib saddr type local" in rule for rule in rules)
 
 
-def test_a_fallback_is_a_dnat_while_the_address_is_not_local():
-    options = HostOptions(addresses=(ip("169.254.20.10"),), fallback=(ip("10.96.0.10"),))
-    lines = [line for line in table_script(options).splitlines() if "dnat" in line]
-    assert len(lines) == 4
-    assert all("fib daddr type != local" in line and "to 10.96.0.10:53" in line for line in lines)
+@pytest.mark.parametrize("fail_open", FailOpen)
+def test_a_query_is_drawn_only_while_a_socket_of_ours_is_bound_where_the_kernel_can_tell(fail_open):
+    drawn = [
+        line
+        for line in table_script(OPTIONS, fail_open).splitlines()
+        if "notrack" in line and "prerouting" in line
+    ]
+    assert len(drawn) == 4
+    is_by_socket = fail_open is FailOpen.SOCKET
+    assert [("socket transparent 1" in line) for line in drawn] == [is_by_socket] * 4
+
+
+def dnats(options: HostOptions, fail_open: FailOpen) -> list[str]:
+    return [li for li in table_script(options, fail_open).splitlines() if "dnat ip" in li]
+
+
+def test_by_lease_a_link_local_address_falls_back_while_it_is_not_local_and_no_other_does():
+    local = (ip("169.254.20.10"), ip("10.96.0.10"))
+    assert dnats(HostOptions(addresses=local), FailOpen.LEASE) == []
+    lines = dnats(HostOptions(addresses=local, fallback=(ip("10.96.0.10"),)), FailOpen.LEASE)
+    assert len(lines) == 8  # to a pod or else the Service, by UDP and TCP, for pods and the node
+    assert all("169.254.20.10" in line and "fib daddr type != local" in line for line in lines)
+
+
+def test_by_socket_every_address_falls_back_to_a_pod_and_then_to_the_service_that_was_given():
+    local = (ip("169.254.20.10"), ip("10.96.0.10"))
+    lines = dnats(HostOptions(addresses=local, fallback=(ip("10.96.0.10"),)), FailOpen.SOCKET)
+    of_local = [line for line in lines if "daddr @addresses4" in line and "prerouting_udp" in line]
+    assert "map @dns_pods4" in of_local[0]
+    assert "fib" not in of_local[0]
+    assert any("ip daddr 169.254.20.10" in line and "to 10.96.0.10:53" in line for line in lines)
 
 
 def test_counters_go_on_from_where_they_were():
-    assert "counter output_udp_to_dns { packets 42 bytes 0 }" in table_script(
-        OPTIONS, {"output_udp_to_dns": 42}
-    )
+    contents = Contents({"output_udp_to_dns": 42})
+    script = table_script(OPTIONS, FailOpen.SOCKET, contents)
+    assert "counter output_udp_to_dns { packets 42 bytes 0 }" in script
 
 
 def test_a_table_that_is_as_we_left_it_is_not_touched_again():
-    kernel, table = Kernel(), NftTable(OPTIONS)
-    kernel.run(table.ensure())
-    kernel.run(table.ensure())
+    kernel, table = Kernel(), NftTable(OPTIONS, FailOpen.SOCKET)
+    kernel.run(table.ensure(0.0))
+    kernel.run(table.ensure(0.0))
     assert (kernel.applied, table.repairs) == (1, 0)
     assert table.packets == {"prerouting_udp_to_dns": 14}
 
 
 @pytest.mark.parametrize("now_listed", ["", "table inet nodecache { # less }"])
 def test_a_table_that_was_changed_or_removed_is_put_back_and_counted(now_listed):
-    kernel, table = Kernel(), NftTable(OPTIONS)
-    kernel.run(table.ensure())
+    kernel, table = Kernel(), NftTable(OPTIONS, FailOpen.SOCKET)
+    kernel.run(table.ensure(0.0))
     whole = kernel.table
     kernel.table = now_listed
-    kernel.run(table.ensure())
-    assert kernel.table == whole
+    kernel.run(table.ensure(0.0))
+    assert kernel.table.partition("chain")[2] == whole.partition("chain")[2]
     assert table.repairs == 1
 
 
 def test_a_table_left_by_a_former_life_is_replaced_and_not_counted_as_a_repair():
-    kernel, table = Kernel(), NftTable(OPTIONS)
+    kernel, table = Kernel(), NftTable(OPTIONS, FailOpen.SOCKET)
     kernel.table = "table inet nodecache { chain old }"
-    kernel.run(table.ensure())
+    kernel.run(table.ensure(0.0))
     assert "old" not in kernel.table
     assert table.repairs == 0
+
+
+CONNECTION = {"val": {"concat": ["10.244.1.2", 4242, "10.96.0.10"]}, "expires": 77}
+
+
+def test_connections_that_went_elsewhere_are_no_change_of_the_table(kernel_and_table):
+    kernel, table = kernel_and_table
+    kernel.connections.append(CONNECTION)
+    kernel.run(table.ensure(1.0))
+    assert (kernel.applied, table.repairs) == (1, 0)
+
+
+def test_connections_that_went_elsewhere_stay_known_when_the_table_is_replaced(kernel_and_table):
+    kernel, _ = kernel_and_table
+    kernel.connections.append(CONNECTION)
+    kernel.run(NftTable(OPTIONS, FailOpen.SOCKET).ensure(0.0))
+    assert kernel.applied == 2
+    assert "elements = { 10.244.1.2 . 4242 . 10.96.0.10 timeout 77s }" in kernel.table
+
+
+def test_a_list_of_pods_changes_the_maps_alone_and_fills_every_slot(kernel_and_table):
+    kernel, table = kernel_and_table
+    kernel.run(table.set_pods(PodList((POD, POD6), until=910.0), 10.0))
+    assert kernel.applied == 1
+    assert kernel.changed.count("timeout 900s : 10.244.2.2 . 53") == 64
+    assert kernel.changed.count("timeout 900s : fd00:244::2 . 5353") == 64
+
+
+def test_a_table_put_back_knows_the_pods_for_what_was_left_of_their_time(kernel_and_table):
+    kernel, table = kernel_and_table
+    kernel.run(table.set_pods(PodList((POD,), until=910.0), 10.0))
+    kernel.table = "table inet nodecache { # less }"
+    kernel.run(table.ensure(610.0))
+    assert kernel.table.count("timeout 300s : 10.244.2.2 . 53") == 64
+
+
+def test_at_first_all_addresses_count_as_answering_and_when_put_back_those_of_the_kernel():
+    kernel, table = Kernel(), NftTable(OPTIONS, FailOpen.SOCKET)
+    kernel.run(table.ensure(0.0))
+    full = "set answering6 { type ipv6_addr; size 256; flags dynamic,timeout; timeout 3s; elements"
+    assert full in kernel.table
+    kernel.table = "table inet nodecache { # less }"
+    kernel.run(table.ensure(0.0))
+    assert full not in kernel.table
+
+
+@pytest.fixture
+def kernel_and_table():
+    kernel, table = Kernel(), NftTable(OPTIONS, FailOpen.SOCKET)
+    kernel.run(table.ensure(0.0))
+    return kernel, table
 
 
 def test_what_nft_refuses_is_told_with_the_way_round():
     kernel = Kernel()
     kernel.refusal = "\nError: Operation not permitted\nmore"
     with pytest.raises(RulesError, match="nft: Error: Operation not permitted; -rules iptables"):
-        kernel.run(NftTable(OPTIONS).ensure())
+        kernel.run(NftTable(OPTIONS, FailOpen.SOCKET).ensure(0.0))
 
 
 def test_removing_is_fine_whether_the_table_is_there_or_not():

@@ -2,21 +2,29 @@ from ipaddress import ip_address as ip
 
 import pytest
 
-from nodecache.host import HostError, HostOptions
+from nodecache.host import FailOpen, HostError, HostOptions
 from nodecache.host.commands import Command, Result
-from nodecache.host.rulebook import choose_backend
+from nodecache.host.rulebook import Backend, choose_backend
 
+LACK_OF_MATCH = Result(1, stderr="Error: Could not process rule: No such file or directory")
 LACK = Result(None, stderr="nft: No such file or directory")
 
 
-def chosen(rules: str, *, nft: Result, iptables: Result, version: str = "10.96.0.10") -> str:
+def chosen(
+    rules: str,
+    *,
+    nft: Result,
+    iptables: Result,
+    version: str = "10.96.0.10",
+    has_match: bool = True,
+) -> Backend:
     """What is chosen where `nft -c` and `iptables --version` end like this."""
 
     def run(command: Command) -> Result:
         if command.argv[0] == "nft":
             assert command.argv[1:] == ("-c", "-f", "-")
             assert "notrack" in command.stdin
-            return nft
+            return nft if has_match or "socket" not in command.stdin else LACK_OF_MATCH
         assert command.argv[1:] == ("--version",)
         assert command.argv[0] == ("ip6tables" if ":" in version else "iptables")
         return iptables
@@ -34,11 +42,22 @@ def chosen(rules: str, *, nft: Result, iptables: Result, version: str = "10.96.0
     ],
 )
 def test_the_backend_is_the_asked_one_or_the_first_that_works(rules, nft, iptables, expected):
-    assert chosen(rules, nft=nft, iptables=iptables) == expected
+    assert chosen(rules, nft=nft, iptables=iptables).name == expected
+
+
+def test_a_kernel_that_cannot_match_on_sockets_gets_the_rules_without_and_one_line(caplog):
+    caplog.set_level("INFO")
+    backend = chosen("auto", nft=Result(0), iptables=Result(0))
+    assert backend == Backend("nftables", FailOpen.SOCKET)
+    assert caplog.text == ""
+    backend = chosen("auto", nft=Result(0), iptables=Result(0), has_match=False)
+    assert backend == Backend("nftables", FailOpen.LEASE)
+    assert len(caplog.records) == 1
+    assert "fail open by the lease alone" in caplog.text
 
 
 def test_ipv6_is_asked_of_its_own_program():
-    assert chosen("iptables", nft=LACK, iptables=Result(0), version="fd00::10") == "iptables"
+    assert chosen("iptables", nft=LACK, iptables=Result(0), version="fd00::10").name == "iptables"
 
 
 @pytest.mark.parametrize(

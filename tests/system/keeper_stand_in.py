@@ -1,6 +1,7 @@
 """A stand-in keeper for the host's tests: a poll loop, a Guard, and a worker that answers REFUSED.
 
-Run as a program, its one argument is JSON: HostOptions by name (addresses as texts). It prints
+Run as a program, its one argument is JSON: HostOptions by name (addresses as texts) and `dns_pods` (address
+and port of each). It prints
 `ready` when the host is settled, answers `state` on its input, stops its worker (SIGSTOP) at `stop`,
 and ends cleanly on SIGTERM. While the file named by STAND_IN_MUTE exists, no worker answers.
 """
@@ -18,7 +19,7 @@ import time
 from ipaddress import ip_address
 from pathlib import Path
 
-from nodecache.host import Guard, Host, HostError, HostOptions, Verdict
+from nodecache.host import Endpoint, Guard, Host, HostError, HostOptions, Verdict
 from nodecache.process import listen
 
 
@@ -28,6 +29,7 @@ def main() -> int:
     for name in ("addresses", "leased", "fallback"):
         if wanted.get(name) is not None:
             wanted[name] = tuple(ip_address(text) for text in wanted[name])
+    pods = [Endpoint(ip_address(text), port) for text, port in wanted.pop("dns_pods", ())]
     try:
         options = HostOptions(**wanted)
         host = Host(options)
@@ -40,7 +42,7 @@ def main() -> int:
         for address in options.addresses
         for make in (listen.udp_socket, listen.tcp_socket)
     ]
-    return StandIn(Guard(host), sockets).run()
+    return StandIn(Guard(host), sockets).run(pods)
 
 
 class StandIn:
@@ -51,11 +53,12 @@ class StandIn:
         self.is_told = False
         self.is_stopping = False
 
-    def run(self) -> int:
+    def run(self, pods: list[Endpoint]) -> int:
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "is_stopping", True))
         wake, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(write_end)
         self.fork()
+        self.guard.host.set_dns_pods(pods, time.monotonic())
         poller = select.poll()
         for descriptor in (self.guard.fileno(), 0, wake):
             poller.register(descriptor, select.POLLIN)

@@ -180,7 +180,9 @@ class World:
         programs += [(f"{ip}-legacy-save",) for ip in ("iptables", "ip6tables")]
         for argv in programs:
             lines = self.node.run(*argv, check=False).splitlines()
-            found += [li for li in lines if "NodeLocal DNS Cache" in li or "nodecache" in li]
+            found += [
+                li for li in lines if "NodeLocal DNS Cache" in li or "nodecache" in li.lower()
+            ]
         return "\n".join(found)
 
     def ask(self, address: Address, protocol: str = "udp", seconds: float = 1.0) -> int | None:

@@ -1,0 +1,211 @@
+"""Our nftables table as the text that `nft -f -` reads: pure.
+
+Addresses and ports are named sets, so the rules are few whatever the number of addresses. Sets
+whose elements have a timeout are filled by packets, or renewed by us: what nobody renews is gone
+by itself. Rules that fail open (FailOpen.SOCKET) are made of four of these:
+
+- prerouting takes a query out of conntrack only while a socket of ours is bound for it;
+- `elsewhere` are the TCP connections that began while there was none: their packets stay tracked
+  when we are back, so that conntrack goes on sending them where they began;
+- `answering` are the addresses at which the worker answered this node within the last seconds:
+  its replies over lo put them there. The output hook cannot look for a listening socket, so the
+  node's own queries stay tracked unless their address is in it;
+- `dns_pods` are the numbered kube-dns pods to which queries go that nobody else would take.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from .options import HostOptions, of_version
+from .pods import SLOTS
+from .probe import PROBE_PRIORITY
+from .rules import FailOpen, Rule, all_rules
+
+TABLE = "inet nodecache"
+ELSEWHERE_SECONDS = 120  # kube-dns closes idle connections after ten; each packet renews it
+MAX_ELSEWHERE = 16384  # connections; more than these break when we are back
+ANSWERING_SECONDS = 3  # the worker is probed every second
+MAX_ANSWERING = 256  # addresses
+
+_HOOKS = {"PREROUTING": "prerouting", "OUTPUT": "output"}
+# The original's rules stand in the raw table. Fallbacks come after kube-proxy's DNAT (-100), whose
+# knowledge of pods is fresher than ours: a packet that it has translated meets them no more.
+_PRIORITIES = {"raw": ("filter", "raw"), "nat": ("nat", "-95")}
+_MASQUERADE = "nat hook postrouting priority 99"  # before kube-proxy's, which marks what it masks
+_FAMILIES = {4: "ip", 6: "ip6"}
+_SYN = "tcp flags & (fin | syn | rst | ack) == syn"
+
+
+@dataclass(slots=True)
+class Contents:
+    """What is in the table beside its rules, and outlives their replacement.
+
+    `packets` by counter; `elements` by the name of a set or map with timeouts, in nft's words.
+    """
+
+    packets: dict[str, int] = field(default_factory=dict)
+    elements: dict[str, list[str]] = field(default_factory=dict)
+
+
+def table_script(
+    options: HostOptions,
+    fail_open: FailOpen,
+    contents: Contents | None = None,
+    *,
+    is_for_replies: bool = False,
+) -> str:
+    """The text that replaces our table, in one transaction; counters and sets begin as `contents`.
+
+    `is_for_replies`: only with the rules for what we still answer.
+    """
+    contents = contents or Contents()
+    rules = [
+        rule
+        for rule in all_rules(options, fail_open)
+        if rule.table in _PRIORITIES and not (is_for_replies and rule.is_to)
+    ]
+    lines = [f"add table {TABLE}", f"delete table {TABLE}", f"table {TABLE} {{"]
+    for version in (4, 6):
+        addresses = of_version(options.addresses, version)
+        lines += _set(f"addresses{version}", f"ipv{version}_addr", addresses)
+    lines += _set("dns_ports", "inet_service", (options.dns_port,))
+    lines += _set("health_ports", "inet_service", (options.health_port,))
+    for name in dict.fromkeys(rule.counter for rule in rules):
+        lines.append(f"\tcounter {name} {{ packets {contents.packets.get(name, 0)} bytes 0 }}")
+    versions = tuple(dict.fromkeys(rule.address.version for rule in rules))
+    has_fallback = any(rule.table == "nat" for rule in rules)
+    is_by_socket = fail_open is FailOpen.SOCKET and not is_for_replies
+    for version in versions:
+        timed = _timed_sets(version) if is_by_socket else {}
+        timed |= _pods_map(version) if has_fallback else {}
+        for name, definition in timed.items():
+            elements = _elements(contents.elements.get(name, ()))
+            lines.append(f"\t{definition}{elements} }}")
+    for table, chain in dict.fromkeys((rule.table, rule.chain) for rule in rules):
+        inside = [_rule(rule) for rule in rules if (rule.table, rule.chain) == (table, chain)]
+        if table == "raw" and is_by_socket:
+            before = [text for v in versions for text in _before(chain, v)]
+            after = [text for v in versions for text in _after(chain, v)]
+            inside = [*before, *inside, *after]
+        kind, priority = _PRIORITIES[table]
+        hook = _HOOKS[chain]
+        lines += _chain(f"{table}_{hook}", f"{kind} hook {hook} priority {priority}", inside)
+    if has_fallback:
+        lines += _chain("nat_postrouting", _MASQUERADE, [_masquerade(v) for v in versions])
+    return "\n".join([*lines, "}", ""])
+
+
+def remove_script() -> str:
+    """The text that is rid of our table, there or not."""
+    return f"add table {TABLE}\ndelete table {TABLE}\n"
+
+
+def pods_script(elements: Mapping[str, list[str]]) -> str:
+    """The text that gives the maps of kube-dns pods new contents, all at once."""
+    lines = []
+    for name, texts in elements.items():
+        lines.append(f"flush map {TABLE} {name}")
+        lines.append(f"add element {TABLE} {name} {{ {', '.join(texts)} }}")
+    return "\n".join([*lines, ""])
+
+
+def _set(name: str, kind: str, elements: Iterable[object]) -> list[str]:
+    return [f"\tset {name} {{ type {kind};{_elements(elements)} }}"]
+
+
+def _elements(elements: Iterable[object]) -> str:
+    texts = ", ".join(str(element) for element in elements)
+    return f" elements = {{ {texts} }};" if texts else ""
+
+
+def _timed_sets(version: int) -> dict[str, str]:
+    """Sets that packets fill, by name; each without its elements and its closing brace."""
+    address = f"ipv{version}_addr"
+    flags = "flags dynamic,timeout"
+    connection = f"{address} . inet_service . {address}"
+    return {
+        f"elsewhere{version}": f"set elsewhere{version} {{ type {connection};"
+        f" size {MAX_ELSEWHERE}; {flags}; timeout {ELSEWHERE_SECONDS}s;",
+        f"answering{version}": f"set answering{version} {{ type {address};"
+        f" size {MAX_ANSWERING}; {flags}; timeout {ANSWERING_SECONDS}s;",
+    }
+
+
+def _pods_map(version: int) -> dict[str, str]:
+    """The map that we fill and renew, in the same form."""
+    kind = f"numgen random mod {SLOTS} : {_FAMILIES[version]} daddr . th dport"
+    return {f"dns_pods{version}": f"map dns_pods{version} {{ typeof {kind}; flags timeout;"}
+
+
+def _chain(name: str, hook: str, lines: Iterable[str]) -> list[str]:
+    head = f"\t\ttype {hook}; policy accept;"
+    return [f"\tchain {name} {{", head, *dict.fromkeys(lines), "\t}"]
+
+
+def _connection(version: int) -> str:
+    family = _FAMILIES[version]
+    return f"{family} saddr . tcp sport . {family} daddr"
+
+
+def _before(chain: str, version: int) -> list[str]:
+    """What keeps a query tracked before the rules are asked that take it out of conntrack."""
+    family, connection = _FAMILIES[version], _connection(version)
+    known = f"@elsewhere{version}"
+    query = f"{family} daddr @addresses{version}"
+    lines = [
+        f"\t\t{query} tcp dport @dns_ports {connection} {known} update {known} {{ {connection} }} accept"
+    ]
+    if chain == "OUTPUT":
+        answering = f"@answering{version}"
+        silent = f"{family} daddr != {answering} meta priority != {_PRIORITY}"
+        reply = f'oif "lo" {family} saddr @addresses{version} udp sport @dns_ports'
+        begun = f"{query} tcp dport @dns_ports {silent} {_SYN}"
+        lines += [
+            f"\t\t{reply} update {answering} {{ {family} saddr }}",
+            f"\t\t{query} udp dport @dns_ports {silent} accept",
+            f"\t\t{begun} add {known} {{ {connection} }} accept",
+        ]
+    return lines
+
+
+def _after(chain: str, version: int) -> list[str]:
+    """A connection that begins where nobody of ours is bound is one that went elsewhere."""
+    if chain == "OUTPUT":
+        return []
+    query = f"{_FAMILIES[version]} daddr @addresses{version} tcp dport @dns_ports"
+    return [f"\t\t{query} {_SYN} add @elsewhere{version} {{ {_connection(version)} }}"]
+
+
+def _rule(rule: Rule) -> str:
+    """One line; equal for rules that differ in their address alone, which is in a set."""
+    version = rule.address.version
+    family = _FAMILIES[version]
+    side, port = ("daddr", "dport") if rule.is_to else ("saddr", "sport")
+    # these by address: the set holds others as well
+    is_alone = rule.is_away_only or rule.to_address is not None
+    address = str(rule.address) if is_alone else f"@addresses{version}"
+    match = f"{family} {side} {address} {rule.protocol} {port} @{rule.service}_ports"
+    match += f" fib {side} type local" if rule.is_local_only else ""
+    match += f" fib {side} type != local" if rule.is_away_only else ""
+    match += " socket transparent 1" if rule.is_bound_only else ""
+    verdict = {"NOTRACK": "notrack", "DNAT": f"dnat {family} to {_target(rule)}"}[rule.target]
+    if rule.is_bound_only:
+        verdict += " accept"
+    return f'\t\t{match} counter name "{rule.counter}" {verdict} comment "{rule.comment}"'
+
+
+def _target(rule: Rule) -> str:
+    """Where a fallback sends to: the Service it names, or else one of the kube-dns pods."""
+    version = rule.address.version
+    if rule.to_address is None:
+        return f"numgen random mod {SLOTS} map @dns_pods{version}"
+    host = f"[{rule.to_address}]" if version == 6 else str(rule.to_address)
+    return f"{host}:{rule.port}"
+
+
+def _masquerade(version: int) -> str:
+    """The node's own queries have the listen address for their source: nobody could reply to it."""
+    return f"\t\t{_FAMILIES[version]} saddr @addresses{version} ct status dnat masquerade"
+
+
+_PRIORITY = f"{PROBE_PRIORITY >> 16:x}:{PROBE_PRIORITY & 0xFFFF:x}"
