@@ -9,10 +9,9 @@ arguments in an agent's container, it takes those of the agent.
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from nodecache.config.flags import FlagError, Flags, HelpWanted, parse_flags, usage
+from nodecache.config.flags import FlagError, HelpWanted, parse_flags, usage
 from nodecache.config.rendering import check_templates, corefile_text
 from nodecache.corefile import CorefileError
 
@@ -23,7 +22,7 @@ Tells what is wrong with a Corefile, or prints it as it would be served and what
 The exit status is 1 if something is wrong with it, and 2 if with the command line.
 
   nodecache check                (in a container: what its agent reads)
-  nodecache check Corefile
+  nodecache check Corefile       (that file, as it stands)
   nodecache check -localip 169.254.20.10 -basecorefile Corefile.base -kubednscm kube-dns/
 
 The address of the Service of -upstreamsvc comes from the environment, as in a pod:
@@ -41,10 +40,9 @@ def main(
 ) -> int:
     """Check a file or what the flags name. The exit status: 0, 1 for what is wrong, 2 for usage."""
     if argv and not argv[0].startswith("-"):
-        argv = ["-conf", *argv]
+        argv = ["-basecorefile=", "-conf", *argv]
     try:
         flags = parse_flags(argv or _arguments_of(agent_command), is_served=False)
-        flags = _without_base(flags, argv)
     except HelpWanted:
         _tell(_USAGE + usage())
         return 0
@@ -58,11 +56,16 @@ def main(
     except CorefileError as error:
         _tell(*map(str, error.all))
         return 1
+    base = flags.base_corefile
+    if not text.is_rendered and _names_base(argv) and base:
+        _tell(f"warning: {base} is not there (-basecorefile): {text.file} is read as it stands")
     _tell(*(f"warning: {warning}" for warning in corefile.warnings))
     print(text.text)  # noqa: T201
     for block in corefile.blocks:
         print(f"# {summary(block)}")  # noqa: T201
-    return 0
+    faults = (*text.left_out, *corefile.left_out, *corefile.unfilled)
+    _tell(*faults)
+    return 1 if faults else 0
 
 
 def _arguments_of(command: str) -> list[str]:
@@ -82,11 +85,6 @@ def _tell(*lines: str) -> None:
         print(line, file=sys.stderr)  # noqa: T201
 
 
-def _without_base(flags: Flags, argv: Sequence[str]) -> Flags:
-    """`-conf` alone means that file, whatever lies in the default place of a base Corefile.
-
-    Not so for the agent, which writes that file.
-    """
-    names = {word.lstrip("-").partition("=")[0] for word in argv if word.startswith("-")}
-    is_conf_alone = "conf" in names and "basecorefile" not in names
-    return replace(flags, base_corefile="") if is_conf_alone else flags
+def _names_base(argv: Sequence[str]) -> bool:
+    """Whether the command line names a base Corefile."""
+    return any(word.lstrip("-").partition("=")[0] == "basecorefile" for word in argv)

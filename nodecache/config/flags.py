@@ -325,6 +325,8 @@ _TABLE = (
     ),
     _text("basecorefile", "base_corefile", "/etc/coredns/Corefile.base", "Corefile to fill in"),
     _text("corefile", "ignored", "/etc/Corefile", "taken and without effect, as in node-cache"),
+    _switch("setupebtables", "ignored", "false", "of older node-cache: taken and without effect"),
+    _text("cpu", "ignored", "", "of older CoreDNS: taken and without effect"),
     _text("kubednscm", "kubedns_folder", "", "folder where the ConfigMap kube-dns is mounted"),
     Flag(
         "upstreamsvc",

@@ -15,10 +15,11 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from nodecache.corefile import (
+    KEYS,
+    NO_KUBE_DNS,
     Corefile,
     CorefileError,
     KubeDns,
-    KubeDnsError,
     PillarValues,
     line_needing_cluster_dns,
     parse,
@@ -53,6 +54,10 @@ class CorefileText:
     """What took the place of `__PILLAR__CLUSTER__DNS__`."""
     imports: Mapping[str, str] | None = None
     """The files there are to import, by path; None are those on the disk."""
+    kube_dns: KubeDns = NO_KUBE_DNS
+    """What was made of the ConfigMap kube-dns."""
+    left_out: tuple[str, ...] = ()
+    """What is wrong in that and was left out, or is as it was before."""
 
     def parse(self, flags: Flags, env: Env) -> Corefile:
         """Read it. Raises CorefileError."""
@@ -83,24 +88,36 @@ def kept_text(kept: Kept, flags: Flags, state_file: str) -> CorefileText:
     """What was served in a former life, as text again; messages name the file it was kept in."""
     conf = flags.conf or _DEFAULT_CONF
     return CorefileText(
-        kept.text, conf, origin=lambda line: (state_file, line), imports=kept.imports
+        kept.text,
+        conf,
+        origin=lambda line: (state_file, line),
+        imports=kept.imports,
+        kube_dns=kept.kube_dns,
     )
 
 
-def corefile_text(flags: Flags, env: Env, lookup: Lookup | None = None) -> CorefileText:
-    """The text that is to be served. Raises CorefileError."""
+def corefile_text(
+    flags: Flags, env: Env, lookup: Lookup | None = None, before: KubeDns | None = None
+) -> CorefileText:
+    """The text that is to be served. Raises CorefileError.
+
+    `before` is what the ConfigMap kube-dns said when it was last read: a key of it that is wrong
+    now says the same still.
+    """
     conf = flags.conf or _DEFAULT_CONF
     base_file = flags.base_corefile
     if not os.path.lexists(base_file):
-        return CorefileText(_read(conf), conf)
+        return CorefileText(_read(conf, _no_base(base_file)), conf)
     base = _read(base_file)
     folder = kubedns_folder(flags)
+    said = _kube_dns(folder) if folder else NO_KUBE_DNS
+    kube_dns = said.where_faulty(before)
     values = PillarValues(
         local_dns=flags.local_ip_texts,
         cluster_dns=_cluster_dns(base, base_file, flags.upstream_service, env, lookup),
         prometheus_endpoint=flags.prometheus_listen_address,
         dns_port=flags.dns_port,
-        kube_dns=_kube_dns(folder) if folder else KubeDns(),
+        kube_dns=kube_dns,
     )
     rendered = render(base, values)
 
@@ -108,9 +125,22 @@ def corefile_text(flags: Flags, env: Env, lookup: Lookup | None = None) -> Coref
         base_line = rendered.base_line(line)
         return (base_file, base_line) if base_line else (f"{folder}/stubDomains", 1)
 
+    faults = [*said.faults]
+    faults += [("stubDomains", f"{name}: has a block already") for name in rendered.served_already]
     return CorefileText(
-        rendered.text, conf, is_rendered=True, origin=origin, cluster_dns=values.cluster_dns
+        rendered.text,
+        conf,
+        is_rendered=True,
+        origin=origin,
+        cluster_dns=values.cluster_dns,
+        kube_dns=kube_dns,
+        left_out=tuple(f"{folder}/{key}:1: {reason}" for key, reason in faults),
     )
+
+
+def _no_base(base_file: str) -> str:
+    """What else is missing where `-conf` is."""
+    return f"; nor is there a base Corefile, {base_file} (-basecorefile)" if base_file else ""
 
 
 def check_templates(corefile: Corefile) -> None:
@@ -150,37 +180,35 @@ def read_text(path: str) -> str:
     return Path(path).read_text(encoding="utf-8")
 
 
-def _read(path: str) -> str:
+def _read(path: str, beside: str = "") -> str:
     try:
         return read_text(path)
-    except OSError as error:
-        raise CorefileError(path, 1, f"cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise CorefileError(path, line, f"cannot be read: not in UTF-8 ({error.reason})") from None
+    except (OSError, UnicodeDecodeError) as error:
+        line, why = _unreadable(error)
+        raise CorefileError(path, line, why + beside) from None
 
 
-def read_folder(folder: str) -> dict[str, str]:
-    """The keys of a mounted ConfigMap: files by name, none hidden. CorefileError for one unread.
-
-    A folder that is not there is an empty one: the ConfigMap is optional.
-    """
-    try:
-        files = [file for file in sorted(Path(folder).iterdir()) if file.is_file()]
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise CorefileError(folder, 1, f"cannot be read: {error.strerror}") from None
-    return {file.name: _read(str(file)) for file in files if not file.name.startswith(".")}
+def _unreadable(error: OSError | UnicodeDecodeError) -> tuple[int, str]:
+    """The line at which a file cannot be read, and why not."""
+    if isinstance(error, OSError):
+        return 1, f"cannot be read: {error.strerror}"
+    line = error.object[: error.start].count(b"\n") + 1
+    return line, f"cannot be read: not in UTF-8 ({error.reason})"
 
 
 def _kube_dns(folder: str) -> KubeDns:
-    try:
-        return read_kubedns(read_folder(folder))
-    except KubeDnsError as error:
-        raise CorefileError.join(
-            CorefileError(f"{folder}/{key}", 1, reason) for key, reason in error.all
-        ) from None
+    """What a mounted ConfigMap says in the keys that matter; none of them needs to be there."""
+    files: dict[str, str] = {}
+    unread: list[tuple[str, str]] = []
+    for key in KEYS:
+        try:
+            files[key] = read_text(f"{folder}/{key}")
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            unread.append((key, _unreadable(error)[1]))
+    said = read_kubedns(files)
+    return replace(said, faults=(*unread, *said.faults))
 
 
 def _cluster_dns(

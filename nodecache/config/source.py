@@ -9,10 +9,17 @@ restarts with a broken ConfigMap serves the last one that worked.
 import hashlib
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from nodecache.corefile import Corefile, CorefileError, OwnOptions, own_options
+from nodecache.corefile import (
+    NO_KUBE_DNS,
+    Corefile,
+    CorefileError,
+    KubeDns,
+    OwnOptions,
+    own_options,
+)
 
 from .cluster_dns import ClusterDns, cluster_dns
 from .flags import Flags
@@ -42,6 +49,9 @@ class Config:
     places: tuple[Place, ...]
     own: OwnOptions
     """What `nodecache { … }` asks of the process as a whole."""
+    kube_dns: KubeDns = NO_KUBE_DNS
+    left_out: tuple[str, ...] = ()
+    """What is wrong and not served, each with its file and line; the rest is."""
     is_last_known_good: bool = False
     cluster_dns: ClusterDns | None = None
     """Where kube-dns is asked, if its pods may be asked themselves."""
@@ -58,7 +68,7 @@ class Config:
     @property
     def kept(self) -> Kept:
         """What a restart can serve again."""
-        return Kept(self.text, dict(self.corefile.imported))
+        return Kept(self.text, dict(self.corefile.imported), self.kube_dns)
 
     @property
     def lameduck_seconds(self) -> float:
@@ -90,6 +100,10 @@ class ConfigSource:
         self._random = uniform
         self._state = State(flags.state_folder)
         self._served: Config | None = None
+        self._kube_dns: KubeDns | None = None
+        """What the ConfigMap kube-dns said last, of which a broken one changes nothing."""
+        if (kept := self._state.last_good()) is not None:
+            self._kube_dns = kept.kube_dns
         self._imports: tuple[str, ...] = ()
         self.errors = 0
         self.failures = 0
@@ -126,14 +140,14 @@ class ConfigSource:
         try:
             return self.read()
         except CorefileError as error:
-            self._tell(error)
+            self._tell(error.all)
             return None
 
-    def _tell(self, error: CorefileError) -> None:
+    def _tell(self, faults: Iterable[object]) -> None:
         self.failures += 1
         self.errors += 1
         self.is_current = False
-        for each in error.all:
+        for each in faults:
             log.error("%s", each)
 
     def read_or_last_good(self) -> Config:
@@ -144,7 +158,7 @@ class ConfigSource:
             kept = self._state.last_good()
             if kept is None:
                 raise
-            self._tell(error)
+            self._tell(error.all)
             log.error(  # noqa: TRY400 - what happened was told line by line
                 "serving the last configuration that was good, from %s", self._state.file
             )
@@ -152,7 +166,18 @@ class ConfigSource:
             return self._config(text, is_last_known_good=True)
 
     def read(self) -> Config:
-        """What the files say now, written beside for people to read. Raises CorefileError."""
+        """What the files say now, written beside for people to read. Raises CorefileError.
+
+        What can be left out is no error of the whole: it is told and counted like one.
+        """
+        config = self._read_watched()
+        self.is_current = True
+        if config.left_out:
+            self._tell(config.left_out)
+        self._kube_dns = config.kube_dns
+        return config
+
+    def _read_watched(self) -> Config:
         before = self._paths
         try:
             config = self._read()
@@ -167,11 +192,10 @@ class ConfigSource:
         return self._read()
 
     def _read(self) -> Config:
-        found = corefile_text(self._flags, self._env, self._look_up)
+        found = corefile_text(self._flags, self._env, self._look_up, self._kube_dns)
         config = self._config(found)
         if found.is_rendered and self._flags.conf:
             self._write(found)
-        self.is_current = True
         return config
 
     def _config(self, found: CorefileText, *, is_last_known_good: bool = False) -> Config:
@@ -182,7 +206,7 @@ class ConfigSource:
             raise
         self._imports = corefile.imports
         check_templates(corefile)
-        for warning in corefile.warnings:
+        for warning in (*corefile.warnings, *corefile.unfilled):
             log.warning("%s", warning)
         own = own_options(corefile)
         return Config(
@@ -190,6 +214,8 @@ class ConfigSource:
             corefile=corefile,
             places=places(corefile, self._resolve),
             own=own,
+            kube_dns=found.kube_dns,
+            left_out=(*found.left_out, *corefile.left_out),
             is_last_known_good=is_last_known_good,
             cluster_dns=cluster_dns(corefile, cluster_dns_addresses(found, self._flags, self._env)),
         )

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nodecache.corefile import KEYS, NO_KUBE_DNS, KubeDns, read_kubedns
+
 _NAME = "last-good.json"
 
 
@@ -49,6 +51,8 @@ class Kept:
 
     text: str
     imports: Mapping[str, str]
+    kube_dns: KubeDns = NO_KUBE_DNS
+    """What the ConfigMap kube-dns said, of which the text holds a part."""
 
 
 class State:
@@ -68,7 +72,12 @@ class State:
         if self._file is None or kept == self._kept:
             return
         self._file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        written = {"corefile": kept.text, "imports": dict(kept.imports)}
+        written = {
+            "corefile": kept.text,
+            "imports": dict(kept.imports),
+            "stubDomains": dict(kept.kube_dns.stub_domains),
+            "upstreamNameservers": kept.kube_dns.upstream_nameservers,
+        }
         write_atomically(self._file, json.dumps(written, indent=2) + "\n")
         self._kept = kept
 
@@ -78,6 +87,7 @@ class State:
             return None
         try:
             read = json.loads(self._file.read_text(encoding="utf-8"))
-            return Kept(read["corefile"], read["imports"])
+            said = {key: json.dumps(read[key]) for key in KEYS if key in read}
+            return Kept(read["corefile"], read["imports"], read_kubedns(said))
         except (OSError, ValueError, LookupError, TypeError):
             return None

@@ -10,7 +10,8 @@ tested with strings. Text either becomes a Corefile or CorefileError tells every
     stream      words as they are read: imports, snippets, variables
     structure   words → server blocks, directives, options
     directives  one module a kind: words of a directive → its options
-    parser      all of it together, and what blocks may not be to each other
+    parser      all of it together
+    neighbours  what blocks may not be to each other, and what they may not look like
     options     what comes out
 """
 
@@ -25,7 +26,7 @@ from .answering import (
 )
 from .destinations import Destination, nameservers
 from .errors import CorefileError
-from .kubedns import KubeDns, KubeDnsError, read_kubedns
+from .kubedns import KEYS, NO_KUBE_DNS, KubeDns, read_kubedns
 from .options import (
     BindLine,
     BindOptions,
@@ -56,6 +57,8 @@ from .render import PillarValues, Rendered, line_needing_cluster_dns, render
 from .rewriting import RewriteOptions
 
 __all__ = [
+    "KEYS",
+    "NO_KUBE_DNS",
     "AclOptions",
     "AclPolicy",
     "BindLine",
@@ -73,7 +76,6 @@ __all__ = [
     "HealthOptions",
     "HostsOptions",
     "KubeDns",
-    "KubeDnsError",
     "LoadbalanceOptions",
     "LogOptions",
     "MetadataOptions",

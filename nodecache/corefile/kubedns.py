@@ -1,40 +1,29 @@
 """The ConfigMap kube-dns: stub domains and upstream name servers, as files of a folder.
 
-Keys other than these three are no concern of ours. The bounds are those of kube-dns, with one mend:
-a stub domain's server may be a host name, which is resolved through the node's resolvers.
+Keys other than these three are no concern of ours. The bounds are those of kube-dns, with two mends:
+a stub domain's server may be a host name, which is resolved through the node's resolvers, and names
+may be in any case and have their last dot.
+
+The ConfigMap is optional, and what is wrong in it costs no more than itself: the rest is served.
 """
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .values import ip, port, split_host_port
 
+KEYS = ("stubDomains", "upstreamNameservers", "federations")
 _MOST_UPSTREAMS = 3
 # RFC 1123 names as Kubernetes has them: lower case only.
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _SUBDOMAIN = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
+_MOST_SERVERS = 15  # a `forward` takes no more
 _FEDERATION = re.compile(
     rf"\s*(?P<name>[a-z][-a-z0-9]*)\s*=\s*(?P<domain>{_LABEL}(\.{_LABEL})*)\s*"
 )
-
-
-class KubeDnsError(ValueError):
-    """A ConfigMap that cannot be used. `all` holds every fault, each with the key it is in."""
-
-    def __init__(self, faults: Iterable[tuple[str, str]]) -> None:
-        self.all = tuple(faults)
-        super().__init__("; ".join(f"{key}: {reason}" for key, reason in self.all))
-
-
-class _Faults(ValueError):
-    """What is wrong with one value."""
-
-    def __init__(self, reasons: Iterable[str]) -> None:
-        super().__init__()
-        self.reasons = tuple(reasons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,39 +33,78 @@ class KubeDns:
     stub_domains: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Each domain with its servers, in the order of the domains."""
     upstream_nameservers: tuple[str, ...] = ()
+    faults: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """What is wrong with it and left out: each fault with the key it is in."""
+
+    def where_faulty(self, before: "KubeDns | None") -> "KubeDns":
+        """The same, but a key that has a fault says what it said before, if it said anything."""
+        if before is None:
+            return self
+        faulty = {key for key, _ in self.faults}
+        return replace(
+            self,
+            **{
+                name: getattr(before, name)
+                for key, name in _FIELDS.items()
+                if key in faulty and getattr(before, name)
+            },
+        )
+
+
+NO_KUBE_DNS = KubeDns()
 
 
 def read_kubedns(files: Mapping[str, str]) -> KubeDns:
-    """Read the ConfigMap from its keys and values. Raises KubeDnsError with every fault."""
-    faults: list[tuple[str, str]] = []
-    read = {}
-    for key, reader in _READERS.items():
-        try:
-            read[key] = reader(files.get(key, "").strip())
-        except _Faults as error:
-            faults += [(key, reason) for reason in error.reasons]
-        except ValueError as error:
-            faults.append((key, str(error)))
-    if faults:
-        raise KubeDnsError(faults)
-    return KubeDns(read["stubDomains"], read["upstreamNameservers"])
+    """Read the ConfigMap from its keys and values; what is wrong in it is told in `faults`."""
+    faults: dict[str, list[str]] = {key: [] for key in KEYS}
+    stub_domains = _stub_domains(files.get("stubDomains", "").strip(), faults["stubDomains"])
+    upstreams = _upstream_nameservers(
+        files.get("upstreamNameservers", "").strip(), faults["upstreamNameservers"]
+    )
+    _check_federations(files.get("federations", "").strip(), faults["federations"])
+    told = tuple((key, reason) for key, reasons in faults.items() for reason in reasons)
+    return KubeDns(stub_domains, upstreams, told)
 
 
-def _stub_domains(value: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _stub_domains(value: str, faults: list[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """`{"acme.local": ["1.2.3.4", "ns.acme.example"]}`."""
-    faults: list[str] = []
     found: dict[str, tuple[str, ...]] = {}
-    for domain, servers in _json(value, dict, "an object of domains and lists of servers").items():
-        if not _SUBDOMAIN.fullmatch(domain):
-            faults.append(f"must be a domain name in lower case, not {domain!r}")
-        if not isinstance(servers, list) or not servers:
-            faults.append(f"{domain}: must have a list of servers, not {servers!r}")
-            continue
-        faults += [f"{domain}: {fault}" for fault in map(_stub_server_fault, servers) if fault]
-        found[domain] = tuple(map(str, servers))
-    if faults:
-        raise _Faults(faults)
+    written = _json(value, dict, "an object of domains and lists of servers", faults)
+    for domain, servers in written.items():
+        name = _plain(domain)
+        sound = _stub_servers(domain, servers, faults)
+        if not _SUBDOMAIN.fullmatch(name):
+            faults.append(f"must be a domain name, not {domain!r}")
+        elif name in found:
+            faults.append(f"{domain}: is there twice")
+        elif sound:
+            found[name] = sound
     return tuple(sorted(found.items()))
+
+
+def _stub_servers(domain: str, servers: object, faults: list[str]) -> tuple[str, ...]:
+    if not isinstance(servers, list) or not servers:
+        faults.append(f"{domain}: must have a list of servers, not {servers!r}")
+        return ()
+    found: list[str] = []
+    sound = _sound(servers, _stub_server_fault, _MOST_SERVERS, found)
+    faults += [f"{domain}: {fault}" for fault in found]
+    return sound
+
+
+def _sound(
+    servers: Sequence[Any], fault_of: Callable[[object], str], most: int, faults: list[str]
+) -> tuple[str, ...]:
+    """The servers that nothing is wrong with, as many as may be."""
+    faults += [fault for fault in map(fault_of, servers) if fault]
+    if len(servers) > most:
+        faults.append(f"must be at most {most}, not {len(servers)}")
+    return tuple([server for server in servers if not fault_of(server)][:most])
+
+
+def _plain(name: str) -> str:
+    """A name as Kubernetes writes names: in lower case, without its last dot."""
+    return name.lower().removesuffix(".")
 
 
 def _stub_server_fault(server: object) -> str:
@@ -89,18 +117,16 @@ def _stub_server_fault(server: object) -> str:
         port(number)
     except ValueError:
         host = server
-    return "" if _is_ip(host) or (_SUBDOMAIN.fullmatch(host) and not _is_number(host)) else fault
+    if _is_ip(host):
+        return ""
+    name = _plain(host)
+    return "" if _SUBDOMAIN.fullmatch(name) and not _is_number(name) else fault
 
 
-def _upstream_nameservers(value: str) -> tuple[str, ...]:
+def _upstream_nameservers(value: str, faults: list[str]) -> tuple[str, ...]:
     """`["1.2.3.4", "[2001:db8::1]:53"]`."""
-    servers = _json(value, list, "a list of addresses")
-    faults = [fault for fault in map(_upstream_fault, servers) if fault]
-    if len(servers) > _MOST_UPSTREAMS:
-        faults.append(f"must be at most {_MOST_UPSTREAMS}, not {len(servers)}")
-    if faults:
-        raise _Faults(faults)
-    return tuple(servers)
+    servers = _json(value, list, "a list of addresses", faults)
+    return _sound(servers, _upstream_fault, _MOST_UPSTREAMS, faults)
 
 
 def _upstream_fault(server: object) -> str:
@@ -118,25 +144,28 @@ def _upstream_fault(server: object) -> str:
     return "" if _is_ip(host) else fault
 
 
-def _federations(value: str) -> None:
+def _check_federations(value: str, faults: list[str]) -> None:
     """`name=domain,…`: checked and without effect, as in node-cache."""
-    for part in value.split(",") if value else ():
-        if not _FEDERATION.fullmatch(part):
-            raise ValueError(f"must be NAME=DOMAIN, …, not {part!r}")
+    parts = value.split(",") if value else ()
+    faults += [
+        f"must be NAME=DOMAIN, …, not {part!r}" for part in parts if not _FEDERATION.fullmatch(part)
+    ]
 
 
-def _json(value: str, kind: type, shape: str) -> Any:
-    """The value of a key; an empty one is an empty container."""
+def _json(value: str, kind: type, shape: str, faults: list[str]) -> Any:
+    """The value of a key; an empty or a broken one is an empty container."""
     if not value:
         return kind()
     try:
         read = json.loads(value)
-    except ValueError as error:
-        raise ValueError(f"must be JSON, {shape}: {error}") from None
+    except (ValueError, RecursionError) as error:
+        faults.append(f"must be JSON, {shape}: {error}")
+        return kind()
     if read is None:
         return kind()
     if not isinstance(read, kind):
-        raise ValueError(f"must be {shape}, not {value!r}")  # noqa: TRY004 - its text is told
+        faults.append(f"must be {shape}, not {value!r}")
+        return kind()
     return read
 
 
@@ -153,8 +182,4 @@ def _is_number(host: str) -> bool:
     return host.rpartition(".")[2].isdigit()
 
 
-_READERS: Mapping[str, Any] = {
-    "stubDomains": _stub_domains,
-    "upstreamNameservers": _upstream_nameservers,
-    "federations": _federations,
-}
+_FIELDS = {"stubDomains": "stub_domains", "upstreamNameservers": "upstream_nameservers"}

@@ -10,6 +10,10 @@ _NAME_MOST_OCTETS = 255  # RFC 1035 §3.1, the root's label included
 _LABEL_MOST_OCTETS = 63  # RFC 1035 §2.3.4
 
 
+class UnservedScheme(ValueError):
+    """The key of a block that nodecache does not serve; other blocks are none the worse for it."""
+
+
 def zone_name(word: str) -> str:
     """A domain name, made absolute and lower-cased."""
     absolute = word if word.endswith(".") and not word.endswith("\\.") else f"{word}."
@@ -67,7 +71,7 @@ def zone_keys(word: str, default_port: int) -> tuple[ZoneKey, ...]:
     """The keys one word of a server block's head stands for."""
     scheme, rest = _split_scheme(word)
     if scheme in _UNSERVED_SCHEMES:
-        raise ValueError(f"must be served over dns:// or tls://, not {word!r}")
+        raise UnservedScheme(f"must be served over dns:// or tls://, not {word!r}")
     if rest.endswith(":"):
         raise ValueError(f"must have a port after the last colon, not {word!r}")
     zone, port = _split_port(rest)

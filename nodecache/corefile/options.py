@@ -21,6 +21,9 @@ from .rewriting import RewriteOptions
 Policy = Literal["random", "round_robin", "sequential"]
 AnswerClass = Literal["all", "success", "denial", "error"]
 
+LEAST_CAPACITY = 1024
+"""Entries that a cache keeps of each kind whatever it is told: plugin/pkg/cache, 256 shards of 4."""
+
 CHAIN = (
     "nodecache",
     "metadata",
@@ -109,6 +112,7 @@ class CacheOptions:
 
     zones: tuple[str, ...] = ()
     success_capacity: int = 9984
+    """As written; below `LEAST_CAPACITY` it is that."""
     success_ttl: int = 3600
     success_min_ttl: int = 5
     denial_capacity: int = 9984
@@ -370,6 +374,10 @@ class Corefile:
     blocks: tuple[ServerBlock, ...]
     warnings: tuple[str, ...] = ()
     """What works, but not as it reads: `FILE:LINE: directive: what`."""
+    unfilled: tuple[str, ...] = ()
+    """Placeholders left in it: served as they stand, and surely not meant."""
+    left_out: tuple[str, ...] = ()
+    """What cannot be served, beside the rest, which is."""
     imports: tuple[str, ...] = ()
     """Paths and glob patterns of the files that were imported, once each."""
     imported: tuple[tuple[str, str], ...] = ()

@@ -1,17 +1,23 @@
 """From a Corefile's text to a Corefile, or to every error in it."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from .directives import DIRECTIVES, ELSEWHERE, Directive, Repeat
 from .errors import CorefileError
 from .lexer import Origin, Token
-from .names import zone_keys
+from .names import UnservedScheme, zone_keys
+from .neighbours import clashes, oddities
 from .options import BindLine, BindOptions, Corefile, OwnOptions, ServerBlock, ZoneKey
 from .reading import Context, Fault, Statement
 from .stream import Glob, Read, Sources
 from .structure import RawBlock, structure
 from .values import hint
+
+# What manifests leave to be filled in: `__PILLAR__DNS__DOMAIN__`, `${DOMAIN}`, `$(DOMAIN)`, `<IP>`.
+_PLACEHOLDER = re.compile(r"__[A-Z][A-Z0-9_]*__|\$\{\w+\}|\$\(\w+\)|^<[\w -]+>$")
 
 
 def parse(
@@ -33,37 +39,43 @@ def parse(
     """
     found = structure(text, file, Sources(env, read, glob, origin))
     imports = tuple(dict.fromkeys(found.imports))
-    errors = [fault.to_error() for fault in found.faults]
-    warnings = [str(fault.to_error()) for fault in found.warnings]
-    blocks = []
-    for raw in found.blocks:
-        block, wrong, odd = _block(raw, default_port)
-        blocks.append(block)
-        errors += wrong
-        warnings += map(str, odd)
-    errors += _overlaps(blocks)
-    errors += _contradictions(blocks)
-    if not blocks and not errors:
+    told = _Told(errors=[fault.to_error() for fault in found.faults])
+    told.warnings = [fault.to_error() for fault in found.warnings]
+    blocks = [block for raw in found.blocks if (block := _block(raw, default_port, told))]
+    told.errors += clashes(blocks)
+    told.warnings += oddities(blocks)
+    if not blocks and not told.errors:
         place = origin(1) if origin is not None else (file, 1)
-        errors = [CorefileError(*place, "there is no server block")]
-    if errors:
-        errors.sort(key=lambda error: (error.file, error.line))
-        raise CorefileError.join(errors, imports)
+        told.errors = told.left_out or [CorefileError(*place, "there is no server block")]
+    if told.errors:
+        told.errors.sort(key=lambda error: (error.file, error.line))
+        raise CorefileError.join(told.errors, imports)
     return Corefile(
         blocks=tuple(blocks),
-        warnings=tuple(warnings),
+        warnings=tuple(map(str, told.warnings)),
+        unfilled=tuple(map(str, told.unfilled)),
+        left_out=tuple(map(str, told.left_out)),
         imports=imports,
         imported=tuple(found.imported.items()),
     )
 
 
-def _block(
-    raw: RawBlock, default_port: int
-) -> tuple[ServerBlock, list[CorefileError], list[CorefileError]]:
-    """A server block with the errors and the warnings of it."""
-    errors: list[CorefileError] = []
-    warnings: list[CorefileError] = []
-    zones = tuple(_zones(raw.keys, default_port, errors))
+@dataclass(slots=True)
+class _Told:
+    """What there is to say of a Corefile."""
+
+    errors: list[CorefileError] = field(default_factory=list)
+    warnings: list[CorefileError] = field(default_factory=list)
+    unfilled: list[CorefileError] = field(default_factory=list)
+    left_out: list[CorefileError] = field(default_factory=list)
+
+
+def _block(raw: RawBlock, default_port: int, told: _Told) -> ServerBlock | None:
+    """A server block; None where nothing of it can be served, but other blocks can."""
+    before = len(told.errors)
+    zones = tuple(_zones(raw.keys, default_port, told))
+    if not zones and len(told.errors) == before:
+        return None
     fields: dict[str, Any] = {}
     present: set[str] = set()
     for statement in raw.statements:
@@ -74,33 +86,43 @@ def _block(
             present.add(name)
         except Fault as fault:
             context.faults.append(fault)
-        errors += (fault.to_error(name) for fault in context.faults)
-        warnings += (warning.to_error(name) for warning in context.warnings)
+        told.errors += (fault.to_error(name) for fault in context.faults)
+        told.warnings += (warning.to_error(name) for warning in context.warnings)
     if not present:
-        warnings.append(Fault(raw.keys[0], "has no directives: every query is refused").to_error())
-    warnings += (
-        Fault(key, f"nothing was put in the place of {key.text!r}").to_error()
-        for key in raw.keys
-        if "__PILLAR__" in key.text
+        reason = "has no directives: every query is refused"
+        told.warnings.append(Fault(raw.keys[0], reason).to_error())
+    told.unfilled += (
+        Fault(word, f"nothing was put in the place of {word.text!r}").to_error()
+        for word in _words(raw)
+        if _PLACEHOLDER.search(word.text)
     )
-    block = ServerBlock(
+    return ServerBlock(
         zones=zones,
         directives=tuple(name for name in DIRECTIVES if name in present),
         file=raw.keys[0].file,
         line=raw.keys[0].line,
         **fields,
     )
-    return block, errors, warnings
 
 
-def _zones(
-    keys: Iterable[Token], default_port: int, errors: list[CorefileError]
-) -> Iterable[ZoneKey]:
+def _words(raw: RawBlock) -> Iterator[Token]:
+    """Every word of a block."""
+    yield from raw.keys
+    for statement in raw.statements:
+        yield from statement.words
+        for line in statement.lines:
+            yield from line
+
+
+def _zones(keys: Iterable[Token], default_port: int, told: _Told) -> Iterator[ZoneKey]:
     for key in keys:
         try:
             yield from zone_keys(key.text, default_port)
+        except UnservedScheme as error:
+            fault = Fault(key, f"left out: the key of a server block {error}")
+            told.left_out.append(fault.to_error())
         except ValueError as error:
-            errors.append(Fault(key, f"the key of a server block {error}").to_error())
+            told.errors.append(Fault(key, f"the key of a server block {error}").to_error())
 
 
 def _apply(
@@ -121,72 +143,26 @@ def _apply(
         fields[name] = options
 
 
+# What other servers, plugins from elsewhere and older CoreDNS call it.
+_ELSEWHERE_SAID = {
+    "proxy": "it is 'forward' since CoreDNS 1.5",
+    "alternate": "'next' or 'failover' in 'forward' does that",
+    "fallback": "'next' or 'failover' in 'forward' does that",
+    "fanout": "'forward' asks a second upstream where the first is slow",
+    "federation": "it went with CoreDNS 1.7",
+    "startup": "it went with CoreDNS 1.5",
+    "shutdown": "it went with CoreDNS 1.5",
+}
+
+
 def _directive(name: Token) -> Directive:
     if name.text in DIRECTIVES:
         return DIRECTIVES[name.text]
     if name.text in ELSEWHERE:
         raise Fault(name, "a directive of CoreDNS that node-cache does not have either")
-    raise Fault(name, f"there is no such directive{hint(name.text, DIRECTIVES)}")
-
-
-# What blocks may not be to each other
-
-
-def _overlaps(blocks: Iterable[ServerBlock]) -> Iterable[CorefileError]:
-    """Each zone once at each address; nor once bound to an address and once to every one.
-
-    Interfaces are compared by name here; what addresses they have is for whoever listens.
-    """
-    taken: dict[tuple[ZoneKey, str], ServerBlock] = {}
-    bound: dict[ZoneKey, tuple[ServerBlock, str]] = {}
-    for block in blocks:
-        for key in block.zones:
-            for address in _addresses(block):
-                where = f" on {address}" if address else ""
-                before = taken.get((key, address))
-                if before is not None:
-                    yield _clash(block, f"{key}{where}", before, "already served")
-                    continue
-                taken[key, address] = block
-                other, at = bound.setdefault(key, (block, address))
-                if bool(at) != bool(address):
-                    yield _clash(block, f"{key}{where}", other, "served on overlapping addresses")
-
-
-def _addresses(block: ServerBlock) -> tuple[str, ...]:
-    if block.bind is None:
-        return ("",)
-    wanted = [
-        address
-        for line in block.bind.lines
-        for address in line.addresses
-        if address not in line.except_addresses
-    ]
-    return tuple(dict.fromkeys(wanted))
-
-
-def _clash(block: ServerBlock, what: str, before: ServerBlock, how: str) -> CorefileError:
-    where = f"{before.file}:{before.line}"
-    return CorefileError(block.file, block.line, f"cannot serve {what}: it is {how} by {where}")
-
-
-def _contradictions(blocks: Iterable[ServerBlock]) -> Iterable[CorefileError]:
-    """What is of the whole process must be the same wherever it is said."""
-    said: dict[str, tuple[int, ServerBlock]] = {}
-    for block in blocks:
-        for name in ("budget_octets", "max_waiting", "max_waiting_per_client"):
-            value = getattr(block.nodecache, name)
-            if value is None:
-                continue
-            other, before = said.setdefault(name, (value, block))
-            if other != value:
-                option = name.removesuffix("_octets").removesuffix("_per_client")
-                yield CorefileError(
-                    block.file,
-                    block.line,
-                    f"nodecache: {option} is of the whole process, "
-                    f"and {before.file}:{before.line} has another",
-                )
+    known = _ELSEWHERE_SAID.get(name.text)
+    meant = f"; {known}" if known else hint(name.text, DIRECTIVES)
+    raise Fault(name, f"there is no such directive{meant}")
 
 
 def own_options(corefile: Corefile) -> OwnOptions:

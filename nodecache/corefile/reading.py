@@ -83,6 +83,11 @@ class Arguments:
         """The next word, not yet read; "" where there is none."""
         return self._words[0].text if self._words else ""
 
+    @property
+    def after_following(self) -> str:
+        """The word after the next one; "" where there is none."""
+        return self._words[1].text if len(self._words) > 1 else ""
+
     def take(self, what: str, read: Reader[T]) -> T:
         """The next word as `read` understands it; `what` is its name in an error."""
         self._need(1, what)

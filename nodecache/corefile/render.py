@@ -6,7 +6,7 @@ the text's exact indentation is done here by the directives' structure.
 
 from dataclasses import dataclass
 
-from .kubedns import KubeDns
+from .kubedns import NO_KUBE_DNS, KubeDns
 from .lexer import tokens
 from .names import zone_keys
 from .reading import Statement
@@ -20,7 +20,6 @@ _DNS_SERVER = "__PILLAR__DNS__SERVER__"
 _PROMETHEUS_ENDPOINT = "__PROMETHEUS__ENDPOINT__"
 _NODE_RESOLVERS = "/etc/resolv.conf"
 _STUB_TTL = 30
-_NO_KUBE_DNS = KubeDns()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +31,7 @@ class PillarValues:
     """None where no address is known: then the base Corefile must not ask for one."""
     prometheus_endpoint: str = ":9253"
     dns_port: int = 53
-    kube_dns: KubeDns = _NO_KUBE_DNS
+    kube_dns: KubeDns = NO_KUBE_DNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,8 @@ class Rendered:
     text: str
     base_lines: tuple[int, ...]
     """For each line of `text`, its number in the base Corefile; lines past these were added."""
+    served_already: tuple[str, ...] = ()
+    """Stub domains that the base Corefile has a block for; that one is served."""
 
     def base_line(self, line: int) -> int | None:
         """Where a line stands in the base Corefile; None for one of a stub domain."""
@@ -55,7 +56,8 @@ def render(base: str, values: PillarValues) -> Rendered:
     if upstreams:
         lines = _over_udp(base)
     text = _filled_in("\n".join(line for _, line in lines), values)
-    return Rendered(text + _stub_blocks(text, values), tuple(number for number, _ in lines))
+    stubs, served_already = _stub_blocks(text, values)
+    return Rendered(text + stubs, tuple(number for number, _ in lines), served_already)
 
 
 def _filled_in(text: str, values: PillarValues) -> str:
@@ -113,17 +115,38 @@ def _take_force_tcp(statement: Statement, lines: list[str]) -> set[int]:
     return set(range(opening + 1, closing + 1))
 
 
-def _stub_blocks(text: str, values: PillarValues) -> str:
-    """A server block for each stub domain, bound and measured as the block of all names is."""
+def _stub_blocks(text: str, values: PillarValues) -> tuple[str, tuple[str, ...]]:
+    """A server block for each stub domain, bound and measured as the block of all names is.
+
+    And the domains that have one where that would be bound.
+    """
     if not values.kube_dns.stub_domains:
-        return ""
-    like = _block_of_all_names(text, values.dns_port)
-    bind = _line(like, "bind") if like else ("bind", *values.local_dns)
+        return "", ()
+    blocks = _blocks(text)
+    like = _block_of(".", blocks, values.dns_port)
+    bind = _line(like, "bind") if like else _bound(values.local_dns)
     prometheus = _line(like, "prometheus") if like else ()
-    return "".join(
+    there = [block for block in blocks if _overlap(_line(block, "bind"), bind)]
+    served = tuple(
+        domain
+        for domain, _ in values.kube_dns.stub_domains
+        if _block_of(f"{domain}.", there, values.dns_port)
+    )
+    text = "".join(
         _stub_block(f"{domain}:{values.dns_port}", servers, bind, prometheus)
         for domain, servers in values.kube_dns.stub_domains
+        if domain not in served
     )
+    return text, served
+
+
+def _bound(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    return ("bind", *addresses) if addresses else ()
+
+
+def _overlap(bind: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether two `bind` lines have an address in common; none at all is every address."""
+    return not bind or not other or not set(bind[1:]).isdisjoint(other[1:])
 
 
 def _stub_block(
@@ -134,14 +157,15 @@ def _stub_block(
     return f"\n{key} {{\n{body}}}\n"
 
 
-def _block_of_all_names(text: str, port: int) -> RawBlock | None:
-    for block in _blocks(text):
+def _block_of(zone_name: str, blocks: list[RawBlock], port: int) -> RawBlock | None:
+    """The block that has a zone name among its keys."""
+    for block in blocks:
         for key in block.keys:
             try:
                 keys = zone_keys(key.text, port)
             except ValueError:
                 continue
-            if any(found.zone_name == "." and found.port == port for found in keys):
+            if any(found.zone_name == zone_name and found.port == port for found in keys):
                 return block
     return None
 

@@ -92,6 +92,12 @@ class Stream:
         word = self.take()
         return word.with_text(self._replaced(word.text))
 
+    def take_if_any(self) -> list[Token]:
+        """The same; nothing where variables that are not set leave nothing of the word."""
+        word = self.take()
+        replaced = word.with_text(self._replaced(word.text))
+        return [replaced] if replaced.text or not word.text else []
+
     def _replaced(self, text: str) -> str:
         return _VARIABLE.sub(lambda match: self._sources.env.get(match[1] or match[2], ""), text)
 

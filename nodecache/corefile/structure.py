@@ -80,6 +80,7 @@ class _Parser:
                 break
             else:
                 key = self._stream.take_replaced()
+                self._check_brace(key)
                 wants_another = key.text.endswith(",")
                 if key.text.removesuffix(","):
                     keys.append(key.with_text(key.text.removesuffix(",")))
@@ -159,7 +160,8 @@ class _Parser:
             if head.text == "}":
                 self._stream.take()  # left out, so that the rest can be read
                 raise Fault(head, f"{name.text}: a '}}' must stand on a line of its own")
-            words.append(self._stream.take_replaced())
+            words += self._stream.take_if_any()
+        self._check_brace(words[-1] if words else name)
         if head is None or head.text != "{":
             return Statement(name, tuple(words))
         if head.is_first:
@@ -168,6 +170,12 @@ class _Parser:
         brace = self._stream.take()
         lines = tuple(self._lines())
         return Statement(name, tuple(words), lines, self._end(brace, is_empty=not lines))
+
+    def _check_brace(self, last: Token) -> None:
+        """Refuse a word that a brace sticks to, and what would be the block behind it."""
+        if last.text.endswith("{") and last.text != "{":
+            list(self._until_closed(last))
+            raise Fault(last, f"a blank is missing before the '{{' of {last.text!r}")
 
     def _lines(self) -> Iterator[tuple[Token, ...]]:
         """The lines of a directive's block, up to the brace that closes it."""
@@ -183,7 +191,7 @@ class _Parser:
             elif head.text == "{":
                 self._skip(head)
             else:
-                line.append(self._stream.take_replaced())
+                line += self._stream.take_if_any()
 
     def _end(self, brace: Token, *, is_empty: bool) -> Token:
         """The brace that closes a directive's block."""

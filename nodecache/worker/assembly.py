@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from nodecache.cache import Bounds, Budget, Cache, Failures, Prefetch
 from nodecache.corefile import CacheOptions, DnstapOptions, ServerBlock
+from nodecache.corefile.options import LEAST_CAPACITY
 from nodecache.forward import Forwarder, Upstreams
 from nodecache.server import (
     Chain,
@@ -119,7 +120,7 @@ def build(block: ServerBlock, shop: Workshop, before: Built | None = None) -> Bu
     source.tell(directives.watch)
     zone = Zone(
         options,
-        _cache(block, options, shop.budget, before),
+        cache_of(block, options, shop.budget, before),
         Failures(_servfail_seconds(block.cache)),
         _below(directives, source, options, shop),
         shop.room,
@@ -177,13 +178,18 @@ def _below(
     return ChainSource(Chain(directives.below, end, shop.lookup, shop.chains))
 
 
-def _cache(block: ServerBlock, options: ZoneOptions, budget: Budget, before: Built | None) -> Cache:
+def cache_of(
+    block: ServerBlock, options: ZoneOptions, budget: Budget, before: Built | None
+) -> Cache:
+    """A block's cache, or the one of `before`, bounded as the block says now."""
     cache = block.cache or CacheOptions()
     stale_seconds = options.stale.seconds if options.stale else 0.0
+    success = max(cache.success_capacity, LEAST_CAPACITY)
+    denial = max(cache.denial_capacity, LEAST_CAPACITY)
     if before is None:
-        return Cache(budget, cache.success_capacity, cache.denial_capacity, stale_seconds)
+        return Cache(budget, success, denial, stale_seconds)
     kept = before.zone.cache
-    kept.success.capacity, kept.denial.capacity = cache.success_capacity, cache.denial_capacity
+    kept.success.capacity, kept.denial.capacity = success, denial
     kept.stale_seconds = stale_seconds
     return kept
 

@@ -8,7 +8,6 @@ from nodecache.config.rendering import (
     CorefileText,
     corefile_text,
     kept_text,
-    read_folder,
     service_variable,
     watched_paths,
 )
@@ -82,27 +81,42 @@ def test_without_a_base_the_corefile_is_served_as_it_stands(tmp_path):
 def test_faults_are_told_by_the_lines_of_what_people_edit(folder):
     (folder / "Corefile.base").write_text(BASE.replace("loop", "lop"))
     (folder / "kube-dns/upstreamNameservers").write_text('["8.8.8.8"]')
-    (folder / "kube-dns/stubDomains").write_text('{"cluster.local": ["1.1.1.1"]}')
     assert faults(flags_for(folder)) == [
         f"{folder}/Corefile.base:12: lop: there is no such directive; is 'loop' meant?",
-        (
-            f"{folder}/kube-dns/stubDomains:1: cannot serve dns://cluster.local.:53 on"
-            f" 169.254.20.10: it is already served by {folder}/Corefile.base:1"
-        ),
-        (
-            f"{folder}/kube-dns/stubDomains:1: cannot serve dns://cluster.local.:53 on"
-            f" 10.96.0.10: it is already served by {folder}/Corefile.base:1"
-        ),
     ]
 
 
-def test_a_broken_configmap_is_told_key_by_key(folder):
-    (folder / "kube-dns/stubDomains").write_text("{")
-    (folder / "kube-dns/upstreamNameservers").write_text('["a"]')
-    told = faults(flags_for(folder))
-    assert [each.partition(": ")[0] for each in told] == [
-        f"{folder}/kube-dns/stubDomains:1", f"{folder}/kube-dns/upstreamNameservers:1",
+def left_out(folder) -> list[str]:
+    """What of the ConfigMap is left out, while the rest is served."""
+    text = corefile_text(flags_for(folder), ENV)
+    assert text.parse(flags_for(folder), ENV).blocks
+    return [each.replace(f"{folder}/kube-dns/", "") for each in text.left_out]
+
+
+def test_a_broken_configmap_is_told_key_by_key_and_the_corefile_is_served(folder):
+    (folder / "kube-dns/stubDomains").write_text('{"acme.local": ["10.0.0.1"],}')
+    (folder / "kube-dns/upstreamNameservers").write_bytes(b"\xff")
+    (folder / "kube-dns/federations").mkdir()
+    (folder / "kube-dns/unrelated").write_bytes(b"\xff")
+    assert [each.partition(": ")[0] for each in left_out(folder)] == [
+        "upstreamNameservers:1", "federations:1", "stubDomains:1",
     ]  # fmt: skip
+
+
+def test_a_stub_domain_that_the_corefile_serves_is_left_out(folder):
+    domains = {"Cluster.Local": ["1.1.1.1"], "acme.local": ["1.1.1.1"]}
+    (folder / "kube-dns/stubDomains").write_text(json.dumps(domains))
+    assert left_out(folder) == ["stubDomains:1: cluster.local: has a block already"]
+    assert "\nacme.local:53 {" in corefile_text(flags_for(folder), ENV).text
+
+
+def test_a_broken_key_of_the_configmap_says_what_it_said_before(folder):
+    (folder / "kube-dns/stubDomains").write_text('{"acme.local": ["10.0.0.1"]}')
+    before = corefile_text(flags_for(folder), ENV)
+    (folder / "kube-dns/stubDomains").write_text('{"acme.local": "10.0.0.1"}')
+    now = corefile_text(flags_for(folder), ENV, before=before.kube_dns)
+    assert now.text == before.text
+    assert "acme.local: must have a list of servers" in now.left_out[0]
 
 
 def test_imports_start_from_the_folder_of_the_corefile_and_not_of_the_base(folder):
@@ -176,19 +190,6 @@ def test_what_was_kept_is_read_with_its_imports_and_not_those_on_the_disk(folder
 # Reading
 
 
-def test_a_folder_is_its_files_none_hidden(tmp_path):
-    (tmp_path / "b").write_text("2")
-    (tmp_path / "a").write_text("1")
-    (tmp_path / ".hidden").write_text("3")
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "link").symlink_to("a")
-    assert read_folder(str(tmp_path)) == {"a": "1", "b": "2", "link": "1"}
-
-
-def test_a_folder_that_is_not_there_is_empty(tmp_path):
-    assert read_folder(str(tmp_path / "nowhere")) == {}
-
-
 def test_text_that_is_not_utf_8_is_told_by_its_line(folder):
     (folder / "Corefile.base").write_bytes(b"# a\n# \xff\n")
     assert faults(flags_for(folder)) == [
@@ -198,7 +199,10 @@ def test_text_that_is_not_utf_8_is_told_by_its_line(folder):
 
 def test_a_corefile_that_is_not_there_is_told(tmp_path):
     assert faults(flags_for(tmp_path)) == [
-        f"{tmp_path}/Corefile:1: cannot be read: No such file or directory"
+        (
+            f"{tmp_path}/Corefile:1: cannot be read: No such file or directory; nor is there a"
+            f" base Corefile, {tmp_path}/Corefile.base (-basecorefile)"
+        )
     ]
 
 

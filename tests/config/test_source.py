@@ -122,6 +122,59 @@ def test_after_a_start_with_the_last_good_one_the_mended_one_is_taken(node):
     assert len(node.later(source).corefile.blocks) == 2
 
 
+# What can be left out
+
+STUB = '{"acme.local": ["10.0.0.1"]}'
+BROKEN = '{"acme.local": ["10.0.0.1"],}'
+
+
+def test_a_start_with_a_broken_configmap_serves_the_corefile_tells_and_counts(node, caplog):
+    node.write("kube-dns/stubDomains", BROKEN)
+    source = node.source()
+    config = source.read_or_last_good()
+    assert [block.zone_names for block in config.corefile.blocks] == [(".",)]
+    assert (source.errors, source.is_current) == (1, False)
+    assert f"{node.folder}/kube-dns/stubDomains:1: must be JSON" in caplog.text
+    source.keep_good(config)
+    node.write("kube-dns/stubDomains", STUB)
+    assert len(node.later(source).corefile.blocks) == 2
+    assert source.is_current
+
+
+def test_a_broken_configmap_changes_nothing_and_holds_up_no_other_change(node):
+    node.write("kube-dns/stubDomains", STUB)
+    source = node.source()
+    source.keep_good(source.read_or_last_good())
+    node.write("kube-dns/stubDomains", BROKEN)
+    assert node.later(source) is None
+    assert (source.errors, source.is_current) == (1, False)
+    node.base.write_text(BASE + "a {\n whoami\n}\n")
+    assert [b.zone_names[0] for b in node.later(source).corefile.blocks] == [
+        ".",
+        "a.",
+        "acme.local.",
+    ]
+
+
+def test_over_a_restart_a_broken_configmap_says_what_it_said_before(node):
+    node.write("kube-dns/stubDomains", STUB)
+    source = node.source()
+    source.keep_good(source.read_or_last_good())
+    node.write("kube-dns/stubDomains", BROKEN)
+    node.base.write_text(BASE + "a {\n whoami\n}\n")
+    config = node.source().read_or_last_good()
+    assert not config.is_last_known_good
+    assert [b.zone_names[0] for b in config.corefile.blocks] == [".", "a.", "acme.local."]
+
+
+def test_a_block_that_cannot_be_served_is_left_out_and_told(node, caplog):
+    node.base.write_text(BASE + "https://x:4453 {\n tls a b\n whoami\n}\n")
+    source = node.source()
+    assert len(source.read_or_last_good().corefile.blocks) == 1
+    assert f"{node.base}:5: left out: the key of a server block must be served" in caplog.text
+    assert source.errors == 1
+
+
 # Imported files
 
 

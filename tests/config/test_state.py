@@ -1,9 +1,11 @@
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nodecache.config.state import Kept, State, write_atomically
+from nodecache.corefile import KubeDns
 
 FIRST = Kept("first", {})
 SECOND = Kept(". {\n}\n", {"/etc/more": "error\u0073"})
@@ -16,6 +18,9 @@ def test_what_was_kept_is_found_by_the_next_life(tmp_path):
     assert state.last_good() == FIRST
     state.keep(SECOND)
     assert State(folder).last_good() == SECOND
+    third = replace(SECOND, kube_dns=KubeDns((("acme.local", ("10.0.0.1",)),), ("9.9.9.9",)))
+    state.keep(third)
+    assert State(folder).last_good() == third
 
 
 def test_without_a_folder_nothing_is_kept_or_found():

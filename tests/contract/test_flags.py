@@ -75,3 +75,8 @@ def test_the_dead_flag_is_taken():
 )
 def test_command_lines_in_the_field_are_taken(words):
     assert parse_flags(words.split()).conf.endswith("Corefile")
+
+
+@pytest.mark.parametrize("flag", ["-setupebtables", "-setupebtables=true", "-cpu=100%"])
+def test_a_flag_of_older_releases_is_taken_without_effect(flag):
+    assert parse_flags([*LOCAL, flag]) == parse_flags(LOCAL)

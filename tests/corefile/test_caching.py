@@ -1,7 +1,7 @@
 import pytest
 
 from nodecache.corefile import CacheOptions, PrefetchOptions, StaleOptions
-from tests.helpers.corefiles import block, body_errors
+from tests.helpers.corefiles import block, body_errors, corefile
 
 
 def cache(options: str = "", words: str = "") -> CacheOptions:
@@ -154,3 +154,10 @@ def test_a_policy_can_be_given_only_once():
 )
 def test_broken_words_are_told(words, why):
     assert fault("", words) == why
+
+
+def test_a_capacity_of_nothing_is_told():
+    found = corefile(". {\ncache {\nsuccess 0 5\ndenial 10\n}\n}")
+    assert found.warnings == (
+        "Corefile:3: cache: success 0 keeps 1024 entries, as in CoreDNS; 'disable success' keeps none",
+    )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodecache.corefile import KubeDns, KubeDnsError, read_kubedns
+from nodecache.corefile import KubeDns, read_kubedns
 
 
 def read(**keys: object) -> KubeDns:
@@ -12,9 +12,7 @@ def read(**keys: object) -> KubeDns:
 
 
 def faults(files: dict[str, str]) -> list[tuple[str, str]]:
-    with pytest.raises(KubeDnsError) as caught:
-        read_kubedns(files)
-    return list(caught.value.all)
+    return list(read_kubedns(files).faults)
 
 
 @pytest.mark.parametrize("files", [{}, {"stubDomains": ""}, {"stubDomains": "null"}, {"x": "y"}])
@@ -58,9 +56,11 @@ UPSTREAM = "must be an IP address, with a port or without, not"
 @pytest.mark.parametrize(
     ("key", "value", "why"),
     [
-        ("stubDomains", '{"": ["1.2.3.4"]}', "must be a domain name in lower case, not ''"),
-        ("stubDomains", '{"$$$$": ["1.2.3.4"]}', "must be a domain name in lower case, not '$$$$'"),
-        ("stubDomains", '{"A.b": ["1.2.3.4"]}', "must be a domain name in lower case, not 'A.b'"),
+        ("stubDomains", '{"": ["1.2.3.4"]}', "must be a domain name, not ''"),
+        ("stubDomains", '{"$$$$": ["1.2.3.4"]}', "must be a domain name, not '$$$$'"),
+        ("stubDomains", '{"a.b": ["1.2.3.4"], "A.b.": ["1.2.3.4"]}', "A.b.: is there twice"),
+        ("stubDomains", f'{{"a": {["1.2.3.4"] * 16}}}'.replace("'", '"'), "a: must be at most 15"),
+        ("stubDomains", "[" * 100_000, "must be JSON, an object of domains and lists of servers"),
         ("stubDomains", '{"foo": ["$$$$"]}', f"foo: {SERVER} '$$$$'"),
         ("stubDomains", '{"foo": ["1.2.3.4:65564"]}', f"foo: {SERVER} '1.2.3.4:65564'"),
         ("stubDomains", '{"foo": ["1.2.3.4:0"]}', f"foo: {SERVER} '1.2.3.4:0'"),
@@ -90,17 +90,41 @@ def test_a_broken_key_is_told(key, value, why):
 
 
 def test_every_fault_is_told():
-    files = {"stubDomains": '{"A": [], "b": ["_"]}', "upstreamNameservers": '["x", "y"]'}
+    files = {"stubDomains": '{"_": [], "b": ["_"]}', "upstreamNameservers": '["x", "y"]'}
     assert [key for key, _ in faults(files)] == ["stubDomains"] * 3 + ["upstreamNameservers"] * 2
 
 
+def test_names_may_be_in_any_case_and_have_their_last_dot():
+    found = read(stubDomains={"Acme.Local.": ["NS.Acme.Example."]})
+    assert found.stub_domains == (("acme.local", ("NS.Acme.Example.",)),)
+    assert not found.faults
+
+
+def test_what_is_sound_beside_a_fault_is_taken():
+    found = read(
+        stubDomains={"a": "1.1.1.1", "b": ["1.1.1.1", "-"], "c": ["2.2.2.2"], "_": ["1.1.1.1"]},
+        upstreamNameservers=["x", "9.9.9.9"],
+        federations=3,
+    )
+    assert found.stub_domains == (("b", ("1.1.1.1",)), ("c", ("2.2.2.2",)))
+    assert found.upstream_nameservers == ("9.9.9.9",)
+    assert [key for key, _ in found.faults] == [
+        *["stubDomains"] * 3, "upstreamNameservers", "federations",
+    ]  # fmt: skip
+
+
+def test_a_key_with_a_fault_says_what_it_said_before():
+    before = read(stubDomains={"a": ["1.1.1.1"]}, upstreamNameservers=["9.9.9.9"])
+    now = read(stubDomains={"a": "1.1.1.1", "b": ["2.2.2.2"]}, upstreamNameservers=[])
+    kept = now.where_faulty(before)
+    assert kept.stub_domains == before.stub_domains
+    assert kept.upstream_nameservers == (), "this key was emptied on purpose"
+    assert now.where_faulty(None) == now == now.where_faulty(KubeDns())
+
+
 @given(st.dictionaries(st.sampled_from(["stubDomains", "upstreamNameservers"]), st.text()))
-def test_any_text_is_a_configmap_or_a_fault(files):
-    try:
-        found = read_kubedns(files)
-    except KubeDnsError as error:
-        found = error
-    assert isinstance(found, KubeDns | KubeDnsError)
+def test_any_text_is_a_configmap(files):
+    assert isinstance(read_kubedns(files), KubeDns)
 
 
 _JSON = st.recursive(
@@ -110,10 +134,6 @@ _JSON = st.recursive(
 
 
 @given(_JSON)
-def test_any_json_is_a_configmap_or_a_fault(value):
+def test_any_json_is_a_configmap(value):
     for key in ("stubDomains", "upstreamNameservers"):
-        try:
-            found = read(**{key: value})
-        except KubeDnsError as error:
-            found = error
-        assert isinstance(found, KubeDns | KubeDnsError)
+        assert isinstance(read(**{key: value}), KubeDns)

@@ -70,6 +70,16 @@ def test_an_error_can_be_pickled():
     [
         ("forwrad . 10.0.0.1", "forwrad: there is no such directive; is 'forward' meant?"),
         ("kubernetes", "kubernetes: a directive of CoreDNS that node-cache does not have either"),
+        (
+            "proxy . 10.0.0.1",
+            "proxy: there is no such directive; it is 'forward' since CoreDNS 1.5",
+        ),
+        (
+            "alternate . SERVFAIL 10.0.0.1",
+            "there is no such directive; 'next' or 'failover' in 'forward' does that",
+        ),
+        ("hosts f example.com{\nttl 5\n}", "a blank is missing before the '{' of 'example.com{'"),
+        ("cache{\nsuccess 5\n}", "a blank is missing before the '{' of 'cache{'"),
         ("cache {\nsucess 5\n}", "cache: unknown option 'sucess'; is 'success' meant?"),
     ],
 )
@@ -109,11 +119,39 @@ def test_a_block_without_directives_is_a_warning():
     assert corefile(". {\n}").warnings == ("Corefile:1: has no directives: every query is refused",)
 
 
-def test_a_placeholder_left_in_a_key_is_a_warning():
-    found = corefile("__PILLAR__DNS__DOMAIN__:53 {\nwhoami\n}")
-    assert found.warnings == (
-        "Corefile:1: nothing was put in the place of '__PILLAR__DNS__DOMAIN__:53'",
-    )
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("__PILLAR__DNS__DOMAIN__:53 {\nwhoami\n}", "__PILLAR__DNS__DOMAIN__:53"),
+        ("${DOMAIN} {\nwhoami\n}", "${DOMAIN}"),
+        ("$(DOMAIN):53 {\nwhoami\n}", "$(DOMAIN):53"),
+        ("<domain> {\nwhoami\n}", "<domain>"),
+        (". { \nforward . __CLUSTER_IP__\n}", "__CLUSTER_IP__"),
+        (". { \nbind __LOCAL_DNS__\nwhoami\n}", "__LOCAL_DNS__"),
+        (". { \ncache {\ndisable denial __DOMAIN__\n}\n}", "__DOMAIN__"),
+    ],
+)
+def test_a_placeholder_that_nothing_filled_is_told(text, word):
+    (told,) = corefile(text).unfilled
+    assert told.endswith(f": nothing was put in the place of {word!r}")
+
+
+@pytest.mark.parametrize("scheme", ["https", "grpc", "quic", "https3"])
+def test_a_block_of_a_transport_that_is_not_served_is_left_out(scheme):
+    found = corefile(f"{scheme}://x:4453 {{\ntls a b\n}}\n. {scheme}://a {{\nwhoami\n}}")
+    assert [block.zone_names for block in found.blocks] == [(".",)]
+    assert [told.partition(": left out: ")[0] for told in found.left_out] == [
+        "Corefile:1", "Corefile:4",
+    ]  # fmt: skip
+
+
+def test_nothing_else_to_serve_is_an_error():
+    assert errors("https://x {\nwhoami\n}") == [
+        (
+            "Corefile:1: left out: the key of a server block must be served over dns:// or tls://,"
+            " not 'https://x'"
+        )
+    ]
 
 
 # Blocks beside each other

@@ -146,3 +146,10 @@ def test_a_base_with_faults_is_rendered_all_the_same():
     assert text(". {\nforward . __PILLAR__UPSTREAM__SERVERS__ {\n", CUSTOM).startswith(
         ". {\nforward"
     )
+
+
+def test_a_stub_domain_is_bound_to_nothing_where_nothing_says_to_what():
+    values = PillarValues(dns_port=1053, kube_dns=STUBS)
+    rendered = text(". {\nwhoami\n}\n", values)
+    assert "bind" not in rendered
+    assert len(corefile(rendered).blocks) == 1 + len(STUBS.stub_domains)

@@ -43,6 +43,20 @@ def rule(words: str) -> object:
                 AnswerRule("name", "(.*)b", "{1}a."), AnswerRule("value", "(.*)c", "{1}d."))),
         ),
         (
+            "name suffix a b answer name auto answer value x y",
+            NameRule("suffix", "a.", "b.", is_auto=True, answers=(
+                AnswerRule("value", "x", "y."),
+            )),
+        ),
+        (
+            "name suffix a b answer name auto answer value auto",
+            NameRule("suffix", "a.", "b.", is_auto=True),
+        ),
+        (
+            "name suffix a b answer name auto b",
+            NameRule("suffix", "a.", "b.", answers=(AnswerRule("name", "auto", "b."),)),
+        ),
+        (
             "name exact a b answer value x y value z w",
             NameRule("exact", "a.", "b.", is_auto=True, answers=(
                 AnswerRule("value", "x", "y."), AnswerRule("value", "z", "w."))),
@@ -107,6 +121,10 @@ def test_a_rule_may_stand_in_a_block_a_word_or_a_line_each():
         ("name suffix a b answer", "answer rule is missing"),
         ("name suffix a b answer both x y", "answer rule must be one of auto, name, value, not"),
         ("name suffix a b answer name x", "answer TO is missing"),
+        (
+            "name suffix a b answer name x answer value y z",
+            "answer TO is missing before the next 'answer'",
+        ),
         ("name suffix a b answer name ( y", "answer pattern must be a regular expression"),
         ("name suffix a b answer name x {1}", "'{1}.' uses more groups than 'x' has"),
         (

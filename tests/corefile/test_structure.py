@@ -196,6 +196,21 @@ def test_a_variable_s_value_is_one_word_and_opens_no_block():
     assert shape(found) == [(["."], [("log", ["{remote} {name}", "{"], [])])]
 
 
+def test_a_word_that_unset_variables_leave_empty_is_none():
+    """As in Caddy's language, `cache {$NOT_SET}` is `cache`."""
+    found = cut('{$NONE} . {\ncache {$NONE} "" {%NONE%} {$NONE}x\n}')
+    assert shape(found) == [(["."], [("cache", ["", "x"], [])])]
+    found = cut(". {\ncache {\n{$NONE} {$NONE}\nsuccess {$NONE} 5\n}\n}")
+    assert shape(found) == [(["."], [("cache", [], [["success", "5"]])])]
+
+
+def test_a_brace_that_sticks_to_a_key_is_told():
+    found = cut(".:53{\nwhoami\n}\n. {\n}")
+    assert [fault.reason for fault in found.faults] == [
+        "a blank is missing before the '{' of '.:53{'"
+    ]
+
+
 def test_a_value_is_not_filled_in_again():
     assert shape(cut("{$A}", {"A": "{$A}"})) == [(["{$A}"], [])]
 

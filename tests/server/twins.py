@@ -20,8 +20,7 @@ from tests.wire.messages import query, response
 COREFILE = """. {
     errors
     cache 30 {
-        success 4
-        denial 4
+        success 1
     }
     forward . 10.0.0.53 {
         force_tcp
@@ -70,6 +69,8 @@ class Twin:
         block = parse(corefile, "Corefile", env={}, default_port=53).blocks[0]
         self.built = build(block, Workshop(loop, self.upstreams, Budget(), self.room))
         self.zone = self.built.zone
+        cache = self.zone.cache  # small enough to give entries up
+        cache.success.capacity = cache.denial.capacity = 4
         self.zone.clock, self.zone.wall_clock = self.world.clock, partial(float, WALL_CLOCK)
         self.counts = ServerCounts("dns://169.254.20.10:53", ".")
         zones = Zones([(name_to_wire("."), Served(self.zone, self.counts))])

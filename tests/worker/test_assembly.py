@@ -2,7 +2,7 @@ import pytest
 
 from nodecache.cache import Budget, Cache
 from nodecache.corefile import parse
-from nodecache.worker.assembly import bounds_of, empty
+from nodecache.worker.assembly import bounds_of, cache_of, empty, zone_options
 from tests.cache.made import START, answer
 
 
@@ -32,6 +32,21 @@ def test_a_cache_that_nobody_needs_is_emptied_a_lot_at_a_time():
     assert left == sorted(left, reverse=True)
     assert len(left) > 2
     assert (len(cache), budget.used, budget.segments) == (0, 0, [])
+
+
+@pytest.mark.parametrize(
+    ("lines", "capacities"),
+    [
+        ("cache", (9984, 9984)),
+        ("cache {\n success 0 5\n denial 0 1\n}", (1024, 1024)),
+        ("cache {\n success -1\n denial 2000\n}", (1024, 2000)),
+    ],
+)
+def test_a_cache_keeps_as_many_entries_as_coredns_at_least(lines, capacities):
+    """Two public charts say `denial 0 1` and `success 0 5`, which CoreDNS takes for 1,024 each."""
+    (block,) = parse(f". {{\n{lines}\nforward . 192.0.2.1\n}}\n", "Corefile", env={}).blocks
+    cache = cache_of(block, zone_options(block), Budget(), None)
+    assert (cache.success.capacity, cache.denial.capacity) == capacities
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from nodecache.corefile.names import zone_name, zone_names
-from nodecache.corefile.options import CacheOptions, PrefetchOptions, StaleOptions
+from nodecache.corefile.options import LEAST_CAPACITY, CacheOptions, PrefetchOptions, StaleOptions
 from nodecache.corefile.reading import (
     Arguments,
     Context,
@@ -34,6 +34,7 @@ def cache(statement: Statement, context: Context) -> CacheOptions:
     fields |= {"zones": sum(zones, ())}
     fields |= read_options(statement, _CACHE, context)
     _apply_stale_policy(statement, fields)
+    _tell_of_none(statement, context)
     return CacheOptions(**fields)
 
 
@@ -100,6 +101,15 @@ def _ttl_duration(word: str) -> int:
     if seconds % 1:
         raise ValueError(f"must be whole seconds, not {word!r}")
     return int(seconds)
+
+
+def _tell_of_none(statement: Statement, context: Context) -> None:
+    """CoreDNS keeps some entries of each kind, whatever capacity it is given; so do we."""
+    for kind, *words in statement.lines:
+        is_capacity = kind.text in ("success", "denial") and words and _is_integer(words[0].text)
+        if is_capacity and integer(words[0].text) <= 0:
+            reason = f"{kind.text} {words[0].text} keeps {LEAST_CAPACITY} entries, as in CoreDNS"
+            context.warn(kind, f"{reason}; 'disable {kind.text}' keeps none")
 
 
 def _apply_stale_policy(statement: Statement, fields: Fields) -> None:

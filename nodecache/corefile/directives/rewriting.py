@@ -89,6 +89,8 @@ def _name(arguments: Arguments) -> NameRule:
             arguments.take("word", one_of("answer"))
         wants_answer = False
         target = arguments.take("answer rule", one_of("auto", "name", "value"))
+        if target != "auto" and _is_auto(arguments):
+            target = arguments.take("word", text)
         if target == "auto":
             is_auto = True
         else:
@@ -99,8 +101,19 @@ def _name(arguments: Arguments) -> NameRule:
     return NameRule(match, from_name, to_name, is_auto, tuple(answers))  # type: ignore[arg-type]
 
 
+def _is_auto(arguments: Arguments) -> bool:
+    """Whether `auto` follows where FROM would stand: so CoreDNS's README writes `answer auto`.
+
+    CoreDNS itself takes that for a FROM, and the next word, if any, for its TO.
+    """
+    is_next = arguments.following == "auto"
+    return is_next and arguments.after_following in ("", "answer", "name", "value", "auto")
+
+
 def _answer(arguments: Arguments, target: Any) -> AnswerRule:
     from_pattern = arguments.take("answer pattern", pattern)
+    if arguments.following == "answer":
+        raise arguments.fault("answer TO is missing before the next 'answer'")
     to_name = arguments.take("answer TO", _normal)
     _check_groups(arguments, from_pattern, to_name)
     return AnswerRule(target, from_pattern, to_name)

@@ -1,0 +1,127 @@
+"""What server blocks may not be to each other, and what works between them but not as it reads."""
+
+from collections.abc import Iterable, Iterator
+
+from .errors import CorefileError
+from .options import ServerBlock, ZoneKey
+from .rewriting import NameRule
+
+
+def clashes(blocks: Iterable[ServerBlock]) -> Iterator[CorefileError]:
+    """Every error that no block has by itself."""
+    yield from _overlaps(blocks)
+    yield from _contradictions(blocks)
+
+
+def _overlaps(blocks: Iterable[ServerBlock]) -> Iterable[CorefileError]:
+    """Each zone once at each address; nor once bound to an address and once to every one.
+
+    Interfaces are compared by name here; what addresses they have is for whoever listens.
+    """
+    taken: dict[tuple[ZoneKey, str], ServerBlock] = {}
+    bound: dict[ZoneKey, tuple[ServerBlock, str]] = {}
+    for block in blocks:
+        for key in block.zones:
+            for address in _addresses(block):
+                where = f" on {address}" if address else ""
+                before = taken.get((key, address))
+                if before is not None:
+                    yield _clash(block, f"{key}{where}", before, "already served")
+                    continue
+                taken[key, address] = block
+                other, at = bound.setdefault(key, (block, address))
+                if bool(at) != bool(address):
+                    yield _clash(block, f"{key}{where}", other, "served on overlapping addresses")
+
+
+def _addresses(block: ServerBlock) -> tuple[str, ...]:
+    if block.bind is None:
+        return ("",)
+    wanted = [
+        address
+        for line in block.bind.lines
+        for address in line.addresses
+        if address not in line.except_addresses
+    ]
+    return tuple(dict.fromkeys(wanted))
+
+
+def _clash(block: ServerBlock, what: str, before: ServerBlock, how: str) -> CorefileError:
+    return _of(block, f"cannot serve {what}: it is {how} by {before.file}:{before.line}")
+
+
+def _of(block: ServerBlock, reason: str) -> CorefileError:
+    return CorefileError(block.file, block.line, reason)
+
+
+def _contradictions(blocks: Iterable[ServerBlock]) -> Iterable[CorefileError]:
+    """What is of the whole process must be the same wherever it is said."""
+    said: dict[str, tuple[int, ServerBlock]] = {}
+    for block in blocks:
+        for name in ("budget_octets", "max_waiting", "max_waiting_per_client"):
+            value = getattr(block.nodecache, name)
+            if value is None:
+                continue
+            other, before = said.setdefault(name, (value, block))
+            if other != value:
+                option = name.removesuffix("_octets").removesuffix("_per_client")
+                reason = (
+                    f"nodecache: {option} is of the whole process, and {before.file}:{before.line}"
+                )
+                yield _of(block, f"{reason} has another")
+
+
+def oddities(blocks: Iterable[ServerBlock]) -> Iterator[CorefileError]:
+    """What surprises many, as a warning."""
+    blocks = list(blocks)
+    for block in blocks:
+        yield from _shadows(block, blocks)
+        yield from _rewritten_away(block, blocks)
+
+
+def _shadows(block: ServerBlock, blocks: Iterable[ServerBlock]) -> Iterator[CorefileError]:
+    """A socket bound to an address takes all that comes to it from one bound to every address.
+
+    So it is with CoreDNS: each listen address is a server of its own.
+    """
+    if block.bind is not None:
+        return
+    ports = {key.port for key in block.zones}
+    for other in blocks:
+        if other.bind is not None and ports & {key.port for key in other.zones}:
+            names = " ".join(block.zone_names)
+            addresses = " ".join(_addresses(other))
+            where = f"{other.file}:{other.line}"
+            reason = f"{names} is not served on {addresses}, which {where} binds for itself"
+            yield _of(block, f"{reason}: give both blocks the same bind")
+
+
+def _rewritten_away(block: ServerBlock, blocks: Iterable[ServerBlock]) -> Iterator[CorefileError]:
+    """A rewritten name goes on in its own block, whatever others are for; four users took it amiss."""
+    for rewrite in block.rewrites:
+        if not isinstance(rewrite.rule, NameRule):
+            continue
+        target = rewrite.rule.to_name
+        zone, other = max(
+            (
+                (zone, each)
+                for each in blocks
+                for zone in each.zone_names
+                if _is_below(target, zone)
+            ),
+            key=lambda found: len(found[0]),
+            default=("", block),
+        )
+        if other is block or any(_is_below(f.from_zone, zone) for f in block.forwards):
+            continue
+        yield _of(
+            block,
+            f"rewrite: {target} is not answered by the block for it, {other.file}:{other.line}: a"
+            f" rewritten name stays in its block; put a line 'forward {zone} ADDRESS' before the"
+            " other forward here",
+        )
+
+
+def _is_below(name: str, zone: str) -> bool:
+    """Whether a name, perhaps only its end, is a zone's or below it."""
+    return zone == "." or f".{name}".endswith(f".{zone}")
