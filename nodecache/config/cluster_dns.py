@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nodecache.corefile import Corefile, ServerBlock
+from nodecache.corefile import Corefile, ForwardOptions, ServerBlock
 from nodecache.corefile.values import ip
 
 DEFAULT_DOMAIN = "cluster.local."
@@ -28,7 +28,9 @@ def cluster_dns(corefile: Corefile, addresses: frozenset[str]) -> ClusterDns | N
         (address, block)
         for block in corefile.blocks
         if block.nodecache.asks_pods
-        for address in sorted(_asked(block) & addresses)
+        for options in block.forwards
+        for address in addresses
+        if is_asked_by(options, address)
     ]
     if not asking:
         return None
@@ -37,8 +39,10 @@ def cluster_dns(corefile: Corefile, addresses: frozenset[str]) -> ClusterDns | N
     return ClusterDns(address, next(domains, DEFAULT_DOMAIN))
 
 
-def _asked(block: ServerBlock) -> frozenset[str]:
-    return usual_forms(there.host for each in block.forwards for there in each.destinations)
+def is_asked_by(options: ForwardOptions, address: str) -> bool:
+    """Whether a `forward` asks the cluster DNS address, and nobody else."""
+    hosts = [there.host for there in options.destinations]
+    return len(hosts) == 1 and usual_forms(hosts) == {address}
 
 
 def _domains(block: ServerBlock) -> list[str]:

@@ -8,13 +8,15 @@ caller of `Forwarder.ask` hears of its query's end exactly once, by its deadline
 
 from .ask import Ask
 from .attempt import Attempt, Told, Waiter
+from .balance import BALANCED
 from .counts import ForwarderCounts, UpstreamCounts
 from .destinations import Destinations, HostName, NameserverFile
 from .failure import Failure
 from .forwarder import Forwarder
 from .hostnames import HostNames
 from .pace import MAX_HEDGE_SECONDS
-from .podlist import Pod, PodList
+from .podlist import PodList
+from .pods import Pod, PodDestinations, PodSource
 from .registry import Upstreams
 from .settings import (
     DEFAULT_FAILOVER,
@@ -28,6 +30,7 @@ from .upstream import Upstream
 from .world import Endpoint, World
 
 __all__ = [
+    "BALANCED",
     "DEFAULT_FAILOVER",
     "DEFAULT_MAX_AGE_SECONDS",
     "MAX_HEDGE_SECONDS",
@@ -43,7 +46,9 @@ __all__ = [
     "NameserverFile",
     "Network",
     "Pod",
+    "PodDestinations",
     "PodList",
+    "PodSource",
     "Settings",
     "TlsSettings",
     "Told",

@@ -132,7 +132,9 @@ class Ask:
         else:
             upstream.served()
         is_asked_anew = blames_opt and trouble.open > 1  # without OPT, meanwhile
-        if answer.rcode not in self._forwarder.settings.failover_rcodes and not is_asked_anew:
+        is_second = trouble.held is not None
+        is_last = not self._forwarder.is_worth_another(answer.rcode, is_second=is_second)
+        if is_last and not is_asked_anew:
             self._finish(answer)
             return
         trouble.open -= 1
@@ -170,7 +172,8 @@ class Ask:
         trouble.open -= 1
         trouble.reason = reason
         self._forwarder.counts.retried += 1
-        self._send(attempt.upstream, now, by_stream=attempt.by_stream)
+        upstream = self._forwarder.after_loss(attempt.upstream, trouble.asked, now)
+        self._send(upstream, now, by_stream=attempt.by_stream)
 
     def evacuate(self, attempt: Attempt, now: float) -> None:
         """`attempt`'s connection says nothing any more: ask elsewhere, at once.

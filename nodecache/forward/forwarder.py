@@ -11,13 +11,14 @@ from nodecache.wire import HEADER_SIZE, Answer, Kind, Query, Rcode
 
 from .ask import Ask
 from .attempt import Attempt
+from .balance import policy_for
 from .counts import ForwarderCounts
 from .destinations import Destinations
 from .failure import Failure, no_upstream, too_many
 from .health import Standing
 from .names import covers, zone_suffix
 from .pace import MAX_HEDGE_SECONDS, Budget
-from .policy import policy_named
+from .pods import PodDestinations
 from .registry import Upstreams
 from .settings import Settings
 from .upstream import Upstream
@@ -39,14 +40,14 @@ class Forwarder:
         self,
         settings: Settings,
         upstreams: Upstreams,
-        destinations: Destinations,
+        destinations: Destinations | PodDestinations,
     ) -> None:
         self.settings = settings
         self.following: Forwarder | None = None
         """Who is asked where `next` says so: the block's next forwarder."""
         self.world = upstreams.world
         self.ticker = upstreams.ticker
-        self.policy = policy_named(settings.policy)
+        self.policy = policy_for(settings.policy, self.world.clock)
         self.counts = ForwarderCounts()
         self.budget = Budget(self.world.clock())
         self.unwelcome_rcodes = settings.failover_rcodes | settings.next_rcodes
@@ -81,6 +82,7 @@ class Forwarder:
         self._upstreams = self._registry.take_all(endpoints, self.settings.upstream)
         for upstream in old:
             self._registry.give_back(upstream)
+        self.policy.choose_from(self._upstreams)
         self._watch_for_loops()
         count = len(self._upstreams)
         self._only = self._upstreams[0] if count == 1 else None
@@ -224,6 +226,16 @@ class Forwarder:
             return None
         upstream = self.next_upstream(asked, now)
         return upstream if upstream is not None and upstream.health.is_good else None
+
+    def after_loss(self, lost: Upstream, asked: Sequence[Upstream], now: float) -> Upstream:
+        """Who gets a query whose connection ended: the same, or another one of its replicas."""
+        another = self.another_equal(asked, now) if self.policy.asks_replicas else None
+        return another or lost
+
+    def is_worth_another(self, rcode: int, *, is_second: bool) -> bool:
+        """Whether an answer with `rcode` is a reason to ask elsewhere; replicas agree on the second."""
+        is_settled = is_second and self.policy.asks_replicas
+        return rcode in self.settings.failover_rcodes and not is_settled
 
     def forwarder_after(self, answer: Answer, query: Query) -> "Forwarder | None":
         """The forwarder that `next` hands this answer's query to, if any."""

@@ -9,7 +9,6 @@ Service address.
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from nodecache.wire import Answer, Flag, Rcode, Rdtype, read_query
 
 from .failure import Failure
 from .names import plain_query, zone_suffix
+from .pods import Pod
 from .services import Found, read_services
 from .world import DNS_PORT, Timer
 
@@ -47,17 +47,8 @@ _MOST_DOUBLINGS = 10
 _LEAST_PAUSE_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Pod:
-    """One pod that answers DNS."""
-
-    host: str
-    udp_port: int = DNS_PORT
-    tcp_port: int = DNS_PORT
-
-
 class PodList:
-    """The pods of kube-dns in the domain `domain`; `changed` is called when there are others.
+    """The pods of kube-dns in the domain `domain`; `changed` hears them, and whenever others are there.
 
     `forwarder` asks the Service address, and is closed with this.
     """
@@ -66,7 +57,7 @@ class PodList:
         self, forwarder: "Forwarder", domain: str, changed: Callable[[Sequence[Pod]], None]
     ) -> None:
         self.service = f"{SERVICE}.{domain}"
-        self.pods: tuple[Pod, ...] = ()
+        self.pods: tuple[Pod, ...] | None = None  # before the first answer
         self._forwarder = forwarder
         self._changed = changed
         self._round: _Round | None = None

@@ -5,18 +5,47 @@ out places in the list of upstreams; the forwarder prefers, among them, those th
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from .health import Health
+from .pace import Pace
+
+
+class Candidate(Protocol):
+    """An upstream, as far as the choice needs it."""
+
+    @property
+    def health(self) -> Health:
+        """Whether it is worth asking."""
+
+    @property
+    def pace(self) -> Pace:
+        """How fast it answers."""
+
+    @property
+    def in_flight(self) -> int:
+        """Queries that it owes an answer."""
+
+    @property
+    def queries_sent(self) -> int:
+        """Queries that it was ever sent."""
 
 
 class Policy:
     """The order of the Corefile, from the top for each query: `sequential`.
 
     `is_exchangeable` says whether the operator treats all upstreams as equals. Where he does
-    not, the first one's word is final for as long as it can be had.
+    not, the first one's word is final for as long as it can be had. `asks_replicas` says that all
+    are one service: what one of them lost or denied, another one is asked, once.
     """
 
     __slots__ = ()
     is_exchangeable = False
+    asks_replicas = False
+
+    def choose_from(self, upstreams: Sequence[Candidate]) -> None:
+        """There are other upstreams from now on; most policies do not look at them."""
 
     def first(self, count: int) -> int:  # noqa: ARG002 - the others need it
         """The place of the upstream to ask first, of `count`."""

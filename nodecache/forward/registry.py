@@ -5,7 +5,7 @@ them. And a reload that makes its new forwarders before it closes the old keeps 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nodecache.wire import Query
 
@@ -33,6 +33,8 @@ class Upstreams:
         self.ticker = Ticker(world)
         self._counts: dict[str, UpstreamCounts] = {}  # by address; whoever came last is last
         self._upstreams: dict[tuple[Endpoint, UpstreamSettings], Upstream] = {}
+        self.on_silent: Callable[[Endpoint, float], None] | None = None
+        """Hears of upstreams that stop answering."""
         self._retired: list[Upstream] = []  # those that may still owe answers
 
     def all(self) -> list[Upstream]:
@@ -69,6 +71,7 @@ class Upstreams:
         if upstream is None:
             counts = self._counts.pop(str(endpoint), None) or UpstreamCounts(str(endpoint))
             upstream = Upstream(endpoint, settings, self.world, self.ticker, counts)
+            upstream.on_silent = self._fell_silent
             self._upstreams[key] = upstream
             self._counts[counts.to] = counts
             if self.own_addresses:
@@ -86,6 +89,10 @@ class Upstreams:
                 self.give_back(upstream)
             raise
         return taken
+
+    def _fell_silent(self, endpoint: Endpoint, now: float) -> None:
+        if self.on_silent is not None:
+            self.on_silent(endpoint, now)
 
     def give_back(self, upstream: Upstream) -> None:
         """One forwarder uses it no more."""

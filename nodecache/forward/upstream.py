@@ -1,5 +1,7 @@
 """One server we ask: how to reach it, how it is doing, and what it was asked."""
 
+from collections.abc import Callable
+
 from .attempt import Attempt, Carrier
 from .counts import UpstreamCounts
 from .health import Health
@@ -51,6 +53,8 @@ class Upstream:
         self._ticker = ticker
         self.turns = ticker.turns
         self._prober = Prober(self)
+        self.on_silent: Callable[[Endpoint, float], None] | None = None
+        """Hears when it stops answering."""
 
     @property
     def is_quarantined(self) -> bool:
@@ -66,6 +70,11 @@ class Upstream:
     def in_flight(self) -> int:
         """Queries that are owed an answer."""
         return self.streams.in_flight + self.datagrams.in_flight
+
+    @property
+    def queries_sent(self) -> int:
+        """Queries that it was ever sent."""
+        return sum(self.counts.sent.values())
 
     def send(self, attempt: Attempt, now: float) -> None:
         """Send a query on its way. Nothing becomes of it before this returns."""
@@ -95,13 +104,14 @@ class Upstream:
     def fell_silent(self, since: float, now: float) -> None:
         """One way to it says nothing since then, and owes answers; perhaps another does."""
         if self.heard_at <= since:
-            self.health.stayed_silent(now)
-            self._prober.start()
+            self.unreachable(now)
 
     def unreachable(self, now: float) -> None:
-        """The network says that there is no way, or nobody."""
+        """There is no way to it, or nobody there, as far as one can tell."""
         self.health.stayed_silent(now)
         self._prober.start()
+        if self.on_silent is not None:
+            self.on_silent(self.endpoint, now)
 
     def quarantine(self, *, is_looping: bool) -> None:
         """Leave it out because it leads back to us, or no longer; our own address stays out."""

@@ -23,6 +23,8 @@ class Endpoint:
     server_name: str = ""
     http_method: str = ""
     """POST or GET where it is asked over HTTPS (RFC 8484)."""
+    is_pod: bool = False
+    """Whether it is one of kube-dns' pods, which come and go."""
 
     def __str__(self) -> str:
         """As CoreDNS labels it: `10.96.0.10:53`, `[fd00::a]:53`."""

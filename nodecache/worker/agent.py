@@ -78,8 +78,8 @@ class Agent:
         self._reloading = asyncio.Lock()
         self._ticks = 0
         self._shop = Workshop(loop, Upstreams(Network(loop)), Budget(), WaitingRoom())
-        self._serving = Serving(self._shop, journal)
         self._pods = ClusterPods(self._shop.upstreams, self._tell_pods)
+        self._serving = Serving(self._shop, journal, self._pods)
         self._pages = Pages(flags, self._serving, vitals)
 
     async def run(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:

@@ -34,7 +34,7 @@ from nodecache.server import (
     open_directives,
 )
 
-from .forwarding import open_forwarders
+from .forwarding import Behind, open_forwarders
 from .refreshing import Refreshing
 
 if TYPE_CHECKING:
@@ -97,13 +97,20 @@ def empty(cache: Cache, loop: asyncio.AbstractEventLoop) -> None:
         loop.call_later(_LOT_PAUSE_SECONDS, empty, cache, loop)
 
 
-def build(block: ServerBlock, shop: Workshop, before: Built | None = None) -> Built:
+def build(
+    block: ServerBlock,
+    shop: Workshop,
+    before: Built | None = None,
+    behind: Behind | None = None,
+) -> Built:
     """Make a block's zone; where `before` asked the same upstreams, its answers are kept.
+
+    `behind` tells the pods of kube-dns.
 
     Raises OSError or ValueError with the reason, from what the block names (files, keys).
     """
     options = zone_options(block)
-    forwarders = open_forwarders(block, shop.upstreams)
+    forwarders = open_forwarders(block, shop.upstreams, behind)
     source = ForwardSource(forwarders, shop.upstreams.sighted)
     try:
         directives = open_directives(

@@ -1,10 +1,11 @@
 """From a block's `forward` directives to forwarders at work."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+from nodecache.config.cluster_dns import is_asked_by
 from nodecache.corefile import (
     Destination,
     ForwardOptions,
@@ -15,6 +16,7 @@ from nodecache.corefile import (
 )
 from nodecache.corefile.destinations import destination
 from nodecache.forward import (
+    BALANCED,
     DEFAULT_FAILOVER,
     DEFAULT_MAX_AGE_SECONDS,
     Destinations,
@@ -23,6 +25,8 @@ from nodecache.forward import (
     HostName,
     HostNames,
     NameserverFile,
+    PodDestinations,
+    PodSource,
     Settings,
     TlsSettings,
     Upstreams,
@@ -32,15 +36,28 @@ from nodecache.forward import (
 _NODE_RESOLVERS = "/etc/resolv.conf"
 
 
-def open_forwarders(block: ServerBlock, upstreams: Upstreams) -> list[Forwarder]:
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """The cluster DNS address, and who knows the pods behind it."""
+
+    address: str
+    source: PodSource
+    salt: bytes
+
+
+def open_forwarders(
+    block: ServerBlock, upstreams: Upstreams, behind: Behind | None = None
+) -> list[Forwarder]:
     """One forwarder for each `forward` of a block, in order; `next` leads from one to the following.
 
+    `behind` is None where no pods are to be asked.
     OSError where a file of theirs cannot be read; ValueError for what they ask and we lack.
     """
     opened: list[Forwarder] = []
     try:
         opened.extend(
-            _open_forwarder(options, block.nodecache, upstreams) for options in block.forwards
+            _open_forwarder(options, block.nodecache, upstreams, behind)
+            for options in block.forwards
         )
     except (OSError, ValueError):
         for forwarder in opened:
@@ -51,7 +68,13 @@ def open_forwarders(block: ServerBlock, upstreams: Upstreams) -> list[Forwarder]
     return opened
 
 
-def _open_forwarder(options: ForwardOptions, own: OwnOptions, upstreams: Upstreams) -> Forwarder:
+def _open_forwarder(
+    options: ForwardOptions, own: OwnOptions, upstreams: Upstreams, behind: Behind | None
+) -> Forwarder:
+    settings = settings_of(options, own)
+    if behind is not None and own.asks_pods and is_asked_by(options, behind.address):
+        pods = _pod_destinations(options, behind)
+        return Forwarder(replace(settings, policy=BALANCED), upstreams, pods)
     destinations = Destinations(
         [
             _destination(each, options.tls_servername, options.doh_method)
@@ -59,7 +82,14 @@ def _open_forwarder(options: ForwardOptions, own: OwnOptions, upstreams: Upstrea
         ],
         lambda changed: HostNames(_resolver_forwarder(options.resolver, upstreams), changed),
     )
-    return Forwarder(settings_of(options, own), upstreams, destinations)
+    return Forwarder(settings, upstreams, destinations)
+
+
+def _pod_destinations(options: ForwardOptions, behind: Behind) -> PodDestinations:
+    (there,) = options.destinations
+    service = _destination(there, options.tls_servername, options.doh_method)
+    assert isinstance(service, Endpoint)
+    return PodDestinations(service, behind.source, is_by_tcp=options.force_tcp, salt=behind.salt)
 
 
 def _resolver_forwarder(resolver: Sequence[str], upstreams: Upstreams) -> Forwarder:

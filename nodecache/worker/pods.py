@@ -1,9 +1,10 @@
-"""kube-dns' pods as this worker knows them, and the keeper from it."""
+"""kube-dns' pods as this worker knows them; forwarders follow them, and the keeper is told."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 
-from nodecache.config.cluster_dns import ClusterDns
+from nodecache.config.cluster_dns import ClusterDns, is_asked_by
 from nodecache.config.source import Config
 from nodecache.forward import (
     Destinations,
@@ -17,7 +18,7 @@ from nodecache.forward import (
 )
 from nodecache.process.pods import MOST_PODS, is_pod_address
 
-from .forwarding import settings_of
+from .forwarding import Behind, settings_of
 
 log = logging.getLogger(__name__)
 
@@ -31,22 +32,49 @@ class ClusterPods:
     def __init__(self, upstreams: Upstreams, tell: Callable[[Sequence[Pod]], object]) -> None:
         self.pods: tuple[Pod, ...] = ()
         self._upstreams = upstreams
+        upstreams.on_silent = self._fell_silent
         self._tell = tell
+        self._followers: list[Callable[[], None]] = []
+        self._salt = os.urandom(8)
         self._asked: tuple[ClusterDns, UpstreamSettings] | None = None
         self._list: PodList | None = None
         self._tell_at = 0.0
 
+    # Who follows the list
+
+    def behind(self, config: Config) -> Behind | None:
+        """The pods, for the forwarders of `config`; None where it does not ask kube-dns."""
+        cluster = config.cluster_dns
+        return Behind(cluster.address, self, self._salt) if cluster is not None else None
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        """Call `changed` when there are other pods."""
+        self._followers.append(changed)
+
+    def leave(self, changed: Callable[[], None]) -> None:
+        """Call `changed` no more."""
+        self._followers.remove(changed)
+
+    # Where it comes from
+
     def change_to(self, config: Config) -> None:
-        """Ask where `config` asks kube-dns; nothing where it does not, or may not."""
+        """Ask where `config` asks kube-dns; nothing where it does not, or may not.
+
+        What is known stays until the answer.
+        """
         cluster = config.cluster_dns
         asked = None if cluster is None else (cluster, _settings_for(config, cluster))
         if asked == self._asked:
             return
-        self.close()
         self._asked = asked
+        if self._list is not None:
+            self._list.close()
+            self._list = None
         if asked is not None:
             self._list = self._open(*asked)
             self._list.resolve()
+        else:
+            self._take(())
 
     def _open(self, cluster: ClusterDns, settings: UpstreamSettings) -> PodList:
         """A list that is asked for as the queries are, over the same connections."""
@@ -54,39 +82,38 @@ class ClusterPods:
         forwarder = Forwarder(Settings(upstream=settings), self._upstreams, destinations)
         return PodList(forwarder, cluster.domain, self._changed)
 
+    def _fell_silent(self, endpoint: Endpoint, now: float) -> None:
+        if endpoint.is_pod and self._list is not None:
+            self._list.pod_fell_silent(now)
+
     def _changed(self, pods: Sequence[Pod]) -> None:
-        self.pods = tuple(pod for pod in pods if _is_tellable(pod))[:MOST_PODS]
         assert self._list is not None
         assert self._asked is not None
-        to = self._asked[0].address
-        if self.pods:
-            shown = " ".join(pod.host for pod in self.pods)
-            log.info("kube-dns' pods are %s, says %s of %s", shown, to, self._list.service)
+        usable = tuple(pod for pod in pods if is_pod_address(pod.host))[:MOST_PODS]
+        to, service = self._asked[0].address, self._list.service
+        if usable:
+            shown = " ".join(pod.host for pod in usable)
+            log.info("kube-dns' pods are %s, says %s of %s", shown, to, service)
         else:
-            log.info("%s names no pod of %s: all goes to its address", to, self._list.service)
-        self._tell_at = self._upstreams.world.clock() + _TELL_SECONDS
+            log.info("%s names no pod of %s: all goes to its address", to, service)
+        self._take(usable)
+
+    def _take(self, pods: tuple[Pod, ...]) -> None:
+        if pods == self.pods:
+            return
+        self.pods = pods
+        for changed in list(self._followers):
+            changed()
+        self._tell_keeper(self._upstreams.world.clock())
+
+    def _tell_keeper(self, now: float) -> None:
+        self._tell_at = now + _TELL_SECONDS
         self._tell(self.pods)
 
     def tick(self, now: float) -> None:
         """Once a second: tell the list again, when it is time."""
         if self.pods and now >= self._tell_at:
-            self._tell_at = now + _TELL_SECONDS
-            self._tell(self.pods)
-
-    def close(self) -> None:
-        """Ask no more, and know nobody."""
-        self._asked = None
-        if self._list is not None:
-            self._list.close()
-            self._list = None
-        if self.pods:
-            self.pods = ()
-            self._tell(())
-
-
-def _is_tellable(pod: Pod) -> bool:
-    """Whether the keeper takes it: what DNS says must not look like a fault of ours."""
-    return is_pod_address(pod.host) and pod.udp_port > 0 and pod.tcp_port > 0
+            self._tell_keeper(now)
 
 
 def _settings_for(config: Config, cluster: ClusterDns) -> UpstreamSettings:
@@ -96,5 +123,5 @@ def _settings_for(config: Config, cluster: ClusterDns) -> UpstreamSettings:
         for block in config.corefile.blocks
         if block.nodecache.asks_pods
         for options in block.forwards
-        if any(there.host == cluster.address for there in options.destinations)
+        if is_asked_by(options, cluster.address)
     )

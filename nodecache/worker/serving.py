@@ -34,6 +34,7 @@ from nodecache.wire import Query, Rcode
 
 from .assembly import Built, Workshop, build
 from .observing import heed
+from .pods import ClusterPods
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +79,9 @@ class Serving:
     Counts outlive reloads: they are kept by server label and zone name.
     """
 
-    def __init__(self, shop: Workshop, journal: Journal) -> None:
+    def __init__(self, shop: Workshop, journal: Journal, pods: ClusterPods) -> None:
         self._journal = journal
+        self._pods = pods
         self.shop = shop
         self.config: Config | None = None
         self.built: list[Built] = []
@@ -126,10 +128,11 @@ class Serving:
         """The new zones, and which of the old ones lend their cache."""
         built: list[Built] = []
         kept: set[int] = set()
+        behind = self._pods.behind(config)
         try:
             for block in config.corefile.blocks:
                 before = next((old for old in self.built if _asks_alike(old, block)), None)
-                built.append(build(block, self.shop, before))
+                built.append(build(block, self.shop, before, behind))
                 if before is not None:
                     kept.add(id(before))
         except (OSError, ValueError):

@@ -38,6 +38,10 @@ def test_nothing_where_nobody_asks_it():
     assert found(STOCK) is None
 
 
+def test_a_line_with_other_upstreams_as_well_stays_as_it_is():
+    assert found("a.example {\nforward . 10.96.0.11 9.9.9.9\n}\n", "10.96.0.11") is None
+
+
 def test_nothing_where_the_pods_are_not_to_be_asked():
     text = "a.example {\nnodecache {\nendpoints off\n}\nforward . 10.96.0.11\n}\n"
     assert found(text, "10.96.0.11") is None

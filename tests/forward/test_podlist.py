@@ -103,11 +103,11 @@ def test_a_kube_dns_that_is_away_keeps_the_last_list_and_is_asked_until_it_is_ba
 
 def test_without_the_service_there_is_no_list_and_it_is_asked_for_seldom():
     node = Node(has_service=False)
-    assert node.told == []
+    assert node.told == [()]
     assert node.asked_after(1200) <= 4 * (7 + 1200 // 300)
     node.kubedns.has_service, node.kubedns.pods = True, ("10.244.0.2",)
     node.asked_after(301)
-    assert node.told == [("10.244.0.2",)]
+    assert node.told == [(), ("10.244.0.2",)]
 
 
 def test_a_list_that_became_empty_is_told_and_soon_asked_for_again():

@@ -1,0 +1,86 @@
+"""Where a `forward` to the cluster DNS address sends queries: to the pods behind it, then to itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2s
+from typing import Protocol
+
+from .world import DNS_PORT, Endpoint, World
+
+# Each node keeps connections to so many pods at most, each node to others: kube-dns with 100 pods
+# must not have connections from every node to every pod.
+MOST_ASKED = 8
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pod:
+    """One pod that answers DNS."""
+
+    host: str
+    udp_port: int = DNS_PORT
+    tcp_port: int = DNS_PORT
+
+
+class PodSource(Protocol):
+    """Who knows the pods."""
+
+    @property
+    def pods(self) -> Sequence[Pod]:
+        """Those that are ready now, as far as is known."""
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        """Call `changed` when there are others."""
+
+    def leave(self, changed: Callable[[], None]) -> None:
+        """Call `changed` no more."""
+
+
+class PodDestinations:
+    """The pods behind `service`, and that address as the last. Kept up to date.
+
+    The pods are asked as the Service would be: over TLS at its port, else at their own ports.
+    `salt` is the node's: which pods it asks where there are many.
+    """
+
+    def __init__(
+        self, service: Endpoint, source: PodSource, *, is_by_tcp: bool, salt: bytes
+    ) -> None:
+        self._service = service
+        self._source = source
+        self._is_by_tcp = is_by_tcp
+        self._salt = salt
+        self._tell: Callable[[Sequence[Endpoint]], None] | None = None
+
+    def follow(self, tell: Callable[[Sequence[Endpoint]], None], world: World) -> None:  # noqa: ARG002
+        """Tell the endpoints now, and again whenever they change."""
+        self._tell = tell
+        self._source.follow(self._update)
+        self._update()
+
+    def close(self) -> None:
+        """Follow no more."""
+        self._tell = None
+        self._source.leave(self._update)
+
+    def _update(self) -> None:
+        if self._tell is not None:
+            pods = some_of(self._source.pods, MOST_ASKED, self._salt)
+            self._tell((*map(self._endpoint, pods), self._service))
+
+    def _endpoint(self, pod: Pod) -> Endpoint:
+        if self._service.is_tls:
+            port = self._service.port
+        else:
+            port = pod.tcp_port if self._is_by_tcp else pod.udp_port
+        return replace(self._service, host=pod.host, port=port, is_pod=True)
+
+
+def some_of(pods: Sequence[Pod], most: int, salt: bytes) -> Sequence[Pod]:
+    """Up to `most` pods: each node its own, and nearly the same again when some come or go."""
+    if len(pods) <= most:
+        return pods
+
+    def rank(pod: Pod) -> bytes:  # rendezvous hashing: Thaler and Ravishankar 1998
+        return blake2s(pod.host.encode(), key=salt).digest()
+
+    return sorted(sorted(pods, key=rank)[:most])
