@@ -9,6 +9,7 @@ Every call is one request answered by the kernel in the same system call: it wai
 but the kernel's own lock on links, and gives up after TIMEOUT_SECONDS.
 """
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -93,8 +94,9 @@ class Netlink:
         self._link_message, self._address_message = load()
         self._socket = open_socket(0)
         self._socket.settimeout(TIMEOUT_SECONDS)
-        # lets the kernel pick out one link's addresses (4.20); older ones send all of them
-        self._socket.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
+        # Lets the kernel pick out one link's addresses. One before 4.20 refuses this, and sends all.
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
         self._sequence = 0
 
     @property
