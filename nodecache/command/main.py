@@ -9,8 +9,6 @@ from nodecache import __version__
 from nodecache.config.flags import FlagError, Flags, HelpWanted, parse_flags
 from nodecache.process import log as logs
 
-from .early import bind_early
-
 log = logging.getLogger(__name__)
 
 
@@ -50,10 +48,9 @@ def version() -> str:
 
 
 def run(flags: Flags) -> int:
-    """Bind what will be asked for, read in the rest of the program, and keep an agent."""
+    """Read in the rest of the program, and keep an agent."""
     logs.configure(form=flags.log_format)
     log.info("Starting nodecache: %s", __version__)
-    early = bind_early(flags)
-    from . import starting  # noqa: PLC0415 - most of the program: queries wait by now
+    from . import starting  # noqa: PLC0415 - most of the program: it takes a while
 
-    return starting.run(flags, early)
+    return starting.run(flags)

@@ -10,15 +10,14 @@ from nodecache.corefile import CorefileError
 from nodecache.host import Guard, Host, HostError, HostOptions, netlink
 from nodecache.keeper.keeper import Keeper
 from nodecache.process.descriptors import raise_limit
-from nodecache.process.listen import ListenAddress
-from nodecache.process.sockets import CannotListen, Sockets
+from nodecache.process.sockets import CannotListen
 from nodecache.worker import agent
 
 log = logging.getLogger(__name__)
 
 
-def run(flags: Flags, early: dict[ListenAddress, Sockets]) -> int:
-    """Read the configuration, and keep an agent until told to stop. `early` is bound already."""
+def run(flags: Flags) -> int:
+    """Read the configuration, and keep an agent until told to stop; the exit status."""
     raise_limit()
     try:
         host = Host(host_options(flags)) if flags.sets_up_host else None
@@ -27,7 +26,7 @@ def run(flags: Flags, early: dict[ListenAddress, Sockets]) -> int:
         source = ConfigSource(flags, os.environ, interface_addresses, monotonic())
         config = source.read_or_last_good()
         guard = Guard(host) if host is not None else None
-        return Keeper(flags, source, config, guard, agent.main).run(early)
+        return Keeper(flags, source, config, guard, agent.main).run()
     except CorefileError as error:
         for each in error.all:
             log.critical("%s", each)

@@ -24,13 +24,9 @@ class InForce:
         self.sockets: dict[ListenAddress, Sockets] = {}
         self._offered: tuple[Config, dict[ListenAddress, Sockets]] | None = None
 
-    def open(
-        self, early: Mapping[ListenAddress, Sockets], lent: Mapping[ListenAddress, Sockets]
-    ) -> None:
-        """Have sockets that are lent, else bound early, else new ones. CannotListen."""
-        sockets = open_all(listen_addresses(self.config.places), {**early, **lent})
-        close_all(pair for address, pair in early.items() if sockets.get(address) is not pair)
-        self.sockets = sockets
+    def open(self, lent: Mapping[ListenAddress, Sockets]) -> None:
+        """Have sockets that are lent, else new ones. CannotListen."""
+        self.sockets = open_all(listen_addresses(self.config.places), lent)
 
     @property
     def lent(self) -> list[int]:

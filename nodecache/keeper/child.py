@@ -5,8 +5,8 @@ import logging
 import math
 import mmap
 import os
-import select
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
@@ -22,10 +22,11 @@ from nodecache.process.protocol import FROM_KEEPER, FROM_WORKER, MOST_CACHE_OCTE
 from nodecache.process.sockets import Sockets
 from nodecache.process.vitals import KeeperVitals
 
+from .pulse import Pulse
+
 log = logging.getLogger(__name__)
 
-# A worker that says nothing for this long is stuck: its loop says so once a second.
-SILENT_SECONDS = 5.0
+_LOOK_SECONDS = 0.01  # how often to look whether a worker that is to end has ended
 RELOAD_SECONDS = 60.0  # to build what it was offered, and to say so
 # What of all that a worker may say is said only if it was asked for, and by which message.
 _ANSWERS = {
@@ -53,7 +54,7 @@ class Work(Protocol):
 
 
 class Worker:
-    """One forked worker. `heard_at` is when it last said anything, monotonic seconds.
+    """One forked worker; its signs of life are in `pulse`.
 
     It reads what strangers send and may be one by now: what it says is believed only where it
     was asked for, and `fault` names why the keeper has ended it.
@@ -61,9 +62,8 @@ class Worker:
 
     def __init__(self, pid: int, channel: Channel, now: float) -> None:
         self.pid = pid
-        self.pidfd = os.pidfd_open(pid)
         self.channel = channel
-        self.heard_at = now
+        self.pulse = Pulse(pid, now)
         self.is_ready = False
         self.fault = ""
         self.is_paused = False  # it reads no more, for another agent does
@@ -98,7 +98,7 @@ class Worker:
         except MalformedControlMessage:
             discard(message.descriptors)
             raise
-        self.heard_at = now
+        self.pulse.heard(now)
         return message
 
     def _check(self, message: Message) -> None:
@@ -114,23 +114,28 @@ class Worker:
 
     def is_silent(self, now: float) -> bool:
         """Whether it said nothing for too long, or not what it was asked for."""
-        return now - self.heard_at > SILENT_SECONDS or now > self._reload_by
+        is_building = not self.is_ready or self.owes("reload")
+        return self.pulse.is_lost(now, is_building=is_building) or now > self._reload_by
 
     def wait_anew(self, now: float) -> None:
         """Give it as much time again as at first."""
-        self.heard_at = now
+        self.pulse.heard(now)
         self._reload_by = math.inf
 
     @property
     def has_ended(self) -> bool:
         """Whether it is dead, also where nobody was told yet."""
-        return bool(select.select([self.pidfd], [], [], 0)[0])
+        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.pid, flags) is not None
 
     def kill(self) -> bool:
-        """End it at once; its death is told by `pidfd` like any other. Whether that may be done."""
+        """End it at once; its death is told by SIGCHLD like any other. Whether that may be done.
+
+        It is our child and not collected yet, so nobody else can have its process id.
+        """
         lack = ""
         try:
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            os.kill(self.pid, signal.SIGKILL)
         except PermissionError:  # it is another user than we are
             lack = "the capability CAP_KILL is missing"
         except OSError as error:
@@ -145,18 +150,19 @@ class Worker:
         One that cannot be killed either is left: it ends with its container, or once it wakes and
         finds the channel closed.
         """
-        waiting = select.poll()
-        waiting.register(self.pidfd, select.POLLIN)
-        if not waiting.poll(seconds * 1000):
-            log.warning("worker %d did not end in time: it is killed", self.pid)
-            if not self.kill():
-                return
+        deadline = monotonic() + seconds
+        while not self.has_ended:
+            if monotonic() >= deadline:
+                log.warning("worker %d did not end in time: it is killed", self.pid)
+                if not self.kill():
+                    return
+                break
+            time.sleep(_LOOK_SECONDS)
         self.reap()
 
     def reap(self) -> str:
         """Collect the dead process; how it died, in words."""
         _, status = os.waitpid(self.pid, 0)
-        os.close(self.pidfd)
         self.channel.drain()
         self.channel.close()
         code = os.waitstatus_to_exitcode(status)
@@ -164,14 +170,19 @@ class Worker:
 
 
 def fork_worker(body: Callable[[Channel], int], now: float) -> Worker:
-    """Fork a worker that runs `body` and exits with what it returns.
+    """Fork a worker that runs `body` and exits with what it returns. OSError where it cannot be.
 
     The keeper runs no thread, so that a fork is safe. What was imported is shared with the child;
     freezing it first keeps its garbage collector from touching, and so copying, those pages.
     """
     ours, theirs = channel_pair(FROM_KEEPER, FROM_WORKER)
     gc.freeze()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        ours.close()
+        theirs.close()
+        raise
     if pid:
         theirs.close()
         return Worker(pid, ours, now)

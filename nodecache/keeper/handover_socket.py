@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from nodecache import __version__
 from nodecache.config.flags import Flags
 from nodecache.process.channel import Channel
-from nodecache.process.listen import ListenAddress, mark_as_ours
+from nodecache.process.listen import ListenAddress
 from nodecache.process.messages import Message
 from nodecache.process.sockets import Sockets, close_all
 
@@ -235,7 +235,5 @@ def _paired(message: Message, opened: list[socket.socket]) -> dict[ListenAddress
     kinds = [socket.SOCK_DGRAM, socket.SOCK_STREAM] * len(addresses)
     if [each.type for each in opened] != kinds:
         raise Misunderstood("it lends other than a UDP and a TCP socket for each address")
-    for each in opened:
-        mark_as_ours(each)  # a former version's are not
     pairs = zip(addresses, opened[::2], opened[1::2], strict=True)
     return {address: Sockets(udp, tcp) for address, udp, tcp in pairs}

@@ -4,7 +4,7 @@ It owns what must outlive a worker: the listening sockets, the configuration in 
 interface, addresses and rules (`host/`), and the worker's life. It is small, has one thread and no
 event loop, and never reads a DNS message.
 
-    start:  read the configuration → bind → fork → worker ready → addresses and rules
+    start:  read the configuration → bind → fork → worker ready → mark the sockets, addresses, rules
     run:    wait for: a signal, the worker (a word, or its death), the host, a changed file
     stop:   no more queries → worker drains → rules and addresses withdrawn → exit
 
@@ -25,12 +25,10 @@ from nodecache.config.source import Config, ConfigSource
 from nodecache.host import Guard, Verdict, privileges
 from nodecache.process import log as logs
 from nodecache.process.channel import Channel
-from nodecache.process.listen import ListenAddress
 from nodecache.process.messages import Message
 from nodecache.process.pidfile import remove_pidfile, write_pidfile
 from nodecache.process.shared_memory import shared_memory
 from nodecache.process.signals import SignalPipe
-from nodecache.process.sockets import Sockets
 from nodecache.process.vitals import KeeperVitals, measure
 
 from .active_config import InForce
@@ -40,6 +38,7 @@ from .handover_socket import Door, name_of
 from .loop import Loop
 from .pods import PodRelay
 from .reconfiguring import Reconfiguring
+from .socket_mark import SocketMark
 from .supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -47,6 +46,8 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS = 6.0  # the worker gives clients 5 s, then it is ended
 SETTLE_SECONDS = 8.0  # for rules and addresses to be withdrawn
 _RELOAD_SIGNALS = (signal.SIGHUP, signal.SIGUSR1)
+# SIGCHLD only wakes the loop, which then looks whether the worker has ended: it needs no pidfd
+# (Linux 5.3), and a signal that is lost costs a second.
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _VITALS_SECONDS = 5.0
 _LONGEST_WAIT = 1.0
@@ -70,8 +71,9 @@ class Keeper:
         self._stop_at = math.inf
         self._pods = PodRelay([str(each) for each in flags.local_ips])
         self._loop = Loop()
-        self._signals = SignalPipe((*_STOP_SIGNALS, *_RELOAD_SIGNALS))
+        self._signals = SignalPipe((*_STOP_SIGNALS, *_RELOAD_SIGNALS, signal.SIGCHLD))
         self._in_force = InForce(config)
+        self._mark = SocketMark(self._in_force)
         self._supervisor = Supervisor(self._loop, self)
         self._reconfiguring = Reconfiguring(source, self._in_force, self._supervisor, self._loop)
         self._actions = HandoverActions(
@@ -81,13 +83,10 @@ class Keeper:
         wanted = listen_addresses(config.places)
         self._door = Door(name_of(flags, wanted), self._handover)
 
-    def run(self, early: dict[ListenAddress, Sockets]) -> int:
-        """Serve until told to stop; the exit status. CannotListen before anything ran.
-
-        `early` are sockets that were bound already.
-        """
+    def run(self) -> int:
+        """Serve until told to stop; the exit status. CannotListen before anything ran."""
         wanted = listen_addresses(self._in_force.config.places)
-        self._in_force.open(early, self._door.knock(wanted))
+        self._in_force.open(self._door.knock(wanted))
         self._loop.listen(self._door, lambda: None)  # its turn comes in every round
         self._loop.listen(self._signals, self._on_signal)
         self._reconfiguring.watch()
@@ -96,27 +95,54 @@ class Keeper:
         if os.geteuid() == 0:
             privileges.set_oom_score_adj(privileges.KEEPER_OOM_SCORE_ADJ)
             privileges.keep_only(privileges.keeper_needs(sets_up_host=self._guard is not None))
-        self._supervisor.spawn(monotonic())
-        while not self._is_stopping:
-            self._turn()
-        return self._stop()
+        try:
+            self._supervisor.spawn(monotonic())
+            while not self._is_stopping:
+                self._turn()
+        finally:  # whatever ends it: nothing is left on the host that nobody holds up
+            self._stop()
+        return 0
 
     # One round
 
     def _turn(self) -> None:
         """Wait for something to happen, and see to it and to what is due."""
-        self._loop.turn(self._patience(monotonic()))
+        self._loop.attempt(self._wait)
         now = monotonic()
+        for step in (
+            self._door.turn,
+            self._actions.turn,
+            self._supervisor.turn,
+            self._turn_guard,
+            self._turn_mark,
+            self._turn_source,
+            self._turn_vitals,
+            self._turn_stop,
+        ):
+            self._loop.attempt(step, now)
+
+    def _wait(self) -> None:
+        self._loop.turn(self._patience(monotonic()))
         logs.tick()
-        self._door.turn(now)
-        self._actions.turn(now)
-        self._supervisor.turn(now)
+
+    def _turn_guard(self, now: float) -> None:
         if self._guard is not None and self._guard.turn(now) is Verdict.REPLACE:
             self._supervisor.replace("does not answer queries")
+
+    def _turn_mark(self, now: float) -> None:
+        if self._guard is not None:
+            self._mark.probed(self._guard.answered, self._guard.unanswered, now)
+        self._mark.turn(now, are_ours=self._handover.has_node)
+
+    def _turn_source(self, now: float) -> None:
         if now >= self._source_due_at:
             self._reconfiguring.look()
+
+    def _turn_vitals(self, now: float) -> None:
         if now >= self._vitals_at or self._reconfiguring.is_news:
             self._tell_vitals(now)
+
+    def _turn_stop(self, now: float) -> None:
         if now >= self._stop_at:
             self._is_stopping = self._handover.may_stop(now)
 
@@ -128,6 +154,7 @@ class Keeper:
             self._door.next_wake(),
             self._supervisor.next_wake(),
             self._actions.next_wake(now),
+            self._mark.next_wake(),
             self._stop_at if now < self._stop_at else now + _CLOSE_LOOK,
         ]
         if self._guard is not None:
@@ -176,6 +203,8 @@ class Keeper:
 
     def worker_heard(self, now: float) -> None:
         """The worker lives."""
+        if self._supervisor.is_ready:
+            self._mark.heard(now)
         if self._guard is not None:
             self._guard.worker_heard(now)
 
@@ -184,6 +213,10 @@ class Keeper:
         self._reconfiguring.worker_gone()
         if self._guard is not None:
             self._guard.worker_gone(now)
+
+    def worker_failed(self) -> None:
+        """For a while there is no worker."""
+        self._mark.failed()
 
     def worker_stays(self) -> None:
         """It may come to itself: the guard asks on, and has it killed again."""
@@ -198,16 +231,16 @@ class Keeper:
             self._announce(self._in_force.config)
         if self._handover.ready(now, self._in_force.sockets):
             self._actions.take_over()
+        self._vitals_at = now
         self._source.keep_good(self._in_force.config)
         write_pidfile(self._flags.pidfile)
-        self._vitals_at = now
 
     def _announce(self, config: Config) -> None:
         """Say what is served, in the original's form, and that it is."""
         if not self._flags.quiet:
             for place in config.places:
                 on = f" on {place.address.host}" if place.address.host else ""
-                print(f"{place.zone_name}:{place.address.port}{on}", flush=True)  # noqa: T201
+                logs.tell(f"{place.zone_name}:{place.address.port}{on}")
         worker = self._supervisor.worker
         log.info("nodecache serves, worker %d answers", worker.pid if worker else 0)
 
@@ -218,6 +251,7 @@ class Keeper:
         vitals = KeeperVitals.from_fields(state)
         vitals.process = measure(is_private_wanted=True)
         vitals.workers_replaced = dict(self._supervisor.deaths)
+        vitals.keeper_faults = self._loop.faults
         vitals.is_config_current = self._source.is_current
         errors = vitals.setup_errors
         errors["configmap"] = errors.get("configmap", 0) + self._source.errors
@@ -253,21 +287,21 @@ class Keeper:
         lameduck = self._in_force.config.lameduck_seconds if self._handover.has_node else 0.0
         self._stop_at = monotonic() + lameduck
 
-    def _stop(self) -> int:
+    def _stop(self) -> None:
         """Give the node's traffic back, then answer what is left, then go.
 
         Where another agent holds up the node, only the worker ends, and all else stays as it is.
         """
-        self._door.close()
+        attempt = self._loop.attempt
         guard = self._guard if self._handover.has_node else None
+        attempt(self._door.close)
         if guard is not None:
-            guard.give_back(monotonic())
-            guard.settle(SETTLE_SECONDS)
-        self._supervisor.finish(DRAIN_SECONDS)
+            attempt(lambda: guard.give_back(monotonic()))
+            attempt(guard.settle, SETTLE_SECONDS)
+        attempt(self._supervisor.finish, DRAIN_SECONDS)
         if guard is not None:  # not before: a reply needs its source address
-            guard.remove_rules(monotonic())
-            guard.settle(SETTLE_SECONDS)
-            guard.remove_interface(monotonic())
-        self._in_force.close()
-        remove_pidfile(self._flags.pidfile)
-        return 0
+            attempt(lambda: guard.remove_rules(monotonic()))
+            attempt(guard.settle, SETTLE_SECONDS)
+            attempt(lambda: guard.remove_interface(monotonic()))
+        attempt(self._in_force.close)
+        attempt(remove_pidfile, self._flags.pidfile)

@@ -17,12 +17,15 @@ class Respawn:
         """A worker was started."""
         self._born_at = now
 
-    def died(self, now: float) -> float:
-        """A worker died; seconds until the next may be started."""
+    def died(self, now: float, *, is_hung: bool = False) -> float:
+        """A worker died; seconds until the next may be started.
+
+        One that hung has cost seconds: where its successor does too, that is no chance any more.
+        """
         self.deaths += 1
         if now - self._born_at >= _YOUNG_SECONDS:
             self._young_deaths = 0
-        self._young_deaths += 1
+        self._young_deaths += _FREE_DEATHS if is_hung else 1
         if self._young_deaths <= _FREE_DEATHS:
             return 0.0
         return min(_FIRST_PAUSE * 2.0 ** (self._young_deaths - _FREE_DEATHS - 1), _MOST_PAUSE)

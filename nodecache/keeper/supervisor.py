@@ -15,6 +15,7 @@ from .respawn import Respawn
 
 log = logging.getLogger(__name__)
 
+_FORK_PAUSE = 0.1
 MOST_MESSAGES_A_TURN = 16  # a worker that never stops to talk holds up nothing else
 
 
@@ -36,6 +37,9 @@ class Employer(Protocol):
 
     def worker_gone(self, now: float) -> None:
         """It has ended."""
+
+    def worker_failed(self) -> None:
+        """One after the other has ended: for a while there is none."""
 
     def worker_stays(self) -> None:
         """It hangs and cannot be killed. It may come to itself."""
@@ -62,18 +66,31 @@ class Supervisor:
         return float("inf") if self._respawn_at is None else self._respawn_at
 
     def spawn(self, now: float) -> None:
-        """Fork a worker."""
+        """Fork a worker; where the kernel has no room for one, later."""
         self._respawn_at = None
         self._respawn.born(now)
-        self.worker = worker = fork_worker(self._employer.be_worker, now)
+        try:
+            worker = fork_worker(self._employer.be_worker, now)
+        except OSError as error:
+            pause = max(self._respawn.died(now), _FORK_PAUSE)
+            self._respawn_at = now + pause
+            self._loop.faults += 1
+            log.error("no worker can be forked: %s; tried again in %.1f s", error, pause)  # noqa: TRY400
+            self._employer.worker_failed()
+            return
+        self.worker = worker
         self._loop.listen(worker.channel, self._on_says)
-        self._loop.listen(worker.pidfd, self._on_died)
 
     def turn(self, now: float) -> None:
-        """Replace a worker that is silent; start the next one when it is time."""
-        if self.worker is not None and self.worker.is_silent(now):
-            self.replace("said nothing for some seconds")
-        elif self.worker is None and now >= self.next_wake():
+        """See to a worker that has ended or is silent; start the next one when it is time."""
+        worker = self.worker
+        if worker is not None and worker.has_ended:
+            self._on_died(worker, now)
+        elif worker is not None and worker.is_silent(now):
+            self._on_says()  # it may have said something while we were not let run ourselves
+            if self.worker is worker and worker.is_silent(now):
+                self.replace("said nothing for some seconds")
+        if self.worker is None and now >= self.next_wake():
             self._respawn_at = None
             if self._employer.is_worker_wanted:
                 self.spawn(now)
@@ -101,17 +118,15 @@ class Supervisor:
             self.worker.tell("stop")
             self.worker.finish(seconds)
 
-    def _on_died(self) -> None:
-        worker, now = self.worker, monotonic()
-        if worker is None:
-            return
+    def _on_died(self, worker: Worker, now: float) -> None:
         self._loop.forget(worker.channel)
-        self._loop.forget(worker.pidfd)
         how = worker.reap()
         self.deaths[worker.fault or how.partition(" ")[0]] += 1
         self.worker = None
         self._employer.worker_gone(now)
-        pause = self._respawn.died(now)
+        pause = self._respawn.died(now, is_hung=worker.fault == "hung")
+        if pause:
+            self._employer.worker_failed()
         if self._employer.is_worker_wanted:
             log.warning("worker %d %s; the next one starts in %.1f s", worker.pid, how, pause)
         self._respawn_at = now + pause

@@ -31,6 +31,11 @@ def host_families(keeper: KeeperVitals) -> Iterator[Family]:
         replaced,
         dict.fromkeys(("exited", "killed", "hung", "protocol"), 0) | keeper.workers_replaced,
     )
+    yield one_counter(
+        "nodecache_keeper_faults_total",
+        "What failed in the keeper, which lived on: exceptions, forks.",
+        keeper.keeper_faults,
+    )
     yield from _interception_families(keeper)
     yield from _lease_families(keeper)
 

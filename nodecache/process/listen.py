@@ -60,15 +60,15 @@ def tcp_socket(
     return server
 
 
-def mark_as_ours(server: socket.socket) -> None:
-    """Let packet rules tell this socket from strangers', and the connections it accepts too.
+def mark_as_ours(server: socket.socket, *, is_on: bool = True) -> None:
+    """Let packet rules tell this socket from strangers', and the connections it accepts, or not.
 
     They match on the option (`socket transparent 1`, `-m socket --transparent`); what it permits is
     not made use of. Without CAP_NET_ADMIN no rule of ours is there either.
     """
     is_4 = server.family == socket.AF_INET
     with contextlib.suppress(OSError):
-        server.setsockopt(*(_TRANSPARENT_4 if is_4 else _TRANSPARENT_6), 1)
+        server.setsockopt(*(_TRANSPARENT_4 if is_4 else _TRANSPARENT_6), int(is_on))
 
 
 def _bound(
@@ -91,7 +91,6 @@ def _bound(
                 else (socket.IPPROTO_IPV6, IPV6_FREEBIND)
             )
             server.setsockopt(level, option, 1)
-        mark_as_ours(server)
         server.bind((str(address), port))
     except OSError:
         server.close()

@@ -32,6 +32,7 @@ class SignalPipe:
         """In a forked child: signals mean there what the child makes of them."""
         signal.set_wakeup_fd(-1)
         for number in self._numbers:
-            signal.signal(number, signal.SIG_IGN)
+            is_of_children = number == signal.SIGCHLD  # ignored, it would take their status away
+            signal.signal(number, signal.SIG_DFL if is_of_children else signal.SIG_IGN)
         self._reader.close()
         self._writer.close()

@@ -21,17 +21,26 @@ class CannotListen(Exception):
     """A socket could not be bound; the text says which and why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Sockets:
     """The UDP and the TCP socket of one listen address."""
 
     udp: socket.socket
     tcp: socket.socket
+    is_marked: bool | None = False
+    """Whether packet rules draw queries to them; None where another process had them."""
 
     @property
     def descriptors(self) -> tuple[int, int]:
         """Both, as they are sent to a worker."""
         return self.udp.fileno(), self.tcp.fileno()
+
+    def mark(self, *, is_on: bool) -> None:
+        """Have packet rules draw queries to them, or not; in every process that has them."""
+        if self.is_marked is not is_on:
+            self.is_marked = is_on
+            for each in (self.udp, self.tcp):
+                listen.mark_as_ours(each, is_on=is_on)
 
     def close(self) -> None:
         """Close our copies."""
@@ -98,7 +107,6 @@ def _everywhere(port: int, kind: socket.SocketKind) -> socket.socket:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind is socket.SOCK_STREAM))
         if has_ipv6:
             server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listen.mark_as_ours(server)
         server.bind(("", port))
         if kind is socket.SOCK_STREAM:
             server.listen(listen.BACKLOG)

@@ -45,6 +45,8 @@ class KeeperVitals:
     setup_errors: dict[str, int] = field(default_factory=dict)
     workers_replaced: dict[str, int] = field(default_factory=dict)
     """By what ended the worker: `exited`, `killed`, `hung`, `protocol`."""
+    keeper_faults: int = 0
+    """What failed in the keeper itself, which lived on: exceptions, forks."""
     repairs: dict[str, int] = field(default_factory=dict)
     """What had to be put back: `link`, `address`, `rules`."""
     rule_packets: dict[str, int] = field(default_factory=dict)

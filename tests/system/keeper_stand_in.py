@@ -42,6 +42,8 @@ def main() -> int:
         for address in options.addresses
         for make in (listen.udp_socket, listen.tcp_socket)
     ]
+    for each in sockets:
+        listen.mark_as_ours(each)
     return StandIn(Guard(host), sockets).run(pods)
 
 

@@ -1,0 +1,53 @@
+"""How long a worker has been silent, less the time for which it was not let run.
+
+A worker says several times a second that it lives. One whose container has used up its share of CPU, or
+that waits its turn on a busy node, is late with that and does not hang. The kernel counts how long
+a process waits for a CPU, being throttled included (`/proc/PID/schedstat`, the second number).
+One that is stopped, asleep, or in an endless loop does not wait.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+# The worker's loop is never busy for longer than some tenths of this.
+SILENT_SECONDS = 2.0
+BUILD_SECONDS = 20.0  # nothing is said while a configuration is built
+UNMEASURED_SECONDS = 5.0  # where the kernel does not count who waits
+LONGEST_SECONDS = 60.0  # whatever it waited for
+_NANOSECOND = 1e-9
+
+
+def waited_for_cpu(pid: int) -> float | None:
+    """Seconds for which a process could have run and was not let; None where nobody counts."""
+    try:
+        numbers = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()
+        return int(numbers[1]) * _NANOSECOND
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+class Pulse:
+    """The signs of life of one process. `heard_at` is the last one's time, monotonic seconds."""
+
+    def __init__(
+        self, pid: int, now: float, waited: Callable[[int], float | None] = waited_for_cpu
+    ) -> None:
+        self._pid = pid
+        self._waited = waited
+        self.heard(now)
+
+    def heard(self, now: float) -> None:
+        """It said something."""
+        self.heard_at = now
+        self._waited_before = self._waited(self._pid)
+
+    def is_lost(self, now: float, *, is_building: bool) -> bool:
+        """Whether it has been silent for longer than a worker that can run ever is."""
+        patience = BUILD_SECONDS if is_building else SILENT_SECONDS
+        silence = now - self.heard_at
+        if silence <= patience:
+            return False
+        waited = self._waited(self._pid)
+        if waited is None or self._waited_before is None:
+            return silence > max(patience, UNMEASURED_SECONDS)
+        return silence - (waited - self._waited_before) > patience or silence > LONGEST_SECONDS

@@ -1,0 +1,89 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from nodecache.keeper.pulse import (
+    BUILD_SECONDS,
+    LONGEST_SECONDS,
+    SILENT_SECONDS,
+    UNMEASURED_SECONDS,
+    Pulse,
+    waited_for_cpu,
+)
+
+
+class Waiting:
+    """A process that waits for a CPU as long as the test says."""
+
+    def __init__(self, seconds=0.0):
+        self.seconds = seconds
+
+    def __call__(self, pid):
+        return self.seconds
+
+
+def test_a_worker_is_lost_only_after_some_seconds_of_silence():
+    pulse = Pulse(1, 100.0, Waiting())
+    assert not pulse.is_lost(100.0 + SILENT_SECONDS, is_building=False)
+    assert pulse.is_lost(100.1 + SILENT_SECONDS, is_building=False)
+    pulse.heard(110.0)
+    assert not pulse.is_lost(110.0 + SILENT_SECONDS, is_building=False)
+
+
+def test_the_time_for_which_it_was_not_let_run_does_not_count():
+    waiting = Waiting(7.0)
+    pulse = Pulse(1, 100.0, waiting)
+    waiting.seconds = 7.0 + 20.0
+    assert not pulse.is_lost(100.0 + 20.0 + SILENT_SECONDS, is_building=False)
+    assert pulse.is_lost(100.1 + 20.0 + SILENT_SECONDS, is_building=False)
+
+
+def test_there_is_an_end_to_what_is_forgiven():
+    waiting = Waiting()
+    pulse = Pulse(1, 0.0, waiting)
+    waiting.seconds = LONGEST_SECONDS + 1
+    assert pulse.is_lost(LONGEST_SECONDS + 1, is_building=False)
+
+
+def test_while_it_builds_it_need_not_say_anything_for_longer():
+    pulse = Pulse(1, 0.0, Waiting())
+    assert not pulse.is_lost(BUILD_SECONDS, is_building=True)
+    assert pulse.is_lost(BUILD_SECONDS + 0.1, is_building=True)
+
+
+def test_where_nobody_counts_who_waits_it_is_given_more_time():
+    pulse = Pulse(1, 0.0, lambda _: None)
+    assert not pulse.is_lost(UNMEASURED_SECONDS, is_building=False)
+    assert pulse.is_lost(UNMEASURED_SECONDS + 0.1, is_building=False)
+
+
+@pytest.mark.system
+def test_a_process_that_competes_for_a_cpu_waits_and_one_that_is_stopped_does_not():
+    cpu = min(os.sched_getaffinity(0))
+    spin = f"import os\nos.sched_setaffinity(0, {{{cpu}}})\nwhile True: pass"
+    pair = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range(2)]
+    try:
+        pid = pair[0].pid
+        deadline = time.monotonic() + 30
+        while waited_for_cpu(pid) < 0.2:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        os.kill(pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, pid, os.WSTOPPED)
+        before = waited_for_cpu(pid)
+        time.sleep(0.2)
+        assert waited_for_cpu(pid) == before
+    finally:
+        for each in pair:
+            each.kill()
+            each.wait()
+
+
+def test_of_a_process_that_is_gone_nothing_is_counted():
+    process = subprocess.Popen(["true"])
+    process.wait()
+    assert waited_for_cpu(process.pid) is None

@@ -1,0 +1,142 @@
+"""The worker's life, with real processes that do little."""
+
+import errno
+import os
+import signal
+import time
+from time import monotonic
+
+import pytest
+
+from nodecache.keeper.loop import Loop
+from nodecache.keeper.supervisor import Supervisor
+
+pytestmark = pytest.mark.system
+
+
+class Employer:
+    """Who has the worker; it remembers what it is told."""
+
+    is_worker_wanted = True
+
+    def __init__(self, body=lambda _: time.sleep(60)):
+        self.be_worker = body
+        self.told = []
+
+    def worker_said(self, message, now):
+        self.told.append(message.kind)
+
+    def worker_heard(self, now):
+        """It lives."""
+
+    def worker_gone(self, now):
+        self.told.append("gone")
+
+    def worker_failed(self):
+        self.told.append("failed")
+
+    def worker_stays(self):
+        self.told.append("stays")
+
+
+class Supervised:
+    """A supervisor in a loop of its own, turned until something has come about."""
+
+    def __init__(self, employer):
+        self.loop = Loop()
+        self.supervisor = Supervisor(self.loop, employer)
+        self.supervisor.spawn(monotonic())
+
+    def turn_until(self, is_so):
+        deadline = monotonic() + 20
+        while not is_so():
+            assert monotonic() < deadline
+            self.loop.turn(0.01)
+            self.supervisor.turn(monotonic())
+
+    def close(self):
+        if self.supervisor.worker is not None:
+            self.supervisor.worker.kill()
+            self.supervisor.worker.reap()
+
+
+@pytest.fixture
+def employer():
+    return Employer()
+
+
+@pytest.fixture
+def supervised(employer):
+    made = Supervised(employer)
+    yield made
+    made.close()
+
+
+def test_a_worker_that_ends_is_replaced_at_once(supervised, employer):
+    supervisor = supervised.supervisor
+    first = supervisor.worker
+    os.kill(first.pid, signal.SIGKILL)
+    supervised.turn_until(lambda: supervisor.worker not in (first, None))
+    assert employer.told == ["gone"]
+    assert supervisor.deaths == {"killed": 1}
+
+
+def test_one_that_ends_again_and_again_has_failed():
+    employer = Employer(lambda _: 3)
+    supervised = Supervised(employer)
+    supervised.turn_until(lambda: "failed" in employer.told)
+    assert employer.told == ["gone"] * 4 + ["failed"]
+    supervised.close()
+
+
+def test_a_stopped_worker_is_killed_and_replaced_once_its_silence_is_too_long(
+    supervised, employer, monkeypatch
+):
+    monkeypatch.setattr("nodecache.keeper.pulse.BUILD_SECONDS", 0.2)
+    supervisor = supervised.supervisor
+    first = supervisor.worker
+    os.kill(first.pid, signal.SIGSTOP)
+    supervised.turn_until(lambda: supervisor.worker not in (first, None))
+    assert supervisor.deaths == {"hung": 1}
+
+
+def test_what_a_silent_worker_has_said_meanwhile_is_heard_first(monkeypatch):
+    """The keeper, too, may not have been let run."""
+    monkeypatch.setattr("nodecache.keeper.pulse.BUILD_SECONDS", 0.2)
+
+    def talk(channel):
+        while True:
+            channel.send("alive")
+            time.sleep(0.01)
+
+    supervised = Supervised(Employer(talk))
+    supervisor = supervised.supervisor
+    first = supervisor.worker
+    time.sleep(0.4)
+    supervisor.turn(monotonic())
+    assert supervisor.worker is first
+    assert supervisor.deaths == {}
+    supervised.close()
+
+
+@pytest.mark.parametrize("lack", [errno.EAGAIN, errno.ENOMEM])
+def test_a_fork_that_fails_is_tried_again_with_a_pause(employer, monkeypatch, caplog, lack):
+    forks = []
+    fork = os.fork
+
+    def refuse_twice():
+        forks.append(monotonic())
+        if len(forks) < 3:
+            raise OSError(lack, os.strerror(lack))
+        return fork()
+
+    monkeypatch.setattr(os, "fork", refuse_twice)
+    supervised = Supervised(employer)
+    assert supervised.supervisor.worker is None
+    supervised.turn_until(lambda: supervised.supervisor.worker is not None)
+    assert forks[1] - forks[0] >= 0.1
+    assert forks[2] - forks[1] >= 0.1
+    assert supervised.loop.faults == 2
+    assert employer.told == ["failed", "failed"]
+    assert "no worker can be forked" in caplog.text
+    supervised.close()

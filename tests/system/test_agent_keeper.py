@@ -1,0 +1,74 @@
+"""The keeper lives on, whatever fails around it."""
+
+import os
+import resource
+import signal
+import subprocess
+from pathlib import Path
+
+import dns.message
+import dns.query
+import dns.rcode
+import pytest
+
+from tests.helpers.agent import HOST, Agent, command, free_port, stock
+from tests.helpers.prometheus import wait_until
+from tests.helpers.upstream import FakeUpstream
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+
+
+@pytest.fixture
+def upstream():
+    with FakeUpstream("a.example. 30 IN A 192.0.2.1") as fake:
+        yield fake
+
+
+def test_a_pid_file_that_cannot_be_written_is_an_error_line(tmp_path, upstream):
+    flags = ("-pidfile", str(tmp_path / "none" / "pid"))
+    with Agent(tmp_path, stock(upstream.address), *flags) as agent:
+        assert "No such file or directory" in agent.wait_for_line("-pidfile")
+        assert agent.ask("a.example.").rcode() == dns.rcode.NOERROR
+        assert agent.stop() == 0
+
+
+def test_a_standard_output_that_nobody_reads_is_no_end(tmp_path, upstream):
+    port = free_port()
+    corefile = tmp_path / "Corefile"
+    corefile.write_text(stock(upstream.address).replace("{port}", str(port)))
+    reader, writer = os.pipe()
+    os.close(reader)
+    agent = subprocess.Popen(command(corefile), stdout=writer, stderr=subprocess.DEVNULL)
+    os.close(writer)
+    query = dns.message.make_query("a.example.", "A")
+
+    def is_answered() -> bool:
+        try:
+            return dns.query.udp(query, HOST, port=port, timeout=0.2).rcode() == dns.rcode.NOERROR
+        except (OSError, dns.exception.Timeout):
+            return False
+
+    try:
+        wait_until(is_answered, "an answer")
+        os.kill(agent.pid, signal.SIGHUP)  # it has said what it serves by the time this is done
+        wait_until(is_answered, "an answer")
+        assert agent.poll() is None
+        agent.terminate()
+        assert agent.wait(20) == 0
+    finally:
+        agent.kill()
+        agent.wait()
+
+
+def test_without_a_descriptor_to_spare_a_worker_is_replaced_once_there_is_one(tmp_path, upstream):
+    with Agent(tmp_path, stock(upstream.address)) as agent:
+        keeper = agent.process.pid
+        limits = resource.prlimit(keeper, resource.RLIMIT_NOFILE)
+        taken = len(list(Path(f"/proc/{keeper}/fd").iterdir()))
+        resource.prlimit(keeper, resource.RLIMIT_NOFILE, (taken, limits[1]))
+        agent.kill_worker()
+        for _ in range(2):
+            agent.wait_for_line("no worker can be forked: [Errno 24] Too many open files")
+        resource.prlimit(keeper, resource.RLIMIT_NOFILE, limits)
+        assert agent.ask("a.example.").rcode() == dns.rcode.NOERROR
+        assert agent.stop() == 0
