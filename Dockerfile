@@ -11,16 +11,25 @@ ARG DEBIAN=debian:13.1-slim
 
 FROM ${DEBIAN} AS build
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends python3-pip python3-setuptools python3-venv
+ && apt-get install --yes --no-install-recommends gcc libc6-dev python3-dev python3-pip python3-venv
 RUN python3 -m venv --without-pip /opt/nodecache
 WORKDIR /src
 COPY deploy/requirements.txt deploy/requirements.txt
 RUN pip --python /opt/nodecache/bin/python install --no-cache-dir --no-compile \
         --require-hashes --only-binary :all: --requirement deploy/requirements.txt
+# mypyc makes machine code of what every query goes through; what it needs stays in this stage.
+COPY deploy/build-requirements.txt deploy/build-requirements.txt
+RUN python3 -m venv /opt/build \
+ && /opt/build/bin/pip install --no-cache-dir --require-hashes --only-binary :all: \
+        --requirement deploy/build-requirements.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY deploy/compile.py deploy/compile.py
 COPY nodecache nodecache
-RUN PYTHONPATH=/usr/lib/python3/dist-packages pip --python /opt/nodecache/bin/python install \
-        --no-cache-dir --no-compile --no-deps --no-build-isolation --no-index .
+RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --no-index \
+        --wheel-dir /opt/build/wheel . \
+ && pip --python /opt/nodecache/bin/python install --no-cache-dir --no-compile --no-deps \
+        --no-index /opt/build/wheel/*.whl \
+ && /opt/nodecache/bin/nodecache -version | grep --quiet compiled
 # The root file system is read-only at run time, so nothing can be compiled then. Hashes instead of
 # times, unchecked, because no source here ever changes.
 RUN /opt/nodecache/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/nodecache

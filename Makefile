@@ -1,11 +1,12 @@
 # run: the agent before a stand-in kube-dns · test: everything this machine can run · check: fast gate
+# compiled: the program as a wheel has it, in $(VENV)/compiled · test-interpreted, test-compiled: the halves of test
 # image: the container image · manifest: deploy/nodelocaldns.yaml from its parts · lock: the image's packages
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test check format bench test-vm test-cluster scenario image manifest lock clean
+.PHONY: run test test-interpreted test-compiled compiled check format bench test-vm test-cluster scenario image manifest lock clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -20,8 +21,27 @@ $(VENV)/.dev: $(STAMP)
 run: $(STAMP)
 	$(BIN)/python -m nodecache.demo
 
-test: $(VENV)/.dev
+# The program as `pip install .` makes it: what every query goes through is machine code.
+COMPILED := $(VENV)/compiled
+
+$(VENV)/.compiled: $(VENV)/.dev deploy/compile.py $(shell find nodecache -name '*.py')
+	rm -rf build $(COMPILED)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(COMPILED) .
+	touch $@
+
+compiled: $(VENV)/.compiled
+
+test: test-interpreted test-compiled
+
+test-interpreted: $(VENV)/.dev
 	$(BIN)/python -m pytest $(if $(T),-k '$(T)')
+
+# The tests of what is compiled, and all that start the real command, with the compiled program
+# before the sources on the path, in every process.
+test-compiled: $(VENV)/.compiled
+	PYTHONSAFEPATH=1 PYTHONPATH=$(abspath $(COMPILED)):$(CURDIR) NODECACHE_TEST_COMPILED=1 \
+		$(BIN)/python -m pytest -o 'pythonpath=$(COMPILED) .' -m 'not vm and not cluster' $(if $(T),-k '$(T)') \
+		tests/wire tests/cache tests/forward tests/server tests/scenarios tests/fuzz tests/system
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -61,6 +81,9 @@ deploy/nodelocaldns.yaml: $(PARTS) Makefile
 lock:
 	uv pip compile pyproject.toml --quiet --generate-hashes --universal --python-version 3.11 \
 		--custom-compile-command 'make lock' --output-file deploy/requirements.txt
+	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml","rb"))["build-system"]["requires"], sep="\n")' | \
+		uv pip compile - --quiet --generate-hashes --universal --python-version 3.11 \
+		--custom-compile-command 'make lock' --output-file deploy/build-requirements.txt
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

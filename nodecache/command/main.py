@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from nodecache import __version__
 from nodecache.config.flags import FlagError, Flags, HelpWanted, parse_flags
 from nodecache.process import log as logs
+from nodecache.process.build import code_form
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,8 @@ def version() -> str:
     import platform  # noqa: PLC0415 - not needed by the agent
 
     system = f"{platform.system().lower()}/{platform.machine()}"
-    return f"nodecache-{__version__}\n{system}, Python {platform.python_version()}"
+    python = f"Python {platform.python_version()}"
+    return f"nodecache-{__version__}\n{system}, {python}, {code_form()}"
 
 
 def run(flags: Flags) -> int:

@@ -1,7 +1,7 @@
 """A query sent to one upstream, once; and who is told what becomes of it."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nodecache.wire import Query, framed_upstream_query, with_question
 
@@ -112,10 +112,24 @@ class Told:
     query: Query
     is_done = True
 
-    def answered(self, *_: Any, **__: Any) -> None:
+    def answered(self, attempt: Attempt, packet: bytes, now: float) -> None:
         """Pass over it."""
 
-    attempt_failed = connection_lost = evacuate = slowed = answered
+    def attempt_failed(
+        self, attempt: Attempt, reason: str, now: float, *, is_connect: bool = False
+    ) -> None:
+        """Pass over it."""
+
+    def connection_lost(
+        self, attempt: Attempt, reason: str, now: float, *, has_worked: bool
+    ) -> None:
+        """Pass over it."""
+
+    def evacuate(self, attempt: Attempt, now: float) -> None:
+        """Pass over it."""
+
+    def slowed(self, attempt: Attempt, now: float) -> None:
+        """Pass over it."""
 
 
 # What befalls many attempts at once: acts for `Turns.take`.

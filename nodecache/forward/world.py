@@ -7,7 +7,7 @@ nothing else has to read the clock.
 from collections.abc import Callable
 from dataclasses import dataclass
 from ssl import SSLContext
-from typing import Any, Protocol
+from typing import Protocol
 
 DNS_PORT = 53
 TLS_PORT = 853  # RFC 7858 §3.1
@@ -130,10 +130,17 @@ class Nobody:
     both would wait for a garbage collector, which must not walk over a large cache for their sake.
     """
 
-    def opened(self, *_: Any, **__: Any) -> None:
+    def opened(self, now: float) -> None:
         """Pass over it."""
 
-    received = refused = closed = opened
+    def received(self, data: bytes, now: float) -> None:
+        """Pass over it."""
+
+    def closed(self, error: Exception | None, now: float) -> None:
+        """Pass over it."""
+
+    def refused(self, error: OSError, now: float) -> None:
+        """Pass over it."""
 
 
 NOBODY = Nobody()

@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Iterator
 
+from nodecache.process.build import code_form
+
 from .exposition import Family, counter, gauge, histogram, one_counter, one_gauge
 from .source import AgentNumbers
 
@@ -63,6 +65,13 @@ def _page_families(agent: AgentNumbers) -> Iterator[Family]:
 
 def load_families(agent: AgentNumbers) -> Iterator[Family]:
     """What the original has no series for."""
+    build = gauge(
+        "nodecache_build_info",
+        "Always 1; `code` tells whether the way of a query is compiled or interpreted.",
+        "code",
+    )
+    build.add((code_form(),), 1)
+    yield build
     yield one_gauge("nodecache_tasks", "Tasks of the event loop.", agent.tasks)
     yield one_gauge(
         "nodecache_queries_in_flight",

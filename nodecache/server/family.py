@@ -46,7 +46,6 @@ _PUT_COUNT = Struct("!H").pack_into
 _ADDITIONALS_PLACE = 10
 _ONE_QUESTION = b"\0\1\0\0\0\0\0\0"  # the counts
 _HEADER = Struct("!5H")  # flags and the four counts, from octet 2 on
-_FRAMED_HEAD = slice(4, 14)  # of a framed message: what stands between its id and the question
 
 
 class Head:
@@ -131,7 +130,7 @@ class Family:
             MAX_LABEL_SIZE, MAX_NAME_SIZE - len(query.qname) + packet[HEADER_SIZE]
         )
         self.key_end = query.key[-KEY_END_SIZE:]
-        self.head_upstream = framed[_FRAMED_HEAD]
+        self.head_upstream = framed[4:14]  # what stands between id and question, behind the length
         self.opt_upstream = framed[2 + end :]
         self.opt = opt_record(query) if query.payload_size else b""
         self.query = query

@@ -10,8 +10,10 @@ import socket
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any, Protocol
 
-from .handler import Handler
+from .asker import Transport
+from .replies import Finished
 from .tcp_connection import TcpConnection
 
 BACKLOG = 1024  # as many as the keeper's socket lets wait; the kernel caps it at somaxconn
@@ -41,11 +43,20 @@ _MOST_AT_ONCE = 8  # for one, or where many wait
 _READ_OCTETS = 16_384
 
 
+class PacketHandler(Protocol):
+    """What takes a client's queries: `handler.Handler`."""
+
+    def handle(
+        self, packet: bytes, transport: Transport, address: Any, now: float
+    ) -> Finished | None:
+        """Answer `packet`, now or later."""
+
+
 class TcpListener:
     """One listening TCP socket and the connections taken from it; `socket` stays the keeper's."""
 
     def __init__(
-        self, tcp_socket: socket.socket, handler: Handler, limits: TcpLimits | None = None
+        self, tcp_socket: socket.socket, handler: PacketHandler, limits: TcpLimits | None = None
     ) -> None:
         self.socket = tcp_socket
         self.handler = handler

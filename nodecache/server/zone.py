@@ -271,7 +271,7 @@ class Zone:
 
     def _flight(self, key: bytes) -> Flight | None:
         """What is under way for a question."""
-        under_way = self._flights.get(key)
+        under_way: Flight | PlainMiss | None = self._flights.get(key)
         return under_way if under_way is None else under_way.as_flight()
 
     def _is_hopeless(self) -> bool:

@@ -1,16 +1,24 @@
 import pytest
 
+from nodecache.server.replies import Served
 from nodecache.server.router import Zones, name_to_wire
 from nodecache.wire import read_query
+from tests.server.house import House
 from tests.wire.messages import name, query
 
 STOCK = (".", "cluster.local.", "in-addr.arpa.", "ip6.arpa.")
 
 
 def served(question: str, *zone_names: str) -> str | None:
-    """The zone that takes a question; zones stand for themselves."""
-    zones = Zones((name(zone_name), zone_name) for zone_name in zone_names)
-    return zones.match(read_query(query(question)))
+    """The name of the zone that takes a question."""
+    bindings = {zone_name: binding() for zone_name in zone_names}
+    zones = Zones((name(zone_name), served) for zone_name, served in bindings.items())
+    taken = zones.match(read_query(query(question)))
+    return next((zone_name for zone_name, served in bindings.items() if served is taken), None)
+
+
+def binding() -> Served:
+    return House().served
 
 
 @pytest.mark.parametrize(
@@ -41,7 +49,7 @@ def test_a_name_that_no_block_covers_is_nobodys(qname):
 
 def test_labels_that_look_like_dots_are_no_dots():
     """A label may hold a dot: `a.cluster\\.local` is no name of cluster.local."""
-    zones = Zones([(name("cluster.local."), "zone")])
+    zones = Zones([(name("cluster.local."), binding())])
     asked = read_query(query("a.cluster\\.local. A"))
     assert zones.match(asked) is None
 
@@ -62,7 +70,8 @@ def test_ds_records_live_in_the_topmost_zone(qname, zone_name):
 
 
 def test_all_zones_can_be_gone_through():
-    assert list(Zones([(b"\0", "root"), (b"\1a\0", "a")])) == ["root", "a"]
+    root, child = binding(), binding()
+    assert list(Zones([(b"\0", root), (b"\1a\0", child)])) == [root, child]
 
 
 @pytest.mark.parametrize("text", [".", "", "cluster.local.", "Cluster.LOCAL", "10.in-addr.arpa."])
