@@ -6,14 +6,17 @@ blocks; errors and warnings go to standard error, all of them, each with file an
 arguments in an agent's container, it takes those of the agent.
 """
 
+import asyncio
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from nodecache.config.cluster_dns import ClusterDns, cluster_dns
 from nodecache.config.flags import FlagError, HelpWanted, parse_flags, usage
-from nodecache.config.rendering import check_templates, corefile_text
-from nodecache.corefile import CorefileError
+from nodecache.config.rendering import check_templates, cluster_dns_addresses, corefile_text
+from nodecache.corefile import Corefile, CorefileError
+from nodecache.worker.pods import SERVICE, pods_now
 
 from .summary import summary
 
@@ -63,9 +66,21 @@ def main(
     print(text.text)  # noqa: T201
     for block in corefile.blocks:
         print(f"# {summary(block)}")  # noqa: T201
+    cluster = cluster_dns(corefile, cluster_dns_addresses(text, flags, env))
+    if cluster is not None:
+        print(f"# {_pods(corefile, cluster, is_asked=not argv)}")  # noqa: T201
     faults = (*text.left_out, *corefile.left_out, *corefile.unfilled)
     _tell(*faults)
     return 1 if faults else 0
+
+
+def _pods(corefile: Corefile, cluster: ClusterDns, *, is_asked: bool) -> str:
+    """Where kube-dns' pods are asked for; and, beside an agent, who they are now."""
+    origin = f"as {cluster.address} tells them of {SERVICE}.{cluster.domain}"
+    if not is_asked:
+        return f"kube-dns' pods are asked themselves, {origin}"
+    hosts = asyncio.run(pods_now(corefile, cluster))
+    return f"kube-dns' pods are {' '.join(hosts) or 'nobody now'}, {origin}"
 
 
 def _arguments_of(command: str) -> list[str]:

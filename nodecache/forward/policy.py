@@ -29,7 +29,7 @@ class Candidate(Protocol):
 
     @property
     def queries_sent(self) -> int:
-        """Queries that it was ever sent."""
+        """Queries that it was sent in the time that `pace` tells of."""
 
 
 class Policy:

@@ -21,6 +21,8 @@ log = logging.getLogger("plugin/loop")
 # Counters must not go back when an upstream's address leaves a file or a name. But the addresses of
 # pods are used up without end, and each is some fifty lines of a page.
 _MOST_GONE = 100
+# So a pod that left is told no longer than the last queries to it can be of interest to a graph.
+_GONE_POD_SECONDS = 300.0
 
 
 class Upstreams:
@@ -32,6 +34,7 @@ class Upstreams:
         self.own_addresses: frozenset[tuple[str, int]] = frozenset()
         self.ticker = Ticker(world)
         self._counts: dict[str, UpstreamCounts] = {}  # by address; whoever came last is last
+        self._gone_pods: dict[str, float] = {}  # by address; when they left
         self._upstreams: dict[tuple[Endpoint, UpstreamSettings], Upstream] = {}
         self.on_silent: Callable[[Endpoint, float], None] | None = None
         """Hears of upstreams that stop answering."""
@@ -43,6 +46,7 @@ class Upstreams:
 
     def counts(self) -> list[UpstreamCounts]:
         """What was counted at each address, those that left of late included."""
+        self._forget_pods(self.world.clock() - _GONE_POD_SECONDS)
         return list(self._counts.values())
 
     def sighted(self, query: Query) -> bool:
@@ -69,6 +73,7 @@ class Upstreams:
         key = endpoint, settings
         upstream = self._upstreams.get(key)
         if upstream is None:
+            self._gone_pods.pop(str(endpoint), None)
             counts = self._counts.pop(str(endpoint), None) or UpstreamCounts(str(endpoint))
             upstream = Upstream(endpoint, settings, self.world, self.ticker, counts)
             upstream.on_silent = self._fell_silent
@@ -102,7 +107,15 @@ class Upstreams:
             self.loops.forget(upstream)
             upstream.retire()
             self._retired = [u for u in [*self._retired, upstream] if u.is_open]
+            if upstream.endpoint.is_pod:
+                self._gone_pods[upstream.to] = self.world.clock()
             self._forget_counts()
+
+    def _forget_pods(self, before: float) -> None:
+        """Tell no more of pods that left before that moment."""
+        for to in [to for to, left_at in self._gone_pods.items() if left_at < before]:
+            del self._gone_pods[to]
+            self._counts.pop(to, None)
 
     def _forget_counts(self) -> None:
         """Keep no more counts of those that are gone than so many."""
@@ -110,6 +123,7 @@ class Upstreams:
         gone = [to for to in self._counts if to not in used]
         for to in gone[: len(gone) - _MOST_GONE]:
             del self._counts[to]
+            self._gone_pods.pop(to, None)
 
     def close(self) -> None:
         """Close everything at once; whoever still waits is not told any more."""

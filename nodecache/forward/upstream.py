@@ -38,6 +38,7 @@ class Upstream:
         self._durations = self.counts.durations
         self.health = Health(settings.max_fails)
         self.pace = Pace()
+        self._sent_before = sum(counts.sent.values())
         self.heard_at = world.clock()
         self.tls = tls_context(settings.tls) if endpoint.is_tls else None
         if self.tls is not None and endpoint.http_method:
@@ -73,8 +74,8 @@ class Upstream:
 
     @property
     def queries_sent(self) -> int:
-        """Queries that it was ever sent."""
-        return sum(self.counts.sent.values())
+        """Queries sent since it is an upstream of ours; `pace` tells of these."""
+        return sum(self.counts.sent.values()) - self._sent_before
 
     def send(self, attempt: Attempt, now: float) -> None:
         """Send a query on its way. Nothing becomes of it before this returns."""

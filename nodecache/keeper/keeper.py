@@ -36,7 +36,7 @@ from .child import Work
 from .handover_actions import HandoverActions
 from .handover_socket import Door, name_of
 from .loop import Loop
-from .pods import PodRelay
+from .pods import hand_on
 from .reconfiguring import Reconfiguring
 from .socket_mark import SocketMark
 from .supervisor import Supervisor
@@ -69,7 +69,6 @@ class Keeper:
         self._has_served = False
         self._is_stopping = False
         self._stop_at = math.inf
-        self._pods = PodRelay([str(each) for each in flags.local_ips])
         self._loop = Loop()
         self._signals = SignalPipe((*_STOP_SIGNALS, *_RELOAD_SIGNALS, signal.SIGCHLD))
         self._in_force = InForce(config)
@@ -196,8 +195,8 @@ class Keeper:
                 self._supervisor.worker.is_paused = True
             case "cache":
                 self._handover.bequeath(message.descriptors)
-            case "pods":
-                self._pods.told(message.fields["pods"])
+            case "pods" if self._guard is not None:
+                hand_on(message.fields["pods"], self._guard.host, now)
             case _:
                 pass  # a heartbeat: that it came is all it says
 

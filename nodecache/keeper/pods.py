@@ -1,23 +1,23 @@
-"""kube-dns' pods as the worker tells them, on their way into the node's packet rules."""
+"""kube-dns' pods on their way from the worker into the node's packet rules."""
 
-import logging
-from collections.abc import Collection
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Protocol
 
+from nodecache.host import Endpoint
 from nodecache.process.pods import PodAddress
 
-log = logging.getLogger(__name__)
+
+class TakesPods(Protocol):
+    """The host, as far as it has to do with pods."""
+
+    def set_dns_pods(self, pods: Sequence[Endpoint], now: float) -> None:
+        """Send to these what nobody else takes."""
 
 
-class PodRelay:
-    """Believes nothing of what it is told: `own` addresses are no pod's, whatever DNS says."""
+def hand_on(pods: Sequence[PodAddress], host: TakesPods, now: float) -> None:
+    """Tell the host what the worker told, once a minute and whenever it changed.
 
-    def __init__(self, own: Collection[str]) -> None:
-        self.pods: tuple[PodAddress, ...] = ()
-        self._own = own
-
-    def told(self, pods: tuple[PodAddress, ...]) -> None:
-        """The worker tells its list, once a minute and whenever it changes."""
-        if any(pod.host in self._own for pod in pods):
-            log.error("kube-dns' pods from the worker: one has an address of ours")
-            return
-        self.pods = pods
+    The packet rules know one port a pod, which is kube-dns' own for both protocols nearly everywhere.
+    """
+    host.set_dns_pods([Endpoint(ip_address(pod.host), pod.udp_port) for pod in pods], now)

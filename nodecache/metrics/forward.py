@@ -133,4 +133,7 @@ def upstream_state_families(source: Source) -> Iterator[Family]:
         out.values[to] = max(out.values.get(to, 0), int(state.is_quarantined))
         pace.values[to] = max(pace.values.get(to, 0), state.round_trip_seconds)
         waiting.add(to, state.in_flight)
-    yield from (out, pace, waiting)
+    pods = gauge("nodecache_cluster_dns_pods", "Pods of kube-dns that are known.", "source")
+    for origin, count in source.cluster_pods.items():
+        pods.add((origin,), count)
+    yield from (out, pace, waiting, pods)

@@ -184,6 +184,8 @@ class Source:
     caches: Sequence[CacheNumbers] = ()
     upstreams: Sequence[UpstreamCounts] = ()
     upstream_states: Sequence[UpstreamState] = ()
+    cluster_pods: Mapping[str, int] = field(default_factory=dict)
+    """How many pods of kube-dns are known, by where the list is from; empty while there is none."""
     forwarders: Sequence[ForwarderCounts] = ()
     directives: DirectiveCounts = field(default_factory=DirectiveCounts)
     agent: AgentNumbers = field(default_factory=AgentNumbers)

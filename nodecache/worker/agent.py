@@ -94,7 +94,7 @@ class Agent:
         self._tick()
         self._pages.readiness.tell("sockets", is_met=True)
         self._channel.send("ready")
-        self._pods.change_to(config)
+        self._pods.change_to(config.corefile, config.cluster_dns)
         await self._stopped.wait()
         await self._drain()
 
@@ -186,7 +186,7 @@ class Agent:
             self._refuse(error)
             return
         await self._pages.change_to(config)
-        self._pods.change_to(config)
+        self._pods.change_to(config.corefile, config.cluster_dns)
         gc.freeze()
         self._channel.send("reloaded")
 

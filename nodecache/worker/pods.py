@@ -1,29 +1,36 @@
 """kube-dns' pods as this worker knows them; forwarders follow them, and the keeper is told."""
 
+import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Sequence
 
 from nodecache.config.cluster_dns import ClusterDns, is_asked_by
-from nodecache.config.source import Config
+from nodecache.corefile import Corefile
 from nodecache.forward import (
     Destinations,
     Endpoint,
     Forwarder,
+    Network,
     Pod,
     PodList,
     Settings,
     Upstreams,
     UpstreamSettings,
 )
+from nodecache.forward.podlist import SERVICE
 from nodecache.process.pods import MOST_PODS, is_pod_address
 
 from .forwarding import Behind, settings_of
+
+__all__ = ["SERVICE", "ClusterPods", "pods_now"]
 
 log = logging.getLogger(__name__)
 
 # The keeper's list in the kernel times out by itself unless it is told again.
 _TELL_SECONDS = 60.0
+_PATIENCE_SECONDS = 2.0
 
 
 class ClusterPods:
@@ -42,9 +49,8 @@ class ClusterPods:
 
     # Who follows the list
 
-    def behind(self, config: Config) -> Behind | None:
-        """The pods, for the forwarders of `config`; None where it does not ask kube-dns."""
-        cluster = config.cluster_dns
+    def behind(self, cluster: ClusterDns | None) -> Behind | None:
+        """The pods, for forwarders; None where a configuration does not ask kube-dns."""
         return Behind(cluster.address, self, self._salt) if cluster is not None else None
 
     def follow(self, changed: Callable[[], None]) -> None:
@@ -55,15 +61,19 @@ class ClusterPods:
         """Call `changed` no more."""
         self._followers.remove(changed)
 
+    def counted(self) -> dict[str, int]:
+        """How many there are, by where the list is from; nothing before the first answer."""
+        is_told = self._list is not None and self._list.pods is not None
+        return {"dns": len(self.pods)} if is_told else {}
+
     # Where it comes from
 
-    def change_to(self, config: Config) -> None:
-        """Ask where `config` asks kube-dns; nothing where it does not, or may not.
+    def change_to(self, corefile: Corefile, cluster: ClusterDns | None) -> None:
+        """Ask where `corefile` asks kube-dns; nothing where it does not, or may not.
 
         What is known stays until the answer.
         """
-        cluster = config.cluster_dns
-        asked = None if cluster is None else (cluster, _settings_for(config, cluster))
+        asked = None if cluster is None else (cluster, _settings_for(corefile, cluster))
         if asked == self._asked:
             return
         self._asked = asked
@@ -116,12 +126,26 @@ class ClusterPods:
             self._tell_keeper(now)
 
 
-def _settings_for(config: Config, cluster: ClusterDns) -> UpstreamSettings:
+def _settings_for(corefile: Corefile, cluster: ClusterDns) -> UpstreamSettings:
     """Those of the first `forward` to the address."""
     return next(
         settings_of(options, block.nodecache).upstream
-        for block in config.corefile.blocks
+        for block in corefile.blocks
         if block.nodecache.asks_pods
         for options in block.forwards
         if is_asked_by(options, cluster.address)
     )
+
+
+async def pods_now(
+    corefile: Corefile, cluster: ClusterDns, patience_seconds: float = _PATIENCE_SECONDS
+) -> list[str]:
+    """The addresses of the pods that kube-dns tells at this moment; none if it tells nobody in time."""
+    told = asyncio.Event()
+    upstreams = Upstreams(Network(asyncio.get_running_loop()))
+    pods = ClusterPods(upstreams, lambda _: told.set())
+    pods.change_to(corefile, cluster)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(told.wait(), patience_seconds)
+    upstreams.close()
+    return [pod.host for pod in pods.pods]

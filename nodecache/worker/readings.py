@@ -42,6 +42,7 @@ class Readings:
                 )
                 for upstream in serving.shop.upstreams.all()
             ],
+            cluster_pods=serving.pods.counted(),
             forwarders=[f.counts for made in serving.built for f in made.forwarders],
             directives=self._directives(),
         )

@@ -81,7 +81,7 @@ class Serving:
 
     def __init__(self, shop: Workshop, journal: Journal, pods: ClusterPods) -> None:
         self._journal = journal
-        self._pods = pods
+        self.pods = pods
         self.shop = shop
         self.config: Config | None = None
         self.built: list[Built] = []
@@ -128,7 +128,7 @@ class Serving:
         """The new zones, and which of the old ones lend their cache."""
         built: list[Built] = []
         kept: set[int] = set()
-        behind = self._pods.behind(config)
+        behind = self.pods.behind(config.cluster_dns)
         try:
             for block in config.corefile.blocks:
                 before = next((old for old in self.built if _asks_alike(old, block)), None)

@@ -40,12 +40,16 @@ def test_a_sound_base_is_printed_as_it_is_served_with_what_it_does(run):
     assert (status, err) == (0, "")
     assert "    forward . 10.96.0.10 {\n" in out
     assert "PILLAR" not in out
-    assert out.splitlines()[-2:] == [
+    assert out.splitlines()[-3:] == [
         (
             "# cluster.local.:53 on 169.254.20.10: keeps answers up to 30s, denials up to 5s; "
             "asks 10.96.0.10 over TCP; health on 169.254.20.10:8080"
         ),
         "# .:53 on 169.254.20.10: asks /etc/resolv.conf over the client's transport",
+        (
+            "# kube-dns' pods are asked themselves, as 10.96.0.10 tells them of "
+            "kube-dns-pods.kube-system.svc.cluster.local."
+        ),
     ]
 
 

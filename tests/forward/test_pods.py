@@ -175,6 +175,28 @@ def test_nothing_follows_the_list_once_closed():
     assert node.upstreams.all() == []
 
 
+def test_what_a_pod_was_asked_is_told_for_five_minutes_after_it_left():
+    node = Node(ONE, OTHER)
+    node.ask()
+    node.answer()
+    node.known.change_to(OTHER)
+    told = [counts.to for counts in node.upstreams.counts()]
+    assert "10.244.0.2:53" in told
+    node.world.advance(299)
+    assert len(node.upstreams.counts()) == 3
+    node.world.advance(2)
+    assert {counts.to for counts in node.upstreams.counts()} == {"10.244.1.2:53", "10.96.0.11:53"}
+
+
+def test_a_pod_that_is_back_counts_on():
+    node = Node(ONE)
+    node.known.change_to(OTHER)
+    node.world.advance(200)
+    node.known.change_to(ONE, OTHER)
+    node.world.advance(200)
+    assert len(node.upstreams.counts()) == 3
+
+
 def test_of_many_pods_each_node_asks_some_and_all_are_asked_by_some():
     pods = [Pod(f"10.244.{n}.2") for n in range(40)]
     nodes = [some_of(pods, MOST_ASKED, bytes([n])) for n in range(1, 200)]

@@ -121,6 +121,7 @@ def busy_node(count: int = 10) -> Source:
         caches=[busy_cache(address, zone, count) for address, zone in places],
         upstreams=[busy_upstream(to, count) for to in ("10.96.0.53:53", "192.0.2.53:53")],
         upstream_states=[UpstreamState(to="10.96.0.53:53", round_trip_seconds=0.002)],
+        cluster_pods={"dns": 2},
         forwarders=[FakeForwarder(coalesced=count), FakeForwarder()],
         directives=DirectiveCounts(
             template_matches={("dns://169.254.20.10:53", ".", "", "IN", "AAAA"): count},

@@ -1,23 +1,24 @@
-import logging
+from ipaddress import ip_address
 
-from nodecache.keeper.pods import PodRelay
+from nodecache.host import Endpoint
+from nodecache.keeper.pods import hand_on
 from nodecache.process.pods import PodAddress
 
-POD = PodAddress("10.244.0.2", 53, 53)
+
+class FakeHost:
+    def __init__(self) -> None:
+        self.told: list[tuple[list[Endpoint], float]] = []
+
+    def set_dns_pods(self, pods, now) -> None:
+        self.told.append((list(pods), now))
 
 
-def test_what_the_worker_tells_is_kept():
-    relay = PodRelay(["169.254.20.10"])
-    relay.told((POD,))
-    assert relay.pods == (POD,)
-    relay.told(())
-    assert relay.pods == ()
-
-
-def test_an_address_of_ours_changes_nothing_and_is_an_error_line(caplog):
-    relay = PodRelay(["10.96.0.10"])
-    relay.told((POD,))
-    with caplog.at_level(logging.ERROR):
-        relay.told((POD, PodAddress("10.96.0.10", 53, 53)))
-    assert relay.pods == (POD,)
-    assert len(caplog.records) == 1
+def test_the_host_is_told_the_pods_in_its_own_terms():
+    host = FakeHost()
+    pods = (PodAddress("10.244.0.2", 5353, 53), PodAddress("fd00:10:244::2", 53, 53))
+    hand_on(pods, host, 7.0)
+    endpoints = [
+        Endpoint(ip_address("10.244.0.2"), 5353),
+        Endpoint(ip_address("fd00:10:244::2"), 53),
+    ]
+    assert host.told == [(endpoints, 7.0)]

@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import pytest
 
 from nodecache.config.cluster_dns import ClusterDns
@@ -27,8 +25,7 @@ class Node:
 
     def load(self, text: str = STOCK, address: str | None = ADDRESS) -> None:
         cluster = address and ClusterDns(address, "cluster.local.")
-        config = SimpleNamespace(corefile=corefile(text), cluster_dns=cluster)
-        self.pods.change_to(config)
+        self.pods.change_to(corefile(text), cluster)
         self.kubedns.answer()
 
 
