@@ -62,7 +62,7 @@ test-vm: $(VENV)/.dev
 test-cluster: $(VENV)/.dev
 	$(BIN)/python -m pytest -m cluster -rs
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.compiled
 	$(BIN)/python -m bench $(ARGS)
 
 IMAGE ?= nodecache:$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)

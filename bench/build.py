@@ -1,10 +1,12 @@
-"""Compiles the C floor and the C upstream."""
+"""Compiles the C floor and the C upstream; where `make compiled` has put the compiled agent."""
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 SOURCES = Path(__file__).with_name("c")
+COMPILED = Path(sys.executable).parents[1] / "compiled"
 
 
 class CannotBuild(Exception):

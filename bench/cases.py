@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from bench import traffic
@@ -26,6 +27,17 @@ class Case:
     is_warm: bool = False  # every name is asked once beforehand
     is_flat_out: bool = True
     has_cookie: bool = False
+    qtype: str = "A"
+    is_stream: bool = False  # clients ask by TCP
+
+    def load(self, names: Path, queries_per_second: int | None = None) -> Load:
+        """What dnsperf is to do with a file of names."""
+        return Load(
+            names=names,
+            queries_per_second=queries_per_second,
+            has_cookie=self.has_cookie,
+            is_stream=self.is_stream,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +78,7 @@ _MISS = Case(
     pace=4_000,
     paced_queries=12_000,
 )
+_LESS_USUAL_MISS = replace(_MISS, queries=50_000)
 CASES = (
     _HIT,
     replace(
@@ -103,6 +116,20 @@ CASES = (
         title="cached names, with a DNS cookie",
         has_cookie=True,
     ),
+    replace(
+        _LESS_USUAL_HIT,
+        name="tcp",
+        title="cached names, asked by TCP",
+        is_stream=True,
+    ),
+    replace(
+        _LESS_USUAL_MISS,
+        name="alias",
+        title="every name new, and an alias",
+        names=partial(traffic.new_names, zone="alias"),
+    ),
+    replace(_LESS_USUAL_MISS, name="aaaa", title="every name new, asked for AAAA", qtype="AAAA"),
+    replace(_LESS_USUAL_MISS, name="srv", title="every name new, asked for SRV", qtype="SRV"),
 )
 
 
@@ -122,17 +149,17 @@ class NamesFiles:
 
     def warm(self, case: Case) -> Path:
         names = sorted({name.lower() for name in case.names(traffic.HIT_NAMES * 20)})
-        return self._written(f"{case.name}-warm", names)
+        return self._written(f"{case.name}-warm", names, case.qtype)
 
     def scaled(self, queries: int) -> int:
         return max(traffic.HIT_NAMES, int(queries * self._scale)) if queries else 0
 
     def _file(self, name: str, case: Case, count: int, skipped: int) -> Path:
-        return self._written(name, case.names(count + skipped)[skipped:])
+        return self._written(name, case.names(count + skipped)[skipped:], case.qtype)
 
-    def _written(self, name: str, names: list[str]) -> Path:
+    def _written(self, name: str, names: list[str], qtype: str) -> Path:
         path = self._folder / f"{name}.names"
-        return path if path.exists() else traffic.write_names(path, names)
+        return path if path.exists() else traffic.write_names(path, names, qtype)
 
 
 def warm_up(stage: Stage, case: Case, files: NamesFiles) -> None:
@@ -145,10 +172,10 @@ def measure(stage: Stage, case: Case, files: NamesFiles) -> Figures:
     """Run one case on a running server."""
     if case.is_warm:
         warm_up(stage, case, files)
-    paced = Load(names=files.paced(case), queries_per_second=case.pace, has_cookie=case.has_cookie)
+    paced = case.load(files.paced(case), case.pace)
     loads = [paced]
     if case.is_flat_out:
-        loads.insert(0, Load(names=files.flat_out(case), has_cookie=case.has_cookie))
+        loads.insert(0, case.load(files.flat_out(case)))
     before = stage.cpu_seconds()
     first = stage.ask(loads[0])
     cpu = stage.cpu_seconds() - before

@@ -27,6 +27,7 @@ class Load:
     queries_per_second: int | None = None
     seconds: float = 6.0
     has_cookie: bool = False
+    is_stream: bool = False
     clients: int = CLIENTS
     outstanding: int = OUTSTANDING
     timeout_seconds: float = TIMEOUT_SECONDS
@@ -63,6 +64,8 @@ def _arguments(load: Load, port: int) -> list[str]:
     argv += ["-t", f"{load.timeout_seconds:g}", "-v"]
     if load.queries_per_second is not None:
         argv += ["-Q", str(load.queries_per_second)]
+    if load.is_stream:
+        argv += ["-m", "tcp"]
     if load.has_cookie:
         argv += ["-E", f"{COOKIE_CODE}:0123456789abcdef"]
     return argv

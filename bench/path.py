@@ -6,11 +6,17 @@ best of several short runs is what the code costs, also on a busy machine.
 
 import asyncio
 import gc
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import monotonic, process_time
 from typing import Any
 
+from bench.build import COMPILED
 from bench.context import Bench
 from bench.micro import answer_packet, query_packet
 from bench.table import markdown_table
@@ -211,15 +217,37 @@ def with_cookie(packet: bytes) -> bytes:
 
 
 def report(_: Bench) -> str:
-    """One row a case."""
+    """One row a case; a column for the sources, and one for what `make compiled` made of them."""
+    forms = {"interpreted": costs()}
+    if COMPILED.is_dir():
+        forms["compiled"] = _compiled_costs()
+    rows = [
+        [name, *(f"{form[name]:.1f}" for form in forms.values())] for name in forms["interpreted"]
+    ]
+    title = "## A query's way through the server, without system calls: µs"
+    return f"{title}\n\n" + markdown_table(["query", *forms], rows)
+
+
+def costs() -> dict[str, float]:
+    """Microseconds a query, by what is asked, of the code that this process has imported."""
     loop = asyncio.new_event_loop()
     gc.set_threshold(*COLLECT_AT)
     try:
-        rows = [[name, f"{cost:.1f}"] for name, cost in _costs(loop).items()]
+        return _costs(loop)
     finally:
         loop.close()
-    title = "## A query's way through the server, without system calls"
-    return f"{title}\n\n" + markdown_table(["query", "µs"], rows)
+
+
+def _compiled_costs() -> dict[str, float]:
+    """The same of the compiled code, in a process of its own."""
+    run = subprocess.run(
+        [sys.executable, "-c", "import json, bench.path; print(json.dumps(bench.path.costs()))"],
+        env={**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": f"{COMPILED}:{Path.cwd()}"},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    told: dict[str, float] = json.loads(run.stdout)
+    return told
 
 
 def _costs(loop: asyncio.AbstractEventLoop) -> dict[str, float]:

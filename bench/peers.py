@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.build import COMPILED
 from bench.processes import free_port
 
 STOCK_ENTRIES = 9984  # what node-local-dns' stock Corefile gives each cache
@@ -221,15 +222,27 @@ _GO_VERSION = ("-version", "-localip=127.0.0.1", "-setupinterface=false", "-setu
 
 
 def _ours() -> str | None:
-    """The console script of the interpreter that runs the bench."""
+    """The console script of the interpreter that runs the bench: the sources, interpreted."""
     return shutil.which("nodecache", path=str(Path(sys.executable).parent))
+
+
+def _ours_compiled() -> str | None:
+    return _ours() if COMPILED.is_dir() else None
+
+
+def _nodecache_compiled(program: str, setting: Setting) -> list[str]:
+    return ["env", f"PYTHONPATH={COMPILED}", *_nodecache(program, setting)]
 
 
 def _table(floor: Path) -> tuple[tuple[str | None, Peer], ...]:
     """Every peer with the program found for it, or None."""
     return (
         (str(floor), Peer(name="floor", leg="-", command=_floor, has_cache=False)),
-        (_ours(), Peer(name="nodecache", leg="TCP", command=_nodecache, version=_GO_VERSION)),
+        (
+            _ours_compiled(),
+            Peer(name="nodecache", leg="TCP", command=_nodecache_compiled, version=_GO_VERSION),
+        ),
+        (_ours(), Peer(name="interpreted", leg="TCP", command=_nodecache, version=_GO_VERSION)),
         (
             find_native("node-cache"),
             Peer(name="original", leg="TCP", command=_original, version=_GO_VERSION),

@@ -27,9 +27,9 @@ def missing_names(count: int = HIT_NAMES) -> list[str]:
     return [f"{service_name(number)}.nx" for number in range(count)]
 
 
-def new_names(count: int, kind: str = "new") -> list[str]:
+def new_names(count: int, kind: str = "new", zone: str = "cluster.local") -> list[str]:
     """Names that no other list holds."""
-    return [f"host-{number}.{kind}.cluster.local" for number in range(count)]
+    return [f"host-{number}.{kind}.{zone}" for number in range(count)]
 
 
 def case_names(count: int) -> list[str]:

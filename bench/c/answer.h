@@ -1,8 +1,9 @@
 /* The one answer that the floor and the upstream give.
  *
  * The last label of the name decides: "nx" does not exist (NXDOMAIN with an SOA), "dead" is never
- * answered, "slow" is answered late, "t30" has a TTL of 30 seconds; every other name exists for an
- * hour. A and AAAA hold one record each, every other type none. Nothing is looked up or kept.
+ * answered, "slow" is answered late, "t30" has a TTL of 30 seconds, "alias" is an alias of a name
+ * beside it; every other name exists for an hour. A, AAAA and SRV hold one record each, every other
+ * type none. Nothing is looked up or kept.
  */
 #ifndef ANSWER_H
 #define ANSWER_H
@@ -12,7 +13,8 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { HEADER = 12, OPT_SIZE = 11, MAX_REPLY = 512, TYPE_A = 1, TYPE_SOA = 6, TYPE_AAAA = 28 };
+enum { HEADER = 12, OPT_SIZE = 11, MAX_REPLY = 512, TYPE_A = 1, TYPE_CNAME = 5 };
+enum { TYPE_SOA = 6, TYPE_AAAA = 28, TYPE_SRV = 33 };
 enum { DEFAULT_TTL = 3600, PAYLOAD_SIZE = 1232, NXDOMAIN = 3 };
 enum when { NEVER, NOW, LATER };
 
@@ -82,13 +84,31 @@ static uint8_t *put_record(uint8_t *to, size_t owner, uint16_t type, uint32_t tt
     return put16(to, size);
 }
 
-static uint8_t *put_address(uint8_t *to, uint16_t type, uint32_t ttl)
+static uint8_t *put_address(uint8_t *to, size_t owner, uint16_t type, uint32_t ttl)
 {
     static const uint8_t address[16] = {192, 0, 2, 1};
     uint16_t size = type == TYPE_A ? 4 : 16;
-    to = put_record(to, HEADER, type, ttl, size);
+    to = put_record(to, owner, type, ttl, size);
     memcpy(to, address, size);
     return to + size;
+}
+
+/* An alias, "real" below the last label, and the address of that name. */
+static uint8_t *put_alias(uint8_t *reply, uint8_t *to, size_t parent, uint16_t type, uint32_t ttl)
+{
+    to = put_record(to, HEADER, TYPE_CNAME, ttl, 7);
+    size_t target = (size_t)(to - reply);
+    memcpy(to, "\4real", 5);
+    to = put16(to + 5, (uint16_t)(0xc000 | parent));
+    return put_address(to, target, type, ttl);
+}
+
+/* A service at port 53 of "pod." */
+static uint8_t *put_service(uint8_t *to, uint32_t ttl)
+{
+    to = put_record(to, HEADER, TYPE_SRV, ttl, 11);
+    memcpy(to, "\0\0\0\144\0\065\3pod", 11);
+    return to + 11;
 }
 
 /* An SOA whose owner is the last label, with root names and a minimum of `ttl`. */
@@ -120,17 +140,23 @@ static enum when answer(const uint8_t *query, size_t size, uint8_t *reply, size_
     if (is_label(last, "dead"))
         return NEVER;
     int is_missing = is_label(last, "nx");
-    int has_record = !is_missing && (asked.type == TYPE_A || asked.type == TYPE_AAAA);
+    int is_address = asked.type == TYPE_A || asked.type == TYPE_AAAA;
+    int is_alias = is_address && is_label(last, "alias");
+    int has_record = !is_missing && (is_address || asked.type == TYPE_SRV);
     int has_opt = query[11] != 0;
     memcpy(reply, query, asked.end);
     reply[2] = (uint8_t)(0x80 | (query[2] & 0x79));
     reply[3] = (uint8_t)(0x80 | (is_missing ? NXDOMAIN : 0));
-    uint8_t *to = put16(reply + 6, has_record);
+    uint8_t *to = put16(reply + 6, (uint16_t)(has_record + is_alias));
     to = put16(to, !has_record);
     put16(to, (uint16_t)has_opt);
     to = reply + asked.end;
-    if (has_record)
-        to = put_address(to, asked.type, label_ttl(last));
+    if (is_alias)
+        to = put_alias(reply, to, (size_t)(last - query), asked.type, DEFAULT_TTL);
+    else if (has_record && is_address)
+        to = put_address(to, HEADER, asked.type, label_ttl(last));
+    else if (has_record)
+        to = put_service(to, DEFAULT_TTL);
     else
         to = put_soa(to, (size_t)(last - query), DEFAULT_TTL);
     if (has_opt)

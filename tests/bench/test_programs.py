@@ -51,6 +51,19 @@ def test_upstream_denies_names_under_nx_with_an_soa(upstream):
     assert answer.authority[0].name.to_text() == "nx."
 
 
+def test_upstream_has_an_alias_and_the_address_behind_it(upstream):
+    answer = ask(upstream, "svc.alias", "AAAA")
+    assert [rrset.to_text() for rrset in answer.answer] == [
+        "svc.alias. 3600 IN CNAME real.alias.",
+        "real.alias. 3600 IN AAAA c000:201::",
+    ]
+
+
+def test_upstream_has_a_service(upstream):
+    answer = ask(upstream, "_dns._tcp.svc", "SRV")
+    assert answer.answer[0].to_text() == "_dns._tcp.svc. 3600 IN SRV 0 100 53 pod."
+
+
 def test_upstream_has_no_record_of_other_types(upstream):
     answer = ask(upstream, "svc.cluster.local", "MX")
     assert (answer.rcode(), answer.answer) == (dns.rcode.NOERROR, [])
