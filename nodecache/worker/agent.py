@@ -185,8 +185,11 @@ class Agent:
                 pair.close()
             self._refuse(error)
             return
-        await self._pages.change_to(config)
-        self._pods.change_to(config.corefile, config.cluster_dns)
+        try:
+            await self._pages.change_to(config)
+            self._pods.change_to(config.corefile, config.cluster_dns)
+        except Exception:  # it is served by now
+            log.exception("not all that goes with the new configuration could be changed")
         gc.freeze()
         self._channel.send("reloaded")
 

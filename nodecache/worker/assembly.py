@@ -1,6 +1,7 @@
 """From one server block's options to its running zone."""
 
 import asyncio
+import contextlib
 import random
 import secrets
 from collections.abc import Sequence
@@ -103,16 +104,19 @@ def build(
     before: Built | None = None,
     behind: Behind | None = None,
 ) -> Built:
-    """Make a block's zone; where `before` asked the same upstreams, its answers are kept.
+    """Make a block's zone; where `before` asked the same upstreams, it has its cache.
 
     `behind` tells the pods of kube-dns.
 
-    Raises OSError or ValueError with the reason, from what the block names (files, keys).
+    Nothing that is running is changed: `adjust_cache` does that, once the zone is put to use. Raises
+    OSError or ValueError with the reason, from what the block names (files, keys).
     """
     options = zone_options(block)
-    forwarders = open_forwarders(block, shop.upstreams, behind)
-    source = ForwardSource(forwarders, shop.upstreams.sighted)
-    try:
+    with contextlib.ExitStack() as undoing:
+        forwarders = open_forwarders(block, shop.upstreams, behind)
+        for forwarder in forwarders:
+            undoing.callback(forwarder.close)
+        source = ForwardSource(forwarders, shop.upstreams.sighted)
         directives = open_directives(
             block,
             shop.totals,
@@ -120,27 +124,25 @@ def build(
             source.covers,
             partial(_open_tracer, shop.loop),
         )
-    except (OSError, ValueError):
-        for forwarder in forwarders:
-            forwarder.close()
-        raise
-    source.tell(directives.watch)
-    zone = Zone(
-        options,
-        cache_of(block, options, shop.budget, before),
-        Failures(_servfail_seconds(block.cache)),
-        _below(directives, source, options, shop),
-        shop.room,
-        shop.loop,
-        ErrorLog(block.errors, shop.loop.call_later) if block.errors else None,
-    )
-    if directives.above:
-        zone.above = Chain(directives.above, zone.terminal(), shop.lookup, shop.chains)
-        zone.finish = directives.finish()
-    if block.loop:
-        for forwarder in forwarders:
-            forwarder.watch_for_loops(block.zone_names[0])
-    refreshing = Refreshing(directives.refreshed, shop.loop)
+        undoing.callback(directives.close)
+        source.tell(directives.watch)
+        zone = Zone(
+            options,
+            new_cache(block, options, shop.budget) if before is None else before.zone.cache,
+            Failures(_servfail_seconds(block.cache)),
+            _below(directives, source, options, shop),
+            shop.room,
+            shop.loop,
+            ErrorLog(block.errors, shop.loop.call_later) if block.errors else None,
+        )
+        if directives.above:
+            zone.above = Chain(directives.above, zone.terminal(), shop.lookup, shop.chains)
+            zone.finish = directives.finish()
+        if block.loop:
+            for forwarder in forwarders:
+                forwarder.watch_for_loops(block.zone_names[0])
+        refreshing = Refreshing(directives.refreshed, shop.loop)
+        undoing.pop_all()
     return Built(block, zone, forwarders, directives, refreshing, shop.loop)
 
 
@@ -185,20 +187,29 @@ def _below(
     return ChainSource(Chain(directives.below, end, shop.lookup, shop.chains))
 
 
-def cache_of(
-    block: ServerBlock, options: ZoneOptions, budget: Budget, before: Built | None
-) -> Cache:
-    """A block's cache, or the one of `before`, bounded as the block says now."""
+def new_cache(block: ServerBlock, options: ZoneOptions, budget: Budget) -> Cache:
+    """An empty cache, bounded as the block says."""
+    return Cache(budget, *_capacities(block), _stale_seconds(options))
+
+
+def adjust_cache(built: Built) -> None:
+    """Have the cache that a zone took over be as large, and as stale, as its own block says."""
+    cache = built.zone.cache
+    cache.success.capacity, cache.denial.capacity = _capacities(built.block)
+    cache.stale_seconds = _stale_seconds(built.zone.options)
+
+
+def _capacities(block: ServerBlock) -> tuple[int, int]:
+    """How many answers and denials are kept at the most."""
     cache = block.cache or CacheOptions()
-    stale_seconds = options.stale.seconds if options.stale else 0.0
-    success = max(cache.success_capacity, LEAST_CAPACITY)
-    denial = max(cache.denial_capacity, LEAST_CAPACITY)
-    if before is None:
-        return Cache(budget, success, denial, stale_seconds)
-    kept = before.zone.cache
-    kept.success.capacity, kept.denial.capacity = success, denial
-    kept.stale_seconds = stale_seconds
-    return kept
+    return (
+        max(cache.success_capacity, LEAST_CAPACITY),
+        max(cache.denial_capacity, LEAST_CAPACITY),
+    )
+
+
+def _stale_seconds(options: ZoneOptions) -> float:
+    return options.stale.seconds if options.stale else 0.0
 
 
 def zone_options(block: ServerBlock) -> ZoneOptions:

@@ -59,7 +59,7 @@ def open_forwarders(
             _open_forwarder(options, block.nodecache, upstreams, behind)
             for options in block.forwards
         )
-    except (OSError, ValueError):
+    except Exception:
         for forwarder in opened:
             forwarder.close()
         raise

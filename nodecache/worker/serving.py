@@ -1,9 +1,10 @@
 """The zones and listeners in force, and how they change as one."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import monotonic
 
 from nodecache.config.source import Config
@@ -32,8 +33,8 @@ from nodecache.server import (
 )
 from nodecache.wire import Query, Rcode
 
-from .assembly import Built, Workshop, build
-from .observing import heed
+from .assembly import Built, Workshop, adjust_cache, build
+from .observing import apply_options
 from .pods import ClusterPods
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,20 @@ class Listener:
         self.sockets.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Who answers what in a configuration: zones and limits by address, and what is counted."""
+
+    zones: dict[ListenAddress, Zones]
+    placed: list[tuple[str, str, Built]]
+    counts: dict[tuple[str, str], ServerCounts]
+    limits: dict[ListenAddress, TcpLimits]
+
+    def count(self, server: str, zone: str) -> ServerCounts:
+        """The counts of a zone at an address: those it had before, else new ones."""
+        return self.counts.setdefault((server, zone), ServerCounts(server, zone))
+
+
 def is_wildcard(host: str) -> bool:
     """Whether a socket bound to `host` takes packets for every address."""
     return host in ("", "0.0.0.0", "::")
@@ -98,22 +113,24 @@ class Serving:
             any(listener.udp.take_over(noted) for listener in self.listeners.values())
 
     async def change_to(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
-        """Replace the zones behind the listeners; nothing is changed where building fails.
+        """Replace the zones behind the listeners, in one step; or change nothing at all.
 
-        Raises OSError or ValueError with the reason, from what a block names (files, keys).
+        Raises whatever goes wrong: OSError or ValueError with the reason, from what a block names
+        (files, keys), and anything else that a fault of ours may raise.
         """
-        shop = self.shop
         files = await self._read_ahead(config)
-        shop.upstreams.listen_on(frozenset((a.host, a.port) for a in sockets))
-        own = config.own
-        shop.budget.limit = own.budget_octets or default_budget()
-        shop.room.resize(own.max_waiting, own.max_waiting_per_client)
-        built, kept = self._build(config)
+        with contextlib.ExitStack() as undoing:
+            built, kept = self._build(config, undoing)
+            routing = self._route(config, sockets, built)
+            fresh = self._make_listeners(sockets, routing)
+            for listener in fresh.values():
+                undoing.callback(listener.close)
+            for listener in fresh.values():
+                await listener.tcp.start(self.shop.loop)
+            undoing.pop_all()
         del files  # the zones have them
-        heed(config.corefile.blocks)
-        old, self.built, self.config = self.built, built, config
-        self._route(config, sockets)
-        await self._start(sockets)
+        old = self.built
+        self._switch(config, sockets, built, routing, fresh)
         for gone in old:
             gone.close(keeps_cache=id(gone) in kept)
 
@@ -124,44 +141,85 @@ class Serving:
             return []
         return await self.shop.loop.run_in_executor(None, read_hosts_files, blocks)
 
-    def _build(self, config: Config) -> tuple[list[Built], set[int]]:
+    def _build(self, config: Config, undoing: contextlib.ExitStack) -> tuple[list[Built], set[int]]:
         """The new zones, and which of the old ones lend their cache."""
         built: list[Built] = []
         kept: set[int] = set()
         behind = self.pods.behind(config.cluster_dns)
-        try:
-            for block in config.corefile.blocks:
-                before = next((old for old in self.built if _asks_alike(old, block)), None)
-                built.append(build(block, self.shop, before, behind))
-                if before is not None:
-                    kept.add(id(before))
-        except (OSError, ValueError):
-            for made in built:
-                made.close(keeps_cache=True)
-            raise
+        for block in config.corefile.blocks:
+            before = next((old for old in self.built if _asks_alike(old, block)), None)
+            made = build(block, self.shop, before, behind)
+            undoing.callback(made.close, keeps_cache=before is not None)
+            built.append(made)
+            if before is not None:
+                kept.add(id(before))
         return built, kept
 
-    def _route(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
-        """Put the new zones behind the listeners, and make those that are new."""
-        self.placed = []
+    def _route(
+        self, config: Config, sockets: Mapping[ListenAddress, Sockets], built: list[Built]
+    ) -> Routing:
+        """Which zone answers what, at each address."""
+        routing = Routing({}, [], dict(self.counts), {a: _limits(config, a) for a in sockets})
         for address in sockets:
             zones = []
             for place in config.places:
                 if place.address == address:
-                    made = self.built[place.block]
-                    counts = self._counts(address.label, place.zone_name)
-                    self.placed.append((address.label, place.zone_name, made))
+                    made = built[place.block]
+                    counts = routing.count(address.label, place.zone_name)
+                    routing.placed.append((address.label, place.zone_name, made))
                     zones.append((name_to_wire(place.zone_name), Served(made.zone, counts)))
-            if (listener := self.listeners.get(address)) is not None:
-                listener.handler.zones = Zones(zones)
+            routing.zones[address] = Zones(zones)
+        return routing
+
+    def _make_listeners(
+        self, sockets: Mapping[ListenAddress, Sockets], routing: Routing
+    ) -> dict[ListenAddress, Listener]:
+        """Those at addresses that are new; they read nothing yet."""
+        fresh: dict[ListenAddress, Listener] = {}
+        for address in sockets:
+            if address not in self.listeners:
+                counts = routing.count(address.label, "dropped")
+                handler = Handler(routing.zones[address], counts)
+                fresh[address] = Listener(address, sockets[address], handler, self._journal)
+                fresh[address].tcp.limits = routing.limits[address]
+        return fresh
+
+    def _switch(
+        self,
+        config: Config,
+        sockets: Mapping[ListenAddress, Sockets],
+        built: list[Built],
+        routing: Routing,
+        fresh: Mapping[ListenAddress, Listener],
+    ) -> None:
+        """Put the new zones in force. Nothing here waits, or can be refused any more."""
+        shop, own = self.shop, config.own
+        shop.upstreams.listen_on(frozenset((a.host, a.port) for a in sockets))
+        shop.budget.limit = own.budget_octets or default_budget()
+        shop.room.resize(own.max_waiting, own.max_waiting_per_client)
+        apply_options(config.corefile.blocks)
+        for made in built:
+            adjust_cache(made)
+        self.built, self.config = built, config
+        self.placed, self.counts = routing.placed, routing.counts
+        for address, listener in self.listeners.items():
+            if address in sockets:
+                listener.handler.zones = routing.zones[address]
+                listener.tcp.limits = routing.limits[address]
                 listener.udp.forget_replies()
-            else:
-                handler = Handler(Zones(zones), self._counts(address.label, "dropped"))
-                listener = Listener(address, sockets[address], handler, self._journal)
-                self.listeners[address] = listener
-            listener.tcp.limits = _limits(config, address)
+                if listener.sockets is not sockets[address]:
+                    sockets[address].close()  # a second descriptor of the same socket
+        self._begin_reading(fresh)
         for address in [each for each in self.listeners if each not in sockets]:
             self.listeners.pop(address).close()
+
+    def _begin_reading(self, fresh: Mapping[ListenAddress, Listener]) -> None:
+        self.listeners.update(fresh)
+        for listener in fresh.values():
+            if self.is_paused:
+                listener.stop()
+            else:
+                listener.udp.start(self.shop.loop)
 
     def lookup(self, query: Query, client: Client, back: Back) -> Ask | None:
         """Ask the zones of the address that `client` asked, as a client would."""
@@ -170,17 +228,6 @@ class Serving:
                 return listener.handler.look_up(query, client, back)
         back(Failure(Rcode.REFUSED, 0, b"", ""))
         return None
-
-    def _counts(self, server: str, zone: str) -> ServerCounts:
-        return self.counts.setdefault((server, zone), ServerCounts(server, zone))
-
-    async def _start(self, sockets: Mapping[ListenAddress, Sockets]) -> None:
-        for address, pair in sockets.items():
-            listener = self.listeners[address]
-            if listener.sockets is pair and not self.is_paused:
-                await listener.start(self.shop.loop)
-            elif listener.sockets is not pair:
-                pair.close()  # the same socket as the listener's: a second descriptor of it
 
     def folding(self) -> Iterator[None]:
         """Bring every count up to date, in steps that are quick."""

@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 
 from nodecache.keeper.loop import Loop
-from nodecache.keeper.supervisor import Supervisor
+from nodecache.keeper.supervisor import MOST_MESSAGES_A_TURN, Supervisor
 
 pytestmark = pytest.mark.system
 
@@ -140,3 +140,45 @@ def test_a_fork_that_fails_is_tried_again_with_a_pause(employer, monkeypatch, ca
     assert employer.told == ["failed", "failed"]
     assert "no worker can be forked" in caplog.text
     supervised.close()
+
+
+def test_a_worker_that_never_stops_to_talk_is_heard_a_bounded_lot_in_a_turn():
+    def talk(channel):
+        while True:
+            channel.send("alive")
+
+    employer = Employer(talk)
+    supervised = Supervised(employer)
+    while not employer.told:
+        supervised.loop.turn(1.0)
+    for _ in range(20):
+        before = len(employer.told)
+        supervised.loop.turn(1.0)
+        assert len(employer.told) - before <= MOST_MESSAGES_A_TURN
+    supervised.close()
+
+
+def test_a_worker_that_says_what_it_may_not_is_replaced_and_counted(caplog):
+    def lie(channel):
+        channel.send("reloaded")
+        time.sleep(60)
+
+    employer = Employer(lie)
+    supervised = Supervised(employer)
+    supervised.turn_until(lambda: supervised.supervisor.deaths)
+    assert supervised.supervisor.deaths == {"protocol": 1}
+    assert employer.told[:1] == ["gone"]
+    assert (
+        "is not to be trusted ('reloaded', which nobody asked for): it is replaced" in caplog.text
+    )
+    supervised.close()
+
+
+def test_a_worker_that_does_not_read_is_replaced(supervised, caplog):
+    supervisor = supervised.supervisor
+    first = supervisor.worker
+    while first.fault == "":
+        supervisor.tell("resume")
+    supervised.turn_until(lambda: supervisor.worker not in (first, None))
+    assert supervisor.deaths == {"hung": 1}
+    assert "does not read what it is told" in caplog.text

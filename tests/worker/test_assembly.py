@@ -2,7 +2,7 @@ import pytest
 
 from nodecache.cache import Budget, Cache
 from nodecache.corefile import parse
-from nodecache.worker.assembly import bounds_of, cache_of, empty, zone_options
+from nodecache.worker.assembly import bounds_of, empty, new_cache, zone_options
 from tests.cache.made import START, answer
 
 
@@ -45,7 +45,7 @@ def test_a_cache_that_nobody_needs_is_emptied_a_lot_at_a_time():
 def test_a_cache_keeps_as_many_entries_as_coredns_at_least(lines, capacities):
     """Two public charts say `denial 0 1` and `success 0 5`, which CoreDNS takes for 1,024 each."""
     (block,) = parse(f". {{\n{lines}\nforward . 192.0.2.1\n}}\n", "Corefile", env={}).blocks
-    cache = cache_of(block, zone_options(block), Budget(), None)
+    cache = new_cache(block, zone_options(block), Budget())
     assert (cache.success.capacity, cache.denial.capacity) == capacities
 
 

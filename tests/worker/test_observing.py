@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from nodecache.corefile import ServerBlock, ZoneKey
-from nodecache.worker.observing import heed
+from nodecache.worker.observing import apply_options
 
 
 def block(**more) -> ServerBlock:
@@ -18,7 +18,7 @@ def root_level():
 
 
 def test_debug_in_any_block_shows_debug_lines():
-    heed([block(), block(debug=True)])
+    apply_options([block(), block(debug=True)])
     assert logging.getLogger().level == logging.DEBUG
-    heed([block()])
+    apply_options([block()])
     assert logging.getLogger().level == logging.INFO

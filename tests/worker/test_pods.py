@@ -2,6 +2,7 @@ import pytest
 
 from nodecache.config.cluster_dns import ClusterDns
 from nodecache.forward import Upstreams
+from nodecache.process.pods import read_pods
 from nodecache.worker.pods import ClusterPods
 from tests.forward.kubedns import ADDRESS, KubeDns
 from tests.helpers.corefiles import corefile
@@ -71,6 +72,14 @@ def test_addresses_that_no_pod_can_have_are_left_out():
     node = Node("127.0.0.1", "169.254.20.10", "10.244.0.3")
     node.load()
     assert node.told == [("10.244.0.3",)]
+
+
+def test_nothing_that_dns_says_looks_to_the_keeper_like_a_fault_of_ours():
+    node = Node("10.244.0.2")
+    node.kubedns.udp_port = 0
+    node.load()
+    (pod,) = node.pods.pods
+    assert read_pods([[pod.host, pod.udp_port, pod.tcp_port]])
 
 
 def test_nobody_is_asked_where_no_forward_names_the_cluster_dns_address():

@@ -125,7 +125,7 @@ def open_directives(
         made.tracer = open_tracer(block)
         made.below = list(_below(block, totals, made, is_forwarded))
         above = list(_above(block, totals, made, open_sink))
-    except (OSError, ValueError):
+    except Exception:
         made.close()
         raise
     if made.tracer is not None:

@@ -1,0 +1,227 @@
+"""A configuration is taken whole or not at all."""
+
+import asyncio
+import logging
+import mmap
+import socket
+
+import pytest
+
+from nodecache.cache import Budget
+from nodecache.config.flags import Flags, parse_flags
+from nodecache.config.plan import places
+from nodecache.config.source import Config
+from nodecache.corefile import own_options
+from nodecache.forward import Network, Upstreams
+from nodecache.process.channel import channel_pair
+from nodecache.process.listen import ListenAddress
+from nodecache.process.protocol import FROM_KEEPER, FROM_WORKER
+from nodecache.process.shared_memory import JOURNAL_OCTETS
+from nodecache.process.sockets import close_all, open_all
+from nodecache.process.vitals import KeeperVitals
+from nodecache.server import Journal, WaitingRoom
+from nodecache.worker import agent as worker
+from nodecache.worker import serving as at_work
+from nodecache.worker.assembly import Workshop
+from nodecache.worker.pods import ClusterPods
+from nodecache.worker.serving import Serving
+from tests.helpers.agent import free_port
+from tests.helpers.corefiles import corefile
+
+PORT = free_port()
+RUNNING = """
+.:{port} {{
+    bind 127.0.0.1
+    nodecache {{
+        budget 64Mi
+        max_waiting 100
+        stale 10m
+    }}
+    cache 30 {{
+        success 5000
+        denial 4000
+    }}
+    forward . 192.0.2.1
+}}
+"""
+CHANGED = """
+.:{port} {{
+    bind 127.0.0.1
+    debug
+    nodecache {{
+        budget 1Mi
+        max_waiting 7
+        stale 1m
+    }}
+    cache 30 {{
+        success 2000
+        denial 1500
+    }}
+    forward . 192.0.2.1
+}}
+other.example:{other} {{
+    bind 127.0.0.1
+    cache
+    forward . {upstream}
+}}
+"""
+
+
+def config(text: str, **values: object) -> Config:
+    read = corefile(text.format(**{"port": PORT, "other": free_port(), **values}))
+    return Config(
+        text=text, corefile=read, places=places(read, lambda _: []), own=own_options(read)
+    )
+
+
+def address_of(config: Config, at: int) -> ListenAddress:
+    return config.places[at].address
+
+
+class Running:
+    """A worker's zones and listeners, without the worker."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.shop = Workshop(loop, Upstreams(Network(loop)), Budget(), WaitingRoom())
+        pods = ClusterPods(self.shop.upstreams, lambda _: None)
+        self.serving = Serving(self.shop, Journal(mmap.mmap(-1, JOURNAL_OCTETS)), pods)
+
+    async def change_to(self, config: Config) -> None:
+        wanted = [place.address for place in config.places]
+        held = {address: each.sockets for address, each in self.serving.listeners.items()}
+        sockets = open_all(wanted, held)
+        try:
+            await self.serving.change_to(config, sockets)
+        except BaseException:
+            close_all(pair for address, pair in sockets.items() if address not in held)
+            raise
+
+    def state(self) -> dict[str, object]:
+        """All that a refused configuration must leave as it is."""
+        shop, serving = self.shop, self.serving
+        cache = serving.built[0].zone.cache
+        return {
+            "budget": shop.budget.limit,
+            "segments": len(shop.budget.segments),
+            "waiting": (shop.room.most, shop.room.most_per_client),
+            "own": shop.upstreams.own_addresses,
+            "upstreams": [each.to for each in shop.upstreams.all()],
+            "capacity": (cache.success.capacity, cache.denial.capacity),
+            "stale": cache.stale_seconds,
+            "built": [id(each) for each in serving.built],
+            "zones": [id(each.handler.zones) for each in serving.listeners.values()],
+            "limits": [each.tcp.limits for each in serving.listeners.values()],
+            "counts": set(serving.counts),
+            "placed": [each[:2] for each in serving.placed],
+            "config": serving.config,
+            "level": logging.getLogger().level,
+        }
+
+
+def ended(running: Running) -> None:
+    running.serving.close()
+    running.shop.upstreams.close()
+
+
+def run(scenario) -> None:
+    async def main() -> None:
+        running = Running(asyncio.get_running_loop())
+        try:
+            await scenario(running)
+        finally:
+            ended(running)
+            logging.getLogger().setLevel(level)
+
+    level = logging.getLogger().level
+    asyncio.run(main())
+
+
+def test_a_configuration_changes_all_at_once():
+    async def scenario(running: Running) -> None:
+        await running.change_to(config(RUNNING))
+        before = running.state()
+        new = config(CHANGED, upstream="192.0.2.2")
+        await running.change_to(new)
+        after = running.state()
+        assert (after["budget"], after["capacity"], after["stale"]) == (1 << 20, (2000, 1500), 60.0)
+        assert after["waiting"] == (7, 1)
+        assert after["config"] is new
+        assert {name for name in before if before[name] == after[name]} == set()
+
+    run(scenario)
+
+
+def missing_key(monkeypatch) -> Config:
+    return config(CHANGED, upstream="tls://192.0.2.2 {\n tls /nonexistent.crt /nonexistent.key\n}")
+
+
+def unforeseen(monkeypatch) -> Config:
+    """A fault of ours in the second block."""
+    build = at_work.build
+
+    def broken(block, *more):
+        if block.zone_names == ("other.example.",):
+            raise RecursionError("too deep")
+        return build(block, *more)
+
+    monkeypatch.setattr(at_work, "build", broken)
+    return config(CHANGED, upstream="192.0.2.2")
+
+
+def no_listener(monkeypatch) -> Config:
+    """The last step that may fail: one of two new listeners cannot accept."""
+
+    async def start(self, loop):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("nodecache.server.TcpListener.start", start)
+    return config(CHANGED, upstream="192.0.2.2")
+
+
+@pytest.mark.parametrize("broken", [missing_key, unforeseen, no_listener])
+def test_a_refused_configuration_changes_nothing(broken, monkeypatch):
+    async def scenario(running: Running) -> None:
+        await running.change_to(config(RUNNING))
+        before = running.state()
+        refused = broken(monkeypatch)
+        with pytest.raises((OSError, RecursionError)):
+            await running.change_to(refused)
+        assert running.state() == before
+        with socket.socket() as free:  # nothing is left open where it would have listened
+            host, port = address_of(refused, 1).host, address_of(refused, 1).port
+            free.bind((host, port))
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (RecursionError("too deep"), "too deep"),
+        (KeyError(), "KeyError"),
+        (OSError("x" * 2000), "x"),
+    ],
+)
+def test_whatever_goes_wrong_in_the_worker_is_a_refusal_with_its_reason(monkeypatch, error, why):
+    async def fails(*_: object) -> None:
+        raise error
+
+    async def main() -> None:
+        ours, theirs = channel_pair(FROM_KEEPER, FROM_WORKER)
+        loop = asyncio.get_running_loop()
+        journal = Journal(mmap.mmap(-1, JOURNAL_OCTETS))
+        agent = worker.Agent(flags(), theirs, KeeperVitals(), journal, loop)
+        monkeypatch.setattr(worker, "received_configuration", lambda _: ("a configuration", {}))
+        monkeypatch.setattr(Serving, "change_to", fails)
+        await agent._reload(None)
+        message = ours.receive()
+        assert message.kind == "refused"
+        assert message.fields["why"].startswith(why)
+        ours.close()
+        theirs.close()
+
+    asyncio.run(main())
+
+
+def flags() -> Flags:
+    return parse_flags(["-setupinterface=false", "-setupiptables=false"])
