@@ -6,12 +6,15 @@ less protection than was asked for.
 
 import re
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from .plainyaml import Value, read_yaml, texts
+import yaml
+
 from .secured import WebConfig, stamp_of
+
+Value: TypeAlias = "str | list[Value] | dict[str, Value]"
 
 _VERSIONS = {
     "TLS10": ssl.TLSVersion.TLSv1,
@@ -51,7 +54,7 @@ _THAT_ENABLE = (
 def open_web_config(path: str) -> WebConfig:
     """What the file at `path` asks for. OSError or ValueError with the reason where that cannot be."""
     try:
-        sections = _mapping(read_yaml(Path(path).read_text("utf-8")), _SECTIONS)
+        sections = _mapping(_read_yaml(Path(path).read_text("utf-8")), _SECTIONS)
         tls = _mapping(sections.get("tls_server_config", ""), _TLS_FIELDS)
         files = (path, *_files(path, tls))
         stamp = stamp_of(files)
@@ -59,12 +62,56 @@ def open_web_config(path: str) -> WebConfig:
         headers = _headers(sections.get("http_server_config", ""))
         is_enabled = any(tls.get(name) for name in _THAT_ENABLE)
         context = _context(path, tls) if is_enabled else None
-        names = texts(tls["client_allowed_sans"]) if "client_allowed_sans" in tls else None
+        names = _texts(tls["client_allowed_sans"]) if "client_allowed_sans" in tls else None
     except (TypeError, ValueError) as fault:  # UnicodeDecodeError is one
         raise ValueError(f"{path}: {fault}") from None
     is_asked = context is not None and context.verify_mode != ssl.CERT_NONE
     allowed = frozenset(names) if names is not None and is_asked else None
     return WebConfig(context, headers, allowed, files, stamp)
+
+
+class _Loader(yaml.BaseLoader):
+    """Every scalar is the text that was written, as Go reads it into a field that is a text.
+
+    `safe_load` would make a truth value of a header that is `no`. A field that is given twice is an
+    error with Go; here the second would be served.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 (PyYAML's)
+        """Make a dict of a mapping's node."""
+        made: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"has {key.value!r} a second time", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return made
+
+
+def _read_yaml(text: str) -> Value:
+    """What `text` says. ValueError says in which line it is not YAML, and why."""
+    try:
+        value: Value | None = yaml.load(text, _Loader)  # noqa: S506 (it makes texts, lists, dicts)
+    except yaml.YAMLError as error:
+        raise ValueError(_reason(error)) from None
+    return "" if value is None else value
+
+
+def _reason(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return " ".join(str(error).split())
+
+
+def _texts(value: Value) -> Sequence[str]:
+    """A list of texts, also where only one is given; TypeError for anything else."""
+    found = [value] if isinstance(value, str) and value else value
+    texts = [each for each in found if isinstance(each, str)]
+    if isinstance(found, dict) or len(texts) != len(found):
+        raise TypeError("a list of texts is wanted")
+    return texts
 
 
 def _mapping(value: Value, known: Iterable[str]) -> dict[str, Value]:
@@ -137,7 +184,7 @@ def _context(path: str, tls: Mapping[str, Value]) -> ssl.SSLContext:
             raise ValueError(f"unknown TLS version: {_text(tls, name)}")
         attribute = "minimum_version" if name == "min_version" else "maximum_version"
         setattr(context, attribute, version)
-    _choose_suites(context, texts(tls.get("cipher_suites")))
+    _choose_suites(context, _texts(tls.get("cipher_suites", "")))
     if _text(tls, "prefer_server_cipher_suites").lower() in ("false", "no", "off"):
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     _load(f"cert_file ({certificate})", context.load_cert_chain,
