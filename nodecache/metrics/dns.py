@@ -85,7 +85,10 @@ def _durations(source: Source) -> Family:
         "coredns_dns_request_duration_seconds", "Time from query to reply.", *_ZONE
     )
     for counts in source.servers:
-        durations.observe_all(_zone(counts), counts.duration)
+        # Before the first observation there is nothing to show, as in CoreDNS: an average of none
+        # is a line of NaN in every panel of latency.
+        if any(counts.duration.buckets):
+            durations.observe_all(_zone(counts), counts.duration)
     return durations
 
 

@@ -7,6 +7,7 @@ from nodecache.cache import Cache
 from nodecache.metrics import CacheNumbers, DirectiveCounts, Source, UpstreamState
 from nodecache.server import Outcome
 
+from .assembly import Built
 from .serving import Serving
 
 # Directives that handle no query, which CoreDNS's `coredns_plugin_enabled` leaves out.
@@ -61,8 +62,8 @@ class Readings:
         for made in self._serving.built:
             for forwarder in made.forwarders:
                 yield forwarder.counts, partial(Source, forwarders=[forwarder.counts])
-        for server, zone, cache in self._first_places():
-            yield cache, partial(_cache_source, server, zone, cache)
+        for server, zones, cache in self._first_places():
+            yield cache, partial(_cache_source, server, zones, cache)
 
     def _plugins(self) -> list[tuple[str, str, str]]:
         return [
@@ -74,8 +75,8 @@ class Readings:
 
     def _caches(self) -> Iterator[CacheNumbers]:
         """Hits and misses at each address; what the zone's one cache holds, at its first."""
-        for server, zone, cache in self._first_places():
-            yield _cache_numbers(server, zone, cache)
+        for server, zones, cache in self._first_places():
+            yield _cache_numbers(server, zones, cache)
         for server, zone, made in self._serving.placed:
             if made.zone.options.uses_cache:
                 outcomes = self._serving.counts[server, zone].outcomes
@@ -83,7 +84,7 @@ class Readings:
                 misses = outcomes[Outcome.MISS]
                 yield CacheNumbers(
                     server=server,
-                    zones=zone,
+                    zones=_zones_label(made),
                     requests=success + denial + misses,
                     hits_success=success,
                     hits_denial=denial,
@@ -91,13 +92,13 @@ class Readings:
                 )
 
     def _first_places(self) -> Iterator[tuple[str, str, Cache]]:
-        """Each cache once, with the first address and zone that it is used for."""
+        """Each cache once, with the first address that it is used at, and its zones."""
         told: set[int] = set()
-        for server, zone, made in self._serving.placed:
+        for server, _, made in self._serving.placed:
             cache = made.zone.cache
             if made.zone.options.uses_cache and id(cache) not in told:
                 told.add(id(cache))
-                yield server, zone, cache
+                yield server, _zones_label(made), cache
 
     def _directives(self) -> DirectiveCounts:
         totals = self._serving.shop.totals
@@ -113,15 +114,21 @@ class Readings:
         )
 
 
-def _cache_source(server: str, zone: str, cache: Cache) -> Source:
-    return Source(caches=[_cache_numbers(server, zone, cache)])
+def _zones_label(made: Built) -> str:
+    """The zones of a block's cache, as CoreDNS joins them to one label (plugin/cache/setup.go)."""
+    block = made.block
+    return ",".join((block.cache.zones if block.cache else ()) or block.zone_names)
 
 
-def _cache_numbers(server: str, zone: str, cache: Cache) -> CacheNumbers:
+def _cache_source(server: str, zones: str, cache: Cache) -> Source:
+    return Source(caches=[_cache_numbers(server, zones, cache)])
+
+
+def _cache_numbers(server: str, zones: str, cache: Cache) -> CacheNumbers:
     """What a cache holds, and what it did besides answering."""
     return CacheNumbers(
         server=server,
-        zones=zone,
+        zones=zones,
         prefetches=cache.counts.prefetches,
         served_stale=cache.counts.served_stale,
         drops=cache.counts.drops,

@@ -64,6 +64,14 @@ def test_gauges_of_a_zone_that_is_gone_are_gone():
     assert not [name for name, _ in samples(collector) if name == "coredns_cache_entries"]
 
 
+def test_a_zone_that_answered_nothing_has_no_durations():
+    """Its average would be a line of NaN in every panel of latency."""
+    idle = FakeServer("dns://127.0.0.1:53", "dropped")
+    page = samples(Collector(lambda: Source(servers=[idle, busy_server("127.0.0.1", ".")])))
+    durations = "coredns_dns_request_duration_seconds_count"
+    assert [labels[-1] for name, labels in page if name == durations] == ["."]
+
+
 def test_rare_types_share_one_label():
     server = FakeServer(
         "dns://127.0.0.1:53", ".", requests={("udp", "1", n): 1 for n in range(300)}

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from tests.helpers.busy import Lateness
 from tests.needs import need, need_root
 from tests.system.backends import SERVICE, Dnsperf, agent
 
@@ -17,7 +18,7 @@ need("nft", package="nftables")
 
 RATE, SECONDS = 500, 8
 COREFILE = ". {{\n bind 127.0.0.1\n cache 30\n errors\n forward . {to} {{\n {option}\n }}\n}}\n"
-# What a client may notice (the original: 2 s); the machine that runs this may be busy besides.
+# What a client may notice (the original: 2 s), and how late a busy machine is besides.
 MOST_SECONDS = 0.3
 
 
@@ -45,10 +46,11 @@ def assert_nobody_waits_long(pods, folder, to, option, way):
         }[way]
         begin()
         try:
-            result = load.result()
+            with Lateness() as lateness:
+                result = load.result()
         finally:
             end()
     print(f"\n{option}, upstream {to}, one of two {way}: {result}")
     assert result.lost == 0
     assert result.rcodes == {"NOERROR": RATE * SECONDS}
-    assert result.quantile(1.0) < MOST_SECONDS
+    assert result.quantile(1.0) < MOST_SECONDS + lateness.allowance

@@ -64,16 +64,17 @@ class Node:
 
     def ask(self) -> None:
         for address in ADDRESSES:
-            self._askers.append(Asker(patience_seconds=2.0))
+            self._askers.append(Asker(patience_seconds=5.0))
             self._askers[-1].start(address, self.world.pod, EVERY_SECONDS)
         time.sleep(0.3)
 
-    def check_that_all_were_answered_by_an_agent(self) -> None:
+    def check_that_all_were_answered_by_an_agent(self, kills: int = 0) -> None:
+        """A worker that is killed may have a query in its hands."""
         time.sleep(0.5)
         answered = [asker.stop() for asker in self._askers]
-        assert [each.lost for each in answered] == [0, 0]
-        assert [set(each.rcodes) for each in answered] == [{REFUSED}, {REFUSED}]
-        assert all(len(each.rcodes) > 200 for each in answered)
+        assert sum(each.lost for each in answered) <= kills
+        assert [set(each.rcodes) - {None} for each in answered] == [{REFUSED}, {REFUSED}]
+        assert all(len(each.rcodes) > 50 for each in answered)
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_a_successor_that_is_killed_gives_way_to_the_one_that_stands_by(node):
     second.kill_all()
     wait_for(first, BACK)
     time.sleep(1)
-    node.check_that_all_were_answered_by_an_agent()
+    node.check_that_all_were_answered_by_an_agent(kills=1)
     assert first.stop() == 0
     assert node.world.traces() == ""
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.needs import need, need_root
-from tests.system.netns import INTERFACE, LOCAL, SERVICE, SERVICE6, World
+from tests.system.asking import REFUSED
+from tests.system.netns import INTERFACE, LOCAL, SERVICE, SERVICE6, World, wait_until
 from tests.system.on_node import Agent, stock
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
@@ -21,10 +22,11 @@ for tool, package in (
 ADDRESSES = [LOCAL, SERVICE, SERVICE6]
 RATE = 5000  # queries a second
 NAMES = 200
+KILLS = 5
 
 
 def kill_workers(world: World, agent: Agent) -> None:
-    for _ in range(5):
+    for _ in range(KILLS):
         agent.kill_worker()
         time.sleep(0.6)
 
@@ -53,31 +55,33 @@ def remove_address(world: World, agent: Agent) -> None:
     time.sleep(1)
 
 
-DEEDS: list[tuple[Callable[[World, Agent], None], bool]] = [
-    (kill_workers, True),
-    (reload_twice, True),
-    (set_down, False),
-    (flush, False),
-    (remove_address, False),
+# What each may cost: a killed worker the query in its hands, a reload none. What is taken from the
+# host costs what comes until it is back: that is told, and not held to a time.
+DEEDS: list[tuple[Callable[[World, Agent], None], int | None]] = [
+    (kill_workers, KILLS),
+    (reload_twice, 0),
+    (set_down, None),
+    (flush, None),
+    (remove_address, None),
 ]
 
 
 @pytest.mark.parametrize("rules", ["nftables", "iptables"])
-def test_under_load_kills_and_reloads_cost_nothing_and_the_rest_is_told(world, tmp_path, rules):
+def test_under_load_kills_cost_what_is_in_hand_reloads_nothing_and_the_rest_is_mended(
+    world, tmp_path, rules
+):
     world.proxy("legacy")
     agent = Agent(world, tmp_path, ADDRESSES, "-rules", rules).wait_ready()
     queries = tmp_path / "queries"
     queries.write_text("".join(f"name{number}.example. A\n" for number in range(NAMES)))
     perf(world, queries, 2, lambda: None)  # everything cached
-    lost = {}
-    for deed, _ in DEEDS:
-        sent, lost[deed.__name__] = perf(world, queries, 6, lambda d=deed: d(world, agent))
-        print(f"{rules}: {deed.__name__}: {sent} sent, {lost[deed.__name__]} lost")
-        assert sent > 2 * RATE  # the load generator had its share of the machine
+    for deed, most in DEEDS:
+        sent, lost = perf(world, queries, 6, lambda d=deed: d(world, agent))
+        print(f"{rules}: {deed.__name__}: {sent} sent, {lost} lost")
+        assert sent > NAMES  # there was a load
+        assert most is None or lost <= most, deed.__name__
+        wait_until(lambda: {world.ask(address) for address in ADDRESSES} == {REFUSED})
     assert agent.stop() == 0
-    for deed, is_free in DEEDS:
-        assert not is_free or lost[deed.__name__] == 0
-        assert lost[deed.__name__] < RATE * 1.5
     assert world.traces() == ""
 
 
