@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from tests.helpers.busy import Lateness
 from tests.needs import need, need_root
 from tests.system.backends import SERVICE, Dnsperf, agent
+from tests.system.busy import Lateness
 
 pytestmark = pytest.mark.system
 

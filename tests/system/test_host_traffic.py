@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from tests.helpers.busy import Lateness
 from tests.needs import need, need_root
 from tests.system.asking import NOERROR, REFUSED, Asker, ask
+from tests.system.busy import Lateness
 from tests.system.netns import KUBE_DNS, LOCAL, SERVICE, SERVICE6, World, wait_until
 from tests.system.on_node import Agent, StandIn, stock
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, "/app")
-from tests.helpers.busy import Lateness
 from tests.system.asking import NOERROR, REFUSED, Address, ask
+from tests.system.busy import Lateness
 from tests.system.netns import INTERFACE, KUBE_DNS, LOCAL, SERVICE, SERVICE6, World, wait_until
 from tests.system.on_node import Agent, StandIn
 
