@@ -103,7 +103,7 @@ def _sizes(source: Source) -> Family:
 def _response_sizes(source: Source) -> Family:
     sizes = histogram(
         "coredns_dns_response_size_bytes",
-        "Octets of replies before they are cut to what the client takes.",
+        "Octets of replies as they were sent.",
         *_ZONE,
         "proto",
     )

@@ -47,7 +47,7 @@ class ServerCounts(Protocol):
 
     @property
     def response_size(self) -> Mapping[str, Buckets]:
-        """Octets of replies by transport, before they are cut to the client's size."""
+        """Octets of replies by transport, as they were sent."""
 
     def fold(self) -> None:
         """Bring all of the above up to date."""

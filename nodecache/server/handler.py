@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 # The keeper's own question, `id.server. CH TXT` (RFC 4892): answered at once and not counted, so
 # that it tells whether this process answers and nothing about upstreams.
 _CHAOS = 3
+_NOT_TOLD: ExtendedErrors = ((Ede.NOT_SUPPORTED, b"who answers is not told"),)
 _NOT_SERVED: ExtendedErrors = ((Ede.NOT_AUTHORITATIVE, b"no server block is for this name"),)
 _PROBE = b"\x02id\x06server\x00\x00\x10\x00\x03\x00"
 
@@ -84,7 +85,7 @@ class Handler:
             self._refuse(query, transport, address)
             return None
         if query.rdclass == _CHAOS and query.key == _PROBE:
-            transport.send(empty_reply(query, Rcode.REFUSED), address)
+            transport.send(empty_reply(query, Rcode.REFUSED, _NOT_TOLD), address)
             return None
         if members:
             self.zones.adopt(members, query, served)

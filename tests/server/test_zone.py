@@ -78,6 +78,18 @@ def test_what_is_kept_and_for_how_long(records, message, ttl, kept_as):
     assert kept == {"success": 0, "denial": 0} | {kept_as: 1}
 
 
+def test_an_empty_noerror_without_an_soa_is_kept_for_five_seconds():
+    """As CoreDNS does: servers that never send one would be asked again by every query."""
+    zone = House()
+    zone.ask()
+    zone.upstream.says()
+    zone.pass_time(4.9)
+    assert zone.ask().has_reply
+    zone.pass_time(0.2)
+    zone.ask()
+    assert len(zone.upstream.open) == 1
+
+
 @pytest.mark.parametrize(
     ("records", "message"),
     [

@@ -50,6 +50,16 @@ def exchange(agent, octets):
         return None if first[:2] == b"\xff\xff" else first
 
 
+def test_a_query_of_4096_octets_is_read(agent):
+    """The original stops at 512."""
+    room = 4096 - len(packet(others=(0, 0, 1), rest=QUESTION + OPT)) - 4
+    option = struct.pack("!2H", 65001, room) + b"x" * room
+    opt = OPT[:-2] + struct.pack("!H", len(option)) + option
+    octets = packet(others=(0, 0, 1), rest=QUESTION + opt)
+    assert len(octets) == 4096
+    assert dns.message.from_wire(exchange(agent, octets)).answer
+
+
 @pytest.mark.parametrize(
     "octets",
     [
