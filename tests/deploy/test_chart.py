@@ -1,0 +1,200 @@
+"""The Helm chart, rendered by Helm itself: the same objects as the overlays, and what values change."""
+
+from pathlib import Path
+from typing import Any
+
+import helm_python as helm
+import pytest
+import yaml
+
+from nodecache.config.flags import parse_flags
+from nodecache.corefile import parse
+from tests.deploy.manifests import (
+    DEPLOY,
+    ROOT,
+    Object,
+    container_of,
+    kustomize,
+    load,
+    pick,
+)
+
+CHART = DEPLOY / "chart/nodecache"
+VALUES = {"config": {"dnsServer": "10.96.0.10", "dnsServer6": "fd00:10:96::a"}}
+MODES = ("iptables", "ipvs", "dual-stack", "cilium")
+
+# What README.md and the overlays' own comments have `sed` fill in.
+FILLED_IN = {
+    "__PILLAR__LOCAL__DNS6__": "fd00:da7a::10",
+    "__PILLAR__DNS__SERVER6__": "fd00:10:96::a",
+    "__PILLAR__LOCAL__DNS__": "169.254.20.10",
+    "__PILLAR__DNS__DOMAIN__": "cluster.local",
+}
+
+
+def rendered(mode: str = "iptables", **values: Any) -> list[Object]:
+    """The objects that Helm makes of the chart."""
+    with helm.Chart.load(CHART) as chart:
+        config = {**VALUES["config"], **values.pop("config", {})}
+        files = chart.render(
+            {"mode": mode, "config": config, **values}, name="nodelocal", namespace="kube-system"
+        )
+    manifests = (text for name, text in files.items() if not name.endswith("NOTES.txt"))
+    return [thing for text in manifests for thing in load(text)]
+
+
+def by_name(objects: list[Object]) -> dict[tuple[str, str], Object]:
+    return {(thing["kind"], thing["metadata"]["name"]): thing for thing in objects}
+
+
+def filled_in(mode: str, text: str) -> list[Object]:
+    addresses = (
+        {"__PILLAR__CLUSTER__DNS__": "10.96.0.10"}
+        if mode == "ipvs"
+        else {"__PILLAR__DNS__SERVER__": "10.96.0.10"}
+    )
+    for placeholder, value in (FILLED_IN | addresses).items():
+        text = text.replace(placeholder, value)
+    return load(text)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_mode_is_its_overlay(mode):
+    overlay = filled_in(mode, kustomize(DEPLOY / "overlays" / mode))
+    assert by_name(rendered(mode)) == by_name(overlay)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_makes_a_corefile_and_flags_that_the_agent_takes(mode):
+    objects = rendered(mode)
+    text = pick(objects, "ConfigMap")["data"]["Corefile"]
+    text = text.replace("__PILLAR__CLUSTER__DNS__", "10.96.0.11").replace(
+        "__PILLAR__UPSTREAM__SERVERS__", "/etc/resolv.conf"
+    )
+    text = text.replace(" __PILLAR__DNS__SERVER__", "")
+    corefile = parse(text, "Corefile", env={}, default_port=53, read=None)
+    assert [zone for block in corefile.blocks for zone in block.zone_names] == [
+        "cluster.local.",
+        "in-addr.arpa.",
+        "ip6.arpa.",
+        ".",
+    ]
+    assert parse_flags(container_of(objects)["args"]).local_ips
+
+
+def test_helm_finds_nothing_to_complain_of():
+    report = helm.lint(CHART, VALUES, strict=True)
+    problems = [each for each in report["messages"] if each["severity"] > 1]
+    assert (problems, report["errors"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"mode": "ebtables"}, "mode"),
+        ({"config": {"localDns": "node.local"}}, "localDns"),
+        ({"config": {"bindIp": False}}, "bindIp"),
+        ({"nameOverride": "dns"}, "nameOverride"),
+    ],
+    ids=["mode", "address", "all addresses", "unknown"],
+)
+def test_a_value_that_cannot_be_meant_is_named(values, named):
+    with helm.Chart.load(CHART) as chart, pytest.raises(helm.HelmValuesError, match=named):
+        chart.validate_schema({**chart.values, **values})
+
+
+def test_without_a_cluster_to_ask_kube_dns_has_to_be_told():
+    with (
+        helm.Chart.load(CHART) as chart,
+        pytest.raises(helm.HelmRenderError, match=r"config\.dnsServer"),
+    ):
+        chart.render({}, name="nodelocal", namespace="kube-system")
+
+
+def test_values_of_the_other_chart_do_what_they_did_there():
+    objects = rendered(
+        config={
+            "dnsDomain": "k8s.example",
+            "localDns": "169.254.20.25",
+            "enableLogging": True,
+            "noIPv6Lookups": True,
+            "cacheTTL": 60,
+            "prefetch": {"enabled": True},
+            "healthPort": 9254,
+            "commProtocol": "prefer_udp",
+            "customUpstreamsvc": "dns-behind",
+            "upstreamServers": "192.0.2.53",
+            "upstreamForwardConfig": ["max_concurrent 1000"],
+            "extraServerBlocks": "acme.test:53 {\n    forward . 192.0.2.54\n}\n",
+        },
+        image={"repository": "registry.example/nodecache", "tag": "2"},
+        podLabels={"team": "dns"},
+        podAnnotations={"note": "here"},
+        resources={"limits": {"memory": "128Mi"}},
+        tolerations=[{"operator": "Exists", "effect": "NoSchedule"}],
+        updateStrategy={"type": "OnDelete"},
+        extraArgs=["-log-format=json"],
+    )
+    daemon = pick(objects, "DaemonSet")
+    container = container_of(objects)
+    flags = parse_flags(container["args"])
+    assert (flags.health_port, flags.upstream_service) == (9254, "dns-behind")
+    assert container["image"] == "registry.example/nodecache:2"
+    assert container["livenessProbe"]["httpGet"] == {
+        "host": "169.254.20.25",
+        "path": "/health",
+        "port": 9254,
+    }
+    assert container["resources"] == {"limits": {"memory": "128Mi"}}
+    assert daemon["spec"]["updateStrategy"] == {"type": "OnDelete"}
+    assert daemon["spec"]["template"]["metadata"]["labels"]["team"] == "dns"
+    assert daemon["spec"]["template"]["metadata"]["annotations"]["note"] == "here"
+    assert ("Service", "kube-dns-upstream") not in by_name(objects)
+    text = pick(objects, "ConfigMap")["data"]["Corefile"]
+    assert text.splitlines()[1].strip() == "log"
+    for line in (
+        "k8s.example:53 {",
+        "prefetch 3 30s 20%",
+        "aaaa suppress",
+        "prefer_udp",
+        "bind 169.254.20.25 10.96.0.10",
+        "health 169.254.20.25:9254",
+        "cache 60 {",
+        "forward . 192.0.2.53 {",
+        "max_concurrent 1000",
+        "acme.test:53 {",
+    ):
+        assert line in text
+
+
+def test_a_daemonset_of_other_labels_can_be_taken_over():
+    labels = {"app.kubernetes.io/name": "node-local-dns", "app.kubernetes.io/instance": "dns"}
+    objects = rendered(selectorLabels={"k8s-app": None, **labels}, serviceMonitor={"enabled": True})
+    daemon = pick(objects, "DaemonSet")
+    assert daemon["spec"]["selector"]["matchLabels"] == labels
+    assert daemon["spec"]["template"]["metadata"]["labels"] == labels
+    assert pick(objects, "PodMonitor")["spec"]["selector"]["matchLabels"] == labels
+
+
+def test_monitoring_dashboard_and_network_policy_are_a_value_each():
+    objects = by_name(
+        rendered(
+            serviceMonitor={"enabled": True, "labels": {"release": "prometheus"}},
+            dashboard={"enabled": True, "namespace": "grafana"},
+            networkPolicy={"namespaces": ["shop"]},
+        )
+    )
+    assert objects["PodMonitor", "node-local-dns"]["metadata"]["labels"]["release"] == "prometheus"
+    assert ("PrometheusRule", "node-local-dns") in objects
+    assert objects["ConfigMap", "node-local-dns-dashboard"]["metadata"]["namespace"] == "grafana"
+    policy = objects["NetworkPolicy", "allow-node-local-dns"]
+    assert policy["metadata"]["namespace"] == "shop"
+    assert policy["spec"]["egress"][0]["to"][0]["ipBlock"]["cidr"] == "169.254.20.10/32"
+    template = objects["DaemonSet", "node-local-dns"]["spec"]["template"]
+    assert "prometheus.io/scrape" not in template["metadata"].get("annotations", {})
+
+
+def test_versions_are_the_projects():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    chart = yaml.safe_load(Path(CHART, "Chart.yaml").read_text(encoding="utf-8"))
+    assert f'version = "{chart["appVersion"]}"' in project
