@@ -175,7 +175,7 @@ class Ask:
         upstream = self._forwarder.after_loss(attempt.upstream, trouble.asked, now)
         self._send(upstream, now, by_stream=attempt.by_stream)
 
-    def evacuate(self, attempt: Attempt, now: float) -> None:
+    def evacuate(self, attempt: Attempt, now: float, *, is_unread: bool) -> None:
         """`attempt`'s connection says nothing any more: ask elsewhere, at once.
 
         Another connection proves by opening that somebody is there. Another port proves nothing,
@@ -184,6 +184,8 @@ class Ask:
         if self.is_done:
             return
         trouble = self._in_trouble(attempt)
+        if is_unread:
+            trouble.tries -= 1
         if trouble.latest is not attempt or not self._may_try_again(trouble):
             return
         if attempt.by_stream or self._others(trouble, now).health.is_good:

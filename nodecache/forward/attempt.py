@@ -67,9 +67,9 @@ class Attempt:
         """Its connection ended, which may not be the upstream's fault."""
         self.ask.connection_lost(self, reason, now, has_worked=has_worked)
 
-    def evacuate(self, now: float) -> None:
-        """Its connection or port says nothing any more."""
-        self.ask.evacuate(self, now)
+    def evacuate(self, now: float, *, is_unread: bool = False) -> None:
+        """Its connection or port says nothing any more, or reads nothing any more."""
+        self.ask.evacuate(self, now, is_unread=is_unread)
 
     def slowed(self, now: float) -> None:
         """It was not answered at once."""
@@ -99,8 +99,8 @@ class Waiter(Protocol):
     ) -> None:
         """Its connection ended, which may not be the upstream's fault."""
 
-    def evacuate(self, attempt: Attempt, now: float) -> None:
-        """Its connection says nothing any more."""
+    def evacuate(self, attempt: Attempt, now: float, *, is_unread: bool) -> None:
+        """Its connection says nothing any more; `is_unread`: and did not read the query either."""
 
     def slowed(self, attempt: Attempt, now: float) -> None:
         """It was not answered at once."""
@@ -143,6 +143,11 @@ def slowed(attempt: Attempt, now: float) -> None:
 def evacuated(attempt: Attempt, now: float) -> None:
     """Its connection or port says nothing any more."""
     attempt.evacuate(now)
+
+
+def unread(attempt: Attempt, now: float) -> None:
+    """Its connection took no more queries when this one was sent."""
+    attempt.evacuate(now, is_unread=True)
 
 
 def failing(reason: str, *, is_connect: bool = False) -> Callable[[Attempt, float], None]:

@@ -138,7 +138,7 @@ class LoopProbe:
     ) -> None:
         """No answer; the timer decides."""
 
-    def evacuate(self, attempt: Attempt, now: float) -> None:
+    def evacuate(self, attempt: Attempt, now: float, *, is_unread: bool) -> None:
         """The timer decides."""
 
     def slowed(self, attempt: Attempt, now: float) -> None:

@@ -10,11 +10,12 @@ import random
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from math import ceil
+from math import ceil, inf
 from typing import TYPE_CHECKING
 
 from .attempt import Attempt, failing
 from .counts import UpstreamCounts
+from .dialer import DIAL_SECONDS, Dialer
 from .failure import error_text
 from .transport.lifetime import Lifetime
 from .transport.pending import MAX_PENDING
@@ -30,19 +31,8 @@ _PATIENCE_SECONDS = 0.01
 _QUICK_SECONDS = 0.005
 _FEW = 4
 
-# A packet lost in opening costs a second by the kernel's clock (RFC 6298 §2); and a Service
-# address may have sent us to a pod that is gone. While queries wait, others are opened besides,
-# quickly at first, and the first that stands is taken. How quickly depends on how long the last
-# one took; before there was one, TLS gets more time.
-_REDIAL_SECONDS = 0.025
-_REDIAL_FACTOR = 3
-_UNKNOWN_TLS_SECONDS = 0.05
-_SLOW_REDIAL_SECONDS = 0.1
-_MOST_OPENING = 8
-# How long a query waits for a connection. CoreDNS: 1 to 30 s.
-_DIAL_SECONDS = 1.0
-_FIRST_BACK_OFF_SECONDS = 0.02
-_MOST_BACK_OFF_SECONDS = 0.25  # being refused costs little, and its end should not be missed
+# To a server that takes one query on each.
+_MOST_CONNECTIONS = 256
 
 _AGE_JITTER = 0.25  # connections of many nodes must not all end at once
 
@@ -57,16 +47,13 @@ class StreamPool:
         self.transport = "tcp-tls" if upstream.endpoint.is_tls else "tcp"
         self._world = upstream.world
         self._connections: list[StreamConnection] = []
-        self._opening: list[StreamConnection] = []
+        self._dialer = Dialer(self._open_one, is_tls=upstream.endpoint.is_tls)
         self._waiting: deque[Attempt] = deque()
         self._chosen: StreamConnection | None = None
         self._room = 0  # queries that `_chosen` may still take in this turn
         self._is_flush_due = False
-        self._back_off_seconds = 0.0
-        self._dial_after = 0.0
         self._refusal = ""  # why there is no connection, where the last attempt at one has failed
-        self._opened_in = _UNKNOWN_TLS_SECONDS if upstream.endpoint.is_tls else 0.0
-        self._lifetime = Lifetime()
+        self.lifetime = Lifetime()
 
     # Sending
 
@@ -86,11 +73,7 @@ class StreamPool:
 
     def send_elsewhere(self, attempt: Attempt, carrier: object, now: float) -> None:
         """Send on another connection than `carrier`: the one heard of last, if it owes nothing."""
-        heard = [
-            c
-            for c in self._connections
-            if c.is_usable and c is not carrier and c.answered and not self._has_waited(c, now)
-        ]
+        heard = [c for c in self._usable(carrier) if c.answered and not self._has_waited(c, now)]
         connection = max(heard, key=_heard_at, default=None) or self._choose(now, carrier)
         if connection is None:
             self._wait(attempt, now)
@@ -107,7 +90,7 @@ class StreamPool:
 
     def _choose(self, now: float, avoided: object) -> StreamConnection | None:
         """The connection for the next few queries; None where there is none yet."""
-        usable = [c for c in self._connections if c.is_usable and c is not avoided]
+        usable = self._usable(avoided)
         if self.upstream.pace.seconds < _QUICK_SECONDS:
             for connection in usable:
                 if connection.room > 0 and not self._has_waited(connection, now):
@@ -128,7 +111,7 @@ class StreamPool:
     def _settle_on(self, connection: StreamConnection) -> StreamConnection:
         is_quick = self.upstream.pace.seconds < _QUICK_SECONDS
         room = min(connection.room, MAX_PENDING if is_quick else _FEW)
-        if lifetime := self._lifetime.queries:
+        if lifetime := self.lifetime.queries:
             left = lifetime - connection.sent
             if left <= 1:
                 connection.is_spent = True
@@ -141,7 +124,7 @@ class StreamPool:
             reason = f"too many queries wait for a connection to {self.upstream.to}"
             self._world.call_soon(partial(attempt.failed, reason, now))
             return
-        if self._refusal and not self._opening:
+        if self._refusal and not self._dialer.opening:
             fail = failing(self._refusal, is_connect=True)
             self._world.call_soon(partial(fail, attempt, now))
             return
@@ -158,34 +141,38 @@ class StreamPool:
     # Opening
 
     def _open_another(self, now: float) -> None:
-        """Open one more, within bounds: one at a time, unless it takes long."""
-        most = self.upstream.settings.max_connections
-        if self._opening or len(self._usable()) >= most or now < self._dial_after:
-            return
-        self._dial(now)
+        """Open one more, within bounds: one at a time, unless it takes long.
 
-    def _dial(self, now: float) -> None:
-        self._lifetime.doubt(now)
+        As many as those who wait need, where the server takes few queries on each.
+        """
+        if len(self._usable()) >= self.upstream.settings.max_connections:
+            return
+        wanted = 1
+        if lifetime := self.lifetime.queries:
+            wanted = max(ceil(len(self._waiting) / lifetime), 1)
+        self._dialer.dial(now, min(wanted, _MOST_CONNECTIONS - len(self._connections)))
+
+    def _open_one(self, now: float) -> StreamConnection:
+        self.lifetime.doubt(now)
         connection = StreamConnection(self, now)
         if max_age := self.upstream.settings.max_age_seconds:
             connection.old_at = now + max_age * random.uniform(1 - _AGE_JITTER, 1)  # noqa: S311
-        self._opening.append(connection)
         upstream = self.upstream
         connection.stream = self._world.open_stream(
             upstream.endpoint, connection, upstream.tls, upstream.settings.source_address
         )
         self.upstream.watch()
+        return connection
 
     def opened(self, connection: StreamConnection, now: float) -> None:
         """A connection is there: those who wait go first."""
-        self._opening.remove(connection)
+        self._dialer.opened(connection, now)
         self._connections.append(connection)
-        self._opened_in = now - connection.opened_at
         connection.opened_at = connection.heard_at = now
         self.counts.connections_opened += 1
-        self._back_off_seconds = 0.0
         self._refusal = ""
-        self._close_opening()
+        if not self.lifetime.queries:
+            self._dialer.close()
         self._replace_aged(now)
         if self.upstream.pace.seconds < _QUICK_SECONDS:
             self._serve_waiting(connection, now)
@@ -193,13 +180,15 @@ class StreamPool:
             ways = self.upstream.settings.max_connections - len(self._connections) + 1
             share = ceil(len(self._waiting) / max(ways, 1))
             self._serve_waiting(connection, now, max(share, _FEW))
+        if not self._waiting:
+            self._dialer.close()
 
     def _serve_waiting(
         self, connection: StreamConnection, now: float, most: int = MAX_PENDING
     ) -> None:
         """Send what waited, up to so many; another connection is opened for the rest."""
         room = min(connection.room, most)
-        if lifetime := self._lifetime.queries:
+        if lifetime := self.lifetime.queries:
             room = min(room, lifetime - connection.sent)
         while self._waiting and room > 0:
             attempt = self._waiting.popleft()
@@ -213,21 +202,17 @@ class StreamPool:
             if self._waiting:
                 self._open_another(now)
 
-    def _usable(self) -> list[StreamConnection]:
-        return [connection for connection in self._connections if connection.is_usable]
-
-    def _close_opening(self) -> None:
-        for connection in self._opening:
-            connection.stream.close()
-        self._opening.clear()
+    def _usable(self, avoided: object = None) -> list[StreamConnection]:
+        most = self.lifetime.queries or inf
+        return [
+            connection
+            for connection in self._connections
+            if connection.is_usable and connection is not avoided and connection.sent < most
+        ]
 
     def _dial_failed(self, connection: StreamConnection, reason: str, now: float) -> None:
-        self._opening.remove(connection)
-        self._back_off_seconds = min(
-            max(2 * self._back_off_seconds, _FIRST_BACK_OFF_SECONDS), _MOST_BACK_OFF_SECONDS
-        )
-        self._dial_after = now + self._back_off_seconds
-        if self._opening:
+        self._dialer.failed(connection, now)
+        if self._dialer.opening:
             return  # another may still come through
         usable = self._usable()
         if usable:
@@ -250,13 +235,10 @@ class StreamPool:
         if not owed:
             return
         self.counts.connections_lost += 1
-        is_crowded = not connection.answered and len(owed) > 1
-        if is_crowded:
-            self._lifetime.hung_up_on_a_crowd(now)
-        elif error is None and connection.answered:
-            self._lifetime.hung_up(connection.answered, now)
+        answered = connection.answered
+        self.lifetime.closed_with_pending(answered, len(owed), connection.opened_at, now)
         reason = f"read tcp {connection.path}: {error_text(error)}" if error else "EOF"
-        has_worked = connection.answered > 0 or is_crowded
+        has_worked = answered > 0 or len(owed) > 1
 
         def lost(attempt: Attempt, now: float) -> None:
             attempt.lost(reason, now, has_worked=has_worked)
@@ -274,15 +256,19 @@ class StreamPool:
         connection.stream.close()
         self.upstream.turns.take(self._drop(connection), failing(f"read tcp {path}: i/o timeout"))
 
-    def suspect(self, connection: StreamConnection, now: float) -> None:
+    def suspect(self, connection: StreamConnection, now: float, *, is_deaf: bool) -> None:
         """It says nothing: no more queries for it."""
         self.counts.connections_silent += 1
+        if not is_deaf:
+            self.lifetime.fell_silent(connection.answered, connection.opened_at, now)
         if connection is self._chosen:
             self._chosen, self._room = None, 0
         self.upstream.fell_silent(connection.heard_at, now)
 
     def heard(self, connection: StreamConnection, now: float) -> None:
         """A suspect spoke, or a spent one got an answer."""
+        if connection.is_suspect:
+            self.lifetime.spoke_again()
         connection.is_suspect = connection.is_evacuated = False
         if not connection.is_spent:
             self._serve_waiting(connection, now)
@@ -315,40 +301,31 @@ class StreamPool:
         for connection in list(self._connections):
             is_busy |= connection.tick(now)
         self._help_waiting(now)
-        return is_busy or bool(self._opening) or bool(self._waiting)
+        return is_busy or bool(self._dialer.opening) or bool(self._waiting)
 
     def _help_waiting(self, now: float) -> None:
         """Those who wait for a connection get another attempt at one, but do not wait for ever."""
-        waiting, opening = self._waiting, self._opening
-        if opening and now - opening[0].opened_at > _DIAL_SECONDS:
-            opening.pop(0).stream.close()
+        waiting, dialer = self._waiting, self._dialer
+        dialer.give_up_oldest(now)
         if not waiting:
             return
         if now - waiting[0].sent_at > self.upstream.pace.silence_seconds:
             self.upstream.fell_silent(waiting[0].sent_at, now)
-        while waiting and now - waiting[0].sent_at > _DIAL_SECONDS:
+        while waiting and now - waiting[0].sent_at > DIAL_SECONDS:
             attempt = waiting.popleft()
             reason = f"dial tcp {self.upstream.to}: i/o timeout"
             attempt.failed(reason, now, is_connect=True)
-        if now >= self._dial_after and (not opening or self._is_late(opening, now)):
+        if dialer.wants_another(now):
             usable = self._usable()
             if usable:  # what was left for another connection does not wait for it longer
                 self._serve_waiting(min(usable, key=_load), now)
-                return
-            if len(opening) == _MOST_OPENING:
-                opening.pop(0).stream.close()
-            self._dial(now)
-
-    def _is_late(self, opening: list[StreamConnection], now: float) -> bool:
-        patience = max(_REDIAL_FACTOR * self._opened_in, _REDIAL_SECONDS)
-        if len(opening) == _MOST_OPENING:
-            patience = max(patience, _SLOW_REDIAL_SECONDS)
-        return now - opening[-1].opened_at > patience
+            else:
+                dialer.dial_another(now)
 
     def housekeep(self, now: float) -> bool:
         """Close what is idle, used up or too old; False: nothing is open."""
         settings = self.upstream.settings
-        self._lifetime.doubt(now)
+        self.lifetime.doubt(now)
         idle = [c for c in self._connections if not c.pending]
         surplus = len(idle) - (settings.max_idle_connections or len(idle))
         for connection in reversed(idle):
@@ -356,9 +333,9 @@ class StreamPool:
             if unused >= settings.expire_seconds or connection.is_spent or surplus > 0:
                 surplus -= 1
                 self.close_one(connection)
-        if not self._opening and any(now > connection.old_at for connection in self._connections):
-            self._dial(now)
-        return bool(self._connections or self._opening)
+        if any(now > connection.old_at for connection in self._connections):
+            self._dialer.dial(now)
+        return self.is_open
 
     def _replace_aged(self, now: float) -> None:
         """A fresh connection takes over from one that is too old."""
@@ -370,16 +347,16 @@ class StreamPool:
     @property
     def is_open(self) -> bool:
         """Whether there is any connection, or will be one."""
-        return bool(self._connections or self._opening)
+        return bool(self._connections or self._dialer.opening)
 
     def close(self) -> None:
         """Close everything."""
         self._waiting.clear()
-        for connection in [*self._connections, *self._opening]:
+        self._dialer.close()
+        for connection in self._connections:
             connection.is_open = False
             connection.stream.close()
         self._connections.clear()
-        self._opening.clear()
         self._chosen, self._room = None, 0
 
 

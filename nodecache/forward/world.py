@@ -60,10 +60,13 @@ class Stream(Protocol):
         """Our end as `address:port`; empty where it has none yet."""
 
     def write(self, data: bytes) -> None:
-        """Send, now or when there is room; never raises."""
+        """Send, now or when there is room; never raises, and tells of a failure later."""
 
     def is_acknowledged(self) -> bool:
         """Whether the other side's kernel has lately confirmed what we sent."""
+
+    def poll(self) -> None:
+        """Read what there is: libuv stops watching a socket at a reset, even with data before it."""
 
     def close(self) -> None:
         """Close at once; nothing is told any more."""

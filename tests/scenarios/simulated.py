@@ -149,6 +149,9 @@ class SimulatedStream:
     def is_acknowledged(self) -> bool:
         return self.machine.mood == "alive" and not self.is_cut_off
 
+    def poll(self) -> None:
+        pass
+
     def close(self) -> None:
         self.is_closed = True
         self.is_open = False

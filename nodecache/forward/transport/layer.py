@@ -42,6 +42,11 @@ class Layer(Generic[S]):
         """Whether the other side's kernel has lately confirmed what we sent."""
         return self._stream is not None and self._stream.is_acknowledged()
 
+    def poll(self) -> None:
+        """Read what there is."""
+        if self._stream is not None:
+            self._stream.poll()
+
     def close(self) -> None:
         """Close at once; nothing is told any more."""
         stream, self._stream = self._stream, None

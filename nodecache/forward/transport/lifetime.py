@@ -1,41 +1,81 @@
-"""How many queries a server takes on one connection before it hangs up.
+"""How many queries a server takes on one connection.
 
 The law of this module: no socket, no clock.
 """
 
-# A server that hangs up after so many queries is believed for this long: dnsmasq's limit is 100.
+from math import inf
+
+# A server that ends connections after the same number of answers is believed for this long:
+# dnsmasq's limit is 100.
 _BELIEVE_SECONDS = 300.0
-# One that hangs up on several queries without an answer to any may not take more than one at once.
-# Where that happens again soon, it gets each by itself for a while, as from CoreDNS. Once means
-# little: a pod that is ended resets what it had no time to answer.
+# One that ends two connections after another without answering all, or stops reading them, may not
+# take more than one query at once. It gets each by itself for a while, as from CoreDNS; for longer
+# where that turns out to be still so soon afterwards.
 _AGAIN_SECONDS = 1.0
 _WARY_SECONDS = 10.0
+_STILL_SECONDS = 30.0
 
 
 class Lifetime:
-    """What was learned of it: `queries` on a connection, 0 where it is not known."""
+    """What was learned of it: `queries` on a connection, 0 where it is not known.
 
-    __slots__ = ("_crowded_until", "_last", "_until", "queries")
+    Once means little: a pod that is ended resets what it had no time to answer, and takes all
+    its connections along. So a lesson counts where a connection was opened after the last one.
+    """
+
+    __slots__ = ("_by_silence", "_last", "_taught_at", "_until", "_wary_seconds", "queries")
 
     def __init__(self) -> None:
         self.queries = 0
-        self._until = 0.0
+        self._until = -inf
         self._last = 0
-        self._crowded_until = 0.0
+        self._taught_at = -inf
+        self._wary_seconds = _WARY_SECONDS
+        self._by_silence = False
 
-    def hung_up(self, answered: int, now: float) -> None:
-        """It did so after as many answers: twice the same number is a limit, once says little."""
-        if answered == self._last:
-            self.queries, self._until = answered, now + _BELIEVE_SECONDS
-        self._last = answered
+    def closed_with_pending(
+        self, answered: int, pending: int, opened_at: float, now: float
+    ) -> None:
+        """A connection ended, in whatever way, with `pending` queries not answered."""
+        if opened_at < self._taught_at or not (answered or pending > 1):
+            return
+        if answered and answered == self._last:
+            self._believe(answered, _BELIEVE_SECONDS, now)
+        elif now - self._taught_at < _AGAIN_SECONDS:
+            self._be_wary(1, now)
+        self._last, self._taught_at = answered, now
 
-    def hung_up_on_a_crowd(self, now: float) -> None:
-        """It did so on several queries, and answered none."""
-        if now < self._crowded_until:
-            self.queries, self._until = 1, now + _WARY_SECONDS
-        self._crowded_until = now + _AGAIN_SECONDS
+    def fell_silent(self, answered: int, opened_at: float, now: float) -> None:
+        """A connection says nothing more after some answers, though its end confirms what we send."""
+        if opened_at < self._taught_at or not answered:
+            return
+        if answered == self._last or now - self._taught_at < _AGAIN_SECONDS:
+            self._be_wary(answered if answered == self._last else 1, now)
+            self._by_silence = True
+        self._last, self._taught_at = answered, now
+
+    def spoke_again(self) -> None:
+        """A connection that was silent did answer: it was slow."""
+        if self._by_silence:
+            self.queries, self._by_silence = 0, False
+
+    def passed_over(self, now: float) -> None:
+        """A connection that goes on lost queries that were sent with others, and answered elsewhere."""
+        self._be_wary(1, now)
 
     def doubt(self, now: float) -> None:
         """Forget what was learned too long ago."""
         if now > self._until:
             self.queries = 0
+
+    def _be_wary(self, queries: int, now: float) -> None:
+        if self.queries == 0:
+            is_still = now - self._until < _STILL_SECONDS
+            self._wary_seconds = (
+                min(2 * self._wary_seconds, _BELIEVE_SECONDS) if is_still else _WARY_SECONDS
+            )
+        self._believe(queries, self._wary_seconds, now)
+
+    def _believe(self, queries: int, seconds: float, now: float) -> None:
+        self.queries, self._until = queries, now + seconds
+        self._by_silence = False

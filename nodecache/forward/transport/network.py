@@ -213,7 +213,7 @@ class SocketStream:
             self._end(None)
 
     def write(self, data: bytes) -> None:
-        """Send, now or when there is room. What went wrong, reading will tell."""
+        """Send, now or when there is room."""
         if self._socket is None:
             return
         if self._unsent or not self._is_open:
@@ -225,11 +225,18 @@ class SocketStream:
             sent = self._socket.send(data)
         except (BlockingIOError, InterruptedError):
             sent = 0
-        except OSError:
+        except OSError as error:
+            # Told here, as reading may not tell: sending took the error off the socket.
+            self._loop.call_soon(self._end, error)
             return
         if sent < len(data):
             self._unsent = data[sent:]
             self._loop.add_writer(self._socket.fileno(), self._writable)
+
+    def poll(self) -> None:
+        """Read what there is."""
+        if self._is_open:
+            self._readable()
 
     def is_acknowledged(self) -> bool:
         """Whether the other side's kernel has lately confirmed what we sent.
@@ -258,6 +265,8 @@ class SocketStream:
         self._receiver = NOBODY
 
     def _end(self, error: OSError | None) -> None:
+        if self._receiver is NOBODY:
+            return  # it was closed meanwhile
         receiver = self._receiver
         self.close()
         receiver.closed(error, monotonic())

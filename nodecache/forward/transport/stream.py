@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from nodecache.forward.attempt import Attempt, evacuated, failing, slowed
+from nodecache.forward.attempt import Attempt, evacuated, failing, slowed, unread
 from nodecache.forward.world import Stream
 from nodecache.wire import FrameBuffer
 
@@ -31,12 +31,14 @@ class StreamConnection:
         "_frames",
         "_outgoing",
         "_pool",
+        "_writes",
         "answered",
         "heard_at",
         "is_evacuated",
         "is_open",
         "is_spent",
         "is_suspect",
+        "is_unread",
         "old_at",
         "opened_at",
         "pending",
@@ -49,6 +51,7 @@ class StreamConnection:
         self._pool = pool
         self._frames = FrameBuffer()
         self._outgoing: list[bytes] = []
+        self._writes = 0
         self.pending: Pending[Attempt] = Pending(pool.random_id)
         self.stream: Stream
         self.opened_at = self.heard_at = now
@@ -59,6 +62,7 @@ class StreamConnection:
         self.is_open = False
         self.is_suspect = False
         self.is_evacuated = False
+        self.is_unread = False
         self.is_spent = False
 
     @property
@@ -88,6 +92,7 @@ class StreamConnection:
         outgoing = self._outgoing
         if outgoing:
             self._outgoing = []
+            self._writes += 1
             self._pool.counts.sent[self._pool.transport] += len(outgoing)
             self.stream.write(b"".join(outgoing))
 
@@ -124,6 +129,8 @@ class StreamConnection:
 
     def tick(self, now: float) -> bool:
         """Look after slow queries, and after silence; False: nothing is owed."""
+        if self.pending:
+            self.stream.poll()
         upstream = self._pool.upstream
         upstream.turns.take(self.pending.slowed(now - upstream.pace.hedge_seconds), slowed)
         lost = self.pending.drop(now - upstream.settings.read_timeout_seconds)
@@ -132,6 +139,8 @@ class StreamConnection:
         if lost and self.is_suspect:
             self._pool.retire(self)
             return False
+        if lost and self._reads_one_of_a_write and any(attempt.is_done for attempt in lost):
+            self._pool.lifetime.passed_over(now)
         oldest = self.pending.oldest()
         if oldest is None:
             return False
@@ -139,6 +148,11 @@ class StreamConnection:
         if now - since > _DEAF_SECONDS:
             self._judge(since, now)
         return True
+
+    @property
+    def _reads_one_of_a_write(self) -> bool:
+        """Whether nothing speaks against it: no more answers than writes, though some held several."""
+        return 0 < self.answered <= self._writes < self.sent
 
     def _judge(self, since: float, now: float) -> None:
         """It is silent since then: dead, hanging, or merely slow.
@@ -153,7 +167,10 @@ class StreamConnection:
         elif is_deaf or silence > upstream.pace.silence_seconds:
             if not self.is_suspect:
                 self.is_suspect = True
-                self._pool.suspect(self, now)
-            if not self.is_evacuated and (is_deaf or upstream.heard_at > since):
+                self._pool.suspect(self, now, is_deaf=is_deaf)
+            if not self.is_unread and 0 < self._pool.lifetime.queries <= self.answered:
+                self.is_unread = self.is_evacuated = True
+                upstream.turns.take(self.pending.all(), unread)
+            elif not self.is_evacuated and (is_deaf or upstream.heard_at > since):
                 self.is_evacuated = True
                 upstream.turns.take(self.pending.all(), evacuated)

@@ -1,0 +1,84 @@
+"""Opening connections to one upstream: when to try, and when to try once more besides.
+
+The law of this module: no socket, no clock. What it opens, and how, its owner says.
+"""
+
+from collections.abc import Callable
+
+from .transport.stream import StreamConnection
+
+# A packet lost in opening costs a second by the kernel's clock (RFC 6298 §2); and a Service
+# address may have sent us to a pod that is gone. While queries wait, others are opened besides,
+# quickly at first, and the first that stands is taken. How quickly depends on how long the last
+# one took; before there was one, TLS gets more time.
+_REDIAL_SECONDS = 0.025
+_REDIAL_FACTOR = 3
+_UNKNOWN_TLS_SECONDS = 0.05
+_SLOW_REDIAL_SECONDS = 0.1
+_MOST_OPENING = 8
+# How long a query waits for a connection. CoreDNS: 1 to 30 s.
+DIAL_SECONDS = 1.0
+_FIRST_BACK_OFF_SECONDS = 0.02
+_MOST_BACK_OFF_SECONDS = 0.25  # being refused costs little, and its end should not be missed
+
+
+class Dialer:
+    """The connections that are opening. `open_one` begins to open one."""
+
+    __slots__ = ("_back_off_seconds", "_may_dial_at", "_open_one", "_opened_in", "opening")
+
+    def __init__(self, open_one: Callable[[float], StreamConnection], *, is_tls: bool) -> None:
+        self._open_one = open_one
+        self.opening: list[StreamConnection] = []
+        self._back_off_seconds = 0.0
+        self._may_dial_at = 0.0
+        self._opened_in = _UNKNOWN_TLS_SECONDS if is_tls else 0.0
+
+    def dial(self, now: float, wanted: int = 1) -> None:
+        """Have up to `wanted` opening, unless it is too soon after one was refused."""
+        if now >= self._may_dial_at:
+            for _ in range(min(wanted, _MOST_OPENING) - len(self.opening)):
+                self.opening.append(self._open_one(now))
+
+    def opened(self, connection: StreamConnection, now: float) -> None:
+        """One stands."""
+        self.opening.remove(connection)
+        self._opened_in = now - connection.opened_at
+        self._back_off_seconds = 0.0
+
+    def failed(self, connection: StreamConnection, now: float) -> None:
+        """One was refused, or ended before it stood."""
+        self.opening.remove(connection)
+        self._back_off_seconds = min(
+            max(2 * self._back_off_seconds, _FIRST_BACK_OFF_SECONDS), _MOST_BACK_OFF_SECONDS
+        )
+        self._may_dial_at = now + self._back_off_seconds
+
+    def give_up_oldest(self, now: float) -> None:
+        """Wait no longer for one that had its time."""
+        if self.opening and now - self.opening[0].opened_at > DIAL_SECONDS:
+            self.opening.pop(0).stream.close()
+
+    def wants_another(self, now: float) -> bool:
+        """Whether those that are opening take so long that another should be tried besides."""
+        if now < self._may_dial_at:
+            return False
+        if not self.opening:
+            return True
+        patience = max(_REDIAL_FACTOR * self._opened_in, _REDIAL_SECONDS)
+        if len(self.opening) == _MOST_OPENING:
+            patience = max(patience, _SLOW_REDIAL_SECONDS)
+        return now - self.opening[-1].opened_at > patience
+
+    def dial_another(self, now: float) -> None:
+        """Open one besides; the oldest makes room."""
+        if len(self.opening) == _MOST_OPENING:
+            self.opening.pop(0).stream.close()
+        self.opening.append(self._open_one(now))
+
+    def close(self) -> None:
+        """Open none of them."""
+        for connection in self.opening:
+            connection.is_open = False
+            connection.stream.close()
+        self.opening.clear()

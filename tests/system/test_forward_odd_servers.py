@@ -1,0 +1,172 @@
+"""The forwarder against servers that misbehave on TCP, as real ones were reported to do.
+
+CoreDNS asks one query a connection at a time, so none of them is odd to it.
+"""
+
+import asyncio
+import contextlib
+import random
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from time import monotonic
+
+import pytest
+import uvloop
+
+from nodecache.forward import Endpoint, Failure, UpstreamSettings
+from tests.system.answering import answered
+from tests.system.peers import HOST
+from tests.system.test_forward_peers import LOOPS, Asker, run
+
+pytestmark = pytest.mark.system
+
+Behaviour = Callable[[socket.socket], None]
+
+
+def octets(connection: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        more = connection.recv(count - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+def answer_one(connection: socket.socket) -> None:
+    """Read no octet more than one query, and answer it."""
+    packet = octets(connection, int.from_bytes(octets(connection, 2), "big"))
+    reply = answered(packet)
+    connection.sendall(struct.pack("!H", len(reply)) + reply)
+
+
+def one_then_reset(connection: socket.socket) -> None:
+    """What is unread when a socket is closed makes its end a reset."""
+    answer_one(connection)
+
+
+def one_then_end(connection: socket.socket) -> None:
+    answer_one(connection)
+    connection.shutdown(socket.SHUT_WR)
+    while connection.recv(4096):
+        pass
+
+
+def some_then_reset(connection: socket.socket) -> None:
+    for _ in range(random.randrange(1, 4)):
+        answer_one(connection)
+
+
+def one_then_nothing(connection: socket.socket) -> None:
+    answer_one(connection)
+    threading.Event().wait(60)
+
+
+def two_then_nothing(connection: socket.socket) -> None:
+    answer_one(connection)
+    one_then_nothing(connection)
+
+
+def first_of_each_segment(connection: socket.socket) -> None:
+    while data := connection.recv(4096):
+        reply = answered(data[2 : 2 + int.from_bytes(data[:2], "big")])
+        connection.sendall(struct.pack("!H", len(reply)) + reply)
+
+
+def none_of_several(connection: socket.socket) -> None:
+    """Reset whoever sends a second query before the first is answered."""
+    packet = octets(connection, int.from_bytes(octets(connection, 2), "big"))
+    connection.settimeout(0.01)
+    with contextlib.suppress(TimeoutError):
+        connection.recv(1)
+        return
+    reply = answered(packet)
+    connection.sendall(struct.pack("!H", len(reply)) + reply)
+
+
+@contextlib.contextmanager
+def server(behave: Behaviour) -> Iterator[int]:
+    """A server that does `behave` with each connection; its port."""
+    listener = socket.create_server((HOST, 0), backlog=256)
+
+    def serve(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError, EOFError):
+            behave(connection)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+async def ask_round(asker: Asker, name: str, count: int) -> float:
+    """Ask for so many names at once; seconds until all were answered."""
+    began = monotonic()
+    outcomes = await asyncio.gather(*(asker.ask(f"{name}-{n}.example.") for n in range(count)))
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    assert not failures, failures[:3]
+    return monotonic() - began
+
+
+@LOOPS
+@pytest.mark.parametrize(
+    "behave",
+    [
+        one_then_reset,
+        one_then_end,
+        some_then_reset,
+        one_then_nothing,
+        two_then_nothing,
+        first_of_each_segment,
+        none_of_several,
+    ],
+)
+def test_a_server_that_takes_few_queries_a_connection_answers_all(new_loop, behave):
+    async def test(asker: Asker) -> None:
+        for turn in range(6):
+            await ask_round(asker, f"round{turn}", 15)
+            await asyncio.sleep(0.1)
+        assert asker.forwarder.counts.failed == 0
+
+    with server(behave) as port:
+        run(new_loop, Endpoint(HOST, port), test, UpstreamSettings(force_tcp=True))
+
+
+def test_a_server_that_resets_is_known_after_a_few_connections():
+    async def test(asker: Asker) -> None:
+        for turn in range(6):
+            await ask_round(asker, f"round{turn}", 10)
+        # Two connections one after the other teach it, and a few were open meanwhile.
+        assert asker.counts.connections_lost <= 10
+
+    with server(one_then_reset) as port:
+        upstream = UpstreamSettings(force_tcp=True)
+        run(uvloop.new_event_loop, Endpoint(HOST, port), test, upstream)
+
+
+def test_a_connection_that_was_reset_while_idle_costs_nobody_anything():
+    async def test(asker: Asker) -> None:
+        for turn in range(5):
+            await ask_round(asker, f"round{turn}", 1)
+            await asyncio.sleep(0.02)
+        assert asker.forwarder.counts.failed == 0
+        assert asker.forwarder.counts.hedged == 0
+
+    def answer_then_reset(connection: socket.socket) -> None:
+        answer_one(connection)
+        linger = struct.pack("ii", 1, 0)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+    with server(answer_then_reset) as port:
+        upstream = UpstreamSettings(force_tcp=True)
+        run(uvloop.new_event_loop, Endpoint(HOST, port), test, upstream)
