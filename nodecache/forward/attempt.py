@@ -125,7 +125,7 @@ class Told:
     ) -> None:
         """Pass over it."""
 
-    def evacuate(self, attempt: Attempt, now: float) -> None:
+    def evacuate(self, attempt: Attempt, now: float, *, is_unread: bool) -> None:
         """Pass over it."""
 
     def slowed(self, attempt: Attempt, now: float) -> None:
