@@ -17,11 +17,18 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from nodecache.wire import Answer, Flag, MalformedMessage, Query, Rcode, is_bare_error, read_answer
+from nodecache.wire import (
+    Answer,
+    Flag,
+    MalformedMessage,
+    Query,
+    Rcode,
+)
 
 from .attempt import Attempt
-from .failure import Failure, unanswered, unreachable
+from .failure import Failure, timed_out, unreachable
 from .observer import Observer, tell
+from .reading import read_reply
 from .trouble import Trouble
 
 if TYPE_CHECKING:
@@ -37,10 +44,6 @@ LAME_RCODES = frozenset({Rcode.SERVFAIL, Rcode.REFUSED})
 
 # A server that takes one query a connection makes a pipeline move up by one each time.
 _MOST_LOSSES = 8
-
-# Before an upstream that failed at once is asked again, doubling: coredns#7723 tells of
-# thousands of dials for one query.
-_PAUSE_SECONDS = 0.05
 
 
 class Ask:
@@ -92,40 +95,63 @@ class Ask:
         """An upstream answered; `packet` has the id and the question of `attempt`."""
         upstream = attempt.upstream
         try:
-            answer = read_answer(packet, question_end=self.query.question_end)
+            answer, is_cut = read_reply(self.query, attempt, packet)
         except MalformedMessage as fault:
-            if is_bare_error(packet):
-                self.answered(attempt, attempt.with_question(packet), now)
-                return
             upstream.counts.malformed += 1
             self.attempt_failed(attempt, f"malformed answer from {upstream.to}: {fault}", now)
             return
+        upstream.counts.malformed += is_cut
         upstream.answered(answer.rcode, now - attempt.sent_at, now)
         if self.observer is not None:
             tell(self.observer, attempt, packet, now)
         if self.is_done:
             return
-        if packet[2] & _TC or answer.rcode in self._forwarder.unwelcome_rcodes:
+        if answer.wire[2] & _TC:
+            self._answered_in_part(attempt, answer, now, is_cut=is_cut)
+            return
+        if answer.rcode in self._forwarder.unwelcome_rcodes:
             self._answered_badly(attempt, answer, now)
             return
         if not upstream.health.is_good:
             upstream.served()
+        if attempt.by_stream and self._trouble is not None and self._trouble.turned_to_streams:
+            upstream.turn_to_streams(self._trouble.began_at, now)
         self._end(answer)
 
+    def _answered_in_part(
+        self, attempt: Attempt, answer: Answer, now: float, *, is_cut: bool
+    ) -> None:
+        """An answer with TC, or that was cut off without it (`is_cut`).
+
+        TCP brings all of it, or the next upstream does. Where neither is to be had, it has to do,
+        unless nobody said that there is an answer at all.
+        """
+        upstream = attempt.upstream
+        if not upstream.health.is_good:
+            upstream.served()
+        trouble = self._in_trouble(attempt)
+        trouble.open -= 1
+        if answer.has_answers or not is_cut:
+            trouble.settle_for(answer, now)
+        if attempt.by_stream:
+            upstream.counts.truncated_streams += 1
+        elif upstream not in trouble.asked_by_stream:
+            self._send(upstream, now, by_stream=True)
+            self._sleep(trouble, now)
+            return
+        self._proceed(now)
+        if not self.is_done:
+            self._sleep(trouble, now)
+
     def _answered_badly(self, attempt: Attempt, answer: Answer, now: float) -> None:
-        """An answer that is cut off, or blames our OPT, or sends us elsewhere."""
+        """An answer that blames our OPT, or sends us elsewhere."""
         upstream = attempt.upstream
         trouble = self._in_trouble(attempt)
-        if answer.is_truncated and attempt.by_stream:
-            upstream.counts.truncated_streams += 1
-            self.attempt_failed(attempt, f"truncated answer by TCP from {upstream.to}", now)
-            return
         blames_opt = answer.rcode == Rcode.FORMERR
-        if answer.is_truncated or (blames_opt and self.query.has_opt_upstream):
+        if blames_opt and self.query.has_opt_upstream:
             trouble.open -= 1
-            if not answer.is_truncated:
-                self.query = self.query.without_edns()
-            self._send(upstream, now, by_stream=attempt.by_stream or answer.is_truncated)
+            self.query = self.query.without_edns()
+            self._send(upstream, now, by_stream=attempt.by_stream)
             return
         if answer.rcode in LAME_RCODES:
             upstream.health.failed_to_serve(now)
@@ -134,11 +160,11 @@ class Ask:
         is_asked_anew = blames_opt and trouble.open > 1  # without OPT, meanwhile
         is_second = trouble.held is not None
         is_last = not self._forwarder.is_worth_another(answer.rcode, is_second=is_second)
+        best = trouble.hold(answer)
         if is_last and not is_asked_anew:
-            self._finish(answer)
+            self._finish(best)
             return
         trouble.open -= 1
-        trouble.held = answer
         self._proceed(now)
 
     def attempt_failed(
@@ -149,7 +175,7 @@ class Ask:
             return
         trouble = self._in_trouble(attempt)
         trouble.open -= 1
-        trouble.reason = reason
+        trouble.explain(attempt, reason)
         if is_connect:
             trouble.connect_failures += 1
             trouble.tries -= 1
@@ -170,7 +196,7 @@ class Ask:
             self.attempt_failed(attempt, reason, now)
             return
         trouble.open -= 1
-        trouble.reason = reason
+        trouble.explain(attempt, reason)
         self._forwarder.counts.retried += 1
         upstream = self._forwarder.after_loss(attempt.upstream, trouble.asked, now)
         self._send(upstream, now, by_stream=attempt.by_stream)
@@ -186,11 +212,11 @@ class Ask:
         trouble = self._in_trouble(attempt)
         if is_unread:
             trouble.tries -= 1
-        if trouble.latest is not attempt or not self._may_try_again(trouble):
+        if trouble.latest is not attempt or not self._forwarder.may_try_again(trouble):
             return
-        if attempt.by_stream or self._others(trouble, now).health.is_good:
+        if attempt.by_stream or self._forwarder.next_after(trouble, now).health.is_good:
             self._forwarder.counts.retried += 1
-            self._send_again(trouble, now)
+            self._send_again(trouble, now, by_stream=attempt.by_stream)
 
     def slowed(self, attempt: Attempt, now: float) -> None:
         """`attempt` was not answered at once: the clock looks after it from now on."""
@@ -204,7 +230,7 @@ class Ask:
         trouble = self._trouble
         if self.is_done or trouble is None:
             return
-        if now >= self.deadline:
+        if now >= self.deadline or now >= trouble.settle_at:
             self._time_out(trouble)
             return
         if now >= trouble.retry_at:
@@ -216,7 +242,7 @@ class Ask:
             self._sleep(trouble, now)
 
     def _sleep(self, trouble: Trouble, now: float) -> None:
-        at = min(self.deadline, trouble.hedge_at, trouble.retry_at)
+        at = min(self.deadline, trouble.hedge_at, trouble.retry_at, trouble.settle_at)
         if not now < trouble.wakes_at <= at:
             trouble.wakes_at = at
             self._forwarder.ticker.wake_at(self, at, now)
@@ -232,7 +258,7 @@ class Ask:
             if another is not None:
                 self._send(another, now)
             else:
-                self._send_elsewhere(trouble, now)
+                self._send_elsewhere(trouble, now, by_stream=trouble.latest.by_stream)
 
     def _retry(self, trouble: Trouble, now: float) -> None:
         """The latest attempt must be lost. It may still be answered, but ask again.
@@ -246,41 +272,19 @@ class Ask:
         trouble.retry_at = now + latest.upstream.pace.lost_seconds * trouble.patience
         if latest.carrier is not None and trouble.open:
             latest.upstream.fell_silent(latest.sent_at, now)
-        if not self._may_try_again(trouble):
+        if not self._forwarder.may_try_again(trouble):
             trouble.retry_at = math.inf
-        elif not trouble.open or self._is_worth_it(trouble, now):
+        elif self._forwarder.is_worth_a_retry(trouble, now):
             self._forwarder.counts.retried += 1
-            self._send_again(trouble, now)
-
-    def _is_worth_it(self, trouble: Trouble, now: float) -> bool:
-        """Whether to ask again: freely where upstream fell silent and another is well."""
-        upstream = self._others(trouble, now)
-        if upstream is not trouble.latest.upstream:
-            if upstream.health.is_good and not trouble.latest.upstream.health.is_good:
-                return True
-        elif trouble.latest.carrier is None:
-            return False  # it waits for a connection, and the pool is at it
-        return self._forwarder.budget.take(now)
-
-    def _others(self, trouble: Trouble, now: float) -> "Upstream":
-        """The upstream that would be asked next."""
-        upstream = trouble.latest.upstream
-        if upstream.health.is_good:
-            return upstream
-        return self._forwarder.next_upstream(trouble.asked, now) or upstream
+            self._send_again(trouble, now, by_stream=trouble.next_transport())
 
     def _time_out(self, trouble: Trouble) -> None:
         if trouble.held is not None:
             self._finish(trouble.held)
             return
         latest = trouble.latest
-        to = latest.upstream.to
-        protocol = "tcp" if latest.by_stream else "udp"
-        if latest.carrier is None:
-            reason = f"dial {protocol} {to}: i/o timeout"
-        else:
-            reason = f"read {protocol} {latest.carrier.path}: i/o timeout"
-        self._fail(unanswered(to, reason))
+        path = "" if latest.carrier is None else latest.carrier.path
+        self._fail(timed_out(latest.upstream.to, "tcp" if latest.by_stream else "udp", path))
 
     # What to do next
 
@@ -290,7 +294,7 @@ class Ask:
         assert trouble is not None
         if trouble.open > 0:
             return  # another one may still bring an answer; if not, its own time runs out
-        may_try = self._may_try_again(trouble)
+        may_try = self._forwarder.may_try_again(trouble)
         following = self._forwarder.next_upstream(trouble.asked, now)
         if following is not None and may_try:
             self._forwarder.counts.failed_over += 1
@@ -298,22 +302,16 @@ class Ask:
         elif trouble.held is not None:
             self._finish(trouble.held)
         elif may_try and now < self.deadline:
-            failures = trouble.tries + trouble.connect_failures
-            trouble.hedge_at = math.inf
-            trouble.retry_at = now + _PAUSE_SECONDS * 2**failures
+            trouble.pause(now)
             self._sleep(trouble, now)
         else:
             self._fail(unreachable(trouble.reason))
 
-    def _may_try_again(self, trouble: Trouble) -> bool:
-        forwarder = self._forwarder
-        return (
-            trouble.tries < forwarder.most_tries
-            and trouble.connect_failures < forwarder.most_connect_failures
-        )
+    def _send_again(self, trouble: Trouble, now: float, *, by_stream: bool) -> None:
+        """To an upstream that was not asked yet, or on another way to one that was.
 
-    def _send_again(self, trouble: Trouble, now: float) -> None:
-        """To an upstream that was not asked yet, or on another way to one that was."""
+        `by_stream`: that way is TCP.
+        """
         forwarder = self._forwarder
         upstream = trouble.latest.upstream
         trouble.retry_at = now + upstream.pace.lost_seconds * trouble.patience
@@ -322,7 +320,7 @@ class Ask:
         elif forwarder.policy.is_exchangeable:
             upstream = forwarder.another_equal(trouble.asked, now) or upstream
         if upstream is trouble.latest.upstream:
-            self._send_elsewhere(trouble, now)
+            self._send_elsewhere(trouble, now, by_stream=by_stream)
         else:
             self._send(upstream, now)
 
@@ -336,10 +334,10 @@ class Ask:
         attempt = self._attempt(upstream, now, by_stream=by_stream)
         upstream.send(attempt, now)
 
-    def _send_elsewhere(self, trouble: Trouble, now: float) -> None:
+    def _send_elsewhere(self, trouble: Trouble, now: float, *, by_stream: bool) -> None:
         """One more attempt, to the same upstream on another way."""
         latest = trouble.latest
-        attempt = self._attempt(latest.upstream, now, by_stream=latest.by_stream)
+        attempt = self._attempt(latest.upstream, now, by_stream=by_stream)
         latest.upstream.send_elsewhere(attempt, latest.carrier, now)
 
     def _attempt(self, upstream: "Upstream", now: float, *, by_stream: bool | None) -> Attempt:
@@ -348,11 +346,7 @@ class Ask:
         if by_stream is None:
             by_stream = upstream.is_stream_only or self._forwarder.is_by_stream(self.transport)
         attempt = Attempt(self, upstream, trouble.latest.question, now, by_stream)
-        trouble.latest = attempt
-        trouble.tries += 1
-        trouble.open += 1
-        if upstream not in trouble.asked:
-            trouble.asked.append(upstream)
+        trouble.begin(attempt)
         return attempt
 
     # The end

@@ -26,6 +26,12 @@ def unanswered(to: str, reason: str) -> Failure:
     return Failure(Rcode.SERVFAIL, Ede.NO_REACHABLE_AUTHORITY, text.encode(), reason)
 
 
+def timed_out(to: str, protocol: str, path: str) -> Failure:
+    """The same; `path` is both ends of the way it was asked on, empty where there was none."""
+    reason = f"read {protocol} {path}" if path else f"dial {protocol} {to}"
+    return unanswered(to, f"{reason}: i/o timeout")
+
+
 def unreachable(reason: str) -> Failure:
     """The network, or an upstream's behaviour, kept every answer from us."""
     return Failure(Rcode.SERVFAIL, Ede.NETWORK_ERROR, reason.encode(), reason)

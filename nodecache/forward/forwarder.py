@@ -21,6 +21,7 @@ from .pace import MAX_HEDGE_SECONDS, Budget
 from .pods import PodDestinations
 from .registry import Upstreams
 from .settings import Settings
+from .trouble import Trouble
 from .upstream import Upstream
 from .world import Endpoint
 
@@ -226,6 +227,34 @@ class Forwarder:
             return None
         upstream = self.next_upstream(asked, now)
         return upstream if upstream is not None and upstream.health.is_good else None
+
+    # Whether and whom to ask again
+
+    def may_try_again(self, trouble: Trouble) -> bool:
+        """Whether a query was not asked as often as may be."""
+        return (
+            trouble.tries < self.most_tries
+            and trouble.connect_failures < self.most_connect_failures
+        )
+
+    def next_after(self, trouble: Trouble, now: float) -> Upstream:
+        """The upstream that would be asked next."""
+        upstream = trouble.latest.upstream
+        if upstream.health.is_good:
+            return upstream
+        return self.next_upstream(trouble.asked, now) or upstream
+
+    def is_worth_a_retry(self, trouble: Trouble, now: float) -> bool:
+        """Whether to ask again: freely where upstream fell silent and another is well."""
+        if not trouble.open:
+            return True
+        latest, upstream = trouble.latest, self.next_after(trouble, now)
+        if upstream is not latest.upstream:
+            if upstream.health.is_good and not latest.upstream.health.is_good:
+                return True
+        elif latest.carrier is None:
+            return False  # it waits for a connection, and the pool is at it
+        return self.budget.take(now)
 
     def after_loss(self, lost: Upstream, asked: Sequence[Upstream], now: float) -> Upstream:
         """Who gets a query whose connection ended: the same, or another one of its replicas."""

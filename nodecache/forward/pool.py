@@ -288,6 +288,10 @@ class StreamPool:
         self._drop(connection)
         connection.stream.close()
 
+    def is_heard(self, since: float) -> bool:
+        """Whether a connection brought an answer since then."""
+        return any(c.answered and c.heard_at > since for c in self._connections)
+
     @property
     def in_flight(self) -> int:
         """Queries that are owed an answer."""

@@ -1,20 +1,37 @@
 """What a query remembers once it was not answered at once. Most never need it."""
 
-from nodecache.wire import Answer
+import math
+from typing import TYPE_CHECKING
+
+from nodecache.wire import Answer, Rcode
 
 from .attempt import Attempt
+
+if TYPE_CHECKING:
+    from .upstream import Upstream
+
+# A truncated answer is given after this long, where nobody brings more: TCP does not get through,
+# and clients that give up after a second would never hear of it.
+_SETTLE_SECONDS = 0.7
+# Before an upstream that failed at once is asked again, doubling: coredns#7723 tells of
+# thousands of dials for one query.
+_PAUSE_SECONDS = 0.05
+_OF_USE = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
 
 
 class Trouble:
     """What an ask remembers once it was not answered at once.
 
     `open` attempts may still bring an answer. `held` is an answer that is no good, but better
-    than none. `asked` are the upstreams tried, the first first. `patience` doubles with each
-    time-out.
+    than none; at `settle_at` it will do. `asked` are the upstreams tried, the first first, and
+    `asked_by_stream` those that were by TCP. `patience` doubles with each time-out.
     """
 
     __slots__ = (
         "asked",
+        "asked_by_stream",
+        "began_at",
+        "began_by_stream",
         "connect_failures",
         "hedge_at",
         "held",
@@ -24,20 +41,70 @@ class Trouble:
         "patience",
         "reason",
         "retry_at",
+        "settle_at",
         "tries",
+        "turned_to_streams",
         "wakes_at",
     )
 
     def __init__(self, first: Attempt) -> None:
         pace = first.upstream.pace
-        self.asked = [first.upstream]
-        self.latest = first
-        self.tries = self.open = 1
+        self.asked: list[Upstream] = []
+        self.asked_by_stream: list[Upstream] = []
+        self.tries = self.open = 0
+        self.begin(first)
+        self.began_at = first.sent_at
+        self.began_by_stream = first.by_stream
         self.connect_failures = 0
         self.losses = 0
         self.patience = 1
+        self.turned_to_streams = False
         self.wakes_at = 0.0
         self.held: Answer | None = None
+        self.settle_at = math.inf
         self.reason = ""
         self.hedge_at = first.sent_at + pace.hedge_seconds
         self.retry_at = first.sent_at + pace.lost_seconds
+
+    def begin(self, attempt: Attempt) -> None:
+        """One more attempt is on its way."""
+        self.latest = attempt
+        self.tries += 1
+        self.open += 1
+        upstream = attempt.upstream
+        if upstream not in self.asked:
+            self.asked.append(upstream)
+        if attempt.by_stream and upstream not in self.asked_by_stream:
+            self.asked_by_stream.append(upstream)
+
+    def explain(self, attempt: Attempt, reason: str) -> None:
+        """Note why an attempt failed; of the protocol it began with, where that failed too."""
+        if not self.reason or attempt.by_stream == self.began_by_stream:
+            self.reason = reason
+
+    def pause(self, now: float) -> None:
+        """Ask again later, and later each time."""
+        self.hedge_at = math.inf
+        self.retry_at = now + _PAUSE_SECONDS * 2 ** (self.tries + self.connect_failures)
+
+    def hold(self, answer: Answer) -> Answer:
+        """Keep `answer` for want of a better one; the best there is."""
+        held = self.held
+        if held is None or answer.rcode in _OF_USE or held.rcode not in _OF_USE:
+            held = self.held = answer
+        return held
+
+    def settle_for(self, answer: Answer, now: float) -> None:
+        """Have a truncated answer do, unless the whole one comes soon."""
+        self.hold(answer)
+        self.settle_at = min(self.settle_at, now + _SETTLE_SECONDS)
+
+    def next_transport(self) -> bool:
+        """Whether the same upstream is asked by TCP next: the other way than before, if that is mute."""
+        upstream, by_stream = self.latest.upstream, self.latest.by_stream
+        if self.settle_at < math.inf:
+            return True  # UDP has said what it can
+        if upstream.is_stream_only or upstream.is_heard(by_stream=by_stream, since=self.began_at):
+            return by_stream
+        self.turned_to_streams |= not by_stream
+        return not by_stream

@@ -1,5 +1,6 @@
 """One server we ask: how to reach it, how it is doing, and what it was asked."""
 
+import math
 from collections.abc import Callable
 
 from .attempt import Attempt, Carrier
@@ -14,6 +15,9 @@ from .transport.datagram import DatagramPool
 from .transport.pending import random_ids
 from .transport.tls import tls_context
 from .world import Endpoint, World
+
+# For how long TCP is asked where UDP turned out not to get through.
+_TURNED_SECONDS = 30.0
 
 
 class Upstream:
@@ -47,6 +51,7 @@ class Upstream:
         self.streams = StreamPool(self, next_id)
         self.datagrams = DatagramPool(self, next_id)
         self.is_stream_only = settings.force_tcp or endpoint.is_tls
+        self._datagrams_again_at = math.inf
         self.users = 0
         self.is_retired = False
         self.is_own = False
@@ -97,6 +102,16 @@ class Upstream:
         self.pace.observe(seconds)
         (self._durations.get(rcode) or self.counts.histogram(rcode)).observe(seconds)
 
+    def is_heard(self, *, by_stream: bool, since: float) -> bool:
+        """Whether it answered anything since then, by TCP or by UDP."""
+        return (self.streams if by_stream else self.datagrams).is_heard(since)
+
+    def turn_to_streams(self, since: float, now: float) -> None:
+        """TCP answered what UDP did not: ask by it for a while, unless UDP was heard since then."""
+        if not self.is_stream_only and not self.datagrams.is_heard(since):
+            self.is_stream_only = True
+            self._datagrams_again_at = now + _TURNED_SECONDS
+
     def served(self) -> None:
         """It answered well though something was thought to be wrong with it."""
         self.health.served()
@@ -137,7 +152,10 @@ class Upstream:
         if self.is_retired and not self.in_flight:
             self.close()
             return False
-        return self.streams.housekeep(now) | self.datagrams.housekeep(now)
+        if now >= self._datagrams_again_at:
+            self.is_stream_only, self._datagrams_again_at = False, math.inf
+        is_open = self.streams.housekeep(now) | self.datagrams.housekeep(now)
+        return is_open or self._datagrams_again_at < math.inf
 
     def retire(self) -> None:
         """Nobody asks it any more: close, once everything in flight has run out."""

@@ -7,7 +7,7 @@ socket. They import nothing of nodecache.
 
 from .addresses import ADDRESS_SHAPES, address_records
 from .answer import FORWARD, Answer, Kind
-from .bare import is_bare_error, with_question
+from .bare import is_bare_reply, with_question
 from .compress import compressed
 from .constants import (
     CLASS_IN,
@@ -31,7 +31,7 @@ from .hexdump import hex_dump
 from .names import expanded_name
 from .options import ExtendedErrors, are_options_whole, errors_as_options
 from .query import KEY_END_SIZE, Query, framed_upstream_query, read_query, upstream_query
-from .reader import read_answer
+from .reader import read_answer, read_cut_answer
 from .reply import (
     SURELY_FITS,
     Body,
@@ -77,10 +77,11 @@ __all__ = [
     "framed",
     "framed_upstream_query",
     "hex_dump",
-    "is_bare_error",
+    "is_bare_reply",
     "opt_record",
     "rcode_text",
     "read_answer",
+    "read_cut_answer",
     "read_query",
     "reply_limit",
     "reply_to",

@@ -1,26 +1,32 @@
-"""Errors that do not repeat the question.
+"""Replies that do not repeat the question.
 
 Servers that cannot make anything of a query, of its OPT for one, answer with a header and nothing
-else (RFC 8906 §8.2 tells of FORMERR); an id is all that says what they answer.
+else (RFC 8906 §8.2 tells of FORMERR), and so do some that want to be asked by TCP (TC). An id is
+all that says what they answer.
 """
 
 from .constants import HEADER_SIZE, RCODE_MASK, Flag
 
 _QR_OCTET = Flag.QR >> 8
+_TC_OCTET = Flag.TC >> 8
 _NO_QUESTION_NO_RECORDS = bytes(6)  # QDCOUNT, ANCOUNT, NSCOUNT
 _ONE_QUESTION = b"\0\1\0\0\0\0\0\0"
 
 
-def is_bare_error(packet: bytes) -> bool:
-    """Whether `packet` is a response with an rcode, and neither a question nor an answer."""
-    return (
-        len(packet) >= HEADER_SIZE
-        and packet[4:10] == _NO_QUESTION_NO_RECORDS
-        and bool(packet[2] & _QR_OCTET)
-        and bool(packet[3] & RCODE_MASK)
+def is_bare_reply(packet: bytes) -> bool:
+    """Whether `packet` is a response with an rcode or TC, and neither a question nor an answer.
+
+    One with TC may count what does not follow.
+    """
+    if len(packet) < HEADER_SIZE or not packet[2] & _QR_OCTET:
+        return False
+    if packet[2] & _TC_OCTET and len(packet) == HEADER_SIZE:
+        return True
+    return packet[4:10] == _NO_QUESTION_NO_RECORDS and bool(
+        packet[3] & RCODE_MASK or packet[2] & _TC_OCTET
     )
 
 
 def with_question(packet: bytes, question: bytes) -> bytes:
-    """A bare error as it would be with the question it answers, and without an OPT."""
+    """A bare reply as it would be with the question it answers, and without an OPT."""
     return packet[:4] + _ONE_QUESTION + question

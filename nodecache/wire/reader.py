@@ -39,8 +39,8 @@ _NOERROR, _NXDOMAIN = int(Rcode.NOERROR), int(Rcode.NXDOMAIN)
 _SERVER_FAILURES = frozenset({int(Rcode.SERVFAIL), int(Rcode.NOTIMP)})
 
 _HEADER = Struct("!5H")  # flags and the four counts, from octet 2 on
-_COUNTS_PLACE, _ADDITIONALS_PLACE = 4, 10
-_NO_RECORDS = b"\0\1\0\0\0\0\0\0"  # the counts: one question
+_COUNTS = Struct("!4H")
+_ADDITIONALS_PLACE = 10
 _TWO = Struct("!2H")
 _U16 = Struct("!H")
 _U32 = Struct("!I")
@@ -51,8 +51,8 @@ _SIGNATURE_TIMES_PLACE = 8  # in the data
 def read_answer(packet: bytes, written_by: str = FORWARD, question_end: int = 0) -> Answer:
     """Read a response; MalformedMessage where any octet of it breaks a rule.
 
-    A truncated one is taken without its records: they may be cut anywhere, and nobody may use
-    them (RFC 2181 §9). `question_end` is known, and not 0, where the question was compared with
+    Of a truncated one only the answer section's records are taken that are whole: it may be cut
+    anywhere. `question_end` is known, and not 0, where the question was compared with
     one that is sound.
     """
     if len(packet) < HEADER_SIZE:
@@ -69,15 +69,47 @@ def read_answer(packet: bytes, written_by: str = FORWARD, question_end: int = 0)
     if answers and not (authorities or flags & _NOT_PLAIN):
         answer = read_addresses(packet, name_end, answers, additionals)
     if answer is None:
-        answer = _truncated(packet, name_end + 4) if flags & _TC else _whole(packet, name_end)
+        answer = _truncated(packet, name_end) if flags & _TC else _whole(packet, name_end)
     if written_by != FORWARD:
         answer.written_by = written_by
     return answer
 
 
-def _truncated(packet: bytes, question_end: int) -> Answer:
-    wire = packet[:_COUNTS_PLACE] + _NO_RECORDS + packet[HEADER_SIZE:question_end]
-    return Answer(wire, question_end, packet[3] & RCODE_MASK, Kind.OTHER)
+def read_cut_answer(packet: bytes, question_end: int) -> Answer:
+    """What is left of a response that cannot be read, as if it said TC: perhaps it was cut off.
+
+    Its question was compared; MalformedMessage where it is no response to one.
+    """
+    flags, questions, *_ = _HEADER.unpack_from(packet, 2)
+    if flags & _QR_AND_OPCODE != _QR or questions != 1 or len(packet) < question_end:
+        raise MalformedMessage("message is not a response to a query")
+    return _truncated(packet, question_end - 4)
+
+
+def _truncated(packet: bytes, name_end: int) -> Answer:
+    """Header, question, and the answer section's records before the cut."""
+    _, _, count, _, _ = _HEADER.unpack_from(packet, 2)
+    places = question_places(packet, name_end)
+    records: list[Record] = []
+    end = name_end + 4
+    try:
+        while len(records) < count:
+            (record,), end = read_records(packet, end, 1, places)
+            records.append(record)
+    except MalformedMessage:
+        pass
+    if any(record[0] in _PSEUDO for record in records) or _has_forbidden_pointer(packet, records):
+        records, end = [], name_end + 4
+    flags = bytes((packet[2] | _TC >> 8, packet[3]))
+    counts = _COUNTS.pack(1, len(records), 0, 0)
+    return Answer(
+        packet[:2] + flags + counts + packet[HEADER_SIZE:end],
+        name_end + 4,
+        packet[3] & RCODE_MASK,
+        Kind.OTHER,
+        tuple([record[4] + TTL_PLACE for record in records]),
+        min([record[2] for record in records]) if records else None,
+    )
 
 
 def _whole(packet: bytes, name_end: int) -> Answer:

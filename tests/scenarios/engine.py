@@ -6,11 +6,12 @@ Steps beside those of `notation`: TIMES are in seconds, LABELs name a query or a
     CHECK_NO_ANSWER [of=LABEL]              the client still waits
     CANCEL [of=LABEL]                       the client waits no more
     MACHINE ADDRESS alive|dead|refusing     dead: drops all; refusing: nobody listens
+    STREAMS ADDRESS refused|taken           whether it takes connections by TCP, whatever it does by UDP
     CUT_OFF [of=LABEL]                      the connection a message left on is cut without a word
     HANG_UP, RESET [of=LABEL]               the same, ended by the other side
     CHECK_CONNECTIONS ADDRESS N             connections open to it
     REPLY_OCTETS HEX                        one answer record that is nothing but these octets
-    REPLY_BARE RCODE                        a header with that rcode, and no question
+    REPLY_BARE RCODE [flags=TC]             a header with that rcode, and no question
     CHECK_PROBE, REPLY_PROBE [ADDRESS]      health probes (`. NS`) stand apart from queries
     COMES_BACK                              what left last arrives as a client's query
     CHECK_LOG TEXT                          a line of the log holds TEXT
@@ -229,12 +230,18 @@ class Play:
         outgoing = self._outgoing_of(step)
         response = dns.message.Message(id=dns.message.from_wire(outgoing.packet).id)
         response.flags = dns.flags.QR
+        if "flags" in step.options:
+            response.flags |= dns.flags.Flag[step.options["flags"]]
         response.set_rcode(dns.rcode.from_text(step.words[0]))
         outgoing.answer(response.to_wire())
 
     def _machine(self, step: Step) -> None:
         host, mood = step.words
         self.world.machine(host).mood = mood
+
+    def _streams(self, step: Step) -> None:
+        host, mood = step.words
+        self.world.machine(host).takes_streams = mood == "taken"
 
     def _cut_off(self, step: Step) -> None:
         self._outgoing_of(step).way.is_cut_off = True

@@ -32,6 +32,7 @@ class Machine:
 
     host: str
     mood: str = "alive"
+    takes_streams: bool = True
     streams: list["SimulatedStream"] = field(default_factory=list)
 
 
@@ -128,7 +129,7 @@ class SimulatedStream:
     def _open(self) -> None:
         if self.is_closed or self.is_cut_off:
             return
-        if self.machine.mood == "refusing":
+        if self.machine.mood == "refusing" or not self.machine.takes_streams:
             self.end(ConnectionRefusedError(111, "Connection refused"))
         elif self.machine.mood == "alive":
             self.is_open = True

@@ -1,6 +1,6 @@
-"""The forwarder against servers that misbehave on TCP, as real ones were reported to do.
+"""The forwarder against servers that misbehave, as real ones were reported to do.
 
-CoreDNS asks one query a connection at a time, so none of them is odd to it.
+CoreDNS asks one query a connection at a time, so those by TCP are not odd to it.
 """
 
 import asyncio
@@ -12,13 +12,17 @@ import threading
 from collections.abc import Callable, Iterator
 from time import monotonic
 
+import dns.flags
+import dns.message
+import dns.rrset
 import pytest
 import uvloop
 
 from nodecache.forward import Endpoint, Failure, UpstreamSettings
+from nodecache.wire import Answer
 from tests.system.answering import answered
 from tests.system.peers import HOST
-from tests.system.test_forward_peers import LOOPS, Asker, run
+from tests.system.test_forward_peers import LOOPS, Asker, addresses, run
 
 pytestmark = pytest.mark.system
 
@@ -170,3 +174,94 @@ def test_a_connection_that_was_reset_while_idle_costs_nobody_anything():
     with server(answer_then_reset) as port:
         upstream = UpstreamSettings(force_tcp=True)
         run(uvloop.new_event_loop, Endpoint(HOST, port), test, upstream)
+
+
+ADDRESSES = [f"192.0.2.{number}" for number in range(1, 26)]
+
+
+def with_addresses(packet: bytes, size: int | None = None, *, is_told: bool = True) -> bytes:
+    """All addresses in one message; its first `size` octets, with TC where it says so."""
+    response = dns.message.make_response(dns.message.from_wire(packet))
+    name = response.question[0].name
+    response.answer.append(dns.rrset.from_text_list(name, 30, "IN", "A", ADDRESSES))
+    response.flags |= dns.flags.TC if is_told and size is not None else 0
+    return response.to_wire()[:size]
+
+
+@contextlib.contextmanager
+def server_of_both(
+    by_udp: Callable[[bytes], bytes | None], by_tcp: Behaviour | None
+) -> Iterator[int]:
+    """A server by UDP and, unless that is None, by TCP on the same port."""
+    with contextlib.ExitStack() as running:
+        port = running.enter_context(server(by_tcp)) if by_tcp is not None else 0
+        datagrams = running.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+        datagrams.bind((HOST, port))
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    packet, client = datagrams.recvfrom(4096)
+                    if not packet:  # shut down
+                        return
+                    if (reply := by_udp(packet)) is not None:
+                        datagrams.sendto(reply, client)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield datagrams.getsockname()[1]
+        with contextlib.suppress(
+            OSError
+        ):  # it wakes the thread, and says that nothing is connected
+            datagrams.shutdown(socket.SHUT_RDWR)
+
+
+def answer_addresses(connection: socket.socket) -> None:
+    while True:
+        packet = octets(connection, int.from_bytes(octets(connection, 2), "big"))
+        reply = with_addresses(packet)
+        connection.sendall(struct.pack("!H", len(reply)) + reply)
+
+
+def take_and_say_nothing(connection: socket.socket) -> None:
+    while connection.recv(4096):
+        pass
+
+
+@LOOPS
+@pytest.mark.parametrize("by_tcp", [None, take_and_say_nothing])
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_server_that_has_all_of_it_by_udp_only_is_not_lost(new_loop, by_tcp, transport):
+    """Whether TCP is refused, or hangs."""
+
+    async def test(asker: Asker) -> None:
+        began = monotonic()
+        answer = await asker.ask("big.example.", transport=transport)
+        assert isinstance(answer, Answer)
+        assert answer.is_truncated
+        assert 0 < len(answer.ttl_offsets) <= 25
+        assert monotonic() - began < 2
+        assert asker.forwarder.counts.failed == 0
+
+    with server_of_both(lambda packet: with_addresses(packet, 400), by_tcp) as port:
+        run(new_loop, Endpoint(HOST, port), test)
+
+
+@LOOPS
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize(
+    "by_udp",
+    [
+        pytest.param(lambda packet: with_addresses(packet, 400, is_told=False), id="cut"),
+        pytest.param(lambda packet: with_addresses(packet, 12), id="bare header"),
+        pytest.param(lambda packet: with_addresses(packet, 20), id="cut in the question"),
+        pytest.param(lambda packet: None, id="lost"),
+    ],
+)
+def test_what_udp_does_not_bring_whole_is_asked_for_by_tcp(new_loop, by_udp, transport):
+    async def test(asker: Asker) -> None:
+        for number in range(3):
+            answer = await asker.ask(f"big{number}.example.", transport=transport)
+            assert addresses(answer) == sorted(ADDRESSES)
+
+    with server_of_both(by_udp, answer_addresses) as port:
+        run(new_loop, Endpoint(HOST, port), test, UpstreamSettings(), prefer_udp=True)

@@ -5,7 +5,15 @@ import dns.rdatatype
 import pytest
 from hypothesis import assume, given
 
-from nodecache.wire import Answer, Kind, MalformedMessage, Rcode, compressed, read_answer
+from nodecache.wire import (
+    Answer,
+    Kind,
+    MalformedMessage,
+    Rcode,
+    compressed,
+    read_answer,
+    read_cut_answer,
+)
 from nodecache.wire.reader import _whole
 from tests.wire.messages import (
     HEADER,
@@ -234,14 +242,37 @@ def test_an_upstreams_odd_opt_takes_nothing_from_its_records(pseudo):
 
 # Truncation
 
+FIRST, SECOND = "a.example. 30 IN A 192.0.2.1", "a.example. 20 IN A 192.0.2.2"
 
-def test_a_truncated_answer_has_no_records_however_it_was_cut():
-    whole = response("a.example. A", ADDRESS, flags="QR TC RD")
-    for size in range(HEADER + 15, len(whole)):
+
+def test_a_truncated_answer_has_the_records_before_the_cut():
+    whole = response("a.example. A", FIRST, SECOND, flags="QR TC RD")
+    for size in range(HEADER + 15, len(whole) + 1):
         answer = read_answer(whole[:size])
+        left = (size - HEADER - 15) // 16
         assert answer.is_truncated
-        assert (answer.kind, answer.ttl_offsets) == (Kind.OTHER, ())
-        assert not parsed_truncated(answer.wire).answer
+        assert answer.kind is Kind.OTHER
+        assert len(answer.ttl_offsets) == left
+        assert answer.lowest_ttl == (None, 30, 20)[left]
+        assert sum(map(len, parsed_truncated(answer.wire).answer)) == left
+
+
+def test_an_answer_that_is_cut_off_without_saying_so_reads_as_truncated():
+    whole = response("a.example. A", FIRST, SECOND)
+    end = HEADER + 15
+    for size in range(end, len(whole)):
+        with pytest.raises(MalformedMessage):
+            read_answer(whole[:size])
+        answer = read_cut_answer(whole[:size], end)
+        assert answer.wire == read_answer(whole[:2] + b"\x83" + whole[3:size]).wire
+        assert len(answer.ttl_offsets) == (size - end) // 16
+
+
+@pytest.mark.parametrize("octet", [0x01, 0x89])
+def test_what_is_no_response_to_a_query_is_not_a_cut_one_either(octet):
+    whole = response("a.example. A", ADDRESS)
+    with pytest.raises(MalformedMessage):
+        read_cut_answer(whole[:2] + bytes((octet,)) + whole[3:-1], HEADER + 15)
 
 
 def parsed_truncated(wire: bytes) -> dns.message.Message:

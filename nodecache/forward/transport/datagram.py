@@ -227,6 +227,10 @@ class DatagramPool:
 
     # Time
 
+    def is_heard(self, since: float) -> bool:
+        """Whether a port brought an answer since then."""
+        return any(socket.heard_at > since for socket in [*self._sockets, *self._spent])
+
     @property
     def in_flight(self) -> int:
         """Queries that are owed an answer."""

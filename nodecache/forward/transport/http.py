@@ -20,7 +20,7 @@ from nodecache.wire import (
     Rdtype,
     errors_as_options,
     framed,
-    is_bare_error,
+    is_bare_reply,
 )
 
 from .http2 import Http2
@@ -121,7 +121,7 @@ def answer_to(message: bytes, status: int, body: bytes) -> bytes:
     question = question_of(message)
     asked = body[HEADER_SIZE : HEADER_SIZE + len(question)]
     if len(body) > MOST_OCTETS or not (
-        is_bare_error(body)
+        is_bare_reply(body)
         or asked.lower() == question.lower()  # its type too: Pending looks again
     ):
         return servfail(message, "the response is no answer to the question")

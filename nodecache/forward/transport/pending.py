@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
-from nodecache.wire import HEADER_SIZE, is_bare_error
+from nodecache.wire import HEADER_SIZE, is_bare_reply
 
 # Far below the 65,536 ids there are, or `add` would spin looking for a free one; and what one
 # connection may owe us before another has to help.
@@ -76,7 +76,7 @@ class Pending(Generic[A]):
             if asked is None:
                 return None
         if not packet.startswith(asked.question, HEADER_SIZE) and not (
-            _is_same_question(packet, asked.question) or is_bare_error(packet)
+            _is_same_question(packet, asked.question) or is_bare_reply(packet)
         ):
             return None
         del table[message_id]

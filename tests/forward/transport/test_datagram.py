@@ -100,6 +100,7 @@ def test_an_unreachable_network_is_a_failure_told_after_ask_returned():
         raise OSError(101, "Network is unreachable")
 
     stage.world.open_datagram = no_way
+    stage.world.machine("10.0.0.1").takes_streams = False
     stage.ask()
     stage.world.advance(5)
     (failure,) = stage.outcomes
