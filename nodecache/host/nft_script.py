@@ -169,10 +169,13 @@ def _before(chain: str, version: int) -> list[str]:
 
 
 def _after(chain: str, version: int) -> list[str]:
-    """A connection that begins where nobody of ours is bound is one that went elsewhere."""
+    """A connection that begins where nobody of ours is bound is one that went elsewhere.
+
+    The node's own, over lo, was judged on its way out: a probe's is answered all the same.
+    """
     if chain == "OUTPUT":
         return []
-    query = f"{_FAMILIES[version]} daddr @addresses{version} tcp dport @dns_ports"
+    query = f"iif != lo {_FAMILIES[version]} daddr @addresses{version} tcp dport @dns_ports"
     return [f"\t\t{query} {_SYN} add @elsewhere{version} {{ {_connection(version)} }}"]
 
 
