@@ -5,6 +5,7 @@ stands, where there is no base Corefile. Messages name the line of the file that
 is the base Corefile and not what is made of it. Whatever is wrong is a CorefileError.
 """
 
+import contextlib
 import errno
 import fnmatch
 import glob
@@ -221,14 +222,16 @@ def _cluster_dns(
     name = service_variable(service)
     written = env.get(name, "")
     try:
-        return str(ip(written)) if written else _looked_up(base, service, lookup)
+        return str(ip(written))
     except ValueError as error:
         why = f"the environment's {name} {error}"
-    except LookupError:
+    if not written:
         why = (
             f"the environment has no {name}: is there a Service {service!r} with an address of its"
             " own in our namespace, and was it there before this pod?"
         )
+    with contextlib.suppress(LookupError):
+        return _looked_up(base, service, lookup)
     line = line_needing_cluster_dns(base)
     if line is None:
         return None

@@ -8,9 +8,11 @@ restarts with a broken ConfigMap serves the last one that worked.
 
 import hashlib
 import logging
+import math
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 
 from nodecache.corefile import (
     NO_KUBE_DNS,
@@ -38,6 +40,8 @@ from .state import Kept, State, write_atomically
 from .watcher import POLL_SECONDS, Watcher
 
 log = logging.getLogger(__name__)
+
+_MOST_REFUSED_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,8 @@ class ConfigSource:
         self._env = env
         self._resolve = resolve
         self._look_up = look_up
+        self._address: IPv4Address | IPv6Address | None = None
+        """The Service's, when it was last looked up."""
         self._random = uniform
         self._state = State(flags.state_folder)
         self._served: Config | None = None
@@ -109,6 +115,8 @@ class ConfigSource:
         self.failures = 0
         self.is_current = True
         self._now = now
+        self._retry_at = math.inf  # when to read again what could not be served
+        self._refused_seconds = POLL_SECONDS  # how long one that is refused is left alone
         self._watcher = Watcher(self._paths, now)
 
     def fileno(self) -> int:
@@ -118,7 +126,7 @@ class ConfigSource:
     @property
     def due_at(self) -> float:
         """When to call `changed` even if the descriptor stays silent, monotonic seconds."""
-        return self._watcher.due_at
+        return min(self._watcher.due_at, self._retry_at)
 
     @property
     def _paths(self) -> tuple[str, ...]:
@@ -128,9 +136,12 @@ class ConfigSource:
     def changed(self, now: float) -> Config | None:
         """A valid configuration that differs from the one served; None where there is none."""
         self._now = now
-        if not self._watcher.changed(now):
+        is_changed = self._watcher.changed(now)
+        if not is_changed and now < self._retry_at:
             return None
-        config = self.load()
+        if is_changed:
+            self._refused_seconds = POLL_SECONDS
+        config = self.load() if is_changed else self._load_again()
         if config is None or (self._served is not None and config.is_like(self._served)):
             return None
         return config
@@ -141,7 +152,30 @@ class ConfigSource:
             return self.read()
         except CorefileError as error:
             self._tell(error.all)
+            self._retry_at = self._now + POLL_SECONDS
             return None
+
+    def _load_again(self) -> Config | None:
+        """The same where it could not be served a while ago, and that was told.
+
+        It may be for something that is in no file: a Service that nobody knew, an interface of
+        `bind` that was not there.
+        """
+        self._retry_at = self._now + POLL_SECONDS
+        try:
+            return self.read()
+        except CorefileError:
+            return None
+
+    def refused(self, *, is_to_be_tried_again: bool) -> None:
+        """What `changed` gave could not be served: a port was taken, a certificate is not there yet.
+
+        It is given again after a while, and later each time.
+        """
+        self.is_current = False
+        if is_to_be_tried_again:
+            self._retry_at = self._now + self._refused_seconds
+            self._refused_seconds = min(2 * self._refused_seconds, _MOST_REFUSED_SECONDS)
 
     def _tell(self, faults: Iterable[object]) -> None:
         self.failures += 1
@@ -159,6 +193,7 @@ class ConfigSource:
             if kept is None:
                 raise
             self._tell(error.all)
+            self._retry_at = self._now + POLL_SECONDS
             log.error(  # noqa: TRY400 - what happened was told line by line
                 "serving the last configuration that was good, from %s", self._state.file
             )
@@ -171,6 +206,7 @@ class ConfigSource:
         What can be left out is no error of the whole: it is told and counted like one.
         """
         config = self._read_watched()
+        self._retry_at = math.inf
         self.is_current = True
         if config.left_out:
             self._tell(config.left_out)
@@ -192,11 +228,16 @@ class ConfigSource:
         return self._read()
 
     def _read(self) -> Config:
-        found = corefile_text(self._flags, self._env, self._look_up, self._kube_dns)
+        found = corefile_text(self._flags, self._env, self._service_address, self._kube_dns)
         config = self._config(found)
         if found.is_rendered and self._flags.conf:
             self._write(found)
         return config
+
+    def _service_address(self, service: str) -> IPv4Address | IPv6Address | None:
+        """The address of a Service, or what it last was: resolvers have their bad moments."""
+        self._address = self._look_up(service) or self._address
+        return self._address
 
     def _config(self, found: CorefileText, *, is_last_known_good: bool = False) -> Config:
         try:

@@ -18,6 +18,8 @@ class Failure:
     ede_code: int
     ede_text: bytes
     reason: str
+    is_decided: bool = False
+    """A directive's own decision: it costs nothing to make again, and so is not remembered."""
 
 
 def unanswered(to: str, reason: str) -> Failure:

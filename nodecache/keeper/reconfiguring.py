@@ -86,11 +86,11 @@ class Reconfiguring:
             log.info("Reloading complete")
         self._offer_next()
 
-    def refused(self, why: str) -> None:
-        """It cannot be served, by what the kernel or the worker says."""
+    def refused(self, why: str, *, is_to_be_tried_again: bool = True) -> None:
+        """It cannot be served now, by what the kernel or the worker says."""
         log.error("Restart failed: %s; the running configuration stays", why)
         self._refusals += 1
-        self._source.is_current = False
+        self._source.refused(is_to_be_tried_again=is_to_be_tried_again)
         self.is_news = True
         self._in_force.give_up()
         self._offer_next()
@@ -98,7 +98,7 @@ class Reconfiguring:
     def worker_gone(self) -> None:
         """The worker has ended; what it was offered is not tried on the next one."""
         if self._in_force.is_offering:
-            self.refused("the worker ended over it")
+            self.refused("the worker ended over it", is_to_be_tried_again=False)
         self._offer_next()
 
     def _offer_next(self) -> None:

@@ -280,4 +280,4 @@ def _too_deep() -> Failure:
 
 def refusal(rcode: int, text: str, reason: str = "") -> Failure:
     """No answer by a directive's own decision; with a `reason` the `errors` directive logs it."""
-    return Failure(rcode, Ede.OTHER, text.encode(), reason)
+    return Failure(rcode, Ede.OTHER, text.encode(), reason, is_decided=True)

@@ -344,7 +344,8 @@ class Zone:
     def _failed(self, flight: Flight, outcome: Answer | Failure, now: float) -> None:
         """No better answer came: the stale one if there is one, else the failure itself."""
         policy, entry, ede = self.options.stale, flight.stale, failure_errors(outcome)
-        if outcome.rcode in _REMEMBERED and self._is_cached(flight.query):
+        is_decided = isinstance(outcome, Failure) and outcome.is_decided
+        if outcome.rcode in _REMEMBERED and not is_decided and self._is_cached(flight.query):
             self._failures.note(flight.key, outcome.rcode, ede, now)
         if entry is not None and flight.is_for_all:
             note_failed_refresh(entry, now, policy.recheck_seconds if policy else None)

@@ -148,6 +148,8 @@ def test_an_address_that_is_none_is_told(folder):
     env = {"KUBE_DNS_UPSTREAM_SERVICE_HOST": "None"}
     (told,) = faults(flags_for(folder), env)
     assert "KUBE_DNS_UPSTREAM_SERVICE_HOST must be an IP address, not 'None'" in told
+    found = corefile_text(flags_for(folder), env, lambda _: "10.96.0.11")
+    assert "forward . 10.96.0.11" in found.text
 
 
 def test_a_missing_service_does_not_matter_where_nobody_asks_for_it(folder):

@@ -221,6 +221,53 @@ def test_a_service_that_the_environment_lacks_is_looked_up(node):
     assert source.read().corefile.blocks[0].forwards[0].to == ("10.96.0.11",)
 
 
+def test_what_failed_for_something_in_no_file_is_tried_again_and_told_once(node, caplog):
+    there = []
+    source = ConfigSource(node.flags, {}, lambda _: there, 0.0, look_up=lambda _: None)
+    node.open.append(source)
+    source.keep_good(source.read_or_last_good())
+    node.base.write_text(BASE + "a {\n bind eth7\n whoami\n}\n")
+    for _ in range(3):
+        assert node.later(source) is None
+    assert (source.failures, caplog.text.count("eth7")) == (1, 1)
+    there.append("192.0.2.7")
+    assert len(node.later(source).corefile.blocks) == 2
+    assert source.is_current
+
+
+def test_what_was_refused_is_given_again_later_each_time(node):
+    """A port may be free, and a certificate be there, a moment later."""
+    source = node.source()
+    source.keep_good(source.read_or_last_good())
+    node.base.write_text(BASE + "a {\n whoami\n}\n")
+    config = node.later(source)
+    pauses = []
+    for _ in range(7):
+        source.refused(is_to_be_tried_again=True)
+        since = node.now
+        while not (again := node.later(source)):
+            pass
+        pauses.append(node.now - since)
+        assert again.is_like(config)
+        assert source.is_current
+    assert pauses == [10, 20, 40, 80, 160, 300, 300]
+    source.refused(is_to_be_tried_again=False)
+    assert not any(node.later(source) for _ in range(50))
+    assert not source.is_current
+
+
+def test_a_service_that_is_not_found_any_more_keeps_its_address(node):
+    node.base.write_text(BASE.replace("UPSTREAM__SERVERS", "CLUSTER__DNS"))
+    answers = ["10.96.0.11"]
+    source = ConfigSource(
+        node.flags, {}, lambda _: [], 0.0, look_up=lambda _: answers.pop() if answers else None
+    )
+    node.open.append(source)
+    source.keep_good(source.read_or_last_good())
+    node.base.write_text(node.base.read_text() + "a {\n whoami\n}\n")
+    assert node.later(source).corefile.blocks[0].forwards[0].to == ("10.96.0.11",)
+
+
 @pytest.mark.parametrize(
     ("line", "draw", "seconds"),
     [

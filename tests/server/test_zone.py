@@ -5,6 +5,7 @@ import dns.flags
 import pytest
 
 from nodecache.cache import Prefetch
+from nodecache.server.chain import refusal
 from nodecache.server.counts import Outcome
 from nodecache.wire import Flag, Rcode
 from tests.server.house import ADDRESS, FRESH_ONLY, OTHER, SOA, House, house
@@ -297,6 +298,16 @@ def test_an_upstreams_failure_is_passed_on_and_remembered(rcode: str):
     again = zone.ask(use_edns=0)
     assert [(each.rcode, each.errors) for each in (pod, again)] == [(rcode, [6])] * 2
     assert len(zone.cache) == 0
+
+
+def test_what_a_directive_decided_is_not_remembered():
+    """A name that is not in the hosts file may be in it a moment later."""
+    zone = House()
+    pod = zone.ask()
+    zone.upstream.open.pop(0).done(refusal(Rcode.SERVFAIL, "the name is not in the hosts file"))
+    assert pod.rcode == "SERVFAIL"
+    zone.ask()
+    assert len(zone.upstream.open) == 1
 
 
 def test_a_refusal_for_want_of_room_upstream_is_not_remembered():
