@@ -5,11 +5,13 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 from nodecache.config.flags import Flags
 from nodecache.config.source import Config
 from nodecache.metrics import AgentNumbers, Collector, Source
 from nodecache.metrics.histogram import Histogram
+from nodecache.metrics.history import SAMPLE_SECONDS, History
 from nodecache.process.log import lines_lost
 from nodecache.process.vitals import KeeperVitals
 from nodecache.web import server as web
@@ -65,6 +67,10 @@ class Pages:
         self._asked_for: list[Wanted] = []
         self._refused: set[Wanted] = set()
         self._opening: asyncio.Task[None] | None = None
+        self._history = History()
+        self._sampling: asyncio.Task[None] | None = None
+        self._until_sample = 0.0  # seconds, which are ticks
+        self._started_at = time.time()
         self.take_vitals(vitals, 0)
 
     async def begin(self, config: Config) -> None:
@@ -113,7 +119,7 @@ class Pages:
 
     def _contents(self, wanted: Wanted) -> Mapping[str, web.Page]:
         if wanted.page == "/metrics":
-            return {wanted.page: self._collector.page}
+            return {wanted.page: self._collector.page, "/": self._front_page}
         if wanted.page == "/health":
             # With /ready beside it, so that a readiness probe needs no further port.
             return {wanted.page: probes.health_page, "/ready": self.readiness.page}
@@ -174,8 +180,43 @@ class Pages:
         if self._flags.sets_up_host:
             self.readiness.tell("addresses", is_met=bool(vitals.lease.get("is_held", 1)))
 
+    async def _front_page(self, _: web.Request) -> web.Response:
+        from . import front_page  # noqa: PLC0415 - most agents are never looked at
+
+        links = [
+            "/metrics",
+            *(
+                f"http://{each.address}{each.page}"
+                for each in self._asked_for
+                if each.page in ("/health", "/ready") and not each.address.startswith(":")
+            ),
+        ]
+        facts = front_page.Facts(
+            started_at=self._started_at,
+            loaded_at=self._loaded_at,
+            missing=list(self.readiness.missing),
+            addresses=[str(address) for address in self._serving.listeners],
+            links=links,
+        )
+        text = front_page.front_page(self._read(), self._collector.keeper, self._history, facts)
+        return web.Response(HTTPStatus.OK, text.encode(), front_page.CONTENT_TYPE)
+
+    async def _sample(self) -> None:
+        """Keep what is counted now, for the page that people look at."""
+        for _ in self._serving.folding():
+            await asyncio.sleep(0)
+        source = self._read()
+        for counts in source.servers:
+            counts.fold()
+        self._history.add(source, time.monotonic())
+
     def tick(self) -> None:
         """Once a second: try again for the addresses that were taken, look for new certificates."""
+        if self._sampling is None or self._sampling.done():
+            self._until_sample -= 1
+            if self._until_sample <= 0:
+                self._until_sample = SAMPLE_SECONDS
+                self._sampling = asyncio.get_running_loop().create_task(self._sample())
         if self._opening is not None and not self._opening.done():
             return
         loop = asyncio.get_running_loop()

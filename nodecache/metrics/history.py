@@ -1,0 +1,107 @@
+"""Rates and latency of the last ten minutes, for people who look without a Prometheus.
+
+Every few seconds the counts are read and kept: a minute's view of what counters say since the start.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from .source import ServerCounts, Source
+
+SAMPLE_SECONDS = 10.0
+KEPT_SAMPLES = 61  # ten minutes, and the sample before them
+_FAILED = ("SERVFAIL", "REFUSED")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What was counted up to `at`, monotonic seconds. `buckets` are not cumulative."""
+
+    at: float
+    queries: int
+    hits: int
+    failures: int
+    """Replies that say SERVFAIL or REFUSED."""
+    buckets: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What happened between two samples. Latencies in seconds; None where nobody asked."""
+
+    queries_per_second: float
+    failures_per_second: float
+    hit_share: float | None
+    median: float | None
+    p99: float | None
+
+
+class History:
+    """The samples of the last ten minutes."""
+
+    def __init__(self) -> None:
+        self.bounds: tuple[float, ...] = ()
+        self._samples: deque[Sample] = deque(maxlen=KEPT_SAMPLES)
+
+    def add(self, source: Source, now: float) -> None:
+        """Keep what `source` counts at `now`. The counts are up to date: they were folded."""
+        self.bounds = next((tuple(counts.duration.bounds) for counts in source.servers), ())
+        self._samples.append(
+            Sample(
+                at=now,
+                queries=sum(sum(counts.requests.values()) for counts in source.servers),
+                hits=sum(cache.hits_success + cache.hits_denial for cache in source.caches),
+                failures=sum(_failures(source.servers)),
+                buckets=tuple(
+                    map(
+                        sum,
+                        zip(*(counts.duration.buckets for counts in source.servers), strict=True),
+                    )
+                ),
+            )
+        )
+
+    def rates(self) -> list[Rates]:
+        """One for each time between two samples, the oldest first."""
+        return [self._between(before, after) for before, after in pairwise(self._samples)]
+
+    def _between(self, before: Sample, after: Sample) -> Rates:
+        seconds = max(after.at - before.at, 0.001)
+        # A reload may take a zone away, and its counts with it.
+        queries = max(0, after.queries - before.queries)
+        buckets = [
+            max(0, new - old) for new, old in zip(after.buckets, before.buckets, strict=False)
+        ]
+        return Rates(
+            queries_per_second=queries / seconds,
+            failures_per_second=max(0, after.failures - before.failures) / seconds,
+            hit_share=min(1.0, max(0, after.hits - before.hits) / queries) if queries else None,
+            median=quantile(0.5, self.bounds, buckets),
+            p99=quantile(0.99, self.bounds, buckets),
+        )
+
+
+def quantile(share: float, bounds: tuple[float, ...], buckets: list[int]) -> float | None:
+    """The value below which `share` of the observations lie, as Prometheus estimates it.
+
+    Within a bucket they are taken to be spread evenly. What is above the last bound counts as it.
+    """
+    total = sum(buckets)
+    if not total:
+        return None
+    wanted, seen, lower = share * total, 0, 0.0
+    for count, upper in zip(buckets, bounds, strict=False):
+        if count and seen + count >= wanted:
+            return lower + (upper - lower) * (wanted - seen) / count
+        seen += count
+        lower = upper
+    return lower
+
+
+def _failures(servers: Iterable[ServerCounts]) -> Iterator[int]:
+    for counts in servers:
+        for (rcode, _), count in counts.responses.items():
+            if rcode in _FAILED:
+                yield count
