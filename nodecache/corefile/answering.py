@@ -43,9 +43,6 @@ class TemplateOptions:
     answers: tuple[str, ...] = ()
     additionals: tuple[str, ...] = ()
     authorities: tuple[str, ...] = ()
-    variables: tuple[tuple[str, str], ...] = ()
-    """Name and expression."""
-    expressions: tuple[str, ...] = ()
     rcode: int = 0
     ede: ExtendedErrorOptions | None = None
     fallthrough_zones: tuple[str, ...] = ()

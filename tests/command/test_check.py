@@ -76,7 +76,7 @@ def test_an_unfilled_base_is_told_as_such(run):
 
 
 def test_a_broken_template_is_told_by_its_line(run):
-    text = '. {\n template IN A {\n  answer "{{ if }}"\n }\n template IN A {\n  expr 1 +\n }\n}\n'
+    text = '. {\n template IN A {\n  answer "{{ if }}"\n }\n template IN A {\n  answer "{{ else }}"\n }\n}\n'
     status, out, err = run(text)
     assert (status, out) == (1, "")
     assert [line.partition(": template: ")[0] for line in err.splitlines()] == [

@@ -179,6 +179,7 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
     "A placeholder": ("corefile/test_parser.py::test_a_placeholder_that_nothing_filled_is_told", "command/test_check.py::test_what_is_left_out_or_left_open_is_an_error_and_the_rest_is_printed"),
     "An `https://` upstream is asked": (_HTTP + "requests_are_for_the_name_of_the_server",),
     "An `https://` upstream that answers": (_HTTP + "what_is_no_answer_is_servfail", "forward/test_probe.py::test_any_response_is_a_sign_of_life"),
+    "`template` has `var`": ("corefile/test_answering.py::test_a_template_that_needs_expressions_is_refused_and_not_served_without_them",),
     "Snippets take": ("corefile/test_structure.py::test_a_snippet_takes_arguments",),
     "`cache {}`": ("corefile/test_caching.py::test_a_first_number_is_the_ttl_and_the_rest_are_zones",),
     "What passes by chance": ("corefile/test_structure.py::test_what_coredns_lets_pass_by_chance_is_a_warning",),

@@ -1,7 +1,6 @@
 """Directives that make or change answers: hosts, template, dns64, loadbalance, acl."""
 
 import operator
-import re
 from ipaddress import IPv6Network
 from typing import Any
 
@@ -96,7 +95,9 @@ _HOSTS = {
 }
 
 
-_VARIABLE_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
+_NO_EXPRESSIONS = (
+    "nodecache does not have CoreDNS' expression language; match chooses by name, acl by client"
+)
 
 
 def template(statement: Statement, context: Context) -> TemplateOptions:
@@ -118,21 +119,9 @@ def _ederror(arguments: Arguments) -> Fields:
     return {"ede": ExtendedErrorOptions(code, arguments.take_or("text", text, ""))}
 
 
-def _var(arguments: Arguments) -> Fields:
-    """`var NAME EXPRESSION…`."""
-    name = arguments.take("name", _variable_name)
-    return {"variables": ((name, " ".join(arguments.rest("expression", text, at_least=1))),)}
-
-
-def _variable_name(word: str) -> str:
-    if not _VARIABLE_NAME.fullmatch(word):
-        raise ValueError(f"must be of letters, digits and _, not {word!r}")
-    return word
-
-
-def _expr(arguments: Arguments) -> Fields:
-    """`expr EXPRESSION…`: its words are one expression."""
-    return {"expressions": (" ".join(arguments.rest("expression", text, at_least=1)),)}
+def _expression(arguments: Arguments) -> Fields:
+    """`var` and `expr`: a Corefile that needs them must not be served as if it had none."""
+    raise arguments.fault(f"{ITSELF} is not supported: {_NO_EXPRESSIONS}")
 
 
 def _upstream(arguments: Arguments) -> Fields:
@@ -146,8 +135,8 @@ _TEMPLATE = {
     "answer": several("answers", text),
     "additional": several("additionals", text),
     "authority": several("authorities", text),
-    "var": Option(_var, operator.add),
-    "expr": Option(_expr, operator.add),
+    "var": Option(_expression),
+    "expr": Option(_expression),
     "rcode": single("rcode", rcode),
     "ederror": Option(_ederror),
     "fallthrough": Option(_fallthrough),

@@ -144,7 +144,6 @@ def test_closing_ends_the_taps():
         ('answer "{{ .Name }} 60 IN A 10.0.0.1"', ""),
         ('answer "{{ nosuch }}"', "'nosuch' is not defined"),
         ('answer "{{ if }}"', "missing value for if"),
-        ('var n "1 +"', "unexpected end"),
     ],
 )
 def test_templates_are_checked_with_the_corefile(template, fault):

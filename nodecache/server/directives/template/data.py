@@ -43,7 +43,6 @@ def template_data(
             "Message": _message(query),
             "Question": _question(query),
             "Remote": client.host,
-            "Var": {},
             "Meta": lambda label: notes.get(_text(label), ""),
         },
     )

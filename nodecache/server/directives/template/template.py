@@ -26,7 +26,6 @@ from nodecache.wire import (
 from .counts import Labels as _Labels
 from .counts import TemplateCounts
 from .data import FUNCTIONS, template_data
-from .expressions import SCOPE_NAMES, Expression, ExpressionError, read_variables, scope_of
 from .gotemplate import Struct, Template, TemplateError
 
 log = logging.getLogger("plugin/template")
@@ -60,10 +59,6 @@ class _Template:
         self.zones = ZoneNames(options.zones or block_zones)
         self.fall = ZoneNames(options.fallthrough_zones)
         self.patterns = [Pattern(text) for text in options.patterns]
-        self.variables = read_variables(options.variables)
-        self.conditions = [Expression(text) for text in options.expressions]
-        for condition in self.conditions:
-            condition.check(SCOPE_NAMES | {name for name, _ in self.variables})
         self.lines = [
             *(Line("answer", text) for text in options.answers),
             *(Line("additional", text) for text in options.additionals),
@@ -82,30 +77,9 @@ class _Template:
         for pattern in self.patterns:
             groups = pattern.groups_in(qname)
             if groups is not None:
-                data = template_data(query, client, zone, pattern=pattern, groups=groups, own=own)
-                return self._decided(data, query, client)
-        return self._missed(query)
-
-    def _missed(self, query: Query) -> _Verdict:
+                return template_data(query, client, zone, pattern=pattern, groups=groups, own=own)
         is_passed = self.fall.match(query.qname) is not None
         return _Verdict.PASSES if is_passed else _Verdict.MISSES
-
-    def _decided(self, data: Struct, query: Query, client: Client) -> Struct | _Verdict:
-        """Work out `var` and `expr` lines; the template is for queries of which all hold."""
-        if not self.variables and not self.conditions:
-            return data
-        groups, found = data.fields["Group"], data.fields["Var"]
-        assert isinstance(groups, dict)
-        assert isinstance(found, dict)
-        scope = scope_of(query, client, groups)
-        try:
-            for name, expression in self.variables:
-                scope[name] = found[name] = expression.value(scope)
-            holds = all(condition.value(scope) is True for condition in self.conditions)
-        except ExpressionError as error:
-            log.warning("%s", error)
-            return _Verdict.MISSES
-        return data if holds else self._missed(query)
 
 
 def _takes(own: int, asked: int) -> bool:

@@ -217,30 +217,3 @@ def test_a_target_that_did_not_fit_makes_the_answer_incomplete():
     lookup = below(lambda asked: answer(asked, flags="QR TC"))
     result = outcome(options, "foogle.com.", "A", lookup=lookup)
     assert (result.is_truncated, result.kind) == (True, Kind.OTHER)
-
-
-# Expressions
-
-
-def test_variables_and_conditions():
-    options = template(
-        patterns=(r"^p(?P<n>\d+)[.]",),
-        variables=(("n", "int(group('n'))"), ("next", "n + 1")),
-        expressions=("n < 10", "incidr(client_ip(), '10.0.0.0/8')"),
-        answers=("{{ .Name }} 5 IN A 10.0.{{ .Var.n }}.{{ .Var.next }}",),
-        fallthrough_zones=(".",),
-    )
-    assert str(told(outcome(options, "p3.")).answer[0][0]) == "10.0.3.4"
-    assert outcome(options, "p30.") is PASSED
-    assert outcome(options, "p3.", whom=client("192.0.2.1")) is PASSED
-
-
-def test_an_expression_without_a_value_is_a_server_failure(caplog):
-    options = template(expressions=("1 / 0 > 1",), fallthrough_zones=(".",))
-    assert rcode_of(outcome(options, "a.")) == "SERVFAIL"
-    assert "1 / 0 > 1: " in caplog.text
-
-
-def test_a_condition_about_what_nobody_set_is_refused_at_the_start():
-    with pytest.raises(ValueError, match="unknown name 'b'"):
-        outcome(template(variables=(("a", "1"),), expressions=("a == b",)), "x.")
