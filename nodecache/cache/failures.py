@@ -6,23 +6,29 @@ still good, and it weighs so little that a count bounds it.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nodecache.wire import ExtendedErrors
 
-from .freshness import MOST_RECHECK_SECONDS, recheck_seconds
+from .freshness import LEAST_RECHECK_SECONDS, MOST_RECHECK_SECONDS, recheck_seconds
 
 _MOST_KEPT = 10_000  # about 3 MB; CoreDNS's denial capacity
 
 
 @dataclass(slots=True)
 class FailedQuestion:
-    """A question that failed `count` times in a row, to be left alone until `until`."""
+    """A question that failed `count` times in a row, to be left alone until `until`.
+
+    `unheard_until`: because no upstream said anything, and that holds at least until then; 0 where
+    one did.
+    """
 
     until: float
     count: int
     rcode: int
     ede: ExtendedErrors
+    unheard_until: float = 0.0
 
 
 class Failures:
@@ -33,21 +39,33 @@ class Failures:
         self.failed: OrderedDict[bytes, FailedQuestion] = OrderedDict()
         """By question; those that may be asked again by now included."""
 
-    def note(self, key: bytes, rcode: int, ede: ExtendedErrors, now: float) -> None:
-        """The question failed (again)."""
+    def note(
+        self, key: bytes, rcode: int, ede: ExtendedErrors, now: float, *, is_unheard: bool = False
+    ) -> None:
+        """The question failed (again); `is_unheard`: as no upstream says anything at all."""
         before = self.failed.pop(key, None)
         is_again = before is not None and now < before.until + MOST_RECHECK_SECONDS
         count = before.count + 1 if before is not None and is_again else 1
         seconds = recheck_seconds(count) if self._fixed_seconds is None else self._fixed_seconds
         if seconds > 0:
-            self.failed[key] = FailedQuestion(now + seconds, count, rcode, ede)
+            unheard_until = now + LEAST_RECHECK_SECONDS if is_unheard else 0.0
+            self.failed[key] = FailedQuestion(now + seconds, count, rcode, ede, unheard_until)
         if len(self.failed) > _MOST_KEPT:
             self.failed.popitem(last=False)
 
-    def get(self, key: bytes, now: float) -> FailedQuestion | None:
-        """The failure that still answers for `key`."""
+    def get(
+        self, key: bytes, now: float, is_silent: Callable[[float], bool]
+    ) -> FailedQuestion | None:
+        """The failure that still answers for `key`.
+
+        `is_silent` tells whether no upstream says anything: that none did is over when one does.
+        """
         failed = self.failed.get(key)
-        return failed if failed is not None and now < failed.until else None
+        if failed is None or now >= failed.until:
+            return None
+        if 0 < failed.unheard_until <= now and not is_silent(now):
+            return None
+        return failed
 
     def clear(self, key: bytes) -> None:
         """The question was answered after all."""

@@ -10,7 +10,7 @@ from nodecache.wire import Ede, ExtendedErrors, Kind
 
 from .entry import Entry
 
-_RECHECK_SECONDS = 1.0  # RFC 9520 §3.2: a failure is remembered for at least 1 s …
+LEAST_RECHECK_SECONDS = 1.0  # RFC 9520 §3.2: a failure is remembered for at least 1 s …
 MOST_RECHECK_SECONDS = 30.0  # … with back-off; RFC 8767 §5 suggests 30 s between tries
 _MOST_DOUBLINGS = 10  # beyond, numbers grow and nothing else
 
@@ -71,7 +71,7 @@ def stale_errors(entry: Entry) -> ExtendedErrors:
 def recheck_seconds(failures: int) -> float:
     """How long a question that failed `failures` times in a row is left alone."""
     doublings = min(max(failures - 1, 0), _MOST_DOUBLINGS)
-    return min(_RECHECK_SECONDS * (1 << doublings), MOST_RECHECK_SECONDS)
+    return min(LEAST_RECHECK_SECONDS * (1 << doublings), MOST_RECHECK_SECONDS)
 
 
 def note_failed_refresh(entry: Entry, now: float, seconds: float | None = None) -> None:
@@ -83,7 +83,7 @@ def note_failed_refresh(entry: Entry, now: float, seconds: float | None = None) 
     entry.is_refreshing = False
     if seconds is None:
         seconds = recheck_seconds(entry.failures)
-    entry.refresh_at = now + max(seconds, _RECHECK_SECONDS)
+    entry.refresh_at = now + max(seconds, LEAST_RECHECK_SECONDS)
 
 
 def note_unkept_refresh(entry: Entry, now: float) -> None:

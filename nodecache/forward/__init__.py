@@ -13,6 +13,7 @@ from .counts import ForwarderCounts, UpstreamCounts
 from .destinations import Destinations, HostName, NameserverFile
 from .failure import Failure
 from .forwarder import Forwarder
+from .health import Standing
 from .hostnames import HostNames
 from .pace import MAX_HEDGE_SECONDS
 from .podlist import PodList
@@ -50,6 +51,7 @@ __all__ = [
     "PodList",
     "PodSource",
     "Settings",
+    "Standing",
     "TlsSettings",
     "Told",
     "Upstream",

@@ -56,6 +56,7 @@ class Ask:
         "_delegate",
         "_done",
         "_forwarder",
+        "_is_awaited",
         "_trouble",
         "deadline",
         "is_done",
@@ -76,6 +77,7 @@ class Ask:
         self._done = done
         self._delegate: Ask | None = None
         self._trouble: Trouble | None = None
+        self._is_awaited = True
         self.query = query
         self.deadline = deadline
         self.transport = transport
@@ -88,6 +90,10 @@ class Ask:
             self._let_go()
         elif self._delegate is not None:
             self._delegate.cancel()
+
+    def mark_awaited(self, *, is_awaited: bool) -> None:
+        """Whether somebody waits: what is fetched for later is not hedged, and given more time."""
+        self._is_awaited = is_awaited
 
     # What becomes of an attempt
 
@@ -133,15 +139,13 @@ class Ask:
         trouble.open -= 1
         if answer.has_answers or not is_cut:
             trouble.settle_for(answer, now)
+            self._sleep(trouble, now)
         if attempt.by_stream:
             upstream.counts.truncated_streams += 1
         elif upstream not in trouble.asked_by_stream:
             self._send(upstream, now, by_stream=True)
-            self._sleep(trouble, now)
             return
         self._proceed(now)
-        if not self.is_done:
-            self._sleep(trouble, now)
 
     def _answered_badly(self, attempt: Attempt, answer: Answer, now: float) -> None:
         """An answer that blames our OPT, or sends us elsewhere."""
@@ -234,7 +238,8 @@ class Ask:
             self._time_out(trouble)
             return
         if now >= trouble.retry_at:
-            self._retry(trouble, now)
+            if self._is_awaited or not trouble.put_off(now):
+                self._retry(trouble, now)
         elif now >= trouble.hedge_at:
             trouble.hedge_at = math.inf
             self._hedge(trouble, now)
@@ -253,7 +258,7 @@ class Ask:
         another = forwarder.another_equal(trouble.asked, now)
         if another is None and trouble.latest.carrier is None:
             return  # it waits for a connection, and the pool is at it
-        if forwarder.settings.hedges and forwarder.budget.take(now):
+        if self._is_awaited and forwarder.settings.hedges and forwarder.budget.take(now):
             forwarder.counts.hedged += 1
             if another is not None:
                 self._send(another, now)

@@ -254,6 +254,8 @@ class Forwarder:
                 return True
         elif latest.carrier is None:
             return False  # it waits for a connection, and the pool is at it
+        elif trouble.is_first_retry and trouble.open > 1 and not upstream.pace.is_known:
+            return False  # asked twice, and perhaps it is never faster
         return self.budget.take(now)
 
     def after_loss(self, lost: Upstream, asked: Sequence[Upstream], now: float) -> Upstream:

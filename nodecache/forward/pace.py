@@ -49,6 +49,11 @@ class Pace:
         self.seconds *= _DOWN
 
     @property
+    def is_known(self) -> bool:
+        """Whether any answer was timed."""
+        return self.seconds != _START_SECONDS
+
+    @property
     def hedge_seconds(self) -> float:
         """How long to wait before the same is asked on another way as well."""
         return min(max(self.seconds, MIN_HEDGE_SECONDS), MAX_HEDGE_SECONDS)

@@ -16,6 +16,8 @@ _SETTLE_SECONDS = 0.7
 # Before an upstream that failed at once is asked again, doubling: coredns#7723 tells of
 # thousands of dials for one query.
 _PAUSE_SECONDS = 0.05
+# How long an answer that nobody waits for may take before it is asked for again.
+_UNAWAITED_SECONDS = 1.0
 _OF_USE = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
 
 
@@ -76,6 +78,19 @@ class Trouble:
             self.asked.append(upstream)
         if attempt.by_stream and upstream not in self.asked_by_stream:
             self.asked_by_stream.append(upstream)
+
+    def put_off(self, now: float) -> bool:
+        """Whether a retry that nobody waits for has time still; then it is put off until it has not."""
+        due_at = self.began_at + _UNAWAITED_SECONDS
+        if not self.open or now >= due_at:
+            return False
+        self.retry_at = due_at
+        return True
+
+    @property
+    def is_first_retry(self) -> bool:
+        """Whether time ran out for the first time."""
+        return self.patience == 2
 
     def explain(self, attempt: Attempt, reason: str) -> None:
         """Note why an attempt failed; of the protocol it began with, where that failed too."""

@@ -119,6 +119,9 @@ class Ask(Protocol):
     def cancel(self) -> None:
         """Nobody waits any more."""
 
+    def mark_awaited(self, *, is_awaited: bool) -> None:
+        """Whether somebody waits for the answer, or it is fetched for later."""
+
 
 Done = Callable[[Result], None]
 Back = Callable[[Outcome], None]
@@ -166,7 +169,7 @@ class Chain:
 class Walk:
     """One query on its way down a chain and up again."""
 
-    __slots__ = ("_asked", "_chain", "_client", "_done", "_query", "_steps")
+    __slots__ = ("_asked", "_chain", "_client", "_done", "_is_awaited", "_query", "_steps")
 
     def __init__(self, chain: Chain, query: Query, client: Client, done: Done) -> None:
         self._chain = chain
@@ -175,6 +178,7 @@ class Walk:
         self._done: Done | None = done
         self._steps: list[tuple[int, Steps]] = []  # with each one's index
         self._asked: Ask | None = None
+        self._is_awaited = True
 
     def begin(self) -> None:
         """Start at the top."""
@@ -187,6 +191,12 @@ class Walk:
             self._asked.cancel()
         for _, steps in reversed(self._steps):
             steps.close()
+
+    def mark_awaited(self, *, is_awaited: bool) -> None:
+        """Whether somebody waits for the answer."""
+        self._is_awaited = is_awaited
+        if self._asked is not None:
+            self._asked.mark_awaited(is_awaited=is_awaited)
 
     def _descend(self, query: Query, index: int) -> None:
         """Show `query` to the directives from `index` on, until one takes it up."""
@@ -264,6 +274,8 @@ class Walk:
         asked = terminal(query, client, back)
         if not is_answered:
             self._asked = asked
+            if asked is not None and not self._is_awaited:
+                asked.mark_awaited(is_awaited=False)
 
 
 def _next_wish(steps: Steps, outcome: Result | None) -> Down | Anew | Result:

@@ -49,6 +49,18 @@ class Flight:
         """This; a miss on its plain way has to become one first."""
         return self
 
+    def sent(self, ask: Ask | None) -> None:
+        """It is on its way, if nothing came of it yet."""
+        self.ask = ask
+        if ask is not None and not self.waiters:
+            ask.mark_awaited(is_awaited=False)
+
+    def join(self, asker: Asker) -> None:
+        """One more waits, perhaps the first."""
+        if not self.waiters and self.ask is not None:
+            self.ask.mark_awaited(is_awaited=True)
+        self.waiters.append(asker)
+
     def take_waiters(self) -> list[Asker]:
         """Those who wait; they do no longer."""
         waiters, self.waiters = self.waiters, []

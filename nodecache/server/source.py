@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from nodecache.forward import Attempt, Failure, Forwarder
+from nodecache.forward import Attempt, Failure, Forwarder, Standing
 from nodecache.wire import Answer, Ede, Query, Rcode, Rdtype
 
 from .chain import Ask, Back, Chain, Client, Silence, Terminal, nothing_to_ask
@@ -48,6 +48,9 @@ class Source(Protocol):
 
     def is_down(self) -> bool:
         """Whether nobody is there to ask, as far as is known."""
+
+    def is_silent(self, now: float) -> bool:
+        """Whether nobody says anything at the moment: all are down, or owe answers for too long."""
 
 
 class ForwardSource:
@@ -113,6 +116,14 @@ class ForwardSource:
                     return False
         return True
 
+    def is_silent(self, now: float) -> bool:
+        """Whether no upstream of any forwarder is in a state to answer."""
+        return not any(
+            upstream.health.standing(now) < Standing.SUSPECT
+            for forwarder in self.forwarders
+            for upstream in forwarder.upstreams
+        )
+
 
 @dataclass(slots=True)
 class ChainSource:
@@ -122,6 +133,10 @@ class ChainSource:
 
     def is_down(self) -> bool:
         """Directives are never down; what they end in tells by its failures."""
+        return False
+
+    def is_silent(self, now: float) -> bool:  # noqa: ARG002
+        """The same."""
         return False
 
     @property

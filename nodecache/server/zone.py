@@ -53,6 +53,7 @@ _NO_TRANSFERS: ExtendedErrors = ((Ede.NOT_SUPPORTED, b"zone transfers are not se
 _NO_ROOM: ExtendedErrors = ((Ede.NETWORK_ERROR, b"too many queries wait for an answer"),)
 # New questions that may wait for upstreams that are down: enough to notice their return by.
 _MOST_WHILE_DOWN = 64
+_MOST_WITH_STALE_ANSWERS = 4  # of those that might have a stale answer at once
 # What a SERVFAIL's records, should it have any, are good for: CoreDNS's default.
 _SERVFAIL_TTL = 5
 
@@ -208,6 +209,8 @@ class Zone:
         """Fresh first, where upstream is quick enough; else the stale answer: RFC 8767 §5."""
         flight = self._flight(entry.key)
         is_hopeless = flight is not None and flight.is_late
+        if policy.patience_seconds != 0 and self._source.is_silent(now):
+            is_hopeless |= flight is not None or len(self._flights) >= _MOST_WITH_STALE_ANSWERS
         if is_hopeless or (now < entry.refresh_at and not entry.is_refreshing):
             self._tell_stale(asker, entry, policy)
         elif policy.patience_seconds == 0:
@@ -247,7 +250,7 @@ class Zone:
         query = asker.query
         # What equal misses have in common. Without RD the answer may be a referral: none joins.
         key = query.key if query.flags & _RD else query.key + b"\0"
-        if stale is None and self._failures.failed and (failed := self._failures.get(key, now)):
+        if stale is None and (failed := self._failures.get(key, now, self._source.is_silent)):
             asker.tell_failure(failed.rcode, failed.ede, self._missed)
             return
         flight = self._flight(key)
@@ -261,7 +264,7 @@ class Zone:
         asker.begin_waiting()
         if flight is not None and self.options.joins_misses:
             self.coalesced += 1
-            flight.waiters.append(asker)
+            flight.join(asker)
             self._be_patient(flight)
             return
         flight = Flight(key, query, [asker], stale)
@@ -302,9 +305,8 @@ class Zone:
         source = self._source
         client = client_of(asker) if source.wants_client else None
         deadline = now + self._deadline_seconds
-        flight.ask = source.ask(
-            flight.query, client, asker.transport_name, deadline, partial(self._landed, flight), now
-        )
+        landed = partial(self._landed, flight)
+        flight.sent(source.ask(flight.query, client, asker.transport_name, deadline, landed, now))
 
     # What came back
 
@@ -346,7 +348,8 @@ class Zone:
         policy, entry, ede = self.options.stale, flight.stale, failure_errors(outcome)
         is_decided = isinstance(outcome, Failure) and outcome.is_decided
         if outcome.rcode in _REMEMBERED and not is_decided and self._is_cached(flight.query):
-            self._failures.note(flight.key, outcome.rcode, ede, now)
+            is_silent = self._source.is_silent(now)
+            self._failures.note(flight.key, outcome.rcode, ede, now, is_unheard=is_silent)
         if entry is not None and flight.is_for_all:
             note_failed_refresh(entry, now, policy.recheck_seconds if policy else None)
         for asker in self._released(flight):

@@ -67,7 +67,8 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
     "`acl` sends an OPT": (_REPLY + "no_opt_goes_to_those_who_sent_none", _DIRECTIVES + "acl.py::test_a_refusal_says_why_to_who_understands_it"),
     "What came of a question without RD": (_ZONE + "what_came_of_a_question_without_rd_is_nobody_elses",),
     "An answer with a signature": ("cache/test_keep.py::test_answers_whose_signatures_do_not_hold_are_not_kept",),
-    "While all upstreams are down": (_ZONE + "while_upstream_is_down_new_questions_beyond_a_few_are_turned_away_at_once", _BOUNDS + "without_room_a_stale_answer_is_better_than_none"),
+    "While all upstreams are down": (
+        _STALE + "while_upstream_is_silent_a_few_wait_and_the_others_are_told_stale_at_once",_ZONE + "while_upstream_is_down_new_questions_beyond_a_few_are_turned_away_at_once", _BOUNDS + "without_room_a_stale_answer_is_better_than_none"),
     "A client's query is lost": ("system/test_agent.py::test_a_query_that_waits_when_the_worker_is_killed_is_answered_by_the_next",),
     "NOTIFY is handled": (_QUERY + "other_opcodes_are_not_implemented",),
     "AXFR and IXFR": (_BOUNDS + "transfers_are_refused_and_never_asked_for",),
@@ -305,6 +306,7 @@ DNS: dict[str, tuple[str, ...]] = {
         _ZONE + "an_empty_noerror_without_an_soa_is_kept_for_five_seconds",
     ),
     "2308, 7 and 9520 | failures": (
+        "scenarios/failure_is_over_when_upstream_is_back.rpl",
         _ZONE + "what_failed_is_not_asked_again_at_once_and_for_longer_each_time",
         _ZONE + "the_servfail_option_fixes_the_time",
         _ZONE + "a_failure_never_hides_an_answer_that_is_good",

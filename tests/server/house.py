@@ -103,8 +103,13 @@ class Asked:
     done: Callable[[Answer | Failure], None]
     is_cancelled: bool = False
 
+    is_awaited: bool = True
+
     def cancel(self) -> None:
         self.is_cancelled = True
+
+    def mark_awaited(self, *, is_awaited: bool) -> None:
+        self.is_awaited = is_awaited
 
 
 class FakeSource:
@@ -119,6 +124,9 @@ class FakeSource:
         self.down = False
 
     def is_down(self) -> bool:
+        return self.down
+
+    def is_silent(self, now: float) -> bool:
         return self.down
 
     def ask(self, query, client, transport, deadline, done, now) -> Asked:

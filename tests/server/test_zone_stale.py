@@ -22,6 +22,18 @@ def test_an_expired_answer_waits_for_a_fresh_one():
     assert zone.cache.counts.served_stale == 0
 
 
+def test_nobody_is_said_to_wait_for_what_is_fetched_behind_a_stale_answer_until_somebody_does():
+    zone = house(stale=StalePolicy(patience_seconds=0, seconds=100, ttl=0))
+    zone.keep(ADDRESS)
+    zone.pass_time(31)
+    zone.ask()
+    (asked,) = zone.upstream.open
+    assert not asked.is_awaited
+    zone.pass_time(100)
+    assert not zone.ask().has_reply
+    assert asked.is_awaited
+
+
 def test_when_upstream_has_had_its_time_the_expired_answer_will_do():
     zone = House()
     zone.keep(ADDRESS)
@@ -140,6 +152,24 @@ def test_an_answer_that_may_not_be_kept_is_not_fetched_for_each_stale_reply():
             zone.upstream.says(rcode="NXDOMAIN")  # without a SOA
         zone.pass_time(0.1)
     assert len(zone.upstream.asked) == 1 + 2
+
+
+@pytest.mark.parametrize("patience_seconds", [1, None], ids=["a second", "verify"])
+def test_while_upstream_is_silent_a_few_wait_and_the_others_are_told_stale_at_once(
+    patience_seconds,
+):
+    zone = house(stale=StalePolicy(patience_seconds=patience_seconds, ttl=0))
+    names = [f"n{number}.example." for number in range(30)]
+    for name in names:
+        zone.keep(f"{name} 30 IN A 192.0.2.1", question=f"{name} A")
+    zone.pass_time(31)
+    zone.upstream.down = True
+    pods = [zone.ask(f"{name} A") for name in names for _ in range(2)]
+    waiting = [pod for pod in pods if not pod.has_reply]
+    assert len(waiting) == len(zone.upstream.open) == 4
+    assert {pod.ttl for pod in pods if pod.has_reply} == {0}
+    zone.upstream.down = False
+    assert not zone.ask("n29.example. A").has_reply
 
 
 def test_serve_stale_verify_waits_for_the_outcome():
