@@ -24,7 +24,7 @@ from bench.traffic import case_names, hit_names, new_names
 from nodecache.cache import Budget
 from nodecache.corefile import parse
 from nodecache.forward import Endpoint, Upstreams
-from nodecache.server import Handler, Served, ServerCounts, WaitingRoom, Zones
+from nodecache.server import Handler, InflightLimiter, ServerCounts, ZoneBinding, Zones
 from nodecache.wire import framed
 from nodecache.worker.agent import COLLECT_AT
 from nodecache.worker.assembly import Workshop, build
@@ -174,9 +174,9 @@ class Server:
 def open_server(answers: dict[bytes, bytes], loop: asyncio.AbstractEventLoop) -> Server:
     """A server made from COREFILE; `answers` by the octets of question and what follows it."""
     world = ReadyWorld(answers)
-    workshop = Workshop(loop, Upstreams(world), Budget(), WaitingRoom())
+    workshop = Workshop(loop, Upstreams(world), Budget(), InflightLimiter())
     (block,) = parse(COREFILE, "Corefile", env={}, default_port=53, read=None).blocks
-    served = Served(build(block, workshop).zone, ServerCounts("dns://127.0.0.1:53", "."))
+    served = ZoneBinding(build(block, workshop).zone, ServerCounts("dns://127.0.0.1:53", "."))
     dropped = ServerCounts("dns://127.0.0.1:53", "dropped")
     return Server(Handler(Zones([(b"\0", served)]), dropped), world, Sink())
 

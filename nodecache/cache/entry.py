@@ -1,6 +1,6 @@
 """One kept answer."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nodecache.wire import Answer, ExtendedErrors, Kind
 
@@ -10,14 +10,16 @@ if TYPE_CHECKING:
 # What an entry weighs beside its octets: the object itself, the heads of its byte strings, its
 # places in the table and in an expiry bucket; and what a TTL's offset weighs, a number in a tuple.
 # tests/cache/test_entry.py measures both.
-ENTRY_OVERHEAD_OCTETS = 560
-OFFSET_OCTETS = 40
-ERROR_OCTETS = 160
+ENTRY_OVERHEAD_OCTETS: Final = 560
+OFFSET_OCTETS: Final = 40
+ERROR_OCTETS: Final = 160
 
 # Members of an enum cost a look-up each time.
-_POSITIVE, _NODATA, _NXDOMAIN = Kind.POSITIVE, Kind.NODATA, Kind.NXDOMAIN
+_POSITIVE: Final = Kind.POSITIVE
+_NODATA: Final = Kind.NODATA
+_NXDOMAIN: Final = Kind.NXDOMAIN
 
-MOST_ASKED = 3  # S3-FIFO needs to tell four grades apart, no more
+MOST_ASKED: Final = 3  # S3-FIFO needs to tell four grades apart, no more
 
 
 class Entry:

@@ -10,11 +10,12 @@ thousand entries that may come in the seconds of one bucket.
 
 from heapq import heappop, heappush
 from math import ceil
+from typing import Final
 
 from .entry import Entry
 
-_LIFE_BITS = 9  # lives below two to this have buckets of one second
-_MOST_IN_A_SET = 4096  # 0.1 ms to copy
+_LIFE_BITS: Final = 9  # lives below two to this have buckets of one second
+_MOST_IN_A_SET: Final = 4096  # 0.1 ms to copy
 
 
 class Expiry:

@@ -8,12 +8,13 @@ still good, and it weighs so little that a count bounds it.
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from nodecache.wire import ExtendedErrors
 
 from .freshness import LEAST_RECHECK_SECONDS, MOST_RECHECK_SECONDS, recheck_seconds
 
-_MOST_KEPT = 10_000  # about 3 MB; CoreDNS's denial capacity
+_MOST_KEPT: Final = 10_000  # about 3 MB; CoreDNS's denial capacity
 
 
 @dataclass(slots=True)

@@ -5,14 +5,15 @@ prefetch.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from nodecache.wire import Ede, ExtendedErrors, Kind
 
 from .entry import Entry
 
-LEAST_RECHECK_SECONDS = 1.0  # RFC 9520 §3.2: a failure is remembered for at least 1 s …
-MOST_RECHECK_SECONDS = 30.0  # … with back-off; RFC 8767 §5 suggests 30 s between tries
-_MOST_DOUBLINGS = 10  # beyond, numbers grow and nothing else
+LEAST_RECHECK_SECONDS: Final = 1.0  # RFC 9520 §3.2: a failure is remembered for at least 1 s …
+MOST_RECHECK_SECONDS: Final = 30.0  # … with back-off; RFC 8767 §5 suggests 30 s between tries
+_MOST_DOUBLINGS: Final = 10  # beyond, numbers grow and nothing else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

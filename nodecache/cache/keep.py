@@ -5,14 +5,15 @@ RFC 2308 §5 for negative answers, the `cache` directive's bounds (CoreDNS plugi
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from nodecache.wire import Answer, Kind, Rcode
 
 from .entry import is_denial
 
-_POSITIVE = Kind.POSITIVE  # members of an enum cost a look-up each time
-_NEVER_KEPT = (Kind.OTHER, Kind.SERVFAIL)
-EMPTY_TTL = 5  # without any record, for a referral, for errors: CoreDNS's minimum
+_POSITIVE: Final = Kind.POSITIVE  # members of an enum cost a look-up each time
+_NEVER_KEPT: Final = (Kind.OTHER, Kind.SERVFAIL)
+EMPTY_TTL: Final = 5  # without any record, for a referral, for errors: CoreDNS's minimum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

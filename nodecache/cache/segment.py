@@ -6,17 +6,21 @@ for a while. One scan of names asked once (a search path, a crawler) cannot push
 that pods live on, and a hit moves nothing. What is past all use goes before any of them.
 """
 
+from typing import Final
+
 from .entry import Entry
 from .expiry import Expiry
 from .queue import Queue
 from .shards import LAST_SHARD, Ghosts, Shards
 
-_SMALL_SHARE = 10  # the small queue holds a tenth, as in the paper
-_WORTH_KEEPING = 2  # hits in the small queue, as in the paper
-_MOST_SPARED = 500  # entries passed over by one eviction: 0.2 ms where all are asked for
-_MOST_DEAD_AT_A_PUT = 16  # more than come in, so that a full segment is soon rid of its dead
-_MOST_DEAD_AT_A_SWEEP = 500  # so that a second in which thousands die delays no query: 0.4 ms
-GHOST_OCTETS = 80  # a remembered hash: an int, its places in a set and in a deque
+_SMALL_SHARE: Final = 10  # the small queue holds a tenth, as in the paper
+_WORTH_KEEPING: Final = 2  # hits in the small queue, as in the paper
+_MOST_SPARED: Final = 500  # entries passed over by one eviction: 0.2 ms where all are asked for
+_MOST_DEAD_AT_A_PUT: Final = 16  # more than come in, so that a full segment is soon rid of its dead
+_MOST_DEAD_AT_A_SWEEP: Final = (
+    500  # so that a second in which thousands die delays no query: 0.4 ms
+)
+GHOST_OCTETS: Final = 80  # a remembered hash: an int, its places in a set and in a deque
 
 
 class Budget:

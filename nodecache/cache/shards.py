@@ -5,11 +5,12 @@ a million entries, in which no hit is answered. In 32 shards it is a millisecond
 """
 
 from collections import deque
+from typing import Final
 
 from .entry import Entry
 
-_SHARDS = 32
-LAST_SHARD = _SHARDS - 1
+_SHARDS: Final = 32
+LAST_SHARD: Final = _SHARDS - 1
 """To cut a hash down to a shard's number."""
 
 Shards = list[dict[bytes, Entry]]

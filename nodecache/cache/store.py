@@ -8,6 +8,7 @@ was asked for. A positive answer and a negative one never stand side by side: th
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from nodecache.wire import Answer, Flag
 
@@ -16,7 +17,7 @@ from .segment import Budget, Segment
 from .shards import LAST_SHARD, new_shards
 
 # AA on every hit, as CoreDNS: old libc resolvers drop answers without it.
-_HIT_FLAGS = int(Flag.QR | Flag.AA)
+_HIT_FLAGS: Final = int(Flag.QR | Flag.AA)
 
 
 @dataclass(slots=True)

@@ -14,16 +14,19 @@ are found out anew.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from struct import Struct
+from typing import Final
 
 from nodecache.wire import Answer, MalformedMessage, read_answer
 
 from .entry import Entry
 
-FORM = b"nodecache cache 1\n"
-DIGEST_SIZE = 32
-_ENTRY = Struct("=dBHH")
-_ZONE, _ANSWER, _END = b"Z", b"E", b"."
-_HEADER_SIZE = 12
+FORM: Final = b"nodecache cache 1\n"
+DIGEST_SIZE: Final = 32
+_ENTRY: Final = Struct("=dBHH")
+_ZONE: Final = b"Z"
+_ANSWER: Final = b"E"
+_END: Final = b"."
+_HEADER_SIZE: Final = 12
 
 
 class MalformedCache(Exception):
@@ -98,4 +101,4 @@ def _checked(key: bytes, wire: bytes) -> Answer | None:
     return answer if is_its and answer.wire == wire else None
 
 
-_MOST_FLAGS = 3  # DO and CD
+_MOST_FLAGS: Final = 3  # DO and CD

@@ -6,8 +6,7 @@ told as `now`. Only `network` knows asyncio and sockets; everything else asks `w
 caller of `Forwarder.ask` hears of its query's end exactly once, by its deadline.
 """
 
-from .ask import Ask
-from .attempt import Attempt, Told, Waiter
+from .attempt import Attempt
 from .balance import BALANCED
 from .counts import ForwarderCounts, UpstreamCounts
 from .destinations import Destinations, HostName, NameserverFile
@@ -19,6 +18,7 @@ from .pace import MAX_HEDGE_SECONDS
 from .podlist import PodList
 from .pods import Pod, PodDestinations, PodSource
 from .registry import Upstreams
+from .request import CallbackRequest, Request
 from .settings import (
     DEFAULT_FAILOVER,
     DEFAULT_MAX_AGE_SECONDS,
@@ -35,8 +35,8 @@ __all__ = [
     "DEFAULT_FAILOVER",
     "DEFAULT_MAX_AGE_SECONDS",
     "MAX_HEDGE_SECONDS",
-    "Ask",
     "Attempt",
+    "CallbackRequest",
     "Destinations",
     "Endpoint",
     "Failure",
@@ -50,14 +50,13 @@ __all__ = [
     "PodDestinations",
     "PodList",
     "PodSource",
+    "Request",
     "Settings",
     "Standing",
     "TlsSettings",
-    "Told",
     "Upstream",
     "UpstreamCounts",
     "UpstreamSettings",
     "Upstreams",
-    "Waiter",
     "World",
 ]

@@ -4,10 +4,10 @@ The law of this module: no socket, no clock. Only queries that did not get their
 come here, and one timer for the whole worker serves all of them.
 """
 
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-TICK_SECONDS = 0.01
-_TICKS_A_SECOND = 100
+TICK_SECONDS: Final = 0.01
+_TICKS_A_SECOND: Final = 100
 
 T = TypeVar("T")
 

@@ -1,6 +1,6 @@
-"""One query on its way to the upstreams: from the first attempt to the answer.
+"""What becomes of a query that was not answered at once, or not well.
 
-    ask ─► attempt ─ answer ─────────────────────────► done(answer)       nearly always
+    request ─ answer ────────────────────────────────► done(answer)       nearly always
              ├ slow ─ hedge: once more on another way, if the budget has it
              ├ silent connection, or lost one ─ the same again elsewhere, at once
              ├ no answer, refused, nonsense ─ the next upstream
@@ -12,119 +12,63 @@ An attempt that was given up for lost stays known to its connection: a late answ
 while the query waits, and tells afterwards how slow the upstream was.
 """
 
-import logging
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from nodecache.wire import (
-    Answer,
-    Flag,
-    MalformedMessage,
-    Query,
-    Rcode,
-)
+from nodecache.wire import Answer, Rcode
 
-from .attempt import Attempt
+from .attempt import Attempt, LaterAttempt
 from .failure import Failure, timed_out, unreachable
-from .observer import Observer, tell
-from .reading import read_reply
+from .request import CallbackRequest, Request, take_answer
 from .trouble import Trouble
 
 if TYPE_CHECKING:
     from .forwarder import Forwarder
     from .upstream import Upstream
 
-log = logging.getLogger("plugin/forward")
-
-_TC = Flag.TC >> 8
-
 # Answers that say more of the server than of the name.
-LAME_RCODES = frozenset({Rcode.SERVFAIL, Rcode.REFUSED})
+LAME_RCODES: Final = frozenset({Rcode.SERVFAIL, Rcode.REFUSED})
 
 # A server that takes one query a connection makes a pipeline move up by one each time.
-_MOST_LOSSES = 8
+_MOST_LOSSES: Final = 8
 
 
 class Ask:
-    """A query that somebody waits for. `done` hears of its end once; after `cancel`, never.
+    """A request in trouble: made when its first attempt was not all it needed."""
 
-    Nothing here is told before the call that sent the query has returned.
-    """
+    __slots__ = ("_delegate", "_forwarder", "_request", "_trouble", "deadline", "query")
 
-    __slots__ = (
-        "_delegate",
-        "_done",
-        "_forwarder",
-        "_is_awaited",
-        "_trouble",
-        "deadline",
-        "is_done",
-        "observer",
-        "query",
-        "transport",
-    )
-
-    def __init__(
-        self,
-        forwarder: "Forwarder",
-        query: Query,
-        deadline: float,
-        done: Callable[[Answer | Failure], None],
-        transport: str,
-    ) -> None:
+    def __init__(self, forwarder: "Forwarder", request: Request) -> None:
         self._forwarder = forwarder
-        self._done = done
-        self._delegate: Ask | None = None
+        self._request = request
+        self._delegate: CallbackRequest | None = None
         self._trouble: Trouble | None = None
-        self._is_awaited = True
-        self.query = query
-        self.deadline = deadline
-        self.transport = transport
-        self.is_done = False
-        self.observer: Observer | None = None
+        self.query = request.query
+        self.deadline = request.deadline
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nobody waits for an answer any more."""
+        return self._request.is_done
 
     def cancel(self) -> None:
-        """Nobody waits any more."""
-        if not self.is_done:
-            self._let_go()
-        elif self._delegate is not None:
+        """Nobody waits any more, and somebody else was asking."""
+        if self._delegate is not None:
             self._delegate.cancel()
-
-    def mark_awaited(self, *, is_awaited: bool) -> None:
-        """Whether somebody waits: what is fetched for later is not hedged, and given more time."""
-        self._is_awaited = is_awaited
 
     # What becomes of an attempt
 
     def answered(self, attempt: Attempt, packet: bytes, now: float) -> None:
         """An upstream answered; `packet` has the id and the question of `attempt`."""
-        upstream = attempt.upstream
-        try:
-            answer, is_cut = read_reply(self.query, attempt, packet)
-        except MalformedMessage as fault:
-            upstream.counts.malformed += 1
-            self.attempt_failed(attempt, f"malformed answer from {upstream.to}: {fault}", now)
-            return
-        upstream.counts.malformed += is_cut
-        upstream.answered(answer.rcode, now - attempt.sent_at, now)
-        if self.observer is not None:
-            tell(self.observer, attempt, packet, now)
-        if self.is_done:
-            return
-        if answer.wire[2] & _TC:
-            self._answered_in_part(attempt, answer, now, is_cut=is_cut)
-            return
-        if answer.rcode in self._forwarder.unwelcome_rcodes:
-            self._answered_badly(attempt, answer, now)
-            return
-        if not upstream.health.is_good:
-            upstream.served()
-        if attempt.by_stream and self._trouble is not None and self._trouble.turned_to_streams:
-            upstream.turn_to_streams(self._trouble.began_at, now)
-        self._end(answer)
+        take_answer(self._request, attempt, packet, now)
 
-    def _answered_in_part(
+    def answered_well(self, attempt: Attempt, now: float) -> None:
+        """An answer came that is the last word."""
+        trouble = self._trouble
+        if attempt.by_stream and trouble is not None and trouble.turned_to_streams:
+            attempt.upstream.turn_to_streams(trouble.began_at, now)
+
+    def answered_in_part(
         self, attempt: Attempt, answer: Answer, now: float, *, is_cut: bool
     ) -> None:
         """An answer with TC, or that was cut off without it (`is_cut`).
@@ -147,7 +91,7 @@ class Ask:
             return
         self._proceed(now)
 
-    def _answered_badly(self, attempt: Attempt, answer: Answer, now: float) -> None:
+    def answered_badly(self, attempt: Attempt, answer: Answer, now: float) -> None:
         """An answer that blames our OPT, or sends us elsewhere."""
         upstream = attempt.upstream
         trouble = self._in_trouble(attempt)
@@ -175,8 +119,6 @@ class Ask:
         self, attempt: Attempt, reason: str, now: float, *, is_connect: bool = False
     ) -> None:
         """`attempt` will bring no answer."""
-        if self.is_done:
-            return
         trouble = self._in_trouble(attempt)
         trouble.open -= 1
         trouble.explain(attempt, reason)
@@ -192,8 +134,6 @@ class Ask:
 
         More often where the connection had brought answers: servers hang up after some queries.
         """
-        if self.is_done:
-            return
         trouble = self._in_trouble(attempt)
         trouble.losses += 1
         if trouble.open > 1 or trouble.losses > (_MOST_LOSSES if has_worked else 1):
@@ -211,8 +151,6 @@ class Ask:
         Another connection proves by opening that somebody is there. Another port proves nothing,
         so there the upstream must have been heard on one; or another upstream must be well.
         """
-        if self.is_done:
-            return
         trouble = self._in_trouble(attempt)
         if is_unread:
             trouble.tries -= 1
@@ -224,8 +162,7 @@ class Ask:
 
     def slowed(self, attempt: Attempt, now: float) -> None:
         """`attempt` was not answered at once: the clock looks after it from now on."""
-        if not self.is_done:
-            self._sleep(self._in_trouble(attempt), now)
+        self._sleep(self._in_trouble(attempt), now)
 
     # What time brings
 
@@ -238,7 +175,7 @@ class Ask:
             self._time_out(trouble)
             return
         if now >= trouble.retry_at:
-            if self._is_awaited or not trouble.put_off(now):
+            if self._request.is_awaited or not trouble.put_off(now):
                 self._retry(trouble, now)
         elif now >= trouble.hedge_at:
             trouble.hedge_at = math.inf
@@ -258,7 +195,7 @@ class Ask:
         another = forwarder.another_equal(trouble.asked, now)
         if another is None and trouble.latest.carrier is None:
             return  # it waits for a connection, and the pool is at it
-        if self._is_awaited and forwarder.settings.hedges and forwarder.budget.take(now):
+        if self._request.is_awaited and forwarder.settings.hedges and forwarder.budget.take(now):
             forwarder.counts.hedged += 1
             if another is not None:
                 self._send(another, now)
@@ -349,8 +286,10 @@ class Ask:
         trouble = self._trouble
         assert trouble is not None
         if by_stream is None:
-            by_stream = upstream.is_stream_only or self._forwarder.is_by_stream(self.transport)
-        attempt = Attempt(self, upstream, trouble.latest.question, now, by_stream)
+            by_stream = upstream.is_stream_only or self._forwarder.is_by_stream(
+                self._request.transport_name
+            )
+        attempt = LaterAttempt(self, upstream, trouble.latest.question, now, by_stream=by_stream)
         trouble.begin(attempt)
         return attempt
 
@@ -358,43 +297,23 @@ class Ask:
 
     def _finish(self, answer: Answer) -> None:
         """`answer` is the last word, unless another forwarder of the block may do better."""
+        request = self._request
         following = self._forwarder.forwarder_after(answer, self.query)
         if following is None:
-            self._end(answer)
+            request.end(answer)
             return
-        observer, now = self.observer, self._forwarder.ticker.now()
-        done = self._let_go()
-        self._delegate = following.ask(self.query, self.deadline, done, now, self.transport)
+        observer, now = request.observer, self._forwarder.ticker.now()
+        request.hand_over(self)
+        transport = request.transport_name
+        done = request.handed_back
+        self._delegate = following.ask(self.query, self.deadline, done, now, transport)
         self._delegate.observer = observer
+        self._delegate.is_awaited = request.is_awaited
 
     def _fail(self, failure: Failure) -> None:
         self._forwarder.counts.failed += 1
-        self._end(failure)
+        self._request.end(failure)
 
     def fail_soon(self, failure: Failure) -> None:
-        """End without any attempt, once the caller has had its Ask."""
+        """End without any attempt, once the caller has returned."""
         self._forwarder.world.call_soon(lambda: None if self.is_done else self._fail(failure))
-
-    def _end(self, outcome: Answer | Failure) -> None:
-        """Tell the outcome. Whoever fails to take it must not cost others theirs."""
-        try:
-            self._let_go()(outcome)
-        except Exception:
-            log.exception("what became of a query could not be told")
-
-    def _let_go(self) -> Callable[[Answer | Failure], None]:
-        """Nothing more becomes of it; whom to tell.
-
-        What it held is let go: it may hold whoever holds the ask, and a ring of references would
-        be left to the garbage collector, one for each query.
-        """
-        done, self._done = self._done, _tell_nobody
-        self._trouble = None
-        self.observer = None
-        self.is_done = True
-        self._forwarder.in_flight -= 1
-        return done
-
-
-def _tell_nobody(outcome: Answer | Failure) -> None:
-    """Hear of an end twice, which does not happen."""

@@ -1,5 +1,6 @@
 """A query sent to one upstream, once; and who is told what becomes of it."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,62 +19,56 @@ class Carrier(Protocol):
 
 
 class Attempt:
-    """An ask sent to one upstream, once. `carrier` is None while it waits for a connection.
+    """A query sent to one upstream, once. `carrier` is None while it waits for a connection.
 
     Connections know nothing but this: what to send, and whom to tell what became of it.
     """
 
-    __slots__ = ("_ask", "by_stream", "carrier", "question", "sent_at", "upstream")
+    __slots__ = ("by_stream", "carrier", "question", "sent_at", "upstream")
 
-    def __init__(
-        self,
-        ask: "Waiter",
-        upstream: "Upstream",
-        question: bytes,
-        now: float,
-        by_stream: bool,  # noqa: FBT001 - made for every query, and keywords cost
-    ) -> None:
-        self._ask: Waiter | None = ask
-        self.upstream = upstream
-        self.question = question
-        self.sent_at = now
-        self.by_stream = by_stream
-        self.carrier: Carrier | None = None
+    by_stream: bool
+    carrier: Carrier | None
+    question: bytes
+    sent_at: float
+    upstream: "Upstream"
 
     @property
+    @abstractmethod
     def ask(self) -> "Waiter":
         """Whose attempt it is."""
-        assert self._ask is not None
-        return self._ask
 
     @property
+    @abstractmethod
     def is_done(self) -> bool:
         """Whether nobody waits for an answer any more."""
-        return self.ask.is_done
 
+    @abstractmethod
     def framed(self, message_id: int) -> bytes:
         """What to send, behind its length."""
-        return framed_upstream_query(self.ask.query, message_id)
 
+    @abstractmethod
     def answered(self, packet: bytes, now: float) -> None:
         """An answer came; `packet` has the id and the question that were sent."""
-        self.ask.answered(self, packet, now)
 
     def failed(self, reason: str, now: float, *, is_connect: bool = False) -> None:
         """It will bring no answer."""
-        self.ask.attempt_failed(self, reason, now, is_connect=is_connect)
+        if not self.is_done:
+            self.ask.attempt_failed(self, reason, now, is_connect=is_connect)
 
     def lost(self, reason: str, now: float, *, has_worked: bool) -> None:
         """Its connection ended, which may not be the upstream's fault."""
-        self.ask.connection_lost(self, reason, now, has_worked=has_worked)
+        if not self.is_done:
+            self.ask.connection_lost(self, reason, now, has_worked=has_worked)
 
     def evacuate(self, now: float, *, is_unread: bool = False) -> None:
         """Its connection or port says nothing any more, or reads nothing any more."""
-        self.ask.evacuate(self, now, is_unread=is_unread)
+        if not self.is_done:
+            self.ask.evacuate(self, now, is_unread=is_unread)
 
     def slowed(self, now: float) -> None:
         """It was not answered at once."""
-        self.ask.slowed(self, now)
+        if not self.is_done:
+            self.ask.slowed(self, now)
 
     def with_question(self, packet: bytes) -> bytes:
         """An error that came without a question, with the one that was asked."""
@@ -81,10 +76,13 @@ class Attempt:
 
 
 class Waiter(Protocol):
-    """Whose query it is. `is_done`: nobody waits for an answer any more."""
+    """Whose query it is."""
 
     query: Query
-    is_done: bool
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nobody waits for an answer any more."""
 
     def answered(self, attempt: Attempt, packet: bytes, now: float) -> None:
         """An answer came; `packet` has the id and the question of `attempt`."""
@@ -106,30 +104,38 @@ class Waiter(Protocol):
         """It was not answered at once."""
 
 
-class Told:
-    """Whose query was answered: hears of an attempt's end no more."""
+class LaterAttempt(Attempt):
+    """An attempt that is not its query's first, or that stands by itself."""
 
-    query: Query
-    is_done = True
+    __slots__ = ("_ask",)
 
-    def answered(self, attempt: Attempt, packet: bytes, now: float) -> None:
-        """Pass over it."""
-
-    def attempt_failed(
-        self, attempt: Attempt, reason: str, now: float, *, is_connect: bool = False
+    def __init__(
+        self, ask: Waiter, upstream: "Upstream", question: bytes, now: float, *, by_stream: bool
     ) -> None:
-        """Pass over it."""
+        self._ask = ask
+        self.upstream = upstream
+        self.question = question
+        self.sent_at = now
+        self.by_stream = by_stream
+        self.carrier = None
 
-    def connection_lost(
-        self, attempt: Attempt, reason: str, now: float, *, has_worked: bool
-    ) -> None:
-        """Pass over it."""
+    @property
+    def ask(self) -> Waiter:
+        """Whose attempt it is."""
+        return self._ask
 
-    def evacuate(self, attempt: Attempt, now: float, *, is_unread: bool) -> None:
-        """Pass over it."""
+    @property
+    def is_done(self) -> bool:
+        """Whether nobody waits for an answer any more."""
+        return self._ask.is_done
 
-    def slowed(self, attempt: Attempt, now: float) -> None:
-        """Pass over it."""
+    def framed(self, message_id: int) -> bytes:
+        """What to send, behind its length."""
+        return framed_upstream_query(self._ask.query, message_id)
+
+    def answered(self, packet: bytes, now: float) -> None:
+        """An answer came; `packet` has the id and the question that were sent."""
+        self._ask.answered(self, packet, now)
 
 
 # What befalls many attempts at once: acts for `Turns.take`.

@@ -6,11 +6,11 @@ one query is in `ask`; what is wrong with an upstream, in `health`.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Final
 
-from nodecache.wire import HEADER_SIZE, Answer, Kind, Query, Rcode
+from nodecache.wire import Answer, Kind, Query, Rcode
 
 from .ask import Ask
-from .attempt import Attempt
 from .balance import policy_for
 from .counts import ForwarderCounts
 from .destinations import Destinations
@@ -20,6 +20,7 @@ from .names import covers, zone_suffix
 from .pace import MAX_HEDGE_SECONDS, Budget
 from .pods import PodDestinations
 from .registry import Upstreams
+from .request import CallbackRequest, Request
 from .settings import Settings
 from .trouble import Trouble
 from .upstream import Upstream
@@ -27,11 +28,11 @@ from .world import Endpoint
 
 # Twice each upstream, and some for losses: a bound that RFC 9520 §3.1 asks for. Time-outs double,
 # so that a query of five seconds does not even get there.
-_EXTRA_TRIES = 4
+_EXTRA_TRIES: Final = 4
 
 # CoreDNS gives up after twice the upstreams, within a few milliseconds. With our pauses between
 # them, four attempts last most of a second: as long as a kube-dns rollout leaves nobody to answer.
-_LEAST_CONNECT_ATTEMPTS = 4
+_LEAST_CONNECT_ATTEMPTS: Final = 4
 
 
 class Forwarder:
@@ -51,7 +52,7 @@ class Forwarder:
         self.policy = policy_for(settings.policy, self.world.clock)
         self.counts = ForwarderCounts()
         self.budget = Budget(self.world.clock())
-        self.unwelcome_rcodes = settings.failover_rcodes | settings.next_rcodes
+        self.unwelcome_rcodes: frozenset[int] = settings.failover_rcodes | settings.next_rcodes
         if settings.next_on_nodata:
             self.unwelcome_rcodes |= {Rcode.NOERROR}
         self.unwelcome_rcodes |= {Rcode.FORMERR}  # perhaps for our OPT
@@ -114,66 +115,40 @@ class Forwarder:
         done: Callable[[Answer | Failure], None],
         now: float,
         transport: str = "udp",
-    ) -> Ask:
+    ) -> CallbackRequest:
         """Ask upstream. `done` hears the outcome once, after this has returned.
 
         `deadline` and `now` are monotonic seconds; `transport` is the client's, `udp` or `tcp`.
         """
-        ask = Ask(self, query, deadline, done, transport)
-        if self.in_flight >= self._most_in_flight:
-            self.in_flight += 1
+        request = CallbackRequest(query, deadline, done, transport)
+        self.send(request, now)
+        return request
+
+    def send(self, request: Request, now: float) -> None:
+        """Ask upstream. `request` hears the outcome once, after this has returned."""
+        is_full = self.in_flight >= self._most_in_flight
+        request.open(self, now)
+        if is_full:
             self.counts.max_concurrent_rejects += 1
-            ask.fail_soon(too_many(self.settings.max_concurrent))
-            return ask
-        self.in_flight += 1
+            Ask(self, request).fail_soon(too_many(self.settings.max_concurrent))
+            return
         self.budget.asks += 1
         upstream = self._only
         if upstream is None or not upstream.health.is_good:
             first = self._first(now)
             if isinstance(first, Failure):
-                ask.fail_soon(first)
-                return ask
+                Ask(self, request).fail_soon(first)
+                return
             upstream = first
-        question = query.packet[HEADER_SIZE : query.question_end]
-        by_stream = upstream.is_stream_only or self.is_by_stream(transport)
-        way = upstream.streams if by_stream else upstream.datagrams
-        attempt = Attempt(ask, upstream, question, now, by_stream)
-        way.send(attempt, now)
-        if deadline - now < MAX_HEDGE_SECONDS:
-            ask.slowed(attempt, now)  # its end may come before it would be looked at
-        return ask
+        request.upstream = upstream
+        request.by_stream = upstream.is_stream_only or self.is_by_stream(request.transport_name)
+        (upstream.streams if request.by_stream else upstream.datagrams).send(request, now)
+        if request.deadline - now < MAX_HEDGE_SECONDS:
+            request.slowed(now)  # its end may come before it would be looked at
 
-    # The plain way: the caller does what `ask` does for a query that goes well
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it takes every name, and an answer of addresses is the last word on one."""
-        return self.takes_all and self.is_last_word(Rcode.NOERROR)
-
-    def is_last_word(self, rcode: int) -> bool:
-        """Whether no answer with `rcode` is a reason to ask again, or elsewhere."""
-        return rcode not in self.unwelcome_rcodes
-
-    def plain_upstream(self) -> Upstream | None:
-        """Whom to ask, where all is well; the caller counts the query."""
-        upstream = self._only
-        if upstream is None:
-            upstreams = self._upstreams
-            if not upstreams:
-                return None
-            upstream = upstreams[self.policy.first(len(upstreams))]
-        is_plain = upstream.health.is_good and self.in_flight < self._most_in_flight
-        return upstream if is_plain else None
-
-    def ask_for(
-        self,
-        query: Query,
-        deadline: float,
-        done: Callable[[Answer | Failure], None],
-        transport: str,
-    ) -> Ask:
-        """An ask for a query that was sent and counted."""
-        return Ask(self, query, deadline, done, transport)
+    def resolution_of(self, request: Request) -> Ask:
+        """Make what looks after a request that was not answered at once."""
+        return Ask(self, request)
 
     def is_by_stream(self, transport: str) -> bool:
         """Whether a client's `transport` makes the query go by TCP, when nothing else does."""

@@ -6,17 +6,18 @@ comes first; it never says that somebody may not be asked at all.
 
 import math
 from enum import IntEnum
+from typing import Final
 
 # An upstream that said nothing while it owed us answers is passed by until a probe, or a query
 # sent to it all the same, is answered. Without probes (`max_fails 0`) it is tried again after this
 # long, doubling while it stays silent.
-_SUSPECT_SECONDS = 0.5
-_MOST_SUSPECT_SECONDS = 30.0
+_SUSPECT_SECONDS: Final = 0.5
+_MOST_SUSPECT_SECONDS: Final = 30.0
 
 # So many failures (SERVFAIL, REFUSED) in a row are the upstream's, not the names': users'
 # wishes (coredns#2524), and what unbound calls lame.
-_LAME_AFTER = 4
-_LAME_SECONDS = 10.0
+_LAME_AFTER: Final = 4
+_LAME_SECONDS: Final = 10.0
 
 
 class Standing(IntEnum):

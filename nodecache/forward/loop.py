@@ -8,11 +8,11 @@ serves, and it is tried again every half minute.
 
 import logging
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nodecache.wire import HEADER_SIZE, Flag, Query, Rdtype, read_query
 
-from .attempt import Attempt
+from .attempt import Attempt, LaterAttempt
 from .probe import probe_query
 from .world import Timer
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("plugin/loop")
 
-RETRY_SECONDS = 30.0
+RETRY_SECONDS: Final = 30.0
 # How long a probe may take to come round, or to be answered; an upstream that does neither is
 # asked again so many times, as long in all as CoreDNS tries.
-_PROBE_SECONDS = 2.0
-_MOST_PROBES = 15
+_PROBE_SECONDS: Final = 2.0
+_MOST_PROBES: Final = 15
 
 
 class LoopWatch:
@@ -92,7 +92,8 @@ class LoopProbe:
         self._timer = world.call_later(_PROBE_SECONDS, self._unanswered)
         now = world.clock()
         question = self.query.packet[HEADER_SIZE : self.query.question_end]
-        upstream.send(Attempt(self, upstream, question, now, upstream.is_stream_only), now)
+        attempt = LaterAttempt(self, upstream, question, now, by_stream=upstream.is_stream_only)
+        upstream.send(attempt, now)
 
     def end(self) -> None:
         """Ask no more."""

@@ -1,11 +1,12 @@
 """Names, and questions for them, as far as forwarding needs them."""
 
 from struct import Struct
+from typing import Final
 
 from nodecache.wire import CLASS_IN
 
-_HEADER = Struct("!6H")
-_QUESTION_END = Struct("!2H")
+_HEADER: Final = Struct("!6H")
+_QUESTION_END: Final = Struct("!2H")
 
 
 def zone_suffix(zone_name: str) -> bytes:

@@ -3,29 +3,31 @@
 The law of this module: no socket, no clock.
 """
 
+from typing import Final
+
 # A query is asked again elsewhere after the time that 95 of 100 answers take, but never sooner
 # than this: below it, a hedge costs more than the wait.
-MIN_HEDGE_SECONDS = 0.02
-MAX_HEDGE_SECONDS = 1.0
+MIN_HEDGE_SECONDS: Final = 0.02
+MAX_HEDGE_SECONDS: Final = 1.0
 # After this many times as long the query counts as lost, not as slow.
-_LOST_FACTOR = 3
+_LOST_FACTOR: Final = 3
 # Who says nothing at all for so many times as long as half of the answers take, while he owes
 # some, is silent. (Half: one bad moment must not teach us to be patient with the dead.)
-_SILENCE_FACTOR = 10
-_MIN_SILENCE_SECONDS = 0.1
-_MIN_LOST_SECONDS = 0.15
-_MAX_LOST_SECONDS = 2.0  # CoreDNS's read time-out
+_SILENCE_FACTOR: Final = 10
+_MIN_SILENCE_SECONDS: Final = 0.1
+_MIN_LOST_SECONDS: Final = 0.15
+_MAX_LOST_SECONDS: Final = 2.0  # CoreDNS's read time-out
 
 # Before the first answers: between a kube-dns and a resolver far away.
-_START_SECONDS = 0.1
-_START_HALF_SECONDS = 0.03
+_START_SECONDS: Final = 0.1
+_START_HALF_SECONDS: Final = 0.03
 
 # Steps of quantiles tracked in the logarithm. In balance, 1 answer of 20 lifts the first by what
 # 19 lower it, and one of two the second; no answer lifts it above itself.
-_DOWN = 0.995
-_UP = _DOWN**-19
-_HALF_UP = 1.02
-_HALF_DOWN = 1 / _HALF_UP
+_DOWN: Final = 0.995
+_UP: Final = _DOWN**-19
+_HALF_UP: Final = 1.02
+_HALF_DOWN: Final = 1 / _HALF_UP
 
 
 class Pace:
@@ -71,9 +73,9 @@ class Pace:
 
 
 # RFC 9520 §3.1 asks for restraint; 1 in 20 is what "The Tail at Scale" (2013) shows to be enough.
-_SHARE = 0.05
-_MOST_TOKENS = 100.0
-_TOKENS_A_SECOND = 1.0  # so that a quiet node's few queries may be hedged too
+_SHARE: Final = 0.05
+_MOST_TOKENS: Final = 100.0
+_TOKENS_A_SECOND: Final = 1.0  # so that a quiet node's few queries may be hedged too
 
 
 class Budget:

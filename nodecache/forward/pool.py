@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from math import ceil, inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .attempt import Attempt, failing
 from .counts import UpstreamCounts
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from .upstream import Upstream
 
 # While the oldest query of a connection is younger, the next ones follow it.
-_PATIENCE_SECONDS = 0.01
+_PATIENCE_SECONDS: Final = 0.01
 # An upstream this quick gets all of a loop turn's queries in one write; a slower one may be
 # answering in order, and its queries are dealt out by the few.
-_QUICK_SECONDS = 0.005
-_FEW = 4
+_QUICK_SECONDS: Final = 0.005
+_FEW: Final = 4
 
 # To a server that takes one query on each.
-_MOST_CONNECTIONS = 256
+_MOST_CONNECTIONS: Final = 256
 
-_AGE_JITTER = 0.25  # connections of many nodes must not all end at once
+_AGE_JITTER: Final = 0.25  # connections of many nodes must not all end at once
 
 
 class StreamPool:

@@ -5,7 +5,7 @@ A query that is answered at once never meets it. It runs only while something wa
 
 import logging
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from .agenda import TICK_SECONDS, Agenda
 from .turns import Turns
@@ -14,10 +14,10 @@ from .world import Timer, World
 log = logging.getLogger("plugin/forward")
 
 # How often open connections are looked over for age and idleness.
-_HOUSEKEEPING_SECONDS = 1.0
+_HOUSEKEEPING_SECONDS: Final = 1.0
 
 # A tick that comes later than this was held up by something: another process, a long callback.
-_LATE_SECONDS = 0.02
+_LATE_SECONDS: Final = 0.02
 
 
 class Watched(Protocol):

@@ -7,13 +7,13 @@ and each takes its 50 µs to be sent elsewhere or told that there is no answer.
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from .world import World
 
 log = logging.getLogger("plugin/forward")
 
-_TURN_SECONDS = 0.001
+_TURN_SECONDS: Final = 0.001
 
 T = TypeVar("T")
 

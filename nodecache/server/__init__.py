@@ -4,7 +4,6 @@ The law of this package: a hit never awaits and starts no task. Only the socket 
 read the clock; what they call is told `now` (monotonic seconds). Counting is plain integers.
 """
 
-from .asker import Asker, ChainAsker, ClientAsker
 from .chain import Ask, Back, Chain, ChainCounts, Client, Terminal, nothing_to_ask
 from .counts import Outcome, ServerCounts
 from .directives.build import Directives, Refreshed, Totals, check, open_directives
@@ -13,34 +12,31 @@ from .directives.hosts import read_hosts_files
 from .directives.hosts_file import HostsFile
 from .handler import Handler
 from .journal import Journal
+from .limiter import InflightLimiter
 from .policy import StalePolicy, ZoneOptions
-from .replies import Served
+from .replies import ZoneBinding
 from .router import Zones, name_to_wire
 from .source import ChainSource, ForwardSource, Source, forward_end
 from .tcp import TcpLimits, TcpListener
 from .udp import UdpListener, WildcardUdpListener
-from .waiting import WaitingRoom
 from .zone import Zone
 
 __all__ = [
     "Ask",
-    "Asker",
     "Back",
     "Chain",
-    "ChainAsker",
     "ChainCounts",
     "ChainSource",
     "Client",
-    "ClientAsker",
     "Directives",
     "ErrorLog",
     "ForwardSource",
     "Handler",
     "HostsFile",
+    "InflightLimiter",
     "Journal",
     "Outcome",
     "Refreshed",
-    "Served",
     "ServerCounts",
     "Source",
     "StalePolicy",
@@ -49,9 +45,9 @@ __all__ = [
     "Terminal",
     "Totals",
     "UdpListener",
-    "WaitingRoom",
     "WildcardUdpListener",
     "Zone",
+    "ZoneBinding",
     "ZoneOptions",
     "Zones",
     "check",

@@ -18,7 +18,7 @@ import logging
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from nodecache.forward import Failure
 from nodecache.wire import CLASS_IN, Answer, Ede, Query, Rcode
@@ -29,7 +29,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 # An alias that leads to an alias … through this server itself: more in a row are a loop.
-MOST_LOOKUPS_DEEP = 8
+MOST_LOOKUPS_DEEP: Final = 8
 
 
 class Silence(Enum):
@@ -63,8 +63,8 @@ class Client:
     depth: int = 0
     span: Any = None
     """What `trace` measures at the moment for this query; None for those it does not."""
-    outer: Any = None
-    """The zone's own note of who asked; not for directives."""
+    cache_note: Any = None
+    """The zone's own note of what its cache said; not for directives."""
 
     @property
     def host(self) -> str:
@@ -129,15 +129,20 @@ Terminal = Callable[[Query, Client, Back], Ask | None]
 """What a chain ends in. It calls back exactly once, perhaps before it returns."""
 
 
-_NO_ANSWER = Failure(
+_NO_ANSWER: Final = Failure(
     Rcode.SERVFAIL, Ede.OTHER, b"no directive answers for this name", "no next plugin found"
 )
-_OTHER_CLASS = Failure(Rcode.REFUSED, Ede.NOT_SUPPORTED, b"only class IN is served", "")
+_OTHER_CLASS: Final = Failure(Rcode.REFUSED, Ede.NOT_SUPPORTED, b"only class IN is served", "")
+
+
+def no_directive_for(query: Query) -> Failure:
+    """What nobody answers: other classes than IN are nobody's here."""
+    return _NO_ANSWER if query.rdclass == CLASS_IN else _OTHER_CLASS
 
 
 def nothing_to_ask(query: Query, _client: Client, back: Back) -> None:
-    """The end of a chain with no `forward` below it: other classes than IN are nobody's here."""
-    back(_NO_ANSWER if query.rdclass == CLASS_IN else _OTHER_CLASS)
+    """The end of a chain with no `forward` below it."""
+    back(no_directive_for(query))
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ tuples are few (sizes and types repeat), and turning them into families waits fo
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from nodecache.metrics.histogram import Histogram
 from nodecache.wire import rcode_text
@@ -14,12 +14,12 @@ from nodecache.wire import rcode_text
 K = TypeVar("K")
 
 # plugin/metrics of CoreDNS: prometheus.ExponentialBuckets(0.00025, 2, 16), in seconds.
-DURATION_BOUNDS = tuple(0.00025 * 2**n for n in range(16))
+DURATION_BOUNDS: Final = tuple(0.00025 * 2**n for n in range(16))
 # plugin/pkg/… request and response sizes, in octets.
-SIZE_BOUNDS = (0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16e3, 32e3, 48e3, 64e3)
+SIZE_BOUNDS: Final = (0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16e3, 32e3, 48e3, 64e3)
 
 # More kinds of replies than this are folded at once: somebody plays with sizes.
-_MOST_TALLIES = 20_000
+_MOST_TALLIES: Final = 20_000
 
 
 class Outcome(IntEnum):

@@ -11,19 +11,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from struct import Struct
+from typing import Final
 
-_SLOT_OCTETS = 512
+_SLOT_OCTETS: Final = 512
 # Client's port, the octets of label, host and packet, as much of these as nearly all queries
 # have, and when (monotonic seconds), which is written last: what it tells of is there by then.
-_SHORT_TEXT = 112
-_SLOT = Struct(f"=HBBH{_SHORT_TEXT}sd")
-_PUT_SLOT = _SLOT.pack_into
-_MOST_TEXT = _SHORT_TEXT + _SLOT_OCTETS - _SLOT.size
-_FREE = Struct("=d")
-_TIME_PLACE = _SLOT.size - _FREE.size
-_PUT_TIME = _FREE.pack_into
+_SHORT_TEXT: Final = 112
+_SLOT: Final = Struct(f"=HBBH{_SHORT_TEXT}sd")
+_PUT_SLOT: Final = _SLOT.pack_into
+_MOST_TEXT: Final = _SHORT_TEXT + _SLOT_OCTETS - _SLOT.size
+_FREE: Final = Struct("=d")
+_TIME_PLACE: Final = _SLOT.size - _FREE.size
+_PUT_TIME: Final = _FREE.pack_into
 # After this long a client has asked again by itself, or given up.
-_MOST_AGE_SECONDS = 5.0
+_MOST_AGE_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)

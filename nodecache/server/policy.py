@@ -1,12 +1,12 @@
 """What a server block asks of its zone, beyond what its directives do themselves."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
-from nodecache.cache import Bounds, Entry, Prefetch
-from nodecache.forward import MAX_HEDGE_SECONDS
+from nodecache.cache import Bounds, Entry, Prefetch, is_denial
 from nodecache.wire import Answer, Kind, Rcode
 
-_ANSWERS = (Rcode.NOERROR, Rcode.NXDOMAIN)
+_ANSWERS: Final = (Rcode.NOERROR, Rcode.NXDOMAIN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,21 +50,14 @@ class ZoneOptions:
         """Whether the cache has to do with every name, where there is one."""
         return self.cached_zones == (b"\0",)
 
-    @property
-    def keeps_positive(self) -> bool:
-        """Whether every positive answer is kept."""
-        return self.uses_cache and self.caches_all and not self.success_disabled
+    def caches(self, qname: bytes) -> bool:
+        """Whether the cache has to do with a name (lower case, on the wire) at all."""
+        return self.uses_cache and is_within(qname, self.cached_zones)
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether nothing is asked for here that touches a positive answer on its way."""
-        return (
-            self.keeps_positive
-            and not self.denial_disabled
-            and self.joins_misses
-            and not self.bufsize
-            and self.deadline_seconds > MAX_HEDGE_SECONDS
-        )
+    def keeps(self, qname: bytes, kind: Kind) -> bool:
+        """Whether an answer of this kind is kept, where the cache has to do with the name."""
+        disabled = self.denial_disabled if is_denial(kind) else self.success_disabled
+        return not disabled or not is_within(qname, disabled)
 
 
 def may_replace(answer: Answer, entry: Entry, policy: StalePolicy | None) -> bool:

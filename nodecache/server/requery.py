@@ -1,7 +1,5 @@
 """The same client's query, about something else."""
 
-from dataclasses import replace
-
 from nodecache.wire import HEADER_SIZE, Query
 
 _TYPE_AND_CLASS = 4
@@ -20,12 +18,11 @@ def with_question(
     qclass = query.rdclass if rdclass is None else rdclass
     kind = qtype.to_bytes(2, "big") + qclass.to_bytes(2, "big")
     packet = query.packet
-    return replace(
-        query,
-        packet=packet[:HEADER_SIZE] + qname + kind + packet[query.question_end :],
-        question_end=HEADER_SIZE + len(qname) + _TYPE_AND_CLASS,
-        # Length octets are at most 63: lowering letters leaves them alone.
-        key=qname.lower() + kind + query.key[-_FLAGS_OCTET:],
-        qtype=qtype,
-        rdclass=qclass,
-    )
+    other = query.copy()
+    other.packet = packet[:HEADER_SIZE] + qname + kind + packet[query.question_end :]
+    other.question_end = HEADER_SIZE + len(qname) + _TYPE_AND_CLASS
+    # Length octets are at most 63: lowering letters leaves them alone.
+    other.key = qname.lower() + kind + query.key[-_FLAGS_OCTET:]
+    other.qtype = qtype
+    other.rdclass = qclass
+    return other

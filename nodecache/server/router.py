@@ -1,83 +1,70 @@
 """Which zone answers for a name: the longest suffix that one of the blocks serves."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import Final
 
 from nodecache.wire import Query, Rdtype
 
-from .family import Family, family_of
+from .replies import ZoneBinding
+from .shapes import Shape, Shapes
 
-if TYPE_CHECKING:
-    from .replies import Served
-
-_ROOT = b"\0"
-_DS = int(Rdtype.DS)
-_MOST_PARENTS = 1000  # at about 150 octets each
-_MOST_FAMILIES = 2048  # at about 1 KiB each
+_ROOT: Final = b"\0"
+_DS: Final = int(Rdtype.DS)
 
 
 def name_to_wire(zone_name: str) -> bytes:
     """An absolute name of plain labels, `cluster.local.`, in lower case as on the wire."""
     labels = [label for label in zone_name.lower().rstrip(".").split(".") if label]
-    return b"".join(bytes([len(label)]) + label.encode("ascii") for label in labels) + _ROOT
+    return b"".join([bytes([len(label)]) + label.encode("ascii") for label in labels]) + _ROOT
 
 
 class Zones:
     """The zones served at one listen address, by name as on the wire, in lower case."""
 
-    def __init__(self, zones: "Iterable[tuple[bytes, Served]]") -> None:
+    def __init__(self, zones: Iterable[tuple[bytes, ZoneBinding]]) -> None:
         self._zones = dict(zones)
         self._root = self._zones.get(_ROOT)
-        # By what their members have in common: all octets but the id and the first label.
-        self.families: dict[bytes, Family] = {}
-        self._have_zones = {name[name[0] + 1 :] for name in self._zones if name != _ROOT}
-        self._by_parent: dict[bytes, Served | None] = {}
+        self.shapes = Shapes()
 
-    def __iter__(self) -> "Iterator[Served]":
+    def __iter__(self) -> Iterator[ZoneBinding]:
         return iter(self._zones.values())
 
-    def match(self, query: Query) -> "Served | None":
+    def match(self, query: Query) -> ZoneBinding | None:
         """The zone for `query`, None where nobody serves the name."""
-        name = query.key[:-5]
+        name = query.qname
         if query.qtype == _DS:
             return self._match_parent(name)
-        served = self._zones.get(name)
-        if served is not None or len(name) == 1:
-            return served
-        # Names have parents in common, such as their namespace: what is found for one child is
-        # remembered for the others.
-        parent = name[name[0] + 1 :]
-        try:
-            return self._by_parent[parent]
-        except KeyError:
-            return self._match_children(parent)
-
-    def adopt(self, members: bytes, query: Query, served: "Served") -> None:
-        """Make `query`'s family known, where it has one and `served` answers for all of it.
-
-        `members` is what they have in common.
-        """
-        name = query.qname
-        if members in self.families or name[name[0] + 1 :] in self._have_zones:
-            return
-        family = family_of(query, served)
-        if family is not None:
-            if len(self.families) >= _MOST_FAMILIES:
-                self.families.clear()
-            self.families[members] = family
-
-    def _match_children(self, parent: bytes) -> "Served | None":
-        """The zone for names right below `parent`."""
-        served, name = self._zones.get(parent), parent
-        while served is None and len(name) > 1:
+        binding = self._zones.get(name)
+        while binding is None and len(name) > 1:
             name = name[name[0] + 1 :]
-            served = self._zones.get(name)
-        if len(self._by_parent) >= _MOST_PARENTS:
-            self._by_parent.clear()
-        self._by_parent[parent] = served
-        return served
+            binding = self._zones.get(name)
+        return binding
 
-    def _match_parent(self, name: bytes) -> "Served | None":
+    def shape_of(self, query: Query) -> Shape | None:
+        """The shape of a query that was read, of which others may be; None where nobody serves it."""
+        name = query.qname
+        if name != _ROOT and name in self._zones:
+            binding = self.match(query)  # it differs from its neighbours
+            return None if binding is None else Shape(query, binding, frozenset())
+        shape = self.shapes.of_query(query)
+        if shape is None:
+            binding = self.match(query)
+            if binding is None:
+                return None
+            shape = Shape(query, binding, self._own_zones(name))
+            self.shapes.learn(query, shape)
+        else:
+            self.shapes.learn_octets(query, shape)
+        return shape
+
+    def _own_zones(self, name: bytes) -> frozenset[bytes]:
+        """The first labels of zones right below the parent of `name`."""
+        parent = name[name[0] + 1 :]
+        return frozenset(
+            [zone[: zone[0] + 1] for zone in self._zones if zone[zone[0] + 1 :] == parent]
+        )
+
+    def _match_parent(self, name: bytes) -> ZoneBinding | None:
         """The zone for a DS record, which lives above the cut: CoreDNS takes the topmost."""
         topmost = None
         while len(name) > 1:

@@ -1,22 +1,22 @@
 """Where a zone's answers come from when the cache has none.
 
-A `Source` is asked with a callback, so that the plain way, one forwarder, costs no task.
+A query that was sent is told what came of it by a callback, so that it costs no task.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
-from nodecache.forward import Attempt, Failure, Forwarder, Standing
+from nodecache.forward import Attempt, CallbackRequest, Failure, Forwarder, Request, Standing
 from nodecache.wire import Answer, Ede, Query, Rcode, Rdtype
 
-from .chain import Ask, Back, Chain, Client, Silence, Terminal, nothing_to_ask
+from .chain import Ask, Back, Chain, Client, Silence, Terminal, no_directive_for
+from .inflight import InflightQuery
 
-_HINFO = int(Rdtype.HINFO)
-_LOOP = Failure(Rcode.SERVFAIL, Ede.OTHER, b"this question came from here: a loop", "")
+_HINFO: Final = int(Rdtype.HINFO)
+_LOOP: Final = Failure(Rcode.SERVFAIL, Ede.OTHER, b"this question came from here: a loop", "")
 
-Done = Callable[[Answer | Failure], None]
 Observe = Callable[[Query, Client, Attempt, bytes, float], None]
 """Hears of every answer of an upstream: for whose query, how it was asked, the octets and when."""
 
@@ -24,27 +24,8 @@ Observe = Callable[[Query, Client, Attempt, bytes, float], None]
 class Source(Protocol):
     """What is below the cache."""
 
-    def ask(
-        self,
-        query: Query,
-        client: Client | None,
-        transport: str,
-        deadline: float,
-        done: Done,
-        now: float,
-    ) -> Ask | None:
-        """Ask; `done` is called exactly once, perhaps before this returns.
-
-        `client` is told to directives, where the block has any below its cache (`wants_client`).
-        """
-
-    @property
-    def wants_client(self) -> bool:
-        """Whether `client` is looked at."""
-
-    @property
-    def plain_forwarder(self) -> Forwarder | None:
-        """Who alone is asked, of which nobody else hears, where an address is its last word."""
+    def send(self, query: InflightQuery, now: float) -> None:
+        """Ask; `query.done` is called exactly once, perhaps before this returns."""
 
     def is_down(self) -> bool:
         """Whether nobody is there to ask, as far as is known."""
@@ -61,46 +42,51 @@ class ForwardSource:
 
     def __init__(self, forwarders: Sequence[Forwarder], sighted: Callable[[Query], bool]) -> None:
         self.forwarders = forwarders
-        self.wants_client = False
         self._sighted = sighted
         self._observe: Observe | None = None
         self._only = forwarders[0] if forwarders and forwarders[0].takes_all else None
 
-    def tell(self, observe: Observe | None) -> None:
+    def observe_by(self, observe: Observe | None) -> None:
         """Have somebody hear of every answer, and for whom upstream was asked."""
-        self.wants_client = observe is not None
         self._observe = observe
-
-    @property
-    def plain_forwarder(self) -> Forwarder | None:
-        """The one forwarder, where nobody else hears of its answers."""
-        only = self._only
-        return only if only is not None and only.is_plain and not self.wants_client else None
 
     def covers(self, query: Query) -> bool:
         """Whether one of the forwarders takes the name."""
         return any(forwarder.covers(query) for forwarder in self.forwarders)
 
+    def send(self, query: InflightQuery, now: float) -> None:
+        """Ask the first forwarder that covers the name."""
+        only = self._only
+        if only is not None and self._observe is None and query.query.qtype != _HINFO:
+            only.send(query, now)
+        else:
+            self._send(query, query.client(), now)
+
     def ask(
         self,
         query: Query,
-        client: Client | None,
-        transport: str,
+        client: Client,
+        back: Back,
         deadline: float,
-        done: Done,
         now: float,
-    ) -> Ask | None:
-        """Ask the first forwarder that covers the name."""
+    ) -> Ask:
+        """The same for the directives below the cache."""
+        request = CallbackRequest(query, deadline, back, client.transport)
+        self._send(request, client, now)
+        return request
+
+    def _send(self, request: Request, client: Client, now: float) -> None:
+        query = request.query
         if query.qtype == _HINFO and self._sighted(query):
-            done(_LOOP)
-            return None
+            request.done(_LOOP)
+            return
         forwarder = self._only or self._covering(query)
         if forwarder is None:
-            return nothing_to_ask(query, client, done)  # type: ignore[arg-type, func-returns-value]
-        ask = forwarder.ask(query, deadline, done, now, transport)
-        if self._observe is not None and client is not None:
-            ask.observer = partial(self._observe, query, client)
-        return ask
+            request.done(no_directive_for(query))
+            return
+        forwarder.send(request, now)
+        if self._observe is not None:
+            request.observer = partial(self._observe, query, client)
 
     def _covering(self, query: Query) -> Forwarder | None:
         for forwarder in self.forwarders:
@@ -139,40 +125,26 @@ class ChainSource:
         """The same."""
         return False
 
-    @property
-    def plain_forwarder(self) -> Forwarder | None:
-        """Directives have a say in every answer."""
-        return None
-
-    @property
-    def wants_client(self) -> bool:
-        """Directives look at clients."""
-        return True
-
-    def ask(
-        self,
-        query: Query,
-        client: Client | None,
-        transport: str,  # noqa: ARG002 - the client knows
-        deadline: float,  # noqa: ARG002 - the chain's end has its own
-        done: Done,
-        now: float,  # noqa: ARG002 - and its own clock
-    ) -> Ask | None:
+    def send(self, query: InflightQuery, now: float) -> None:  # noqa: ARG002 - its end has a clock
         """Send the query down the chain."""
-        assert client is not None
 
         def heard(result: Answer | Failure | Silence) -> None:
             if not isinstance(result, Silence):  # only `acl` is silent, and it stands above
-                done(result)
+                query.done(result)
 
-        return self.chain.start(query, client, heard)
+        walk = self.chain.start(query.query, query.client(), heard)
+        query.in_company().walk = walk
+        if not query.is_awaited:
+            walk.mark_awaited(is_awaited=False)
 
 
-def forward_end(source: Source, deadline_seconds: float, clock: Callable[[], float]) -> Terminal:
+def forward_end(
+    source: ForwardSource, deadline_seconds: float, clock: Callable[[], float]
+) -> Terminal:
     """What a chain below the cache ends in: `source`, given so many seconds from then on."""
 
     def ask(query: Query, client: Client, back: Back) -> Ask | None:
         now = clock()
-        return source.ask(query, client, client.transport, now + deadline_seconds, back, now)
+        return source.ask(query, client, back, now + deadline_seconds, now)
 
     return ask

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
 
-from .asker import Transport
-from .replies import Finished
+from .client_query import Transport
+from .replies import CachedReply
 from .tcp_connection import TcpConnection
 
 BACKLOG = 1024  # as many as the keeper's socket lets wait; the kernel caps it at somaxconn
@@ -48,7 +48,7 @@ class PacketHandler(Protocol):
 
     def handle(
         self, packet: bytes, transport: Transport, address: Any, now: float
-    ) -> Finished | None:
+    ) -> CachedReply | None:
         """Answer `packet`, now or later."""
 
 

@@ -11,24 +11,24 @@ import socket
 from collections.abc import Iterator
 from struct import Struct
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from .counts import DURATION_BOUNDS
 from .handler import Handler
 from .journal import Journal, Noted
-from .likeness import likeness_key
-from .replies import Finished, Replies
+from .normalized import normalized_key
+from .replies import CachedReply, Replies
 
 log = logging.getLogger(__name__)
 
-MAX_QUERY_SIZE = 4096  # the original stops at 512 and calls longer ones malformed
-_MAX_BATCH = 32  # at about 5 µs each, a batch stays below the first bucket's bound
+MAX_QUERY_SIZE: Final = 4096  # the original stops at 512 and calls longer ones malformed
+_MAX_BATCH: Final = 32  # at about 5 µs each, a batch stays below the first bucket's bound
 # A wake-up this soon after the last one found more waiting: read more at a time. On a quiet node
 # queries are further apart, and a second look would only cost a system call.
-_AT_ONCE_SECONDS = 0.00003
-_FIRST_BOUND = DURATION_BOUNDS[0]
-_IN_PKTINFO = Struct("=i4s4s")  # interface index, local address, header's destination
-_ANCILLARY_SIZE = 128
+_AT_ONCE_SECONDS: Final = 0.00003
+_FIRST_BOUND: Final = DURATION_BOUNDS[0]
+_IN_PKTINFO: Final = Struct("=i4s4s")  # interface index, local address, header's destination
+_ANCILLARY_SIZE: Final = 128
 
 
 class UdpListener:
@@ -77,7 +77,7 @@ class UdpListener:
         send = self.socket.sendto
         get = self.replies.young.get
         now = monotonic()
-        served: list[Finished] = []
+        served: list[CachedReply] = []
         count = 0
         try:
             for _ in range(self._batch):
@@ -99,7 +99,7 @@ class UdpListener:
             self._note_error(error)
         self._note_batch(count, served, now)
 
-    def _look_further(self, packet: bytes, address: Any, now: float) -> Finished | None:
+    def _look_further(self, packet: bytes, address: Any, now: float) -> CachedReply | None:
         """What is not in the young table, or no longer good; the finished reply it got, if any."""
         query_tail = packet[2:]
         finished = self.replies.recover(query_tail, now)
@@ -113,20 +113,20 @@ class UdpListener:
                 return finished
         made = self._handler.handle(packet, self, address, now)
         if made is not None:
-            if made.likeness is None:
+            if made.alike is None:
                 self.replies.put(query_tail, made, now)
             else:
                 self._has_alike = True
-                self._alike.put(made.likeness.key, made, now)
+                self._alike.put(made.alike.key, made, now)
         return None
 
-    def _answer_alike(self, packet: bytes, address: Any, now: float) -> Finished | None:
+    def _answer_alike(self, packet: bytes, address: Any, now: float) -> CachedReply | None:
         """Answer a query that differs in letter case or options only from one that was answered."""
-        finished = self._alike.fresh(likeness_key(packet), now)
-        if finished is None or finished.likeness is None or not finished.likeness.fits(packet):
+        finished = self._alike.fresh(normalized_key(packet), now)
+        if finished is None or finished.alike is None or not finished.alike.fits(packet):
             return None
         finished.hits += 1
-        self.send(finished.likeness.reply(packet, finished.tail), address)
+        self.send(finished.alike.reply(packet, finished.tail), address)
         return finished
 
     # The reply tables
@@ -182,7 +182,7 @@ class UdpListener:
         self.dropped += 1
         log.debug("udp: %s", error)
 
-    def _note_batch(self, count: int, served: list[Finished], began_at: float) -> None:
+    def _note_batch(self, count: int, served: list[CachedReply], began_at: float) -> None:
         """Choose the next batch's size, and time this one's hits.
 
         A hit counts as one of the first bucket when it is folded; all of a batch within that
@@ -197,13 +197,13 @@ class UdpListener:
         self._ended_at = ended_at
         if served:
             seconds = ended_at - began_at
-            served[0].served.counts.duration.sum += seconds
+            served[0].binding.counts.duration.sum += seconds
             if seconds > _FIRST_BOUND:
                 for finished in served:
-                    finished.served.counts.duration.move_from_first(seconds)
+                    finished.binding.counts.duration.move_from_first(seconds)
 
 
-_MAX_QUEUED = 4096  # batches: more than any receive buffer holds
+_MAX_QUEUED: Final = 4096  # batches: more than any receive buffer holds
 
 
 class WildcardUdpListener(UdpListener):
@@ -227,7 +227,7 @@ class WildcardUdpListener(UdpListener):
     def _readable(self) -> None:
         receive = self.socket.recvmsg
         now = monotonic()
-        served: list[Finished] = []
+        served: list[CachedReply] = []
         count = 0
         try:
             for _ in range(self._batch):
@@ -250,7 +250,7 @@ class WildcardUdpListener(UdpListener):
             self._note_error(error)
 
 
-_IP_PKTINFO = 8  # linux/in.h; the socket module has no name for it before 3.14
+_IP_PKTINFO: Final = 8  # linux/in.h; the socket module has no name for it before 3.14
 
 
 def _way_back(item: tuple[int, int, bytes]) -> tuple[int, int, bytes]:

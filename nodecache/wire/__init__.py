@@ -5,7 +5,6 @@ MalformedMessage and nothing else, keep no state, and never read a clock or a
 socket. They import nothing of nodecache.
 """
 
-from .addresses import ADDRESS_SHAPES, address_records
 from .answer import FORWARD, Answer, Kind
 from .bare import is_bare_reply, with_question
 from .compress import compressed
@@ -25,6 +24,7 @@ from .constants import (
     Rdtype,
     rcode_text,
 )
+from .denials import AnswerReader
 from .errors import MalformedMessage
 from .frame import FrameBuffer, framed
 from .hexdump import hex_dump
@@ -33,7 +33,6 @@ from .options import ExtendedErrors, are_options_whole, errors_as_options
 from .query import KEY_END_SIZE, Query, framed_upstream_query, read_query, upstream_query
 from .reader import read_answer, read_cut_answer
 from .reply import (
-    SURELY_FITS,
     Body,
     empty_reply,
     error_reply,
@@ -43,7 +42,6 @@ from .reply import (
 )
 
 __all__ = [
-    "ADDRESS_SHAPES",
     "CLASS_IN",
     "FORWARD",
     "HEADER_SIZE",
@@ -55,8 +53,8 @@ __all__ = [
     "POINTER_BITS",
     "POINTER_MASK",
     "RCODE_MASK",
-    "SURELY_FITS",
     "Answer",
+    "AnswerReader",
     "Body",
     "Ede",
     "ExtendedErrors",
@@ -67,7 +65,6 @@ __all__ = [
     "Query",
     "Rcode",
     "Rdtype",
-    "address_records",
     "are_options_whole",
     "compressed",
     "empty_reply",

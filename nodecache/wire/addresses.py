@@ -1,15 +1,15 @@
 """The commonest answer by far, read in a quarter of the time: addresses of the name asked for."""
 
 from struct import Struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from .answer import Answer, Kind
 from .constants import HEADER_SIZE, MAX_NAME_SIZE, MAX_TTL
 from .sections import FIXED_SIZE
 
-_POSITIVE = Kind.POSITIVE  # members of an enum cost a look-up each time
-_POINTER = b"\xc0"  # to any of the first 256 octets
-_TO_QUESTION = b"\xc0\x0c"  # a pointer to the question's name: RFC 1035 §4.1.4
+_POSITIVE: Final = Kind.POSITIVE  # members of an enum cost a look-up each time
+_POINTER: Final = b"\xc0"  # to any of the first 256 octets
+_TO_QUESTION: Final = b"\xc0\x0c"  # a pointer to the question's name: RFC 1035 §4.1.4
 
 
 class AddressShape(NamedTuple):
@@ -24,46 +24,34 @@ class AddressShape(NamedTuple):
     record: Struct
 
 
-ADDRESS_SHAPES = {
+_SHAPES: Final = {
     b"\0\x01\0\x01": AddressShape(_TO_QUESTION + b"\0\x01\0\x01", 4, 16, Struct("!6sIH4x")),
     b"\0\x1c\0\x01": AddressShape(_TO_QUESTION + b"\0\x1c\0\x01", 16, 28, Struct("!6sIH16x")),
 }
 """By the type and class asked for, as on the wire."""
 
-_MOST_QUESTION_END = HEADER_SIZE + MAX_NAME_SIZE + 4
-_TTL_PLACE = 6  # in such a record: name, type and class before it
+_MOST_QUESTION_END: Final = HEADER_SIZE + MAX_NAME_SIZE + 4
+_TTL_PLACE: Final = 6  # in such a record: name, type and class before it
 # Where the TTL of a lone record stands, by the question's end: made once, not for each answer.
-_ONE_OFFSET = [(end + _TTL_PLACE,) for end in range(_MOST_QUESTION_END + 1)]
-_ADDITIONALS_PLACE = 10  # of their count, in the header
-_BARE_OPT = b"\x00\x00\x29"
-_BARE_OPT_SIZE = 11
-_EXTENDED_RCODE_PLACE = 5  # in an OPT record: RFC 6891 §6.1.3
+_ONE_OFFSET: Final = [(end + _TTL_PLACE,) for end in range(_MOST_QUESTION_END + 1)]
+_ADDITIONALS_PLACE: Final = 10  # of their count, in the header
+_BARE_OPT: Final = b"\x00\x00\x29"
+_BARE_OPT_SIZE: Final = 11
+_EXTENDED_RCODE_PLACE: Final = 5  # in an OPT record: RFC 6891 §6.1.3
 
 
-def read_addresses(packet: bytes, name_end: int, answers: int, additionals: int) -> Answer | None:
+def read_addresses(  # noqa: PLR0911 - whatever is not plain leaves at once
+    packet: bytes, name_end: int, answers: int, additionals: int
+) -> Answer | None:
     """Read a response of at least one address and no authority section, perhaps with an OPT.
 
     Header and question were read before, and say NOERROR. None where there is anything else, down
     to an octet, for the general way to judge.
     """
     question_end = name_end + 4
-    shape = ADDRESS_SHAPES.get(packet[name_end:question_end])
+    shape = _SHAPES.get(packet[name_end:question_end])
     if shape is None:
         return None
-    read = address_records(packet, question_end, shape, answers, additionals)
-    if read is None:
-        return None
-    wire, ttl_offsets, ttl = read
-    return Answer(wire, question_end, 0, _POSITIVE, ttl_offsets, ttl)
-
-
-def address_records(
-    packet: bytes, question_end: int, shape: AddressShape, answers: int, additionals: int
-) -> tuple[bytes, tuple[int, ...], int] | None:
-    """The same of a response whose question is known: its octets, TTLs' offsets and lowest TTL.
-
-    In seconds; the octets are without the OPT.
-    """
     start, data_size, size, record = shape
     if not packet.startswith(start, question_end):
         if packet.startswith(_POINTER, question_end):
@@ -78,7 +66,7 @@ def address_records(
         head, ttl, told_size = record.unpack_from(packet, question_end)
         if head != start or told_size != data_size or ttl > MAX_TTL:
             return None
-        return packet, _ONE_OFFSET[question_end], ttl
+        return Answer(packet, question_end, 0, _POSITIVE, _ONE_OFFSET[question_end], ttl)
     ttls = [
         ttl
         for head, ttl, told_size in record.iter_unpack(packet[question_end:])
@@ -86,7 +74,8 @@ def address_records(
     ]
     if len(ttls) != answers:
         return None
-    return packet, tuple(range(question_end + _TTL_PLACE, end, size)), min(ttls)
+    offsets = tuple(range(question_end + _TTL_PLACE, end, size))
+    return Answer(packet, question_end, 0, _POSITIVE, offsets, min(ttls))
 
 
 def _is_bare_opt(packet: bytes, start: int) -> bool:

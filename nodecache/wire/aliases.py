@@ -6,12 +6,15 @@ an alias has one canonical name, so a chain that forks, or comes back to itself,
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from .constants import CLASS_ANY, HEADER_SIZE, POINTER_BITS, Rdtype
 from .names import expanded_name, pointer_target
 from .sections import FIXED_SIZE, Record
 
-_CNAME, _RRSIG, _ANY = int(Rdtype.CNAME), int(Rdtype.RRSIG), int(Rdtype.ANY)
+_CNAME: Final = int(Rdtype.CNAME)
+_RRSIG: Final = int(Rdtype.RRSIG)
+_ANY: Final = int(Rdtype.ANY)
 
 
 def is_answered(packet: bytes, qtype: int, rdclass: int, records: Sequence[Record]) -> bool:

@@ -1,15 +1,15 @@
 """What an upstream's message comes to: its octets, and what one needs to know of them."""
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from .constants import HEADER_SIZE, Flag
 from .options import ExtendedErrors
 
-_HALF_OF_TIME = 1 << 31  # serial number arithmetic: RFC 1982 §3.2
-_ALL_OF_TIME = 1 << 32
+_HALF_OF_TIME: Final = 1 << 31  # serial number arithmetic: RFC 1982 §3.2
+_ALL_OF_TIME: Final = 1 << 32
 
-FORWARD = "forward"
+FORWARD: Final = "forward"
 """Who writes nearly all answers: the directive's name, as metrics tell it."""
 
 
@@ -24,7 +24,6 @@ class Kind(Enum):
     OTHER = "other"  # never kept: other rcodes, negative answers without SOA, open CNAME chains
 
 
-@dataclass(slots=True)
 class Answer:
     """One whole message from upstream, or from a directive that made it up.
 
@@ -36,18 +35,66 @@ class Answer:
     `is_compressed` says that compressing its names again would gain nothing.
     """
 
-    wire: bytes
-    question_end: int
-    rcode: int
-    kind: Kind
-    ttl_offsets: tuple[int, ...] = ()
-    lowest_ttl: int | None = None
-    soa_ttl: int | None = None
-    signed_from: int | None = None
-    signed_until: int | None = None
-    ede: ExtendedErrors = ()
-    written_by: str = FORWARD
-    is_compressed: bool = True
+    # No dataclass, as all that is made for a query: compiled, its constructor would cost tenfold.
+    __slots__ = (
+        "ede",
+        "is_compressed",
+        "kind",
+        "lowest_ttl",
+        "question_end",
+        "rcode",
+        "signed_from",
+        "signed_until",
+        "soa_ttl",
+        "ttl_offsets",
+        "wire",
+        "written_by",
+    )
+
+    def __init__(
+        self,
+        wire: bytes,
+        question_end: int,
+        rcode: int,
+        kind: Kind,
+        ttl_offsets: tuple[int, ...] = (),
+        lowest_ttl: int | None = None,
+        soa_ttl: int | None = None,
+        *,
+        ede: ExtendedErrors = (),
+        written_by: str = FORWARD,
+        is_compressed: bool = True,
+    ) -> None:
+        self.wire = wire
+        self.question_end = question_end
+        self.rcode = rcode
+        self.kind = kind
+        self.ttl_offsets = ttl_offsets
+        self.lowest_ttl = lowest_ttl
+        self.soa_ttl = soa_ttl
+        self.signed_from: int | None = None
+        self.signed_until: int | None = None
+        self.ede = ede
+        self.written_by = written_by
+        self.is_compressed = is_compressed
+
+    def with_wire(self, wire: bytes, ttl_offsets: tuple[int, ...] | None = None) -> "Answer":
+        """The same answer in other octets, its TTLs where they were or at `ttl_offsets`."""
+        other = Answer(
+            wire,
+            self.question_end,
+            self.rcode,
+            self.kind,
+            self.ttl_offsets if ttl_offsets is None else ttl_offsets,
+            self.lowest_ttl,
+            self.soa_ttl,
+            ede=self.ede,
+            written_by=self.written_by,
+            is_compressed=self.is_compressed,
+        )
+        other.signed_from = self.signed_from
+        other.signed_until = self.signed_until
+        return other
 
     @property
     def flags(self) -> int:

@@ -5,12 +5,14 @@ else (RFC 8906 §8.2 tells of FORMERR), and so do some that want to be asked by 
 all that says what they answer.
 """
 
+from typing import Final
+
 from .constants import HEADER_SIZE, RCODE_MASK, Flag
 
-_QR_OCTET = Flag.QR >> 8
-_TC_OCTET = Flag.TC >> 8
-_NO_QUESTION_NO_RECORDS = bytes(6)  # QDCOUNT, ANCOUNT, NSCOUNT
-_ONE_QUESTION = b"\0\1\0\0\0\0\0\0"
+_QR_OCTET: Final = Flag.QR >> 8
+_TC_OCTET: Final = Flag.TC >> 8
+_NO_QUESTION_NO_RECORDS: Final = bytes(6)  # QDCOUNT, ANCOUNT, NSCOUNT
+_ONE_QUESTION: Final = b"\0\1\0\0\0\0\0\0"
 
 
 def is_bare_reply(packet: bytes) -> bool:

@@ -7,19 +7,20 @@ A cold path: only for replies that do not fit what the client can take. The mess
 from bisect import bisect_right
 from collections.abc import Set as AbstractSet
 from struct import Struct
+from typing import Final
 
 from .constants import HEADER_SIZE, POINTER_BITS, POINTER_MASK, Flag
 from .names import expanded_name
 from .rdata import COMPRESSIBLE, name_offsets
 from .sections import FIXED_SIZE, TTL_PLACE
 
-_COUNTS_PLACE = 4
-_COUNTS = Struct("!4H")
-_FIXED = Struct("!HHIH")
-_U16 = Struct("!H")
-_SIZE_PLACE = 8  # of the data's size in a record, behind its owner name
-_TTL_TO_DATA = FIXED_SIZE - TTL_PLACE
-_TTL_TO_SIZE = _SIZE_PLACE - TTL_PLACE
+_COUNTS_PLACE: Final = 4
+_COUNTS: Final = Struct("!4H")
+_FIXED: Final = Struct("!HHIH")
+_U16: Final = Struct("!H")
+_SIZE_PLACE: Final = 8  # of the data's size in a record, behind its owner name
+_TTL_TO_DATA: Final = FIXED_SIZE - TTL_PLACE
+_TTL_TO_SIZE: Final = _SIZE_PLACE - TTL_PLACE
 
 
 def compressed(message: bytes) -> bytes:

@@ -1,19 +1,20 @@
 """Numbers of the DNS, each with the section that fixes it."""
 
 from enum import IntEnum
+from typing import Final
 
-HEADER_SIZE = 12  # RFC 1035 §4.1.1
-MAX_LABEL_SIZE = 63  # RFC 1035 §2.3.4
-MAX_NAME_SIZE = 255  # RFC 1035 §2.3.4, on the wire, with the root's octet
-MAX_MESSAGE_SIZE = 65535  # RFC 1035 §4.2.2: what a TCP length prefix can say
-MAX_DATAGRAM_SIZE = 65507  # what UDP over IPv4 can carry: RFC 768, less both headers
-MIN_PAYLOAD_SIZE = 512  # RFC 1035 §4.2.1, and RFC 6891 §6.2.3 for smaller claims
-OUR_PAYLOAD_SIZE = 1232  # what crosses every path unfragmented: DNS flag day 2020
-POINTER_BITS = 0xC0  # RFC 1035 §4.1.4
-POINTER_MASK = 0x3FFF
-MAX_TTL = 0x7FFFFFFF  # RFC 2181 §8: a TTL with the top bit set counts as 0
-EDNS_DO = 0x8000  # RFC 3225 §3, in the low half of the OPT's TTL
-OPTION_EDE = 15  # RFC 8914 §2
+HEADER_SIZE: Final = 12  # RFC 1035 §4.1.1
+MAX_LABEL_SIZE: Final = 63  # RFC 1035 §2.3.4
+MAX_NAME_SIZE: Final = 255  # RFC 1035 §2.3.4, on the wire, with the root's octet
+MAX_MESSAGE_SIZE: Final = 65535  # RFC 1035 §4.2.2: what a TCP length prefix can say
+MAX_DATAGRAM_SIZE: Final = 65507  # what UDP over IPv4 can carry: RFC 768, less both headers
+MIN_PAYLOAD_SIZE: Final = 512  # RFC 1035 §4.2.1, and RFC 6891 §6.2.3 for smaller claims
+OUR_PAYLOAD_SIZE: Final = 1232  # what crosses every path unfragmented: DNS flag day 2020
+POINTER_BITS: Final = 0xC0  # RFC 1035 §4.1.4
+POINTER_MASK: Final = 0x3FFF
+MAX_TTL: Final = 0x7FFFFFFF  # RFC 2181 §8: a TTL with the top bit set counts as 0
+EDNS_DO: Final = 0x8000  # RFC 3225 §3, in the low half of the OPT's TTL
+OPTION_EDE: Final = 15  # RFC 8914 §2
 
 
 class Flag(IntEnum):
@@ -28,8 +29,8 @@ class Flag(IntEnum):
     CD = 0x0010
 
 
-OPCODE_MASK = 0x7800
-RCODE_MASK = 0x000F
+OPCODE_MASK: Final = 0x7800
+RCODE_MASK: Final = 0x000F
 
 
 class Rcode(IntEnum):
@@ -91,8 +92,8 @@ class Rdtype(IntEnum):
     ANY = 255
 
 
-CLASS_IN = 1
-CLASS_ANY = 255  # RFC 1035 §3.2.5
+CLASS_IN: Final = 1
+CLASS_ANY: Final = 255  # RFC 1035 §3.2.5
 
 
 class Ede(IntEnum):

@@ -2,8 +2,9 @@
 
 import sys
 from itertools import repeat
+from typing import Final
 
-_PREFIX_SIZE = 2
+_PREFIX_SIZE: Final = 2
 
 
 def framed(message: bytes | bytearray) -> bytes:

@@ -1,7 +1,9 @@
 """Messages as text that Wireshark reads (text2pcap), for the log of `debug`."""
 
-_OCTETS_A_LINE = 16
-_PREFIX = "debug: "
+from typing import Final
+
+_OCTETS_A_LINE: Final = 16
+_PREFIX: Final = "debug: "
 
 
 def hex_dump(packet: bytes) -> str:

@@ -7,17 +7,21 @@ inside the data of records are allowed because CoreDNS's library points into tho
 it does not compress itself (SVCB, NSEC, NAPTR).
 """
 
+from typing import Final
+
 from .constants import HEADER_SIZE, MAX_LABEL_SIZE, MAX_NAME_SIZE, POINTER_BITS
 from .errors import MalformedMessage
 
 # What is noted of a place where a name begins: the octets of the name written out, and above
 # them, in steps of this, the pointers on the way to its end.
-_POINTER_STEP = 512
-_OCTETS = _POINTER_STEP - 1
-_MOST_POINTERS = 126  # as miekg/dns; more would make long chains slow to follow
-_MOST_FORBIDDEN_POINTERS = 16  # where there should be none: nothing is noted there on the way
-_POINTER_BASE = POINTER_BITS << 8
-_MOST_NOTED = _MOST_POINTERS * _POINTER_STEP + _OCTETS
+_POINTER_STEP: Final = 512
+_OCTETS: Final = _POINTER_STEP - 1
+_MOST_POINTERS: Final = 126  # as miekg/dns; more would make long chains slow to follow
+_MOST_FORBIDDEN_POINTERS: Final = (
+    16  # where there should be none: nothing is noted there on the way
+)
+_POINTER_BASE: Final = POINTER_BITS << 8
+_MOST_NOTED: Final = _MOST_POINTERS * _POINTER_STEP + _OCTETS
 
 
 def question_name_end(packet: bytes, start: int) -> int:

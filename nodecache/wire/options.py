@@ -1,6 +1,7 @@
 """What stands in an OPT record: RFC 6891 §6.1.2, RFC 8914."""
 
 from struct import Struct
+from typing import Final
 
 from .constants import OPTION_EDE
 from .errors import MalformedMessage
@@ -8,15 +9,15 @@ from .errors import MalformedMessage
 ExtendedErrors = tuple[tuple[int, bytes], ...]
 """Extended DNS Errors, each a code and a text."""
 
-_CODE_AND_SIZE = Struct("!2H")
-_CODE = Struct("!H")
-_OPTION_HEADER_SIZE = 4
-_CODE_SIZE = 2
+_CODE_AND_SIZE: Final = Struct("!2H")
+_CODE: Final = Struct("!H")
+_OPTION_HEADER_SIZE: Final = 4
+_CODE_SIZE: Final = 2
 
 # An upstream's errors are kept with its answer and go to every client: RFC 8914 §2 wants the texts
 # short. What known servers write fits, and a few errors fit a reply of 512 octets.
-_MOST_ERRORS = 4
-_MOST_TEXT_OCTETS = 255
+_MOST_ERRORS: Final = 4
+_MOST_TEXT_OCTETS: Final = 255
 
 
 def check_options(options: bytes) -> None:

@@ -1,7 +1,7 @@
 """A client's message: what is asked, and what the asker can take."""
 
-from dataclasses import dataclass, replace
 from struct import Struct
+from typing import Final
 
 from .constants import (
     EDNS_DO,
@@ -19,47 +19,94 @@ from .sections import FIXED_SIZE, read_records
 from .tsig import check_tsig
 
 # Plain ints: an enum member costs a look-up and a slow operator each time.
-_QR, _RD, _AD, _CD = int(Flag.QR), int(Flag.RD), int(Flag.AD), int(Flag.CD)
-_RD_CD = _RD | _CD
-_OPT_TYPE, _TSIG_TYPE = int(Rdtype.OPT), int(Rdtype.TSIG)
+_QR: Final = int(Flag.QR)
+_RD: Final = int(Flag.RD)
+_AD: Final = int(Flag.AD)
+_CD: Final = int(Flag.CD)
+_RD_CD: Final = _RD | _CD
+_OPT_TYPE: Final = int(Rdtype.OPT)
+_TSIG_TYPE: Final = int(Rdtype.TSIG)
 
-_HEADER = Struct("!5H")  # flags and the four counts, from octet 2 on
-_TWO = Struct("!2H")
-_OPT = Struct("!HHBBHH")  # type, payload size, extended rcode, version, flags, rdata size
-_ROOT_OPT = b"\x00\x00\x29"  # root owner, type 41
+_HEADER: Final = Struct("!5H")  # flags and the four counts, from octet 2 on
+_TWO: Final = Struct("!2H")
+_OPT: Final = Struct("!HHBBHH")  # type, payload size, extended rcode, version, flags, rdata size
+_ROOT_OPT: Final = b"\x00\x00\x29"  # root owner, type 41
 
-KEY_DO = 1
-KEY_CD = 2
-KEY_END_SIZE = 5
+KEY_DO: Final = 1
+KEY_CD: Final = 2
+KEY_END_SIZE: Final = 5
 """Octets of a key behind the name: type, class, and the one for DO and CD."""
-_KEY_FLAGS = (b"\0", b"\1", b"\2", b"\3")
+_KEY_FLAGS: Final = (b"\0", b"\1", b"\2", b"\3")
 
 # What a client may have in the other sections without being refused; CoreDNS's accept policy.
-_MAX_ANSWERS, _MAX_AUTHORITIES, _MAX_ADDITIONALS = 1, 1, 2
+_MAX_ANSWERS: Final = 1
+_MAX_AUTHORITIES: Final = 1
+_MAX_ADDITIONALS: Final = 2
 
 
-@dataclass(slots=True)
 class Query:
     """One question as a client sent it.
 
     `key` is what the cache compares: the name in lower case, type, class, and one octet for
     DO and CD. `payload_size` is the client's EDNS limit in octets, 0 where it sent no OPT;
     `options` are the OPT's options as sent. `question_end` is an offset into `packet`. `is_plain`
-    says that there is nothing behind the question but perhaps one OPT.
+    says that there is nothing behind the question but perhaps one OPT. `upstream_options` are to be
+    sent upstream, where a directive wants some; they bring an OPT with them.
     """
 
-    packet: bytes
-    question_end: int
-    key: bytes
-    flags: int
-    qtype: int
-    rdclass: int
-    payload_size: int = 0
-    has_do: bool = False
-    options: bytes = b""
-    is_plain: bool = True
-    upstream_options: bytes | None = None
-    """Options to send upstream, where a directive wants some; they bring an OPT with them."""
+    __slots__ = (
+        "flags",
+        "has_do",
+        "is_plain",
+        "key",
+        "options",
+        "packet",
+        "payload_size",
+        "qtype",
+        "question_end",
+        "rdclass",
+        "upstream_options",
+    )
+
+    def __init__(
+        self,
+        packet: bytes,
+        question_end: int,
+        key: bytes,
+        flags: int,
+        qtype: int,
+        rdclass: int,
+        payload_size: int = 0,
+        has_do: bool = False,  # noqa: FBT001, FBT002 - made for every query, and keywords cost
+    ) -> None:
+        self.packet = packet
+        self.question_end = question_end
+        self.key = key
+        self.flags = flags
+        self.qtype = qtype
+        self.rdclass = rdclass
+        self.payload_size = payload_size
+        self.has_do = has_do
+        self.options = b""
+        self.is_plain = True
+        self.upstream_options: bytes | None = None
+
+    def copy(self) -> "Query":
+        """The same query, to be changed."""
+        other = Query(
+            self.packet,
+            self.question_end,
+            self.key,
+            self.flags,
+            self.qtype,
+            self.rdclass,
+            self.payload_size,
+            self.has_do,
+        )
+        other.options = self.options
+        other.is_plain = self.is_plain
+        other.upstream_options = self.upstream_options
+        return other
 
     @property
     def id(self) -> bytes:
@@ -83,7 +130,10 @@ class Query:
 
     def without_edns(self) -> "Query":
         """The query as asked of an upstream that knows no OPT: RFC 6891 §7."""
-        return replace(self, payload_size=0, upstream_options=None)
+        other = self.copy()
+        other.payload_size = 0
+        other.upstream_options = None
+        return other
 
     @property
     def is_alike_for_all(self) -> bool:
@@ -179,11 +229,11 @@ def _read_sections(query: Query, answers: int, authorities: int, additionals: in
         _take_opt(query, fixed)
 
 
-_FRAME_HEADER = Struct("!7H")  # a message's header behind its length
-_LENGTH_SIZE = 2
-_BARE_OPT_SIZE = 11
-_UPSTREAM_OPT = b"\x00" + _OPT.pack(Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, 0, 0)
-_UPSTREAM_OPT_DO = b"\x00" + _OPT.pack(Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, EDNS_DO, 0)
+_FRAME_HEADER: Final = Struct("!7H")  # a message's header behind its length
+_LENGTH_SIZE: Final = 2
+_BARE_OPT_SIZE: Final = 11
+_UPSTREAM_OPT: Final = b"\x00" + _OPT.pack(Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, 0, 0)
+_UPSTREAM_OPT_DO: Final = b"\x00" + _OPT.pack(Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, EDNS_DO, 0)
 
 
 def framed_upstream_query(query: Query, message_id: int) -> bytes:

@@ -6,22 +6,25 @@ not be sent so at all (RFC 4034 §3.1.7, RFC 9460 §2.2); where somebody does, t
 only in that message, so it is written out too. All other data is opaque and passed on as it is.
 """
 
+from typing import Final
+
 from .constants import CLASS_IN, MAX_LABEL_SIZE, Rdtype
 from .errors import MalformedMessage
 from .names import end_of_compressed, read_name_end
 
-_A, _AAAA, _NAPTR, _RRSIG = (
-    int(rdtype) for rdtype in (Rdtype.A, Rdtype.AAAA, Rdtype.NAPTR, Rdtype.RRSIG)
-)
-_ADDRESS_SIZES = {_A: 4, _AAAA: 16}
-_RRSIG_MIN_SIZE = 19  # eighteen octets and a name: RFC 4034 §3.1
-_IN = CLASS_IN.to_bytes(2, "big")
-_IN_TO_DATA = 8  # class, TTL and the data's size lie between: RFC 1035 §4.1.3
-_NAPTR_STRINGS = 3  # flags, services, regular expression: RFC 3403 §4.1
-_ANY_SIZE = -1
+_A: Final = int(Rdtype.A)
+_AAAA: Final = int(Rdtype.AAAA)
+_NAPTR: Final = int(Rdtype.NAPTR)
+_RRSIG: Final = int(Rdtype.RRSIG)
+_ADDRESS_SIZES: Final = {_A: 4, _AAAA: 16}
+_RRSIG_MIN_SIZE: Final = 19  # eighteen octets and a name: RFC 4034 §3.1
+_IN: Final = CLASS_IN.to_bytes(2, "big")
+_IN_TO_DATA: Final = 8  # class, TTL and the data's size lie between: RFC 1035 §4.1.3
+_NAPTR_STRINGS: Final = 3  # flags, services, regular expression: RFC 3403 §4.1
+_ANY_SIZE: Final = -1
 
 # type → (octets before the names, number of names, octets after them)
-_COMPRESSIBLE: dict[int, tuple[int, int, int]] = {
+_COMPRESSIBLE: Final[dict[int, tuple[int, int, int]]] = {
     Rdtype.NS: (0, 1, 0),
     Rdtype.MD: (0, 1, 0),
     Rdtype.MF: (0, 1, 0),
@@ -34,7 +37,7 @@ _COMPRESSIBLE: dict[int, tuple[int, int, int]] = {
     Rdtype.MINFO: (0, 2, 0),
     Rdtype.MX: (2, 1, 0),
 }
-_READ_ONLY: dict[int, tuple[int, int, int]] = {
+_READ_ONLY: Final[dict[int, tuple[int, int, int]]] = {
     Rdtype.RP: (0, 2, 0),
     Rdtype.AFSDB: (2, 1, 0),
     Rdtype.RT: (2, 1, 0),
@@ -46,7 +49,7 @@ _READ_ONLY: dict[int, tuple[int, int, int]] = {
     Rdtype.DNAME: (0, 1, 0),
 }
 # type → octets before the name that may hold no pointer; otherwise opaque
-_NEVER_COMPRESSED: dict[int, int] = {
+_NEVER_COMPRESSED: Final[dict[int, int]] = {
     Rdtype.KX: 2,
     Rdtype.RRSIG: 18,
     Rdtype.NSEC: 0,
@@ -54,15 +57,15 @@ _NEVER_COMPRESSED: dict[int, int] = {
     Rdtype.HTTPS: 2,
 }
 # Plain ints as keys: an enum member's comparison is slow.
-_LAYOUTS = {int(rdtype): layout for rdtype, layout in (_COMPRESSIBLE | _READ_ONLY).items()}
-_NAME_PLACES = {int(rdtype): before for rdtype, before in _NEVER_COMPRESSED.items()}
-COMPRESSIBLE = frozenset(map(int, _COMPRESSIBLE))
+_LAYOUTS: Final = {int(rdtype): layout for rdtype, layout in (_COMPRESSIBLE | _READ_ONLY).items()}
+_NAME_PLACES: Final = {int(rdtype): before for rdtype, before in _NEVER_COMPRESSED.items()}
+COMPRESSIBLE: Final = frozenset(map(int, _COMPRESSIBLE))
 """The types whose names may be written as pointers."""
-WRITTEN_OUT = frozenset(map(int, _READ_ONLY)) | frozenset(_NAME_PLACES)
+WRITTEN_OUT: Final = frozenset(map(int, _READ_ONLY)) | frozenset(_NAME_PLACES)
 """The types whose names may not, though some are sent so."""
 
 # type → whether there is anything to check; a look-up that most records end at.
-CHECKED = frozenset(_LAYOUTS) | {_A, _AAAA, _RRSIG}
+CHECKED: Final = frozenset(_LAYOUTS) | {_A, _AAAA, _RRSIG}
 
 
 def check_rdata(packet: bytes, rdtype: int, start: int, end: int, places: dict[int, int]) -> None:

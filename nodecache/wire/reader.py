@@ -5,6 +5,7 @@ plugin/pkg/response and plugin/cache for the rest.
 """
 
 from struct import Struct
+from typing import Final
 
 from .addresses import read_addresses
 from .aliases import is_answered
@@ -26,26 +27,29 @@ from .rdata import WRITTEN_OUT, has_pointer
 from .sections import FIXED_SIZE, TTL_PLACE, Record, read_additionals, read_records
 
 # Plain ints: an enum member costs a look-up and a slow operator each time.
-_QR, _TC = int(Flag.QR), int(Flag.TC)
-_QR_AND_OPCODE = _QR | OPCODE_MASK
-_NOT_PLAIN = _TC | RCODE_MASK
-_OPT, _SOA, _NS, _RRSIG = (
-    int(rdtype) for rdtype in (Rdtype.OPT, Rdtype.SOA, Rdtype.NS, Rdtype.RRSIG)
-)
-_ON_THE_WAY = frozenset({int(Rdtype.CNAME), int(Rdtype.DNAME), _RRSIG})
-_PSEUDO = frozenset({_OPT, int(Rdtype.TSIG)})
-_TRANSFERS = frozenset({int(Rdtype.AXFR), int(Rdtype.IXFR)})
-_NOERROR, _NXDOMAIN = int(Rcode.NOERROR), int(Rcode.NXDOMAIN)
-_SERVER_FAILURES = frozenset({int(Rcode.SERVFAIL), int(Rcode.NOTIMP)})
+_QR: Final = int(Flag.QR)
+_TC: Final = int(Flag.TC)
+_QR_AND_OPCODE: Final = _QR | OPCODE_MASK
+_NOT_PLAIN: Final = _TC | RCODE_MASK
+_OPT: Final = int(Rdtype.OPT)
+_SOA: Final = int(Rdtype.SOA)
+_NS: Final = int(Rdtype.NS)
+_RRSIG: Final = int(Rdtype.RRSIG)
+_ON_THE_WAY: Final = frozenset({int(Rdtype.CNAME), int(Rdtype.DNAME), _RRSIG})
+_PSEUDO: Final = frozenset({_OPT, int(Rdtype.TSIG)})
+_TRANSFERS: Final = frozenset({int(Rdtype.AXFR), int(Rdtype.IXFR)})
+_NOERROR: Final = int(Rcode.NOERROR)
+_NXDOMAIN: Final = int(Rcode.NXDOMAIN)
+_SERVER_FAILURES: Final = frozenset({int(Rcode.SERVFAIL), int(Rcode.NOTIMP)})
 
-_HEADER = Struct("!5H")  # flags and the four counts, from octet 2 on
-_COUNTS = Struct("!4H")
-_ADDITIONALS_PLACE = 10
-_TWO = Struct("!2H")
-_U16 = Struct("!H")
-_U32 = Struct("!I")
-_SIGNATURE_TIMES = Struct("!2I")  # expiration, inception: RFC 4034 §3.1
-_SIGNATURE_TIMES_PLACE = 8  # in the data
+_HEADER: Final = Struct("!5H")  # flags and the four counts, from octet 2 on
+_COUNTS: Final = Struct("!4H")
+_ADDITIONALS_PLACE: Final = 10
+_TWO: Final = Struct("!2H")
+_U16: Final = Struct("!H")
+_U32: Final = Struct("!I")
+_SIGNATURE_TIMES: Final = Struct("!2I")  # expiration, inception: RFC 4034 §3.1
+_SIGNATURE_TIMES_PLACE: Final = 8  # in the data
 
 
 def read_answer(packet: bytes, written_by: str = FORWARD, question_end: int = 0) -> Answer:

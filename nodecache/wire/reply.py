@@ -6,14 +6,13 @@ there take the client's case (draft-vixie-dnsext-dns0x20).
 """
 
 from struct import Struct
-from typing import Protocol
+from typing import Final, Protocol
 
 from .compress import cut_to, rewritten
 from .constants import (
     EDNS_DO,
     HEADER_SIZE,
     MAX_DATAGRAM_SIZE,
-    MAX_MESSAGE_SIZE,
     MIN_PAYLOAD_SIZE,
     OPCODE_MASK,
     OUR_PAYLOAD_SIZE,
@@ -28,28 +27,28 @@ from .options import ExtendedErrors, errors_as_options
 from .query import Query
 
 # Plain ints: an enum member costs a look-up and a slow operator each time.
-_QR, _TC, _RA = int(Flag.QR), int(Flag.TC), int(Flag.RA)
-_SERVFAIL = int(Rcode.SERVFAIL)
-_OWN = int(Flag.RD | Flag.CD)
-_RESERVED = 0x0040  # "must be zero in all queries and responses": RFC 1035 §4.1.1
-_KEPT = 0xFFFF & ~(_OWN | _RESERVED)
+_QR: Final = int(Flag.QR)
+_TC: Final = int(Flag.TC)
+_RA: Final = int(Flag.RA)
+_SERVFAIL: Final = int(Rcode.SERVFAIL)
+_OWN: Final = int(Flag.RD | Flag.CD)
+_RESERVED: Final = 0x0040  # "must be zero in all queries and responses": RFC 1035 §4.1.1
+_KEPT: Final = 0xFFFF & ~(_OWN | _RESERVED)
 # What an error reply has of the refused message's header: opcode, RD; and CD (RFC 4035 §3.2.2).
-_OPCODE_RD_CD = 0x7910
+_OPCODE_RD_CD: Final = 0x7910
 
-_ONLY_QUESTION = b"\0\1\0\0\0\0"  # the first three counts
-_ROOT_OPT = b"\x00\x00\x29"  # root owner, type 41
-_DO_PLACE = 7  # of the octet that begins with DO, in an OPT: RFC 6891 §6.1.3
-_DO = b"\x80"
+_ONLY_QUESTION: Final = b"\0\1\0\0\0\0"  # the first three counts
+_ROOT_OPT: Final = b"\x00\x00\x29"  # root owner, type 41
+_DO_PLACE: Final = 7  # of the octet that begins with DO, in an OPT: RFC 6891 §6.1.3
+_DO: Final = b"\x80"
 
-_U16 = Struct("!H")
-_HEADER = Struct("!5H")
-_OPT = Struct("!BHHBBHH")
-_PUT_FLAGS = Struct("!2sH").pack_into  # behind the id
-_PUT_TTL = Struct("!I").pack_into
-SURELY_FITS = MIN_PAYLOAD_SIZE - _OPT.size
-"""Octets of a message that every client can take, with an OPT besides."""
-_OPT_NO_DO = _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, 0, 0)
-_OPT_DO = _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, EDNS_DO, 0)
+_U16: Final = Struct("!H")
+_HEADER: Final = Struct("!5H")
+_OPT: Final = Struct("!BHHBBHH")
+_PUT_FLAGS: Final = Struct("!2sH").pack_into  # behind the id
+_PUT_TTL: Final = Struct("!I").pack_into
+_OPT_NO_DO: Final = _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, 0, 0)
+_OPT_DO: Final = _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, EDNS_DO, 0)
 
 
 class Body(Protocol):
@@ -60,11 +59,9 @@ class Body(Protocol):
     is_compressed: bool
 
 
-def reply_limit(query: Query, *, is_stream: bool) -> int:
-    """The octets that `query`'s sender can take."""
-    if is_stream:
-        return MAX_MESSAGE_SIZE
-    return min(max(MIN_PAYLOAD_SIZE, query.payload_size), MAX_DATAGRAM_SIZE)
+def reply_limit(payload_size: int) -> int:
+    """The octets that a client can take by UDP who claims so many, or none (0)."""
+    return min(max(MIN_PAYLOAD_SIZE, payload_size), MAX_DATAGRAM_SIZE)
 
 
 def reply_to(
@@ -73,7 +70,6 @@ def reply_to(
     flags: int,
     ttl: int | None,
     limit: int,
-    *,
     ede: ExtendedErrors = (),
     extended_rcode: int = 0,
 ) -> bytearray:

@@ -1,16 +1,17 @@
 """The records of a message, section by section: where each begins and ends, and what it is."""
 
 from struct import Struct
+from typing import Final
 
 from .constants import MAX_TTL
 from .errors import MalformedMessage
 from .names import read_name_end
 from .rdata import CHECKED, check_rdata
 
-FIXED_SIZE = 10  # type, class, TTL and data size, behind the owner name: RFC 1035 §4.1.3
-TTL_PLACE = 4  # in these
-_FIXED = Struct("!HHIH")
-_TO_QUESTION = b"\xc0\x0c"  # a pointer to the question's name: RFC 1035 §4.1.4
+FIXED_SIZE: Final = 10  # type, class, TTL and data size, behind the owner name: RFC 1035 §4.1.3
+TTL_PLACE: Final = 4  # in these
+_FIXED: Final = Struct("!HHIH")
+_TO_QUESTION: Final = b"\xc0\x0c"  # a pointer to the question's name: RFC 1035 §4.1.4
 
 Record = tuple[int, int, int, int, int, int]
 """Type, class, TTL in seconds, and the offsets of its owner name, of its type, and of its end."""

@@ -1,14 +1,15 @@
 """What stands in a TSIG record: RFC 8945 §4.2. Nothing is verified here, nobody signs to us."""
 
 from struct import Struct
+from typing import Final
 
 from .constants import CLASS_ANY
 from .errors import MalformedMessage
 from .names import question_name_end
 
-_TIME_AND_FUDGE_SIZE = 8
-_ID_AND_ERROR_SIZE = 4
-_U16 = Struct("!H")
+_TIME_AND_FUDGE_SIZE: Final = 8
+_ID_AND_ERROR_SIZE: Final = 4
+_U16: Final = Struct("!H")
 
 
 def check_tsig(packet: bytes, rdclass: int, start: int, end: int) -> None:

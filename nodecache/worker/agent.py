@@ -33,7 +33,7 @@ from nodecache.process.messages import LostDescriptors, MalformedControlMessage,
 from nodecache.process.protocol import MOST_CACHE_OCTETS, MOST_REASON_OCTETS
 from nodecache.process.sockets import Sockets, sockets_from
 from nodecache.process.vitals import KeeperVitals
-from nodecache.server import Journal, WaitingRoom
+from nodecache.server import InflightLimiter, Journal
 
 from . import inheriting
 from .assembly import Workshop
@@ -78,7 +78,7 @@ class Agent:
         self._reloading = asyncio.Lock()
         self._beats = 0
         self._ticks = 0
-        self._shop = Workshop(loop, Upstreams(Network(loop)), Budget(), WaitingRoom())
+        self._shop = Workshop(loop, Upstreams(Network(loop)), Budget(), InflightLimiter())
         self._pods = ClusterPods(self._shop.upstreams, self._tell_pods)
         self._serving = Serving(self._shop, journal, self._pods)
         self._pages = Pages(flags, self._serving, vitals)

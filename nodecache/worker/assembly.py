@@ -22,11 +22,11 @@ from nodecache.server import (
     Directives,
     ErrorLog,
     ForwardSource,
+    InflightLimiter,
     Source,
     StalePolicy,
     Terminal,
     Totals,
-    WaitingRoom,
     Zone,
     ZoneOptions,
     forward_end,
@@ -61,7 +61,7 @@ class Workshop:
     loop: asyncio.AbstractEventLoop
     upstreams: Upstreams
     budget: Budget
-    room: WaitingRoom
+    room: InflightLimiter
     totals: Totals = field(default_factory=Totals)
     chains: ChainCounts = field(default_factory=ChainCounts)
     lookup: Terminal = nothing_to_ask
@@ -125,7 +125,7 @@ def build(
             partial(_open_tracer, shop.loop),
         )
         undoing.callback(directives.close)
-        source.tell(directives.watch)
+        source.observe_by(directives.watch)
         zone = Zone(
             options,
             new_cache(block, options, shop.budget) if before is None else before.zone.cache,

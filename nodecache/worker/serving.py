@@ -21,12 +21,12 @@ from nodecache.server import (
     Handler,
     HostsFile,
     Journal,
-    Served,
     ServerCounts,
     TcpLimits,
     TcpListener,
     UdpListener,
     WildcardUdpListener,
+    ZoneBinding,
     Zones,
     name_to_wire,
     read_hosts_files,
@@ -167,7 +167,7 @@ class Serving:
                     made = built[place.block]
                     counts = routing.count(address.label, place.zone_name)
                     routing.placed.append((address.label, place.zone_name, made))
-                    zones.append((name_to_wire(place.zone_name), Served(made.zone, counts)))
+                    zones.append((name_to_wire(place.zone_name), ZoneBinding(made.zone, counts)))
             routing.zones[address] = Zones(zones)
         return routing
 

@@ -10,7 +10,14 @@ import dns.message
 from nodecache.cache import Budget
 from nodecache.corefile import parse
 from nodecache.forward import Endpoint, Failure, Forwarder, Upstreams
-from nodecache.server import Handler, Served, ServerCounts, WaitingRoom, Zones, name_to_wire
+from nodecache.server import (
+    Handler,
+    InflightLimiter,
+    ServerCounts,
+    ZoneBinding,
+    Zones,
+    name_to_wire,
+)
 from nodecache.wire import Answer, Query, empty_reply, read_query
 from nodecache.worker.assembly import Workshop, build
 from nodecache.worker.forwarding import open_forwarders
@@ -106,13 +113,13 @@ class ZoneSubject:
         self._upstreams.listen_on(frozenset({OWN_ADDRESS}))
         block = parse(on_lines(config), "scenario", env={}, default_port=53).blocks[0]
         loop = SimulatedLoop(world)
-        self._shop = Workshop(loop, self._upstreams, Budget(), WaitingRoom())
+        self._shop = Workshop(loop, self._upstreams, Budget(), InflightLimiter())
         self._shop.lookup = self._look_up
         self._built = build(block, self._shop)
         zone = self._built.zone
         zone.clock, zone.wall_clock = world.clock, lambda: WALL_CLOCK + world.now
         counts = ServerCounts(f"dns://{OWN_ADDRESS[0]}:53", block.zone_names[0])
-        zones = [(name_to_wire(name), Served(zone, counts)) for name in block.zone_names]
+        zones = [(name_to_wire(name), ZoneBinding(zone, counts)) for name in block.zone_names]
         self._handler = Handler(Zones(zones), ServerCounts("", "dropped"))
 
     def ask(self, packet: bytes, transport: str, deadline: float) -> Client:

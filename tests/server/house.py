@@ -19,13 +19,15 @@ import dns.rdatatype
 
 from nodecache.cache import Budget, Cache, Failures
 from nodecache.forward import Failure
-from nodecache.server.asker import ClientAsker
 from nodecache.server.counts import Outcome, ServerCounts
+from nodecache.server.handler import Handler
+from nodecache.server.inflight import InflightQuery
+from nodecache.server.limiter import InflightLimiter
 from nodecache.server.policy import ZoneOptions
-from nodecache.server.replies import Finished, Served
-from nodecache.server.waiting import WaitingRoom
+from nodecache.server.replies import CachedReply, ZoneBinding
+from nodecache.server.router import Zones
 from nodecache.server.zone import Zone
-from nodecache.wire import Answer, Ede, Query, Rcode, read_answer, read_query
+from nodecache.wire import Answer, Ede, Query, Rcode, read_answer
 from tests.wire.messages import parsed, query, response
 
 START = 1000.0
@@ -115,9 +117,6 @@ class Asked:
 class FakeSource:
     """What stands below the cache: keeps what it is asked, answers when told to."""
 
-    wants_client = False
-    plain_forwarder = None
-
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self.open: list[Asked] = []
@@ -129,11 +128,12 @@ class FakeSource:
     def is_silent(self, now: float) -> bool:
         return self.down
 
-    def ask(self, query, client, transport, deadline, done, now) -> Asked:
-        asked = Asked(query, transport, deadline, done)
+    def send(self, query: InflightQuery, now: float) -> None:
+        asked = Asked(query.query, query.transport_name, query.deadline, query.done)
+        asked.mark_awaited(is_awaited=query.is_awaited)
+        query.in_company().walk = asked
         self.asked.append(asked)
         self.open.append(asked)
-        return asked
 
     def says(self, *records: str, options: tuple[Any, ...] | None = None, **message: Any) -> None:
         """Answer the oldest open question, its name in lower case."""
@@ -151,7 +151,7 @@ class Pod:
 
     transport: Transport
     address: tuple[str, int]
-    finished: Finished | None = None
+    finished: CachedReply | None = None
 
     @property
     def replies(self) -> list[bytes]:
@@ -188,7 +188,7 @@ class House:
     """One zone with all that it needs, nothing of it real but the cache."""
 
     options: ZoneOptions = field(default_factory=ZoneOptions)
-    room: WaitingRoom = field(default_factory=WaitingRoom)
+    room: InflightLimiter = field(default_factory=InflightLimiter)
     servfail_seconds: float | None = None
 
     def __post_init__(self) -> None:
@@ -206,7 +206,9 @@ class House:
         )
         self.zone.clock = lambda: self.world.now
         self.zone.wall_clock = lambda: 2000.0
-        self.served = Served(self.zone, ServerCounts("dns://169.254.20.10:53", "."))
+        self.served = ZoneBinding(self.zone, ServerCounts("dns://169.254.20.10:53", "."))
+        dropped = ServerCounts("dns://169.254.20.10:53", "dropped")
+        self.handler = Handler(Zones([(b"\0", self.served)]), dropped)
         self.udp, self.tcp = Transport("udp"), Transport("tcp")
         self._ports = count(40_000)
 
@@ -225,8 +227,7 @@ class House:
         transport = self.udp if by == "udp" else self.tcp
         pod = Pod(transport, (host, next(self._ports)))
         now = self.world.now
-        asker = ClientAsker(read_query(packet), transport, pod.address, now, self.served)
-        pod.finished = self.zone.serve(asker, now)
+        pod.finished = self.handler.handle(packet, transport, pod.address, now)
         return pod
 
     def keep(self, *records: str, question: str = "a.example. A", **message: Any) -> None:

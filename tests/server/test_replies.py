@@ -4,7 +4,7 @@ import pytest
 
 from nodecache.cache import Budget, Cache, Prefetch
 from nodecache.server.counts import Outcome, ServerCounts
-from nodecache.server.replies import Finished, Replies, Served
+from nodecache.server.replies import CachedReply, Replies, ZoneBinding
 from nodecache.wire import read_answer, read_query, reply_to
 from tests.wire.messages import parsed, query, response
 
@@ -32,7 +32,7 @@ class Table:
         self.cache = Cache(Budget(), 100, 100)
         self.zone = FakeZone()
         self.counts = ServerCounts("dns://:53", ".")
-        self.served = Served(self.zone, self.counts)
+        self.served = ZoneBinding(self.zone, self.counts)
 
     def put(self, qname: str = "a.example.", now: float = START, **edns: object) -> bytes:
         """Have a finished reply in the table; the octets it is found by."""
@@ -45,7 +45,9 @@ class Table:
                 asked.key, read_answer(response(f"{qname} A", *records)), 30, now
             )
         octets = reply_to(asked, entry, entry.flags, entry.remaining_ttl(now), 1232)
-        finished = Finished(bytes(octets[2:]), entry.changes_at(now), entry, self.served, TALLY)
+        finished = CachedReply(
+            bytes(octets[2:]), entry.changes_at(now), entry, self.served, TALLY, entry.ttl_offsets
+        )
         self.replies.put(packet[2:], finished, now)
         return packet[2:]
 

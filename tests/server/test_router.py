@@ -1,6 +1,6 @@
 import pytest
 
-from nodecache.server.replies import Served
+from nodecache.server.replies import ZoneBinding
 from nodecache.server.router import Zones, name_to_wire
 from nodecache.wire import read_query
 from tests.server.house import House
@@ -17,7 +17,7 @@ def served(question: str, *zone_names: str) -> str | None:
     return next((zone_name for zone_name, served in bindings.items() if served is taken), None)
 
 
-def binding() -> Served:
+def binding() -> ZoneBinding:
     return House().served
 
 

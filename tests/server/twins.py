@@ -1,6 +1,7 @@
-"""Two servers alike but for one thing: one lets queries take the plain way, the other never does."""
+"""Two servers alike but for one thing: one knows shapes of queries, the other reads each anew."""
 
 import struct
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from itertools import count
@@ -10,7 +11,14 @@ import dns.edns
 from nodecache.cache import Budget
 from nodecache.corefile import parse
 from nodecache.forward import Upstreams
-from nodecache.server import Handler, Served, ServerCounts, WaitingRoom, Zones, name_to_wire
+from nodecache.server import (
+    Handler,
+    InflightLimiter,
+    ServerCounts,
+    ZoneBinding,
+    Zones,
+    name_to_wire,
+)
 from nodecache.wire import read_answer, read_query
 from nodecache.worker.assembly import Workshop, build
 from tests.scenarios.simulated import Outgoing, SimulatedWorld
@@ -61,10 +69,10 @@ class WayBack:
 class Twin:
     """One of the two: a server block in a simulated world, made by the agent's own assembly."""
 
-    def __init__(self, *, is_plain: bool, corefile: str = COREFILE) -> None:
+    def __init__(self, *, remembers: bool, corefile: str, more_names: Sequence[str] = ()) -> None:
         self.world = SimulatedWorld()
         self.upstreams = Upstreams(self.world)
-        self.room = WaitingRoom()
+        self.room = InflightLimiter()
         loop = SimulatedLoop(self.world)
         block = parse(corefile, "Corefile", env={}, default_port=53).blocks[0]
         self.built = build(block, Workshop(loop, self.upstreams, Budget(), self.room))
@@ -73,10 +81,12 @@ class Twin:
         cache.success.capacity = cache.denial.capacity = 4
         self.zone.clock, self.zone.wall_clock = self.world.clock, partial(float, WALL_CLOCK)
         self.counts = ServerCounts("dns://169.254.20.10:53", ".")
-        zones = Zones([(name_to_wire("."), Served(self.zone, self.counts))])
-        if not is_plain:
-            zones.adopt = lambda *_: None
-        self.handler = Handler(zones, ServerCounts("", "dropped"))
+        self._remembers = remembers
+        self._bindings = [
+            (name_to_wire("."), ZoneBinding(self.zone, self.counts)),
+            *((name_to_wire(name), ZoneBinding(self.zone, self.counts)) for name in more_names),
+        ]
+        self.handler = Handler(Zones(self._bindings), ServerCounts("", "dropped"))
         self.ways = {name: WayBack(name) for name in ("udp", "tcp")}
         self.answered = 0
         self.open: list[Outgoing] = []
@@ -85,6 +95,8 @@ class Twin:
     def ask(self, packet: bytes, pod: tuple[str, int], transport: str = "udp") -> bytes | None:
         """Hand in a query; what goes into the reply table."""
         way = self.ways[transport]
+        if not self._remembers:
+            self.handler.zones = Zones(self._bindings)
         finished = self.handler.handle(packet, way, pod, self.world.now)
         self.settle()
         return None if finished is None else finished.tail
@@ -187,18 +199,25 @@ def told(entry) -> tuple[object, ...]:
 class Twins:
     """Both, each told the same."""
 
-    plain: Twin
-    general: Twin
+    knowing: Twin
+    forgetful: Twin
 
     def do(self, step: str, *args: object) -> None:
         """Have both do the same and come to the same."""
-        plain, general = (getattr(twin, step)(*args) for twin in (self.plain, self.general))
-        assert plain == general
-        assert self.plain.state() == self.general.state()
+        first, second = (getattr(twin, step)(*args) for twin in (self.knowing, self.forgetful))
+        assert first == second
+        assert self.knowing.state() == self.forgetful.state()
+
+    @property
+    def both(self) -> tuple[Twin, Twin]:
+        return self.knowing, self.forgetful
 
 
-def twins(corefile: str = COREFILE) -> Twins:
-    return Twins(Twin(is_plain=True, corefile=corefile), Twin(is_plain=False, corefile=corefile))
+def twins(corefile: str = COREFILE, **more: object) -> Twins:
+    return Twins(
+        Twin(remembers=True, corefile=corefile, **more),
+        Twin(remembers=False, corefile=corefile, **more),
+    )
 
 
 ANSWERS = {

@@ -4,7 +4,7 @@ from nodecache.cache import Budget
 from nodecache.corefile import parse
 from nodecache.forward import Upstreams
 from nodecache.metrics import Collector
-from nodecache.server import ServerCounts, WaitingRoom
+from nodecache.server import InflightLimiter, ServerCounts
 from nodecache.server.counts import Outcome, Tally
 from nodecache.worker.assembly import Workshop, build
 from nodecache.worker.pods import ClusterPods
@@ -27,7 +27,7 @@ class Worker:
         text = f"vendor.example cluster.local {{\n{lines}\nforward . 192.0.2.1\n}}\n"
         (block,) = parse(text, "Corefile", env={}).blocks
         world = SimulatedWorld()
-        self.shop = Workshop(SimulatedLoop(world), Upstreams(world), Budget(), WaitingRoom())
+        self.shop = Workshop(SimulatedLoop(world), Upstreams(world), Budget(), InflightLimiter())
         self.built = [build(block, self.shop)]
         self.pods = ClusterPods(self.shop.upstreams, lambda _: None)
         places = [(server, name) for server in servers for name in block.zone_names]

@@ -19,7 +19,7 @@ from nodecache.process.protocol import FROM_KEEPER, FROM_WORKER
 from nodecache.process.shared_memory import JOURNAL_OCTETS
 from nodecache.process.sockets import close_all, open_all
 from nodecache.process.vitals import KeeperVitals
-from nodecache.server import Journal, WaitingRoom
+from nodecache.server import InflightLimiter, Journal
 from nodecache.worker import agent as worker
 from nodecache.worker import serving as at_work
 from nodecache.worker.assembly import Workshop
@@ -82,7 +82,7 @@ class Running:
     """A worker's zones and listeners, without the worker."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.shop = Workshop(loop, Upstreams(Network(loop)), Budget(), WaitingRoom())
+        self.shop = Workshop(loop, Upstreams(Network(loop)), Budget(), InflightLimiter())
         pods = ClusterPods(self.shop.upstreams, lambda _: None)
         self.serving = Serving(self.shop, Journal(mmap.mmap(-1, JOURNAL_OCTETS)), pods)
 

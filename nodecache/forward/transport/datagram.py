@@ -12,7 +12,7 @@ that are answered carry on.
 import errno
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nodecache.forward.attempt import Attempt, Carrier, evacuated, failing, slowed
 from nodecache.forward.counts import UpstreamCounts
@@ -25,18 +25,18 @@ from .unmatched import note_unmatched
 if TYPE_CHECKING:
     from nodecache.forward.upstream import Upstream
 
-_SOCKETS = 32
-_MOST_USES = 512
-_MOST_AGE_SECONDS = 10.0
-_LENGTH_SIZE = 2  # what a datagram does not have before its message
-_AGEING_AT_ONCE = 4  # each second: all of them within one such age
+_SOCKETS: Final = 32
+_MOST_USES: Final = 512
+_MOST_AGE_SECONDS: Final = 10.0
+_LENGTH_SIZE: Final = 2  # what a datagram does not have before its message
+_AGEING_AT_ONCE: Final = 4  # each second: all of them within one such age
 # After a port turned out to lead nowhere, the good ones do for this long without new ones.
-_WARY_SECONDS = 2.0
+_WARY_SECONDS: Final = 2.0
 
 # A port is suspected when it is silent while others are heard, for longer than nearly all answers
 # take; and never before this.
-_PATIENCE_SECONDS = 0.06
-_PATIENCE_FACTOR = 1.5
+_PATIENCE_SECONDS: Final = 0.06
+_PATIENCE_FACTOR: Final = 1.5
 
 assert _MOST_USES < MAX_PENDING, "a socket never runs out of ids"
 

@@ -4,16 +4,17 @@ The law of this module: no socket, no clock.
 """
 
 from math import inf
+from typing import Final
 
 # A server that ends connections after the same number of answers is believed for this long:
 # dnsmasq's limit is 100.
-_BELIEVE_SECONDS = 300.0
+_BELIEVE_SECONDS: Final = 300.0
 # One that ends two connections after another without answering all, or stops reading them, may not
 # take more than one query at once. It gets each by itself for a while, as from CoreDNS; for longer
 # where that turns out to be still so soon afterwards.
-_AGAIN_SECONDS = 1.0
-_WARY_SECONDS = 10.0
-_STILL_SECONDS = 30.0
+_AGAIN_SECONDS: Final = 1.0
+_WARY_SECONDS: Final = 10.0
+_STILL_SECONDS: Final = 30.0
 
 
 class Lifetime:

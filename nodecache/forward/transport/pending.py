@@ -7,15 +7,15 @@ connection that carried the query, with the query's id, name, type and class (RF
 import os
 from array import array
 from collections.abc import Callable, Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from nodecache.wire import HEADER_SIZE, is_bare_reply
 
 # Far below the 65,536 ids there are, or `add` would spin looking for a free one; and what one
 # connection may owe us before another has to help.
-MAX_PENDING = 4096
+MAX_PENDING: Final = 4096
 
-_BLOCK_OCTETS = 2048  # one system call for a thousand ids
+_BLOCK_OCTETS: Final = 2048  # one system call for a thousand ids
 
 
 def random_ids() -> Iterator[int]:
@@ -85,8 +85,9 @@ class Pending(Generic[A]):
     def oldest(self) -> A | None:
         """The query that waits longest."""
         for table in (self._slow, self._young):
-            for asked in table.values():
-                return asked
+            if table:  # walking over the places of those that are gone takes time
+                for asked in table.values():
+                    return asked
         return None
 
     def slowed(self, sent_before: float) -> list[A]:

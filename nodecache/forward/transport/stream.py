@@ -1,7 +1,7 @@
 """One pipelined connection to an upstream: frames, and who waits for which."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nodecache.forward.attempt import Attempt, evacuated, failing, slowed, unread
 from nodecache.forward.world import Stream
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 # A connection that owes answers and has said nothing for this long is looked at: has the other
 # side's kernel confirmed our octets? If not, it is dead to us; if so, the server is slow.
-_DEAF_SECONDS = 0.06
+_DEAF_SECONDS: Final = 0.06
 # Silent for so long and unconfirmed, a connection does not come back.
-_DEAD_SECONDS = 1.0
+_DEAD_SECONDS: Final = 1.0
 
 
 class StreamConnection:

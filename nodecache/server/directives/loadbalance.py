@@ -5,7 +5,6 @@ or TTL offset of the message becoming false; that is every usual answer. Others 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from struct import Struct
 
 from nodecache.server.chain import Client, Down, Steps
@@ -61,7 +60,7 @@ class LoadBalance:
         if self.is_any_order:
             wire = shuffled(answer, self._pick)
             if wire is not None:
-                return answer if wire is answer.wire else replace(answer, wire=wire)
+                return answer if wire is answer.wire else answer.with_wire(wire)
         return self._rewritten(answer, qtype)
 
     def _rewritten(self, answer: Answer, qtype: int) -> Answer:

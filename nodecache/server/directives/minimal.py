@@ -1,6 +1,5 @@
 """`minimal`: answers without what nobody asked for."""
 
-from dataclasses import replace
 from struct import Struct
 
 from nodecache.server.chain import Client, Down, Steps
@@ -33,12 +32,10 @@ def shortened(answer: Answer) -> Answer:
     if not says_it_all or not authorities + additionals:
         return answer
     end = _answers_end(answer.wire, answer.question_end, answers)
-    return replace(
-        answer,
-        wire=answer.wire[:6] + _COUNTS.pack(answers, 0, 0) + answer.wire[12:end],
-        ttl_offsets=answer.ttl_offsets[:answers],
-        soa_ttl=None,
-    )
+    wire = answer.wire[:6] + _COUNTS.pack(answers, 0, 0) + answer.wire[12:end]
+    short = answer.with_wire(wire, answer.ttl_offsets[:answers])
+    short.soa_ttl = None
+    return short
 
 
 def _answers_end(wire: bytes, offset: int, answers: int) -> int:

@@ -1,8 +1,9 @@
 import pytest
 
-from nodecache.server.directives.bufsize import lower_payload_size
-from nodecache.wire import reply_limit
+from nodecache.server.policy import ZoneOptions
+from nodecache.server.router import Zones
 from tests.server.chains import query
+from tests.server.house import House
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,7 @@ from tests.server.chains import query
 )
 def test_a_claim_is_never_above_bufsize(claimed, limit):
     options = {} if claimed is None else {"use_edns": 0, "payload": claimed}
-    asked = query("a.example.", **options)
-    lower_payload_size(asked, 1232)
-    assert reply_limit(asked, is_stream=False) == limit
-    assert (asked.payload_size == 0) is (claimed is None)
+    house = House(ZoneOptions(bufsize=1232))
+    shape = Zones([(b"\0", house.served)]).shape_of(query("a.example.", **options))
+    assert shape.limit == limit
+    assert (shape.payload_size == 0) is (claimed is None)

@@ -5,7 +5,6 @@ not ask for them. A client's own options are told to upstreams where a rule touc
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from struct import Struct
 
@@ -54,7 +53,9 @@ def apply_edns(rule: EdnsRule, query: Query, client: Client) -> Query | None:
     if wanted is None:
         return None
     others = [option for option in sent if option[0] != code]
-    return replace(query, upstream_options=octets_of(others + wanted))
+    other = query.copy()
+    other.upstream_options = octets_of(others + wanted)
+    return other
 
 
 def _with_code(options: Options, code: int) -> Options:

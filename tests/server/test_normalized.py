@@ -7,7 +7,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from nodecache.server.likeness import likeness_key, likeness_of
+from nodecache.server.normalized import normalized, normalized_key
 from nodecache.wire import MalformedMessage, read_query
 from tests.server.house import House
 from tests.wire.messages import opt, option, parsed, query
@@ -86,11 +86,11 @@ def test_who_is_alike_gets_from_the_table_what_the_zone_would_say(queries):
         return
     house.ask_with(first)
     finished = house.ask_with(first).finished
-    if finished is None or finished.likeness is None:
+    if finished is None or finished.alike is None:
         return
-    likeness = finished.likeness
+    likeness = finished.alike
     assert likeness.reply(first, finished.tail) == first[:2] + finished.tail
-    if likeness.key != likeness_key(second) or not likeness.fits(second):
+    if likeness.key != normalized_key(second) or not likeness.fits(second):
         return
     event("alike")
     assert likeness.reply(second, finished.tail) == house.ask_with(second).replies[0]
@@ -108,18 +108,18 @@ def test_letter_case_is_the_askers_own(second):
     house.keep("www.a.example. 30 IN A 192.0.2.1", question="www.a.example. A")
     house.ask("Www.a.Example. A")
     finished = house.ask("Www.a.Example. A").finished
-    assert finished.likeness.key == likeness_key(second)
-    assert finished.likeness.fits(second)
-    reply = finished.likeness.reply(second, finished.tail)
+    assert finished.alike.key == normalized_key(second)
+    assert finished.alike.fits(second)
+    reply = finished.alike.reply(second, finished.tail)
     assert parsed(reply).question[0].name.to_text() == parsed(second).question[0].name.to_text()
     assert parsed(reply).answer[0][0].to_text() == "192.0.2.1"
 
 
 def test_type_65_is_not_taken_for_type_97():
     https, other = query("A.example. TYPE65"), query("a.example. TYPE97")
-    assert likeness_key(https) == likeness_key(other)
-    assert not likeness_of(read_query(https)).fits(other)
-    assert not likeness_of(read_query(other)).fits(https)
+    assert normalized_key(https) == normalized_key(other)
+    assert not normalized(read_query(https)).fits(other)
+    assert not normalized(read_query(other)).fits(https)
 
 
 def with_options(data: bytes, payload: int = 1232) -> bytes:
@@ -143,26 +143,26 @@ COOKIE, OTHER_COOKIE = option(10, b"cookie01"), option(10, b"cookie02")
     ],
 )
 def test_options_do_not_matter_as_long_as_they_are_whole(other, is_alike):
-    likeness = likeness_of(read_query(with_options(COOKIE)))
-    assert (likeness.key == likeness_key(other) and likeness.fits(other)) == is_alike
+    likeness = normalized(read_query(with_options(COOKIE)))
+    assert (likeness.key == normalized_key(other) and likeness.fits(other)) == is_alike
 
 
 def test_octets_of_a_name_that_look_like_an_opt_do_not_mislead():
     packet = query("a\\000\\000\\041b.example. A", use_edns=0)
-    assert likeness_of(read_query(packet)) is None
+    assert normalized(read_query(packet)) is None
 
 
 def test_what_has_more_than_an_opt_is_like_nothing():
     signed = query()[:11] + b"\1" + query()[12:] + b"\0\0\x10\0\x01\0\0\0\0\0\0"
-    assert likeness_of(read_query(signed)) is None
+    assert normalized(read_query(signed)) is None
 
 
 @given(st.binary(max_size=40))
 def test_any_octets_have_a_key(packet):
-    assert likeness_key(packet) == packet[2:].lower()[: len(likeness_key(packet))]
+    assert normalized_key(packet) == packet[2:].lower()[: len(normalized_key(packet))]
 
 
 @given(st.binary(max_size=40))
 def test_any_octets_fit_or_do_not(packet):
-    likeness = likeness_of(read_query(with_options(COOKIE)))
+    likeness = normalized(read_query(with_options(COOKIE)))
     assert likeness.fits(packet) in {True, False}

@@ -5,12 +5,13 @@ flood must not take the waiting room from the others (a quarter of it is the def
 """
 
 from collections.abc import Callable
+from typing import Final
 
-DEFAULT_MOST = 8192  # at about 2 KiB each, 16 MiB
-DEFAULT_SHARE = 4
+DEFAULT_MOST: Final = 8192  # at about 2 KiB each, 16 MiB
+DEFAULT_SHARE: Final = 4
 
 
-class WaitingRoom:
+class InflightLimiter:
     """Places for queries that wait. `refused` counts those that found none."""
 
     def __init__(self, most: int | None = None, most_per_client: int | None = None) -> None:
@@ -28,7 +29,7 @@ class WaitingRoom:
     def __len__(self) -> int:
         return self._waiting
 
-    def enter(self, host: str) -> bool:
+    def admit(self, host: str) -> bool:
         """Take a place for the client at `host`; False where there is none.
 
         Who is turned away for that is counted in `refused` by the caller.
@@ -47,7 +48,7 @@ class WaitingRoom:
         else:
             callback()
 
-    def leave(self, host: str) -> None:
+    def release(self, host: str) -> None:
         """Give a place back."""
         self._waiting -= 1
         if not self._waiting and self._when_empty is not None:

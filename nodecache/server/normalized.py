@@ -6,18 +6,19 @@ same, in which only the question is the client's own: nothing of a client's opti
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from nodecache.wire import HEADER_SIZE, Query, are_options_whole
 
-_ADDITIONALS_PLACE = 11  # of their count's lower octet
-_ROOT_OPT = b"\x00\x00\x29"  # root owner, type 41
-_OPT_SIZE = 11  # without options: RFC 6891 §6.1.2
+_ADDITIONALS_PLACE: Final = 11  # of their count's lower octet
+_ROOT_OPT: Final = b"\x00\x00\x29"  # root owner, type 41
+_OPT_SIZE: Final = 11  # without options: RFC 6891 §6.1.2
 
 
-def likeness_key(packet: bytes) -> bytes:
+def normalized_key(packet: bytes) -> bytes:
     """What finds queries like `packet`: its octets behind the id in lower case, options cut off.
 
-    Coarser than likeness itself, since type 65 in lower case is type 97: `Likeness.fits` tells.
+    Coarser than likeness itself, since type 65 in lower case is type 97: `NormalizedQuery.fits` tells.
     """
     tail = packet[2:].lower()
     if len(packet) > HEADER_SIZE and packet[_ADDITIONALS_PLACE]:
@@ -28,7 +29,7 @@ def likeness_key(packet: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class NormalizedQuery:
     """What queries must have in common with one that was answered, beside `key`.
 
     `size` is that of the whole message, `flags_and_counts` its octets 2 to 12, `rest` what stands
@@ -62,14 +63,16 @@ class Likeness:
         )
 
 
-def likeness_of(query: Query) -> Likeness | None:
+def normalized(query: Query) -> NormalizedQuery | None:
     """What a query has in common with others like it; None where that cannot be told."""
     if not query.is_plain:
         return None
     packet = query.packet
-    key = likeness_key(packet)
+    key = normalized_key(packet)
     end = len(key) + 2
     name_end = query.question_end - 4
     if end != query.question_end + (_OPT_SIZE if query.payload_size else 0):
         return None  # octets that look like an OPT stand somewhere else
-    return Likeness(key, len(packet), packet[2:HEADER_SIZE], packet[name_end:end], name_end, end)
+    return NormalizedQuery(
+        key, len(packet), packet[2:HEADER_SIZE], packet[name_end:end], name_end, end
+    )

@@ -1,0 +1,93 @@
+"""Queries and the directives above a zone's cache: down to it, and what it says back up."""
+
+from typing import Final
+
+from nodecache.cache import Entry
+from nodecache.forward import Failure
+from nodecache.wire import Answer, ExtendedErrors, Query, reply_to
+
+from .chain import Back, Client
+from .counts import Outcome
+from .inflight import InflightQuery, Landing
+from .replies import CachedReply
+
+_NO_LIMIT: Final = 65_535
+
+
+class CacheNote:
+    """What the cache had to do with a client's query that directives answer.
+
+    `made_of` is the entry that was told, and until when that is good, where a reply may enter the
+    table.
+    """
+
+    __slots__ = ("made_of", "outcome")
+
+    def __init__(self) -> None:
+        self.outcome = Outcome.UNCACHED
+        self.made_of: tuple[Entry, float] | None = None
+
+
+class ChainQuery(InflightQuery):
+    """A question that a chain of directives asks the cache, to go on with what it hears."""
+
+    __slots__ = ("_back", "_client")
+
+    def __init__(self, query: Query, zone: Landing, client: Client, back: Back, now: float) -> None:
+        super().__init__(query, zone, client.address[0], client.transport, now)
+        self._client = client
+        self._back = back
+
+    def client(self) -> Client:
+        """Whom directives are told that the query is for."""
+        return self._client
+
+    def begin_waiting(self) -> None:
+        """The client's query behind this one, if any, is not noted: it would come twice."""
+
+    def tell_entry(
+        self, entry: Entry, ttl: int, ede: ExtendedErrors, good_until: float = 0.0
+    ) -> CachedReply | None:
+        """An answer made from the entry, its TTLs as they are now."""
+        query = self.query
+        without_edns = query.without_edns()
+        wire = reply_to(without_edns, entry, entry.flags, ttl, _NO_LIMIT)
+        note = self._note(Outcome.HIT_DENIAL if entry.is_denial else Outcome.HIT_SUCCESS)
+        if good_until and note is not None:
+            note.made_of = entry, good_until
+        answer = Answer(
+            bytes(wire),
+            query.question_end,
+            entry.rcode,
+            entry.kind,
+            entry.ttl_offsets,
+            ttl,
+            ede=ede,
+            written_by="cache",
+            is_compressed=entry.is_compressed,
+        )
+        self._back(answer)
+        return None
+
+    def tell_answer(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
+        """The answer, its TTLs set."""
+        self._note(outcome)
+        if ttl is not None and answer.ttl_offsets:
+            wire = bytearray(answer.wire)
+            for offset in answer.ttl_offsets:
+                wire[offset : offset + 4] = ttl.to_bytes(4, "big")
+            answer = answer.with_wire(bytes(wire))
+            answer.lowest_ttl = ttl
+        self._back(answer)
+
+    def tell_failure(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
+        """A failure that was logged where it happened."""
+        self._note(outcome)
+        code, text = ede[0] if ede else (0, b"")
+        self._back(Failure(rcode, code, text, ""))
+
+    def _note(self, outcome: Outcome) -> CacheNote | None:
+        note: CacheNote | None = self._client.cache_note
+        if note is not None:
+            note.outcome = outcome
+        return note

@@ -1,0 +1,210 @@
+"""A client's query: how its reply is made, sent and counted."""
+
+from time import monotonic
+from typing import Any, Final, Protocol
+
+from nodecache.cache import MOST_ASKED, Entry
+from nodecache.wire import (
+    MAX_MESSAGE_SIZE,
+    Answer,
+    Body,
+    ExtendedErrors,
+    Flag,
+    Query,
+    empty_reply,
+    reply_to,
+)
+
+from .chain import Client
+from .counts import Outcome
+from .inflight import InflightQuery
+from .normalized import normalized
+from .replies import CachedReply
+from .shapes import Shape
+
+_TC_OCTET: Final = Flag.TC >> 8
+# Members of an enum cost a look-up each time.
+_HIT_SUCCESS: Final = Outcome.HIT_SUCCESS
+_HIT_DENIAL: Final = Outcome.HIT_DENIAL
+
+
+class Transport(Protocol):
+    """A way back to clients: a UDP socket, or one TCP connection."""
+
+    name: str
+    """`udp` or `tcp`."""
+
+    local: tuple[str, int]
+    """Where it listens: address and port."""
+
+    def send(self, reply: bytes | bytearray, address: Any) -> None:
+        """Send a finished reply to the client at `address`; never blocks, never raises."""
+
+    def forget(self, address: Any) -> None:
+        """The client at `address` gets no reply."""
+
+    def note(self, packet: bytes, address: Any, now: float) -> int:
+        """Note a query that has to wait, for whoever comes after us; a slot, or -1 for none."""
+
+    def unnote(self, slot: int) -> None:
+        """A noted query was answered."""
+
+
+class ClientQuery(InflightQuery):
+    """A query from the network. `address` is the transport's own notion of where to.
+
+    `slot` is its place in the journal while it waits.
+    """
+
+    __slots__ = ("_slot", "address", "shape", "transport")
+
+    def __init__(
+        self, query: Query, shape: Shape, transport: Transport, address: Any, now: float
+    ) -> None:
+        super().__init__(query, shape.binding.zone, address[0], transport.name, now)
+        self.shape = shape
+        self.transport = transport
+        self.address = address
+        self._slot = -1
+
+    def client(self) -> Client:
+        """Whom directives are told that the query is for."""
+        counts = self.shape.binding.counts
+        return Client(
+            address=self.address[:2],
+            local=self.transport.local,
+            transport=self.transport_name,
+            server=counts.server,
+            zone_name=counts.zone,
+            received_at=self.asked_at,
+        )
+
+    def read(self, packet: bytes, question_end: int) -> Answer:
+        """Read an answer; MalformedMessage where it is none."""
+        return self.shape.reader.read(packet, question_end)
+
+    def begin_waiting(self) -> None:
+        """Should this worker die, the next one answers."""
+        self._slot = self.transport.note(self.query.packet, self.address, self.asked_at)
+
+    def tell_entry(
+        self, entry: Entry, ttl: int, ede: ExtendedErrors, good_until: float = 0.0
+    ) -> CachedReply | None:
+        """Reply from the cache."""
+        outcome = _HIT_DENIAL if entry.is_denial else _HIT_SUCCESS
+        reply = self._reply(entry, entry.flags, ttl, ede, entry.rcode, "cache", outcome)
+        if not good_until:
+            return None
+        tally = self._tally(len(reply), entry.rcode, "cache", outcome)
+        return self._for_table(reply, entry, good_until, tally, entry.ttl_offsets)
+
+    def tell_answer(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
+        """Reply with an upstream's answer."""
+        rcode = answer.rcode
+        self._reply(answer, answer.flags, ttl, answer.ede, rcode, answer.written_by, outcome)
+
+    def tell_result(
+        self, answer: Answer, outcome: Outcome, made_of: tuple[Entry, float] | None
+    ) -> CachedReply | None:
+        """Reply with what directives made; of an entry that is good until then, as far as known."""
+        rcode, written_by = answer.rcode, answer.written_by
+        reply = self._reply(answer, answer.flags, None, answer.ede, rcode, written_by, outcome)
+        if made_of is None:
+            return None
+        entry, good_until = made_of
+        tally = self._tally(len(reply), rcode, written_by, outcome)
+        return self._for_table(reply, entry, good_until, tally, answer.ttl_offsets)
+
+    def tell_failure(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
+        """Reply without records."""
+        self._send(empty_reply(self.query, rcode, ede), rcode, "", outcome)
+
+    def tell_nothing(self) -> None:
+        """The client is to hear nothing at all."""
+        self.transport.forget(self.address)
+
+    def _reply(
+        self,
+        body: Body,
+        flags: int,
+        ttl: int | None,
+        ede: ExtendedErrors,
+        rcode: int,
+        written_by: str,
+        outcome: Outcome,
+    ) -> bytearray:
+        """Reply with a message that was kept, came or was made up."""
+        shape = self.shape
+        limit = MAX_MESSAGE_SIZE if self.transport_name == "tcp" else shape.limit
+        shown = flags & shape.shown_flags
+        reply = reply_to(self.query, body, shown, ttl, limit, ede, rcode >> 4)
+        self._send(reply, rcode, written_by, outcome)
+        return reply
+
+    def _send(
+        self, reply: bytes | bytearray, rcode: int, written_by: str, outcome: Outcome
+    ) -> None:
+        """Send a reply and count it."""
+        self.transport.send(reply, self.address)
+        counts = self.shape.binding.counts
+        counts.count(self._tally(len(reply), rcode, written_by, outcome))
+        counts.duration.observe(monotonic() - self.asked_at)
+        if self._slot >= 0:
+            self.transport.unnote(self._slot)
+
+    def _tally(
+        self, size: int, rcode: int, written_by: str, outcome: Outcome
+    ) -> tuple[object, ...]:
+        """What a reply is counted as."""
+        query = self.query
+        return tally_of(query, self.transport_name, self.host, size, rcode, written_by, outcome)
+
+    def _for_table(
+        self,
+        reply: bytes | bytearray,
+        entry: Entry,
+        good_until: float,
+        tally: tuple[object, ...],
+        ttl_offsets: tuple[int, ...],
+    ) -> CachedReply | None:
+        """The reply for the table, where others like it may be expected and deserve it too."""
+        query = self.query
+        if self.transport_name == "tcp" or reply[2] & _TC_OCTET:
+            return None
+        alike = None
+        if not query.is_alike_for_all:
+            alike = normalized(query)
+            if alike is None:
+                return None
+        entry.note_asked(MOST_ASKED)  # those who hear from the table are counted too late
+        binding = self.shape.binding
+        cached = CachedReply(
+            bytes(reply[2:]), good_until, entry, binding, tally, ttl_offsets, alike
+        )
+        return binding.zone.finish(cached, query)
+
+
+def tally_of(
+    query: Query,
+    transport_name: str,
+    host: str,
+    response_size: int,
+    rcode: int,
+    written_by: str,
+    outcome: Outcome,
+) -> tuple[object, ...]:
+    """What is counted of a reply to `query`: the fields of `Tally`, as a plain tuple.
+
+    The family is CoreDNS's label: 1 for IPv4, also where it came mapped into IPv6, else 2.
+    """
+    return (
+        transport_name,
+        "2" if ":" in host and not host.startswith("::ffff:") else "1",
+        query.qtype,
+        rcode,
+        len(query.packet),
+        response_size,
+        query.has_do,
+        written_by,
+        outcome,
+    )
