@@ -71,6 +71,15 @@ def _resolved(block: ServerBlock, tokens: Iterable[str], resolve: Resolve) -> li
     return hosts
 
 
+def page_addresses(corefile: Corefile, metrics_address: str) -> frozenset[str]:
+    """HOST:PORT of every page over HTTP; `metrics_address` is the one that a flag names."""
+    addresses = {metrics_address}
+    for block in corefile.blocks:
+        pages = (block.prometheus, block.health, block.ready, block.pprof)
+        addresses |= {page.address for page in pages if page is not None}
+    return frozenset(addresses)
+
+
 def listen_addresses(planned: Iterable[Place]) -> tuple[ListenAddress, ...]:
     """Each address once, in the order of the Corefile."""
     return tuple(dict.fromkeys(place.address for place in planned))

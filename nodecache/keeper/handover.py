@@ -19,36 +19,19 @@ import enum
 import logging
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from nodecache.process.listen import ListenAddress
-from nodecache.process.messages import Form, Message, MessageForms, addresses, text, whole
+from nodecache.process.messages import Message
+
+from .handover_messages import MOST_ADDRESSES, PROTOCOL, Claim, to_fields
 
 log = logging.getLogger(__name__)
 
-PROTOCOL = 1
 TAKE_SECONDS = 5.0  # for `yours` after `take`: longer than the other one may need
 PATIENCE_SECONDS = 10.0  # told to stop, how long to wait for a successor that is not ready yet
-MOST_ADDRESSES = 126  # two sockets each; a message carries 253 descriptors (SCM_MAX_FD)
-
-FORMS = MessageForms(
-    of={
-        "hello": Form({"protocol": whole, "version": text(100)}),
-        "sockets": Form(
-            {"protocol": whole, "addresses": addresses(MOST_ADDRESSES)},
-            descriptors=range(0, 2 * MOST_ADDRESSES + 1, 2),
-        ),
-        "no": Form({"why": text(200)}),
-        "take": Form({"addresses": addresses(1_000)}),
-        "yours": Form(),
-        "retired": Form(),
-        "cache": Form(descriptors=range(1, 2)),
-    },
-    most_octets=65_536,
-    is_of_any_version=True,
-)
-"""What two keepers say to each other."""
+SUCCESSOR_SECONDS = 60.0  # to become ready, after which the next one may come in its place
 
 
 class Misunderstood(Exception):
@@ -82,8 +65,11 @@ class House(Protocol):
     def lend(self) -> tuple[list[ListenAddress], list[int]]:
         """The addresses listened on, and two descriptors for each."""
 
-    def stand_back(self, kept: frozenset[ListenAddress]) -> None:
-        """Begin to let go; `kept` are the addresses that are served on. `stood_back` ends it."""
+    def claim(self) -> Claim:
+        """What is ours once the node is."""
+
+    def stand_back(self, claim: Claim) -> None:
+        """Begin to let go of what another one claims. `stood_back` ends it."""
 
     def inherit(self, descriptors: Sequence[int]) -> None:
         """Take the cache of the agent before us, one descriptor; a copy, it is closed then."""
@@ -104,6 +90,8 @@ class Handover:
         self.before: Link | None = None
         self.after: Link | None = None
         self._heir: Link | None = None  # who gets the node once we have let go
+        self._after_until = math.inf  # when the successor need not be waited for any more
+        self._did_before_make_rules = False
         self._give_up_at = math.inf
         self._stop_by = math.inf
 
@@ -128,17 +116,18 @@ class Handover:
 
     # As the successor
 
-    def found(self, link: Link) -> None:
-        """Another one serves, and has lent us its sockets."""
+    def found(self, link: Link, *, makes_rules: bool) -> None:
+        """Another one serves, and has lent us its sockets. `makes_rules`: packet rules, too."""
         self.before = link
+        self._did_before_make_rules = makes_rules
         self.stage = Stage.ARRIVING
 
-    def ready(self, now: float, addresses: Iterable[ListenAddress]) -> bool:
-        """Our worker answers at `addresses`: ask for the node. Whether it is ours already."""
+    def ready(self, now: float) -> bool:
+        """Our worker answers: ask for the node. Whether it is ours already."""
         if self.stage is Stage.ARRIVING and self.before is not None:
             self.stage = Stage.TAKING
             self._give_up_at = now + TAKE_SECONDS
-            self.before.send("take", addresses=to_fields(addresses))
+            self.before.send("take", **self._house.claim().to_fields())
         return self.has_node
 
     def turn(self, now: float) -> None:
@@ -155,13 +144,18 @@ class Handover:
 
     # As the predecessor
 
-    def knocked(self, link: Link) -> bool:
-        """Somebody connected; False where there is no room for another successor."""
+    def arrived(self, link: Link, hello: Message, now: float) -> bool:
+        """Somebody said hello; False where there is no room for another successor."""
+        if self.after is not None and now >= self._after_until and self.stage is Stage.SERVING:
+            log.warning("the next agent has not become ready: another one may take over")
+            self._hang_up(self.after)
         if self.after is not None or self.stage is not Stage.SERVING:
             link.send("no", why="another agent is taking over")
             return False
         self.after = link
-        return True
+        self._after_until = now + SUCCESSOR_SECONDS
+        self.heard(link, hello)
+        return self.after is link
 
     def stood_back(self) -> None:
         """Our worker reads no more and nothing of ours touches the node: the heir may have it."""
@@ -201,14 +195,16 @@ class Handover:
                 self._stop_by = now + PATIENCE_SECONDS
             return now >= self._stop_by
         if self.before is not None:
-            self._yield_to(self.before, None)
+            ours = self._house.claim()
+            claim = Claim(ours.addresses, ours.pages, self._did_before_make_rules)
+            self._yield_to(self.before, claim)
             return False
         return True
 
-    def _yield_to(self, heir: Link, kept: frozenset[ListenAddress] | None) -> None:
+    def _yield_to(self, heir: Link, claim: Claim) -> None:
         self.stage = Stage.YIELDING
         self._heir = heir
-        self._house.stand_back(kept if kept is not None else frozenset(self._house.lend()[0]))
+        self._house.stand_back(claim)
 
     def _take_back(self, why: str) -> None:
         log.warning("%s: serving again", why)
@@ -248,7 +244,7 @@ class Handover:
                 self._lend(message)
             case "take", Stage.SERVING:
                 assert self.after is not None
-                self._yield_to(self.after, frozenset(from_fields(message.fields)))
+                self._yield_to(self.after, Claim.from_fields(message.fields))
             case "yours", Stage.STANDBY:
                 self._hang_up(self.after)
                 self._take_back("the next agent gives the node back")
@@ -273,6 +269,7 @@ class Handover:
             descriptors[: 2 * MOST_ADDRESSES],
             protocol=PROTOCOL,
             addresses=to_fields(addresses[:MOST_ADDRESSES]),
+            makes_rules=self._house.claim().makes_rules,
         )
 
     def _ended(self, link: Link) -> None:
@@ -298,13 +295,3 @@ class Handover:
             self.before = None
         else:
             self.after = None
-
-
-def to_fields(addresses: Iterable[ListenAddress]) -> list[tuple[str, int]]:
-    """Addresses as JSON has them."""
-    return [(address.host, address.port) for address in addresses]
-
-
-def from_fields(fields: Mapping[str, Any]) -> list[ListenAddress]:
-    """The addresses in a message."""
-    return [ListenAddress(host, port) for host, port in fields["addresses"]]

@@ -4,11 +4,14 @@ import math
 from collections.abc import Sequence
 from time import monotonic
 
+from nodecache.config.flags import Flags
+from nodecache.config.plan import page_addresses
 from nodecache.host import Guard
 from nodecache.process.listen import ListenAddress
 
 from .active_config import InForce
-from .handover import Handover, Stage, to_fields
+from .handover import Handover, Stage
+from .handover_messages import Claim, to_fields
 from .reconfiguring import Reconfiguring
 from .supervisor import Supervisor
 
@@ -21,11 +24,13 @@ class HandoverActions:
 
     def __init__(
         self,
+        flags: Flags,
         in_force: InForce,
         supervisor: Supervisor,
         reconfiguring: Reconfiguring,
         guard: Guard | None,
     ) -> None:
+        self._flags = flags
         self._in_force = in_force
         self._supervisor = supervisor
         self._reconfiguring = reconfiguring
@@ -37,16 +42,34 @@ class HandoverActions:
         """The sockets that a successor may go on with."""
         return list(self._in_force.sockets), self._in_force.lent
 
-    def stand_back(self, kept: frozenset[ListenAddress]) -> None:
-        """Have the worker read no more, and let go of the host: both may take a moment."""
+    def claim(self) -> Claim:
+        """What is ours once the node is."""
+        corefile = self._in_force.config.corefile
+        return Claim(
+            addresses=frozenset(self._in_force.sockets),
+            pages=page_addresses(corefile, self._flags.metrics_listen_address),
+            makes_rules=self._flags.rules != "none",
+        )
+
+    def stand_back(self, claim: Claim) -> None:
+        """Have the worker read no more, and let go of the host: both may take a moment.
+
+        Rules that nobody claims are taken away, for nobody else would ever do that.
+        """
         self._yield_by = monotonic() + YIELD_SECONDS
         self._in_force.give_up()
         self._reconfiguring.watch_no_more()
-        dropped = [address for address in self._in_force.sockets if address not in kept]
+        dropped = [address for address in self._in_force.sockets if address not in claim.addresses]
         if self._guard is not None:
             self._guard.let_go()
-        has_heir = self.handover.after is not None
-        self._supervisor.tell("pause", dropped=to_fields(dropped), has_heir=has_heir)
+            if not claim.makes_rules:
+                self._guard.remove_rules(monotonic())
+        self._supervisor.tell(
+            "pause",
+            dropped=to_fields(dropped),
+            pages=sorted(claim.pages),
+            has_heir=self.handover.after is not None,
+        )
         self._in_force.drop(dropped)
 
     def next_wake(self, now: float) -> float:

@@ -8,6 +8,7 @@ is sent away (SO_PEERCRED, unix(7)).
 import errno
 import hashlib
 import logging
+import math
 import os
 import select
 import socket
@@ -16,17 +17,20 @@ from collections.abc import Iterable
 
 from nodecache import __version__
 from nodecache.config.flags import Flags
-from nodecache.process.channel import Channel
+from nodecache.process.channel import Channel, discard
 from nodecache.process.listen import ListenAddress
 from nodecache.process.messages import Message
 from nodecache.process.sockets import Sockets, close_all
 
-from .handover import FORMS, PROTOCOL, Handover, Misunderstood, from_fields
+from .handover import Handover, Misunderstood
+from .handover_messages import FORMS, PROTOCOL, from_fields
 
 log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 2.0  # a keeper is never busy for longer than a fraction of this
 RETRY_SECONDS = 1.0
+HELLO_SECONDS = 2.0  # for who has connected to say so
+MOST_WAITING = 8  # who have connected and not said hello; the oldest gives way
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 _NONSENSE = (OSError, ValueError)  # what reading another one's octets may raise
 _NOBODY_THERE = {errno.ECONNREFUSED, errno.ENOENT}
@@ -50,6 +54,7 @@ class Door:
         self._poller = select.epoll()
         self._socket: socket.socket | None = None
         self._links: dict[int, Channel] = {}
+        self._silent: dict[int, tuple[Channel, float]] = {}  # and until when each may say hello
         self._open_at = 0.0
         self._is_told = False
 
@@ -60,7 +65,11 @@ class Door:
     def next_wake(self) -> float:
         """When to call `turn` even if nothing is readable."""
         is_closed = self._socket is None and self._handover.is_door_wanted
-        return min(self._handover.next_wake(), self._open_at if is_closed else float("inf"))
+        return min(
+            self._handover.next_wake(),
+            self._open_at if is_closed else math.inf,
+            *(until for _, until in self._silent.values()),
+        )
 
     def knock(self, wanted: Iterable[ListenAddress]) -> dict[ListenAddress, Sockets]:
         """Find the agent that serves, and be lent the sockets of `wanted` that it has.
@@ -72,7 +81,8 @@ class Door:
             link = self._call()
             if link is None:
                 return {}
-            lent = _lent(_ask(link))
+            reply = _ask(link)
+            lent = _lent(reply)
         except (*_NONSENSE, Misunderstood) as error:
             if link is not None:
                 link.close()
@@ -86,7 +96,7 @@ class Door:
             link.close()
             return {}
         log.info("an agent serves: %d of our %d addresses are lent", len(kept), len(needed))
-        self._handover.found(link)
+        self._handover.found(link, makes_rules=reply.fields["makes_rules"])
         self._watch(link)
         return kept
 
@@ -108,29 +118,64 @@ class Door:
         """Let in who knocks, and hear what they say. Never waits."""
         for descriptor, _ in self._poller.poll(0):
             if self._socket is not None and descriptor == self._socket.fileno():
-                self._let_in(self._socket)
+                self._let_in(self._socket, now)
+            elif descriptor in self._silent:
+                self._greet(descriptor, now)
             elif descriptor in self._links:
                 self._listen(self._links[descriptor])
+        for descriptor in [fd for fd, (_, until) in self._silent.items() if now >= until]:
+            self._send_away(descriptor, "it says nothing")
         self._handover.turn(now)
         self._forget_closed()
         self._open_or_close(now)
 
-    def _let_in(self, server: socket.socket) -> None:
+    def _let_in(self, server: socket.socket, now: float) -> None:
         try:
             client, _ = server.accept()
-        except OSError:
+        except (BlockingIOError, ConnectionError):
             return  # gone again
+        except OSError as error:  # no descriptor to spare: it would be readable again at once
+            log.warning("the next agent cannot be let in: %s", error.strerror)
+            self.close()
+            self._open_at = now + RETRY_SECONDS
+            return
         try:
             _check(client)
         except OSError as error:
             log.warning("sent away at the door: %s", error)
             client.close()
             return
+        if len(self._silent) >= MOST_WAITING:
+            self._send_away(next(iter(self._silent)), "others wait")
         link = Channel(client, FORMS)
-        if self._handover.knocked(link):
-            self._watch(link)
+        self._silent[link.fileno()] = link, now + HELLO_SECONDS
+        self._poller.register(link.fileno(), select.EPOLLIN)
+
+    def _greet(self, descriptor: int, now: float) -> None:
+        """Who says hello, and nothing else, may be the next agent."""
+        link, _ = self._silent[descriptor]
+        try:
+            message = link.receive()
+        except BlockingIOError:
+            return
+        except _NONSENSE as error:
+            self._send_away(descriptor, str(error))
+            return
+        if message is None or message.kind != "hello":
+            discard(message.descriptors if message is not None else ())
+            self._send_away(descriptor, "it does not say hello")
+            return
+        del self._silent[descriptor]
+        discard(message.descriptors)
+        if self._handover.arrived(link, message, now):
+            self._links[descriptor] = link
         else:
             link.close()
+
+    def _send_away(self, descriptor: int, why: str) -> None:
+        log.warning("sent away at the door: %s", why)
+        link, _ = self._silent.pop(descriptor)
+        link.close()
 
     def _listen(self, link: Channel) -> None:
         """Everything that a link has to say; it may be closed by what comes of it."""
@@ -142,11 +187,12 @@ class Door:
             except _NONSENSE as error:
                 log.warning("another agent is not understood: %s", error)
                 message = None
-            self._handover.heard(link, message)
+            try:
+                self._handover.heard(link, message)
+            finally:
+                discard(message.descriptors if message is not None else ())
             if message is None:
                 return
-            for descriptor in message.descriptors:
-                os.close(descriptor)
 
     def _watch(self, link: Channel) -> None:
         self._links[link.fileno()] = link
@@ -169,7 +215,7 @@ class Door:
         server.setblocking(False)
         try:
             server.bind(self._path)
-            server.listen(1)
+            server.listen(MOST_WAITING)
         except OSError as error:
             server.close()
             self._open_at = now + RETRY_SECONDS
@@ -190,7 +236,7 @@ class Door:
         """After a fork, in the child: a link must end with its keeper."""
         self._poller.close()
         self.close()
-        for link in self._links.values():
+        for link in (*self._links.values(), *(silent for silent, _ in self._silent.values())):
             link.close()
 
 
@@ -213,18 +259,21 @@ def _ask(link: Channel) -> Message:
     if message is None:
         raise Misunderstood("it hung up")
     if message.kind != "sockets":
+        discard(message.descriptors)
         raise Misunderstood(str(message.fields.get("why")))
     return message
 
 
 def _lent(message: Message) -> dict[ListenAddress, Sockets]:
-    """The sockets in a message. Raises Misunderstood where they are not what it says."""
-    opened = [socket.socket(fileno=descriptor) for descriptor in message.descriptors]
+    """The sockets in a message. Raises OSError or Misunderstood where they are not what it says."""
+    opened: list[socket.socket] = []
     try:
+        for descriptor in message.descriptors:
+            opened.append(socket.socket(fileno=descriptor))  # noqa: PERF401 - to be closed if one fails
         return _paired(message, opened)
-    except Misunderstood:
-        for each in opened:
-            each.close()
+    except (OSError, Misunderstood):
+        discard(message.descriptors[len(opened) :])
+        discard(each.detach() for each in opened)
         raise
 
 
@@ -232,8 +281,15 @@ def _paired(message: Message, opened: list[socket.socket]) -> dict[ListenAddress
     addresses = from_fields(message.fields)
     if message.fields["protocol"] != PROTOCOL:
         raise Misunderstood(f"it speaks protocol {message.fields['protocol']}")
-    kinds = [socket.SOCK_DGRAM, socket.SOCK_STREAM] * len(addresses)
-    if [each.type for each in opened] != kinds:
+    kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+    wanted = [(kind, address.port) for address in addresses for kind in kinds]
+    if [_kind_and_port(each) for each in opened] != wanted:
         raise Misunderstood("it lends other than a UDP and a TCP socket for each address")
     pairs = zip(addresses, opened[::2], opened[1::2], strict=True)
     return {address: Sockets(udp, tcp) for address, udp, tcp in pairs}
+
+
+def _kind_and_port(lent: socket.socket) -> tuple[int, int]:
+    """What a socket is, and where it is bound; no port where that is not the Internet's. OSError."""
+    is_internet = lent.family in (socket.AF_INET, socket.AF_INET6)
+    return lent.type, lent.getsockname()[1] if is_internet else -1

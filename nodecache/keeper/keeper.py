@@ -76,7 +76,7 @@ class Keeper:
         self._supervisor = Supervisor(self._loop, self)
         self._reconfiguring = Reconfiguring(source, self._in_force, self._supervisor, self._loop)
         self._actions = HandoverActions(
-            self._in_force, self._supervisor, self._reconfiguring, guard
+            flags, self._in_force, self._supervisor, self._reconfiguring, guard
         )
         self._handover = self._actions.handover
         wanted = listen_addresses(config.places)
@@ -228,7 +228,7 @@ class Keeper:
         if not self._has_served:
             self._has_served = True
             self._announce(self._in_force.config)
-        if self._handover.ready(now, self._in_force.sockets):
+        if self._handover.ready(now):
             self._actions.take_over()
         self._vitals_at = now
         self._source.keep_good(self._in_force.config)

@@ -179,6 +179,18 @@ def shaped(checks: Mapping[str, Check]) -> Check:
     return check_each
 
 
+def texts(most: int, most_octets: int) -> Check:
+    """A list of up to so many strings, each up to so long."""
+    check_each = text(most_octets)
+
+    def check(value: Any) -> list[str]:
+        if not isinstance(value, list) or len(value) > most:
+            raise MalformedControlMessage(f"no list of up to {most} texts")
+        return [check_each(each) for each in value]
+
+    return check
+
+
 def addresses(most: int) -> Check:
     """A list of up to so many hosts and ports."""
 

@@ -7,17 +7,18 @@ pause                             →  paused, then (where there is a successor)
 cache, of the agent before us     →
 resume, stop                      →
                                   ←  ready, once
-                                  ←  alive, once a second
+                                  ←  alive, twice a second
                                   ←  pods, of kube-dns, once a minute
 """
 
-from .messages import Form, MessageForms, addresses, flag, text, whole
+from .messages import Form, MessageForms, addresses, flag, text, texts, whole
 from .pods import read_pods
 from .vitals import check_vitals
 
 MOST_REASON_OCTETS = 1_000
 MOST_CACHE_OCTETS = 1 << 30  # of the file that a cache travels in
 _MOST_ADDRESSES = 1_000
+PAGES = texts(_MOST_ADDRESSES, 300)  # HOST:PORT; a host has up to 253 octets
 
 FROM_WORKER = MessageForms(
     of={
@@ -36,7 +37,7 @@ FROM_KEEPER = MessageForms(
         # The configuration, and two sockets for each address; SCM_MAX_FD is 253.
         "reload": Form(descriptors=range(1, 254, 2)),
         "vitals": Form({"vitals": check_vitals, "reload_failures": whole}),
-        "pause": Form({"dropped": addresses(_MOST_ADDRESSES), "has_heir": flag}),
+        "pause": Form({"dropped": addresses(_MOST_ADDRESSES), "pages": PAGES, "has_heir": flag}),
         "cache": Form(descriptors=range(1, 2)),
         "resume": Form(),
         "stop": Form(),

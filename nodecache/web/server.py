@@ -279,6 +279,16 @@ def split_address(address: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def overlap(one: str, other: str) -> bool:
+    """Whether nobody can listen on both of two addresses `host:port` at once."""
+    try:
+        (one_host, port), (other_host, other_port) = split_address(one), split_address(other)
+    except ValueError:  # nobody listens there
+        return False
+    is_everywhere = not {one_host, other_host}.isdisjoint({"", "0.0.0.0", "::"})
+    return port == other_port != 0 and (one_host == other_host or is_everywhere)
+
+
 def _listen_everywhere(port: int) -> socket.socket:
     """Listen on `[::]` for both families, or on 0.0.0.0 where the kernel has no IPv6."""
     try:

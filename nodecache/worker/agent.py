@@ -133,7 +133,7 @@ class Agent:
                 self._pages.take_vitals(vitals, message.fields["reload_failures"])
             case "pause":
                 self._serving.pause(ListenAddress(*each) for each in message.fields["dropped"])
-                self._pages.close()
+                self._pages.give_up(message.fields["pages"])
                 self._channel.send("paused")
                 if message.fields["has_heir"]:
                     self._loop.create_task(self._bequeath())

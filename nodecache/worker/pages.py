@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -162,9 +162,7 @@ class Pages:
 
     def _check_health(self, config: Config) -> None:
         """Ask for our own /health once a second, as CoreDNS does."""
-        if self._checking is not None:
-            self._checking.cancel()
-            self._checking = None
+        self._check_no_more()
         health = next((b.health for b in config.corefile.blocks if b.health is not None), None)
         if health is not None and Wanted("/health", health.address) in self._servers:
             host, port = web.split_address(health.address)
@@ -225,13 +223,33 @@ class Pages:
         elif any(opened.secured.has_changed() for opened in self._servers.values()):
             self._opening = loop.create_task(self._renew())
 
+    def give_up(self, addresses: Sequence[str]) -> None:
+        """Close what another agent serves at `addresses`; `begin` opens it again.
+
+        The other pages stay: where two agents of one node do not replace each other, each has its
+        own probe.
+        """
+
+        def is_elsewhere(wanted: Wanted) -> bool:
+            return not any(web.overlap(wanted.address, address) for address in addresses)
+
+        self._asked_for = [wanted for wanted in self._asked_for if is_elsewhere(wanted)]
+        self._refused.intersection_update(self._asked_for)
+        for gone in [each for each in self._servers if each not in self._asked_for]:
+            self._servers.pop(gone).server.close()
+        if self._check is not None and not any(each.page == "/health" for each in self._servers):
+            self._check_no_more()
+
+    def _check_no_more(self) -> None:
+        if self._checking is not None:
+            self._checking.cancel()
+            self._checking = None
+
     def close(self) -> None:
         """Close every page."""
         self._asked_for = []
         self._refused.clear()
-        if self._checking is not None:
-            self._checking.cancel()
-            self._checking = None
+        self._check_no_more()
         for opened in self._servers.values():
             opened.server.close()
         self._servers.clear()

@@ -127,7 +127,7 @@ def test_what_was_asked_for_once_may_be_said_once(kind):
             worker.tell("reload", [file.fileno()])
         assert worker.owes("reload")
     else:
-        worker.tell("pause", dropped=[], has_heir=False)
+        worker.tell("pause", dropped=[], pages=[], has_heir=False)
     assert heard(worker) == [kind, "alive", f"{kind!r}, which nobody asked for"]
     assert not worker.owes("reload")
     worker.reap()
@@ -145,8 +145,8 @@ def test_a_cache_is_taken_where_there_is_an_heir_and_sealed(has_heir):
 
     worker = fork_worker(body, monotonic())
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    worker.tell("pause", dropped=[], has_heir=has_heir)
-    worker.tell("pause", dropped=[], has_heir=has_heir)
+    worker.tell("pause", dropped=[], pages=[], has_heir=has_heir)
+    worker.tell("pause", dropped=[], pages=[], has_heir=has_heir)
     said = heard(worker)
     if has_heir:
         assert said == ["cache", "a descriptor of no memory file"]

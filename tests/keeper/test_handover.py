@@ -5,11 +5,19 @@ from collections import deque
 
 import pytest
 
-from nodecache.keeper.handover import PATIENCE_SECONDS, TAKE_SECONDS, Handover, Stage
+from nodecache.keeper.handover import (
+    PATIENCE_SECONDS,
+    SUCCESSOR_SECONDS,
+    TAKE_SECONDS,
+    Handover,
+    Stage,
+)
+from nodecache.keeper.handover_messages import PROTOCOL, Claim
 from nodecache.process.listen import ListenAddress
 from nodecache.process.messages import Message
 
 LOCAL, SERVICE = ListenAddress("169.254.20.10", 53), ListenAddress("10.96.0.10", 53)
+HELLO = Message("hello", {"protocol": PROTOCOL, "version": "0"})
 
 
 class Wire:
@@ -35,15 +43,20 @@ class Wire:
 class House:
     """A keeper that does at once what it is asked to, and remembers it."""
 
-    def __init__(self, *addresses):
+    def __init__(self, *addresses, makes_rules=True):
         self.addresses = list(addresses)
+        self.pages = frozenset({":9253"})
+        self.makes_rules = makes_rules
         self.deeds = []
+
+    def claim(self):
+        return Claim(frozenset(self.addresses), self.pages, self.makes_rules)
 
     def lend(self):
         return self.addresses, list(range(2 * len(self.addresses)))
 
-    def stand_back(self, kept):
-        self.deeds.append(("stand back", kept))
+    def stand_back(self, claim):
+        self.deeds.append(("stand back", claim))
 
     def inherit(self, descriptors):
         self.deeds.append("inherit")
@@ -58,18 +71,18 @@ class House:
 class Pair:
     """The one that serves and the one that arrives, linked."""
 
-    def __init__(self) -> None:
-        self.old_house, self.new_house = House(LOCAL, SERVICE), House(LOCAL)
+    def __init__(self, old_house=None, new_house=None) -> None:
+        self.old_house = old_house or House(LOCAL, SERVICE)
+        self.new_house = new_house or House(LOCAL)
         self.old, self.new = Handover(self.old_house), Handover(self.new_house)
         self.to_new, self.to_old = Wire(), Wire()  # what each holds: its way to the other
         self.link(self.old, self.new)
 
     def link(self, old, new):
-        assert old.knocked(self.to_new)
-        self.to_old.send("hello", protocol=1, version="0")
-        self.deliver_to_old()
-        assert self.to_new.sent.popleft().kind == "sockets"
-        new.found(self.to_old)
+        assert old.arrived(self.to_new, HELLO, 0.0)
+        lent = self.to_new.sent.popleft()
+        assert lent.kind == "sockets"
+        new.found(self.to_old, makes_rules=lent.fields["makes_rules"])
 
     def deliver_to_old(self):
         while self.to_old.sent:
@@ -80,7 +93,7 @@ class Pair:
             self.new.heard(self.to_old, self.to_new.sent.popleft())
 
     def hand_over(self):
-        self.new.ready(0.0, [LOCAL])
+        self.new.ready(0.0)
         self.deliver_to_old()
         self.old.stood_back()
         self.deliver_to_new()
@@ -94,7 +107,7 @@ def pair():
 
 def test_a_keeper_alone_has_the_node_and_may_stop():
     alone = Handover(House(LOCAL))
-    assert alone.ready(0.0, [LOCAL])
+    assert alone.ready(0.0)
     assert alone.may_stop(0.0)
     assert alone.has_node
 
@@ -107,9 +120,9 @@ def test_nothing_changes_before_the_successors_worker_is_ready(pair):
 
 
 def test_a_ready_successor_waits_until_the_old_one_has_let_go(pair):
-    assert not pair.new.ready(0.0, [LOCAL])
+    assert not pair.new.ready(0.0)
     pair.deliver_to_old()
-    assert pair.old_house.deeds == [("stand back", frozenset({LOCAL}))]
+    assert pair.old_house.deeds == [("stand back", pair.new_house.claim())]
     assert pair.old.stage is Stage.YIELDING
     assert pair.to_new.kinds == []
     pair.old.stood_back()
@@ -120,7 +133,7 @@ def test_a_ready_successor_waits_until_the_old_one_has_let_go(pair):
 
 def test_there_is_never_a_moment_with_two_that_hold_up_the_node(pair):
     seen = [(pair.old.has_node, pair.new.has_node)]
-    pair.new.ready(0.0, [LOCAL])
+    pair.new.ready(0.0)
     seen.append((pair.old.has_node, pair.new.has_node))
     pair.deliver_to_old()
     seen.append((pair.old.has_node, pair.new.has_node))
@@ -131,8 +144,8 @@ def test_there_is_never_a_moment_with_two_that_hold_up_the_node(pair):
 
 
 def test_a_worker_that_is_ready_again_does_not_take_twice(pair):
-    pair.new.ready(0.0, [LOCAL])
-    pair.new.ready(1.0, [LOCAL])
+    pair.new.ready(0.0)
+    pair.new.ready(1.0)
     assert pair.to_old.kinds == ["take"]
 
 
@@ -140,11 +153,11 @@ def test_a_successor_that_dies_before_it_took_over_changes_nothing(pair):
     pair.old.heard(pair.to_new, None)
     assert pair.old.stage is Stage.SERVING
     assert pair.old_house.deeds == []
-    assert pair.old.knocked(Wire())  # and there is room for the next
+    assert pair.old.arrived(Wire(), HELLO, 1.0)  # and there is room for the next
 
 
 def test_a_successor_that_dies_while_the_old_one_lets_go_is_not_waited_for(pair):
-    pair.new.ready(0.0, [LOCAL])
+    pair.new.ready(0.0)
     pair.deliver_to_old()
     pair.old.heard(pair.to_new, None)
     pair.old.stood_back()
@@ -176,7 +189,7 @@ def test_a_predecessor_that_dies_before_it_let_go_is_not_needed(pair):
 
 
 def test_a_predecessor_that_does_not_let_go_is_waited_for_so_long(pair):
-    pair.new.ready(0.0, [LOCAL])
+    pair.new.ready(0.0)
     pair.new.turn(TAKE_SECONDS - 0.1)
     assert pair.new.stage is Stage.TAKING
     assert pair.new.next_wake() == TAKE_SECONDS
@@ -194,7 +207,7 @@ def test_told_to_stop_it_waits_for_a_successor_within_bounds(pair):
 
 def test_told_to_stop_while_the_successor_becomes_ready_it_leaves_the_node_to_it(pair):
     assert not pair.old.may_stop(5.0)
-    pair.new.ready(5.0, [LOCAL])
+    pair.new.ready(5.0)
     pair.deliver_to_old()
     assert not pair.old.may_stop(5.1)
     pair.old.stood_back()
@@ -210,7 +223,7 @@ def test_a_successor_that_is_told_to_stop_first_touches_nothing(pair):
 def test_told_to_stop_it_gives_the_node_back_to_the_one_that_stands_by(pair):
     pair.hand_over()
     assert not pair.new.may_stop(1.0)
-    assert pair.new_house.deeds[-1] == ("stand back", frozenset({LOCAL}))
+    assert pair.new_house.deeds[-1] == ("stand back", pair.new_house.claim())
     pair.new.stood_back()
     pair.deliver_to_old()
     assert pair.old.has_node
@@ -223,10 +236,10 @@ def test_of_three_only_the_last_but_one_stands_by(pair):
     pair.hand_over()
     first, second = pair.old, pair.new
     third, to_third = Handover(House(LOCAL)), Wire()
-    assert second.knocked(to_third)
-    second.heard(to_third, Message("take", {"addresses": [["169.254.20.10", 53]]}))
+    assert second.arrived(to_third, HELLO, 1.0)
+    second.heard(to_third, Message("take", House(LOCAL).claim().to_fields()))
     second.stood_back()
-    third.found(Wire())
+    third.found(Wire(), makes_rules=True)
     assert pair.to_old.kinds == ["retired", None]
     pair.deliver_to_old()
     assert first.stage is Stage.RETIRED
@@ -236,15 +249,36 @@ def test_of_three_only_the_last_but_one_stands_by(pair):
 
 def test_there_is_room_for_one_successor_at_a_time(pair):
     another = Wire()
-    assert not pair.old.knocked(another)
+    assert not pair.old.arrived(another, HELLO, SUCCESSOR_SECONDS - 1)
     assert another.kinds == ["no"]
 
 
-@pytest.mark.parametrize("spoken", [0, 2])
+def test_one_that_does_not_become_ready_makes_room_in_the_end(pair):
+    another = Wire()
+    assert pair.old.arrived(another, HELLO, SUCCESSOR_SECONDS)
+    assert another.kinds == ["sockets"]
+    assert pair.to_new.is_closed
+    assert pair.old.has_node
+
+
+def test_what_the_successor_does_not_hold_up_is_told(pair):
+    pair.new_house.pages = frozenset({":9255", "169.254.20.10:9256"})
+    pair.new_house.makes_rules = False
+    pair.hand_over()
+    (_, claim), *_ = pair.old_house.deeds
+    assert claim == Claim(frozenset({LOCAL}), frozenset({":9255", "169.254.20.10:9256"}), False)
+
+
+def test_the_node_goes_back_without_rules_to_one_that_makes_none():
+    pair = Pair(old_house=House(LOCAL, makes_rules=False)).hand_over()
+    assert not pair.new.may_stop(1.0)
+    assert not pair.new_house.deeds[-1][1].makes_rules
+
+
+@pytest.mark.parametrize("spoken", [0, 1, 3])
 def test_another_protocol_is_refused_with_a_reason_and_nothing_lent(spoken):
     old, link = Handover(House(LOCAL)), Wire()
-    old.knocked(link)
-    old.heard(link, Message("hello", {"protocol": spoken}))
+    assert not old.arrived(link, Message("hello", {"protocol": spoken}), 0.0)
     assert link.kinds == ["no", None]
     assert old.has_node
     assert old.after is None
@@ -266,7 +300,7 @@ def test_nonsense_from_the_one_that_serves_does_not_make_two_serve(pair):
 
 
 def test_the_cache_follows_while_or_after_the_old_one_lets_go(pair):
-    pair.new.ready(0.0, [LOCAL])
+    pair.new.ready(0.0)
     pair.deliver_to_old()
     pair.old.bequeath([os.dup(0)])
     pair.old.stood_back()

@@ -1,5 +1,7 @@
 """Two keepers' doors, with real sockets in one process."""
 
+import errno
+import json
 import os
 import socket
 import threading
@@ -10,12 +12,14 @@ import pytest
 
 from nodecache.config.flags import parse_flags
 from nodecache.keeper.handover import Handover, Stage
-from nodecache.keeper.handover_socket import Door, name_of
+from nodecache.keeper.handover_messages import PROTOCOL, Claim
+from nodecache.keeper.handover_socket import HELLO_SECONDS, MOST_WAITING, Door, name_of
 from nodecache.process.listen import ListenAddress
 from nodecache.process.sockets import close_all, open_sockets
 from tests.helpers.agent import free_port
 
 SEQPACKET = socket.SOCK_SEQPACKET
+HELLO = json.dumps({"kind": "hello", "protocol": PROTOCOL, "version": "0"}).encode()
 
 
 class House:
@@ -28,8 +32,11 @@ class House:
     def lend(self):
         return list(self.sockets), [fd for pair in self.sockets.values() for fd in pair.descriptors]
 
-    def stand_back(self, kept):
-        self.deeds.append(kept)
+    def claim(self):
+        return Claim(frozenset(self.sockets), frozenset(), makes_rules=True)
+
+    def stand_back(self, claim):
+        self.deeds.append(claim.addresses)
 
     def take_over(self):
         self.deeds.append("take over")
@@ -105,7 +112,7 @@ def test_the_sockets_come_over_and_the_node_follows(old, new, address):
     lent = knock(old, new, [address])
     udp, tcp = lent[address].udp, lent[address].tcp
     assert udp.getsockname() == tcp.getsockname() == ("127.0.0.1", address.port)
-    assert not new.handover.ready(monotonic(), [address])
+    assert not new.handover.ready(monotonic())
     old.turn()
     assert list(old.house.deeds) == [frozenset({address})]
     old.handover.stood_back()
@@ -125,7 +132,7 @@ def test_an_address_that_is_not_wanted_stays_where_it_is(old, new, address):
 
 def test_only_the_one_that_serves_is_found(old, new, name, address):
     knock(old, new, [address])
-    new.handover.ready(monotonic(), [address])
+    new.handover.ready(monotonic())
     old.turn()
     with pytest.raises(ConnectionRefusedError), socket.socket(socket.AF_UNIX, SEQPACKET) as client:
         client.connect(f"\0{name}")
@@ -133,6 +140,8 @@ def test_only_the_one_that_serves_is_found(old, new, name, address):
     new.turn()
     with socket.socket(socket.AF_UNIX, SEQPACKET) as client:
         client.connect(f"\0{name}")
+        client.send(HELLO)
+        new.turn()  # lets it in
         new.turn()
         assert new.handover.after is not None
 
@@ -170,9 +179,9 @@ def test_an_agent_that_says_no_is_no_predecessor(new, name, address, caplog):
 @pytest.mark.parametrize(
     "reply",
     [
-        b'{"kind":"sockets","protocol":1,"addresses":[["127.0.0.1",53]]}',
-        b'{"kind":"sockets","protocol":2,"addresses":[]}',
-        b'{"kind":"sockets","protocol":1}',
+        b'{"kind":"sockets","protocol":2,"makes_rules":true,"addresses":[["127.0.0.1",53]]}',
+        b'{"kind":"sockets","protocol":3,"makes_rules":true,"addresses":[]}',
+        b'{"kind":"sockets","protocol":2}',
         b"no json",
         b"[" * 60_000,
         b"",
@@ -242,3 +251,60 @@ def test_without_local_addresses_what_is_listened_on_makes_the_name():
     assert name_of(flags, [ListenAddress("127.0.0.1", 1)]) != name_of(
         flags, [ListenAddress("127.0.0.1", 2)]
     )
+
+
+def connected(name):
+    client = socket.socket(socket.AF_UNIX, SEQPACKET)
+    client.settimeout(10)
+    client.connect(f"\0{name}")
+    return client
+
+
+def test_peers_that_say_nothing_are_no_successors_and_hold_up_nobody(old, new, name, address):
+    silent = [connected(name) for _ in range(3)]
+    for _ in silent:
+        old.turn()
+    assert old.handover.after is None
+    assert old.handover.may_stop(0.0)
+    assert address in knock(old, new, [address])
+    for each in silent:
+        each.close()
+
+
+def test_a_peer_is_given_so_long_to_say_hello(old, name):
+    with connected(name) as client:
+        old.turn()
+        assert old.door.next_wake() <= monotonic() + HELLO_SECONDS
+        old.door.turn(monotonic() + HELLO_SECONDS)
+        assert client.recv(100) == b""
+        assert old.door.next_wake() == float("inf")
+
+
+def test_of_too_many_peers_the_oldest_gives_way(old, name):
+    peers = []
+    for _ in range(MOST_WAITING + 2):
+        peers.append(connected(name))
+        old.turn()
+    assert [each.recv(100) for each in peers[:2]] == [b"", b""]
+    peers[-1].send(HELLO)
+    old.turn()
+    assert b'"sockets"' in peers[-1].recv(65_536)
+    for each in peers:
+        each.close()
+
+
+def test_without_a_descriptor_to_spare_the_door_is_closed_for_a_moment(old, name, monkeypatch):
+    def refuse(_):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with connected(name):
+        with monkeypatch.context() as full:
+            full.setattr(socket.socket, "accept", refuse)
+            old.turn()
+        assert monotonic() < old.door.next_wake() < float("inf")
+        old.door.turn(monotonic() + 2)
+    with connected(name) as client:
+        client.send(HELLO)
+        old.turn()
+        old.turn()
+        assert old.handover.after is not None

@@ -308,3 +308,70 @@ def started_at_of(agent: Loopback) -> float:
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+def beside(node: Node, number: int, *flags: str) -> Agent:
+    """One of two agents of a node that do not replace each other: all but the pages is the same."""
+    pages = f"health {LOCAL}:{9252 + 2 * number}\n    prometheus :{9251 + 2 * number}"
+    corefile = stock(ADDRESSES).replace(f"health {LOCAL}:8080", pages)
+    return node.start("-skipteardown", *flags, corefile=corefile)
+
+
+def are_green(node: Node) -> list[bool]:
+    """Whether each of the two is well, as its probe sees it."""
+    return [is_green(node, f"http://{LOCAL}:{port}/health") for port in (9254, 9256)]
+
+
+def is_green(node: Node, url: str) -> bool:
+    with node.world.node.entered(), contextlib.suppress(OSError):
+        return bool(urllib.request.urlopen(url, timeout=2).status == 200)
+    return False
+
+
+def test_two_agents_that_do_not_replace_each_other_keep_their_pages(node):
+    first = beside(node, 1).wait_ready()
+    node.ask()
+    second = beside(node, 2)
+    wait_for(second, TAKEN)
+    wait_for(first, "standing by")
+    wait_until(lambda: are_green(node) == [True, True])
+    second.kill_all()  # and its next life
+    wait_for(first, BACK)
+    wait_until(lambda: are_green(node) == [True, False])
+    second = beside(node, 2)
+    wait_for(second, TAKEN)
+    wait_until(lambda: are_green(node) == [True, True])
+    first.kill_all()
+    first = beside(node, 1)
+    wait_for(first, TAKEN)
+    wait_until(lambda: are_green(node) == [True, True])
+    assert second.stop() == 0
+    wait_until(lambda: are_green(node) == [True, False])
+    node.check_that_all_were_answered_by_an_agent()
+    assert first.stop() == 0
+
+
+@pytest.mark.parametrize("rules", ["nftables", "iptables"])
+def test_a_successor_that_makes_no_rules_leaves_none_of_its_predecessors(node, rules):
+    first = node.start("-rules", rules).wait_ready()
+    second = node.start("-setupiptables=false")
+    wait_for(second, TAKEN)
+    assert first.stop() == 0
+    traces = node.world.traces()
+    assert "nodelocaldns" in traces  # the interface
+    assert "nodecache {" not in traces
+    assert "skip conntrack" not in traces
+    assert node.world.ask(LOCAL) == REFUSED
+    assert second.stop() == 0
+    assert node.world.traces() == ""
+
+
+def test_the_rules_come_back_with_the_one_that_makes_them(node):
+    first = node.start().wait_ready()
+    second = node.start("-rules", "none")
+    wait_for(second, TAKEN)
+    assert second.stop() == 0
+    wait_for(first, BACK)
+    wait_until(lambda: "inet nodecache" in node.world.traces())
+    assert first.stop() == 0
+    assert node.world.traces() == ""
