@@ -7,9 +7,10 @@ by itself. Rules that fail open (FailOpen.SOCKET) are made of four of these:
 - prerouting takes a query out of conntrack only while a socket of ours is bound for it;
 - `elsewhere` are the TCP connections that began while there was none: their packets stay tracked
   when we are back, so that conntrack goes on sending them where they began;
-- `answering` are the addresses at which the worker answered this node within the last seconds:
-  its replies over lo put them there. The output hook cannot look for a listening socket, so the
-  node's own queries stay tracked unless their address is in it;
+- `answering` are the addresses at which the worker answered this node within the last seconds.
+  Its replies over lo put them there, and the kernel's own refusal (ICMP port unreachable, RST) takes
+  them out. The output hook cannot look for a listening socket, so the node's own queries stay
+  tracked unless their address is in it;
 - `dns_pods` are the numbered kube-dns pods to which queries go that nobody else would take.
 """
 
@@ -33,6 +34,10 @@ _HOOKS = {"PREROUTING": "prerouting", "OUTPUT": "output"}
 _PRIORITIES = {"raw": ("filter", "raw"), "nat": ("nat", "-95")}
 _MASQUERADE = "nat hook postrouting priority 99"  # before kube-proxy's, which marks what it masks
 _FAMILIES = {4: "ip", 6: "ip6"}
+_UNREACHABLE = {
+    4: "icmp type destination-unreachable icmp code port-unreachable",
+    6: "icmpv6 type destination-unreachable icmpv6 code port-unreachable",
+}
 _SYN = "tcp flags & (fin | syn | rst | ack) == syn"
 
 
@@ -158,10 +163,13 @@ def _before(chain: str, version: int) -> list[str]:
     if chain == "OUTPUT":
         answering = f"@answering{version}"
         silent = f"{family} daddr != {answering} meta priority != {_PRIORITY}"
-        reply = f'oif "lo" {family} saddr @addresses{version} udp sport @dns_ports'
+        to_node = f'oif "lo" {family} saddr @addresses{version}'
+        change = f"{answering} {{ {family} saddr }}"
         begun = f"{query} tcp dport @dns_ports {silent} {_SYN}"
         lines += [
-            f"\t\t{reply} update {answering} {{ {family} saddr }}",
+            f"\t\t{to_node} udp sport @dns_ports update {change}",
+            f"\t\t{to_node} {_UNREACHABLE[version]} delete {change}",
+            f"\t\t{to_node} tcp sport @dns_ports tcp flags & rst == rst delete {change}",
             f"\t\t{query} udp dport @dns_ports {silent} accept",
             f"\t\t{begun} add {known} {{ {connection} }} accept",
         ]
