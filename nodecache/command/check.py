@@ -15,6 +15,7 @@ from pathlib import Path
 from nodecache.config.cluster_dns import ClusterDns, cluster_dns
 from nodecache.config.flags import FlagError, HelpWanted, parse_flags, usage
 from nodecache.config.rendering import check_templates, cluster_dns_addresses, corefile_text
+from nodecache.config.services import look_up
 from nodecache.corefile import Corefile, CorefileError
 from nodecache.worker.pods import SERVICE, pods_now
 
@@ -53,7 +54,7 @@ def main(
         _tell(f"nodecache check: {error}")
         return 2
     try:
-        text = corefile_text(flags, env)
+        text = corefile_text(flags, env, None if argv else look_up)
         corefile = text.parse(flags, env)
         check_templates(corefile)
     except CorefileError as error:

@@ -84,8 +84,8 @@ class Config:
 class ConfigSource:
     """Reads the configuration, and again when what it is made of changes.
 
-    `errors` counts configurations from ConfigMaps that could not be served, `failures` all of them.
-    `is_current` is False from such a one until the next that can be.
+    `errors` counts configurations from ConfigMaps that could not be served, or not all of them,
+    `failures` all such. `is_current` is False from such a one until the next that is served whole.
     """
 
     def __init__(
