@@ -13,18 +13,16 @@ while the query waits, and tells afterwards how slow the upstream was.
 """
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from nodecache.wire import Answer, Rcode
 
 from .attempt import Attempt, LaterAttempt
 from .failure import Failure, timed_out, unreachable
+from .group import UpstreamGroup
 from .request import CallbackRequest, Request, take_answer
 from .trouble import Trouble
-
-if TYPE_CHECKING:
-    from .forwarder import Forwarder
-    from .upstream import Upstream
+from .upstream import Upstream
 
 # Answers that say more of the server than of the name.
 LAME_RCODES: Final = frozenset({Rcode.SERVFAIL, Rcode.REFUSED})
@@ -36,10 +34,10 @@ _MOST_LOSSES: Final = 8
 class Ask:
     """A request in trouble: made when its first attempt was not all it needed."""
 
-    __slots__ = ("_delegate", "_forwarder", "_request", "_trouble", "deadline", "query")
+    __slots__ = ("_delegate", "_group", "_request", "_trouble", "deadline", "query")
 
-    def __init__(self, forwarder: "Forwarder", request: Request) -> None:
-        self._forwarder = forwarder
+    def __init__(self, group: UpstreamGroup, request: Request) -> None:
+        self._group = group
         self._request = request
         self._delegate: CallbackRequest | None = None
         self._trouble: Trouble | None = None
@@ -107,7 +105,7 @@ class Ask:
             upstream.served()
         is_asked_anew = blames_opt and trouble.open > 1  # without OPT, meanwhile
         is_second = trouble.held is not None
-        is_last = not self._forwarder.is_worth_another(answer.rcode, is_second=is_second)
+        is_last = not self._group.is_worth_another(answer.rcode, is_second=is_second)
         best = trouble.hold(answer)
         if is_last and not is_asked_anew:
             self._finish(best)
@@ -141,8 +139,8 @@ class Ask:
             return
         trouble.open -= 1
         trouble.explain(attempt, reason)
-        self._forwarder.counts.retried += 1
-        upstream = self._forwarder.after_loss(attempt.upstream, trouble.asked, now)
+        self._group.counts.retried += 1
+        upstream = self._group.after_loss(attempt.upstream, trouble.asked, now)
         self._send(upstream, now, by_stream=attempt.by_stream)
 
     def evacuate(self, attempt: Attempt, now: float, *, is_unread: bool) -> None:
@@ -154,10 +152,10 @@ class Ask:
         trouble = self._in_trouble(attempt)
         if is_unread:
             trouble.tries -= 1
-        if trouble.latest is not attempt or not self._forwarder.may_try_again(trouble):
+        if trouble.latest is not attempt or not self._group.may_try_again(trouble):
             return
-        if attempt.by_stream or self._forwarder.next_after(trouble, now).health.is_good:
-            self._forwarder.counts.retried += 1
+        if attempt.by_stream or self._group.next_after(trouble, now).health.is_good:
+            self._group.counts.retried += 1
             self._send_again(trouble, now, by_stream=attempt.by_stream)
 
     def slowed(self, attempt: Attempt, now: float) -> None:
@@ -187,16 +185,16 @@ class Ask:
         at = min(self.deadline, trouble.hedge_at, trouble.retry_at, trouble.settle_at)
         if not now < trouble.wakes_at <= at:
             trouble.wakes_at = at
-            self._forwarder.ticker.wake_at(self, at, now)
+            self._group.ticker.wake_at(self, at, now)
 
     def _hedge(self, trouble: Trouble, now: float) -> None:
         """The answer takes longer than nearly all others: ask once more, on another way."""
-        forwarder = self._forwarder
-        another = forwarder.another_equal(trouble.asked, now)
+        group = self._group
+        another = group.another_equal(trouble.asked, now)
         if another is None and trouble.latest.carrier is None:
             return  # it waits for a connection, and the pool is at it
-        if self._request.is_awaited and forwarder.settings.hedges and forwarder.budget.take(now):
-            forwarder.counts.hedged += 1
+        if self._request.is_awaited and group.settings.hedges and group.budget.take(now):
+            group.counts.hedged += 1
             if another is not None:
                 self._send(another, now)
             else:
@@ -214,10 +212,10 @@ class Ask:
         trouble.retry_at = now + latest.upstream.pace.lost_seconds * trouble.patience
         if latest.carrier is not None and trouble.open:
             latest.upstream.fell_silent(latest.sent_at, now)
-        if not self._forwarder.may_try_again(trouble):
+        if not self._group.may_try_again(trouble):
             trouble.retry_at = math.inf
-        elif self._forwarder.is_worth_a_retry(trouble, now):
-            self._forwarder.counts.retried += 1
+        elif self._group.is_worth_a_retry(trouble, now):
+            self._group.counts.retried += 1
             self._send_again(trouble, now, by_stream=trouble.next_transport())
 
     def _time_out(self, trouble: Trouble) -> None:
@@ -236,10 +234,10 @@ class Ask:
         assert trouble is not None
         if trouble.open > 0:
             return  # another one may still bring an answer; if not, its own time runs out
-        may_try = self._forwarder.may_try_again(trouble)
-        following = self._forwarder.next_upstream(trouble.asked, now)
+        may_try = self._group.may_try_again(trouble)
+        following = self._group.next_upstream(trouble.asked, now)
         if following is not None and may_try:
-            self._forwarder.counts.failed_over += 1
+            self._group.counts.failed_over += 1
             self._send(following, now)
         elif trouble.held is not None:
             self._finish(trouble.held)
@@ -254,13 +252,13 @@ class Ask:
 
         `by_stream`: that way is TCP.
         """
-        forwarder = self._forwarder
+        group = self._group
         upstream = trouble.latest.upstream
         trouble.retry_at = now + upstream.pace.lost_seconds * trouble.patience
         if not upstream.health.is_good or not trouble.open:
-            upstream = forwarder.next_upstream(trouble.asked, now) or upstream
-        elif forwarder.policy.is_exchangeable:
-            upstream = forwarder.another_equal(trouble.asked, now) or upstream
+            upstream = group.next_upstream(trouble.asked, now) or upstream
+        elif group.policy.is_exchangeable:
+            upstream = group.another_equal(trouble.asked, now) or upstream
         if upstream is trouble.latest.upstream:
             self._send_elsewhere(trouble, now, by_stream=by_stream)
         else:
@@ -271,7 +269,7 @@ class Ask:
             self._trouble = Trouble(attempt)
         return self._trouble
 
-    def _send(self, upstream: "Upstream", now: float, *, by_stream: bool | None = None) -> None:
+    def _send(self, upstream: Upstream, now: float, *, by_stream: bool | None = None) -> None:
         """One more attempt, to `upstream`."""
         attempt = self._attempt(upstream, now, by_stream=by_stream)
         upstream.send(attempt, now)
@@ -282,11 +280,11 @@ class Ask:
         attempt = self._attempt(latest.upstream, now, by_stream=by_stream)
         latest.upstream.send_elsewhere(attempt, latest.carrier, now)
 
-    def _attempt(self, upstream: "Upstream", now: float, *, by_stream: bool | None) -> Attempt:
+    def _attempt(self, upstream: Upstream, now: float, *, by_stream: bool | None) -> Attempt:
         trouble = self._trouble
         assert trouble is not None
         if by_stream is None:
-            by_stream = upstream.is_stream_only or self._forwarder.is_by_stream(
+            by_stream = upstream.is_stream_only or self._group.is_by_stream(
                 self._request.transport_name
             )
         attempt = LaterAttempt(self, upstream, trouble.latest.question, now, by_stream=by_stream)
@@ -298,11 +296,11 @@ class Ask:
     def _finish(self, answer: Answer) -> None:
         """`answer` is the last word, unless another forwarder of the block may do better."""
         request = self._request
-        following = self._forwarder.forwarder_after(answer, self.query)
+        following = self._group.forwarder_after(answer, self.query)
         if following is None:
             request.end(answer)
             return
-        observer, now = request.observer, self._forwarder.ticker.now()
+        observer, now = request.observer, self._group.ticker.now()
         request.hand_over(self)
         transport = request.transport_name
         done = request.handed_back
@@ -311,9 +309,9 @@ class Ask:
         self._delegate.is_awaited = request.is_awaited
 
     def _fail(self, failure: Failure) -> None:
-        self._forwarder.counts.failed += 1
+        self._group.counts.failed += 1
         self._request.end(failure)
 
     def fail_soon(self, failure: Failure) -> None:
         """End without any attempt, once the caller has returned."""
-        self._forwarder.world.call_soon(lambda: None if self.is_done else self._fail(failure))
+        self._group.world.call_soon(lambda: None if self.is_done else self._fail(failure))

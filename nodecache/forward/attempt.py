@@ -1,54 +1,25 @@
 """A query sent to one upstream, once; and who is told what becomes of it."""
 
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from nodecache.wire import Query, framed_upstream_query, with_question
 
-if TYPE_CHECKING:
-    from .upstream import Upstream
+from .outgoing import OutgoingQuery
+from .upstream import Upstream
 
 
-class Carrier(Protocol):
-    """The connection or socket that an attempt left on."""
+class Attempt(OutgoingQuery):
+    """A query sent to one upstream, once; `ask` is told what became of it."""
 
-    @property
-    def path(self) -> str:
-        """Both ends, as Go writes them."""
+    __slots__ = ("upstream",)
 
-
-class Attempt:
-    """A query sent to one upstream, once. `carrier` is None while it waits for a connection.
-
-    Connections know nothing but this: what to send, and whom to tell what became of it.
-    """
-
-    __slots__ = ("by_stream", "carrier", "question", "sent_at", "upstream")
-
-    by_stream: bool
-    carrier: Carrier | None
-    question: bytes
-    sent_at: float
-    upstream: "Upstream"
+    upstream: Upstream
 
     @property
     @abstractmethod
     def ask(self) -> "Waiter":
         """Whose attempt it is."""
-
-    @property
-    @abstractmethod
-    def is_done(self) -> bool:
-        """Whether nobody waits for an answer any more."""
-
-    @abstractmethod
-    def framed(self, message_id: int) -> bytes:
-        """What to send, behind its length."""
-
-    @abstractmethod
-    def answered(self, packet: bytes, now: float) -> None:
-        """An answer came; `packet` has the id and the question that were sent."""
 
     def failed(self, reason: str, now: float, *, is_connect: bool = False) -> None:
         """It will bring no answer."""
@@ -110,7 +81,7 @@ class LaterAttempt(Attempt):
     __slots__ = ("_ask",)
 
     def __init__(
-        self, ask: Waiter, upstream: "Upstream", question: bytes, now: float, *, by_stream: bool
+        self, ask: Waiter, upstream: Upstream, question: bytes, now: float, *, by_stream: bool
     ) -> None:
         self._ask = ask
         self.upstream = upstream
@@ -136,30 +107,3 @@ class LaterAttempt(Attempt):
     def answered(self, packet: bytes, now: float) -> None:
         """An answer came; `packet` has the id and the question that were sent."""
         self._ask.answered(self, packet, now)
-
-
-# What befalls many attempts at once: acts for `Turns.take`.
-
-
-def slowed(attempt: Attempt, now: float) -> None:
-    """It was not answered at once."""
-    attempt.slowed(now)
-
-
-def evacuated(attempt: Attempt, now: float) -> None:
-    """Its connection or port says nothing any more."""
-    attempt.evacuate(now)
-
-
-def unread(attempt: Attempt, now: float) -> None:
-    """Its connection took no more queries when this one was sent."""
-    attempt.evacuate(now, is_unread=True)
-
-
-def failing(reason: str, *, is_connect: bool = False) -> Callable[[Attempt, float], None]:
-    """Make the act that tells attempts why they bring no answer."""
-
-    def failed(attempt: Attempt, now: float) -> None:
-        attempt.failed(reason, now, is_connect=is_connect)
-
-    return failed

@@ -11,18 +11,16 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from math import ceil, inf
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from .attempt import Attempt, failing
 from .counts import UpstreamCounts
 from .dialer import DIAL_SECONDS, Dialer
 from .failure import error_text
+from .outgoing import OutgoingQuery, failing
+from .peer import Peer
 from .transport.lifetime import Lifetime
 from .transport.pending import MAX_PENDING
 from .transport.stream import StreamConnection
-
-if TYPE_CHECKING:
-    from .upstream import Upstream
 
 # While the oldest query of a connection is younger, the next ones follow it.
 _PATIENCE_SECONDS: Final = 0.01
@@ -40,7 +38,7 @@ _AGE_JITTER: Final = 0.25  # connections of many nodes must not all end at once
 class StreamPool:
     """Connections that are open or opening, and the queries that wait for one."""
 
-    def __init__(self, upstream: "Upstream", random_id: Callable[[], int]) -> None:
+    def __init__(self, upstream: Peer, random_id: Callable[[], int]) -> None:
         self.upstream = upstream
         self.counts: UpstreamCounts = upstream.counts
         self.random_id = random_id
@@ -48,7 +46,7 @@ class StreamPool:
         self._world = upstream.world
         self._connections: list[StreamConnection] = []
         self._dialer = Dialer(self._open_one, is_tls=upstream.endpoint.is_tls)
-        self._waiting: deque[Attempt] = deque()
+        self._waiting: deque[OutgoingQuery] = deque()
         self._chosen: StreamConnection | None = None
         self._room = 0  # queries that `_chosen` may still take in this turn
         self._is_flush_due = False
@@ -57,7 +55,7 @@ class StreamPool:
 
     # Sending
 
-    def send(self, attempt: Attempt, now: float) -> None:
+    def send(self, attempt: OutgoingQuery, now: float) -> None:
         """Send on the best connection there is, or on the next one there will be."""
         connection = self._chosen
         if self._room > 0 and connection is not None:
@@ -71,7 +69,7 @@ class StreamPool:
         if not self._is_flush_due:
             self._flush_soon()
 
-    def send_elsewhere(self, attempt: Attempt, carrier: object, now: float) -> None:
+    def send_elsewhere(self, attempt: OutgoingQuery, carrier: object, now: float) -> None:
         """Send on another connection than `carrier`: the one heard of last, if it owes nothing."""
         heard = [c for c in self._usable(carrier) if c.answered and not self._has_waited(c, now)]
         connection = max(heard, key=_heard_at, default=None) or self._choose(now, carrier)
@@ -119,7 +117,7 @@ class StreamPool:
         self._chosen, self._room = connection, room - 1
         return connection
 
-    def _wait(self, attempt: Attempt, now: float) -> None:
+    def _wait(self, attempt: OutgoingQuery, now: float) -> None:
         if len(self._waiting) >= MAX_PENDING:
             reason = f"too many queries wait for a connection to {self.upstream.to}"
             self._world.call_soon(partial(attempt.failed, reason, now))
@@ -240,7 +238,7 @@ class StreamPool:
         reason = f"read tcp {connection.path}: {error_text(error)}" if error else "EOF"
         has_worked = answered > 0 or len(owed) > 1
 
-        def lost(attempt: Attempt, now: float) -> None:
+        def lost(attempt: OutgoingQuery, now: float) -> None:
             attempt.lost(reason, now, has_worked=has_worked)
 
         self.upstream.turns.take(owed, lost)
@@ -275,7 +273,7 @@ class StreamPool:
         elif not connection.pending:
             self.close_one(connection)
 
-    def _drop(self, connection: StreamConnection) -> list[Attempt]:
+    def _drop(self, connection: StreamConnection) -> list[OutgoingQuery]:
         if connection in self._connections:
             self._connections.remove(connection)
         if connection is self._chosen:

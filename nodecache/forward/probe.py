@@ -1,17 +1,31 @@
 """Is an upstream alive? Asked only once it failed a query, as CoreDNS does."""
 
-from typing import TYPE_CHECKING
+from ssl import SSLContext
+from typing import Protocol
 
 from nodecache.wire import HEADER_SIZE, Flag, FrameBuffer, Rdtype, framed
 
+from .counts import UpstreamCounts
+from .health import Health
 from .names import plain_query, zone_suffix
+from .settings import UpstreamSettings
 from .transport.pending import random_ids
-from .world import Datagram, Stream, Timer
-
-if TYPE_CHECKING:
-    from .upstream import Upstream
+from .world import Datagram, Endpoint, Stream, Timer, World
 
 _ANSWER_SECONDS = 1.0  # CoreDNS's read time-out for probes
+
+
+class Probed(Protocol):
+    """Who is probed, as far as that takes."""
+
+    endpoint: Endpoint
+    settings: UpstreamSettings
+    world: World
+    counts: UpstreamCounts
+    health: Health
+    tls: SSLContext | None
+    is_stream_only: bool
+    is_retired: bool
 
 
 class Prober:
@@ -20,7 +34,7 @@ class Prober:
     Any response counts, whatever it says. Over TCP, or TLS, where the queries go that way.
     """
 
-    def __init__(self, upstream: "Upstream") -> None:
+    def __init__(self, upstream: Probed) -> None:
         self._upstream = upstream
         self._is_running = False
         self._stream: Stream | None = None

@@ -12,18 +12,16 @@ that are answered carry on.
 import errno
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-from nodecache.forward.attempt import Attempt, Carrier, evacuated, failing, slowed
 from nodecache.forward.counts import UpstreamCounts
 from nodecache.forward.failure import error_text
+from nodecache.forward.outgoing import Carrier, OutgoingQuery, evacuated, failing, slowed
+from nodecache.forward.peer import Peer
 from nodecache.forward.world import Datagram
 
 from .pending import MAX_PENDING, Pending
 from .unmatched import note_unmatched
-
-if TYPE_CHECKING:
-    from nodecache.forward.upstream import Upstream
 
 _SOCKETS: Final = 32
 _MOST_USES: Final = 512
@@ -39,6 +37,20 @@ _PATIENCE_SECONDS: Final = 0.06
 _PATIENCE_FACTOR: Final = 1.5
 
 assert _MOST_USES < MAX_PENDING, "a socket never runs out of ids"
+
+
+class SocketOwner(Protocol):
+    """Whose socket it is: told what happens to it."""
+
+    upstream: Peer
+    counts: UpstreamCounts
+    random_id: Callable[[], int]
+
+    def close_one(self, socket: "DatagramSocket") -> None:
+        """It is spent, and owed nothing any more."""
+
+    def refused(self, socket: "DatagramSocket", error: OSError, now: float) -> None:
+        """The network says that nobody listens there."""
 
 
 class DatagramSocket:
@@ -60,9 +72,9 @@ class DatagramSocket:
         "uses",
     )
 
-    def __init__(self, pool: "DatagramPool", now: float) -> None:
+    def __init__(self, pool: SocketOwner, now: float) -> None:
         self._pool = pool
-        self.pending: Pending[Attempt] = Pending(pool.random_id)
+        self.pending: Pending[OutgoingQuery] = Pending(pool.random_id)
         self.born_at = now
         self.heard_at = 0.0
         self.uses = 0
@@ -100,7 +112,7 @@ class DatagramSocket:
 class DatagramPool:
     """The sockets to one upstream. Spent ones send no more, and stay for what they are owed."""
 
-    def __init__(self, upstream: "Upstream", random_id: Callable[[], int]) -> None:
+    def __init__(self, upstream: Peer, random_id: Callable[[], int]) -> None:
         self.upstream = upstream
         self.counts: UpstreamCounts = upstream.counts
         self.random_id = random_id
@@ -110,7 +122,7 @@ class DatagramPool:
 
     # Sending
 
-    def send(self, attempt: Attempt, now: float) -> None:
+    def send(self, attempt: OutgoingQuery, now: float) -> None:
         """Send from one of the sockets."""
         sockets = self._sockets
         if len(sockets) == _SOCKETS:
@@ -127,7 +139,7 @@ class DatagramPool:
             socket = sockets[0]  # no more are to be had, but this one is
         self._send_from(socket, attempt)
 
-    def send_elsewhere(self, attempt: Attempt, carrier: Carrier | None, now: float) -> None:
+    def send_elsewhere(self, attempt: OutgoingQuery, carrier: Carrier | None, now: float) -> None:
         """Send from another port than `carrier`, of those up to date the one heard of last."""
         best: DatagramSocket | None = None
         slow_since = now - self.upstream.pace.hedge_seconds
@@ -143,7 +155,7 @@ class DatagramPool:
         else:
             self.send(attempt, now)
 
-    def _send_from(self, socket: DatagramSocket, attempt: Attempt) -> None:
+    def _send_from(self, socket: DatagramSocket, attempt: OutgoingQuery) -> None:
         socket.uses += 1
         self.counts.sent["udp"] += 1
         self.upstream.watch()
@@ -180,7 +192,7 @@ class DatagramPool:
             raise OSError(errno.ENOBUFS, "too many queries wait for an answer")
         return drawn[self.random_id() % len(drawn)]
 
-    def _no_way(self, attempt: Attempt, error: OSError, now: float) -> None:
+    def _no_way(self, attempt: OutgoingQuery, error: OSError, now: float) -> None:
         reason = f"dial udp {self.upstream.to}: {error_text(error)}"
         self.upstream.unreachable(now)
         self.upstream.world.call_soon(partial(attempt.failed, reason, now, is_connect=True))

@@ -1,23 +1,52 @@
 """One pipelined connection to an upstream: frames, and who waits for which."""
 
 import math
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
-from nodecache.forward.attempt import Attempt, evacuated, failing, slowed, unread
+from nodecache.forward.counts import UpstreamCounts
+from nodecache.forward.outgoing import OutgoingQuery, evacuated, failing, slowed, unread
+from nodecache.forward.peer import Peer
 from nodecache.forward.world import Stream
 from nodecache.wire import FrameBuffer
 
+from .lifetime import Lifetime
 from .pending import MAX_PENDING, Pending
 from .unmatched import note_unmatched
-
-if TYPE_CHECKING:
-    from nodecache.forward.pool import StreamPool
 
 # A connection that owes answers and has said nothing for this long is looked at: has the other
 # side's kernel confirmed our octets? If not, it is dead to us; if so, the server is slow.
 _DEAF_SECONDS: Final = 0.06
 # Silent for so long and unconfirmed, a connection does not come back.
 _DEAD_SECONDS: Final = 1.0
+
+
+class ConnectionOwner(Protocol):
+    """Whose connection it is: told what happens to it."""
+
+    upstream: Peer
+    counts: UpstreamCounts
+    transport: str
+    random_id: Callable[[], int]
+    lifetime: Lifetime
+
+    def opened(self, connection: "StreamConnection", now: float) -> None:
+        """It may be used."""
+
+    def heard(self, connection: "StreamConnection", now: float) -> None:
+        """It was suspected, or is spent, and brought an answer."""
+
+    def suspect(self, connection: "StreamConnection", now: float, *, is_deaf: bool) -> None:
+        """It says nothing; `is_deaf`: and its end does not confirm what we send."""
+
+    def hang_up(self, connection: "StreamConnection", now: float) -> None:
+        """It brings more answers than it was sent queries."""
+
+    def retire(self, connection: "StreamConnection") -> None:
+        """It owed answers for too long."""
+
+    def lost(self, connection: "StreamConnection", error: Exception | None, now: float) -> None:
+        """The other side ended it, or it never opened."""
 
 
 class StreamConnection:
@@ -47,12 +76,12 @@ class StreamConnection:
         "stream",
     )
 
-    def __init__(self, pool: "StreamPool", now: float) -> None:
+    def __init__(self, pool: ConnectionOwner, now: float) -> None:
         self._pool = pool
         self._frames = FrameBuffer()
         self._outgoing: list[bytes] = []
         self._writes = 0
-        self.pending: Pending[Attempt] = Pending(pool.random_id)
+        self.pending: Pending[OutgoingQuery] = Pending(pool.random_id)
         self.stream: Stream
         self.opened_at = self.heard_at = now
         self.old_at = math.inf
@@ -80,7 +109,7 @@ class StreamConnection:
         """Both ends, as Go writes them."""
         return f"{self.stream.local}->{self._pool.upstream.to}"
 
-    def add(self, attempt: Attempt) -> None:
+    def add(self, attempt: OutgoingQuery) -> None:
         """Send a query with the next `flush`."""
         attempt.carrier = self
         message_id = self.pending.add(attempt)

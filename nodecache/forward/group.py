@@ -1,0 +1,180 @@
+"""Which upstream a query goes to, whether it goes to another, and what that may cost.
+
+Of one forwarder: its upstreams in their order, its counts and its budget.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from nodecache.wire import Answer, Query, Rcode
+
+from .balance import policy_for
+from .counts import ForwarderCounts
+from .failure import Failure, no_upstream
+from .health import Standing
+from .pace import Budget
+from .request import CallbackRequest
+from .settings import Settings
+from .ticker import Ticker
+from .trouble import Trouble
+from .upstream import Upstream
+from .world import World
+
+# Twice each upstream, and some for losses: a bound that RFC 9520 §3.1 asks for. Time-outs double,
+# so that a query of five seconds does not even get there.
+_EXTRA_TRIES: Final = 4
+
+# CoreDNS gives up after twice the upstreams, within a few milliseconds. With our pauses between
+# them, four attempts last most of a second: as long as a kube-dns rollout leaves nobody to answer.
+_LEAST_CONNECT_ATTEMPTS: Final = 4
+
+
+class NextForwarder(Protocol):
+    """Who is asked after another forwarder's answer."""
+
+    def ask(
+        self,
+        query: Query,
+        deadline: float,
+        done: Callable[[Answer | Failure], None],
+        now: float,
+        transport: str = "udp",
+    ) -> CallbackRequest:
+        """Ask upstream."""
+
+
+class UpstreamGroup:
+    """The upstreams of one forwarder, and what decides among them."""
+
+    def __init__(self, settings: Settings, world: World, ticker: Ticker) -> None:
+        self.settings = settings
+        self.world = world
+        self.ticker = ticker
+        self.policy = policy_for(settings.policy, world.clock)
+        self.counts = ForwarderCounts()
+        self.budget = Budget(world.clock())
+        self.unwelcome_rcodes: frozenset[int] = settings.failover_rcodes | settings.next_rcodes
+        if settings.next_on_nodata:
+            self.unwelcome_rcodes |= {Rcode.NOERROR}
+        self.unwelcome_rcodes |= {Rcode.FORMERR}  # perhaps for our OPT
+        self.in_flight = 0
+        self.most_tries = 0
+        self.most_connect_failures: float = math.inf
+        self._only: Upstream | None = None
+        self._upstreams: list[Upstream] = []
+
+    @property
+    def upstreams(self) -> Sequence[Upstream]:
+        """The upstreams in their order."""
+        return self._upstreams
+
+    def choose_from(self, upstreams: list[Upstream]) -> None:
+        """Ask these from now on."""
+        self._upstreams = upstreams
+        self.policy.choose_from(upstreams)
+        count = len(upstreams)
+        self._only = upstreams[0] if count == 1 else None
+        self.most_tries = 2 * count + _EXTRA_TRIES
+        attempts = self.settings.max_connect_attempts
+        if attempts is None:
+            attempts = max(2 * count, _LEAST_CONNECT_ATTEMPTS)
+        self.most_connect_failures = attempts or math.inf
+
+    def is_by_stream(self, transport: str) -> bool:
+        """Whether a client's `transport` makes the query go by TCP, when nothing else does."""
+        return transport == "tcp" and not self.settings.prefer_udp
+
+    # Whom to ask
+
+    def first_upstream(self, now: float) -> Upstream | Failure:
+        """The upstream that gets a new query."""
+        upstreams = self._upstreams
+        if not upstreams:
+            return no_upstream("no nameservers found")
+        place = self.policy.first(len(upstreams))
+        upstream = upstreams[place]
+        if upstream.health.is_good:
+            return upstream
+        return self._first_in_trouble(place, now)
+
+    def _first_in_trouble(self, place: int, now: float) -> Upstream | Failure:
+        upstreams = self._upstreams
+        order = [upstreams[other] for other in self.policy.order(place, len(upstreams))]
+        best = min(order, key=lambda upstream: upstream.health.standing(now))
+        standing = best.health.standing(now)
+        if standing is Standing.LOOPING:
+            return no_upstream(f"{best.to} leads back to this server")
+        if standing is Standing.DOWN:
+            self.counts.healthcheck_broken += 1
+            if self.settings.fails_fast:
+                return no_upstream("no healthy proxies")
+        return best
+
+    def next_upstream(self, asked: Sequence[Upstream], now: float) -> Upstream | None:
+        """The best of those that were not asked yet."""
+        others = [
+            upstream
+            for upstream in self._upstreams
+            if upstream not in asked and not upstream.health.is_looping
+        ]
+        if len(others) < 2:
+            return others[0] if others else None
+        order = self.policy.order(self._upstreams.index(others[0]), len(self._upstreams))
+        ranked = [self._upstreams[place] for place in order]
+        return min(
+            (upstream for upstream in ranked if upstream in others),
+            key=lambda upstream: upstream.health.standing(now),
+        )
+
+    def another_equal(self, asked: Sequence[Upstream], now: float) -> Upstream | None:
+        """One in good health, not asked yet, whose answer is as good as the first one's."""
+        if not self.policy.is_exchangeable:
+            return None
+        upstream = self.next_upstream(asked, now)
+        return upstream if upstream is not None and upstream.health.is_good else None
+
+    # Whether and whom to ask again
+
+    def may_try_again(self, trouble: Trouble) -> bool:
+        """Whether a query was not asked as often as may be."""
+        return (
+            trouble.tries < self.most_tries
+            and trouble.connect_failures < self.most_connect_failures
+        )
+
+    def next_after(self, trouble: Trouble, now: float) -> Upstream:
+        """The upstream that would be asked next."""
+        upstream = trouble.latest.upstream
+        if upstream.health.is_good:
+            return upstream
+        return self.next_upstream(trouble.asked, now) or upstream
+
+    def is_worth_a_retry(self, trouble: Trouble, now: float) -> bool:
+        """Whether to ask again: freely where upstream fell silent and another is well."""
+        if not trouble.open:
+            return True
+        latest, upstream = trouble.latest, self.next_after(trouble, now)
+        if upstream is not latest.upstream:
+            if upstream.health.is_good and not latest.upstream.health.is_good:
+                return True
+        elif latest.carrier is None:
+            return False  # it waits for a connection, and the pool is at it
+        elif trouble.is_first_retry and trouble.open > 1 and not upstream.pace.is_known:
+            return False  # asked twice, and perhaps it is never faster
+        return self.budget.take(now)
+
+    def after_loss(self, lost: Upstream, asked: Sequence[Upstream], now: float) -> Upstream:
+        """Who gets a query whose connection ended: the same, or another one of its replicas."""
+        another = self.another_equal(asked, now) if self.policy.asks_replicas else None
+        return another or lost
+
+    def is_worth_another(self, rcode: int, *, is_second: bool) -> bool:
+        """Whether an answer with `rcode` is a reason to ask elsewhere; replicas agree on the second."""
+        is_settled = is_second and self.policy.asks_replicas
+        return rcode in self.settings.failover_rcodes and not is_settled
+
+    @abstractmethod
+    def forwarder_after(self, answer: Answer, query: Query) -> NextForwarder | None:
+        """The forwarder that `next` hands this answer's query to, if any."""

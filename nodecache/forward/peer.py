@@ -1,0 +1,95 @@
+"""What is known of one server: where it is, how it is doing, and what it was asked."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+from .counts import UpstreamCounts
+from .health import Health
+from .pace import Pace
+from .probe import Prober
+from .settings import UpstreamSettings
+from .ticker import Ticker
+from .transport.tls import tls_context
+from .world import Endpoint, World
+
+
+class Peer:
+    """A server at one address, as its connections and sockets know it.
+
+    `counts` are the address's, whatever the settings.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        settings: UpstreamSettings,
+        world: World,
+        ticker: Ticker,
+        counts: UpstreamCounts,
+    ) -> None:
+        self.endpoint = endpoint
+        self.settings = settings
+        self.world = world
+        self.to = str(endpoint)
+        self.counts = counts
+        self._durations = self.counts.durations
+        self.health = Health(settings.max_fails)
+        self.pace = Pace()
+        self._sent_before = sum(counts.sent.values())
+        self.heard_at = world.clock()
+        self.tls = tls_context(settings.tls) if endpoint.is_tls else None
+        if self.tls is not None and endpoint.http_method:
+            self.tls.set_alpn_protocols(["h2", "http/1.1"])
+        self.is_stream_only = settings.force_tcp or endpoint.is_tls
+        self.is_retired = False
+        self.is_own = False
+        self.turns = ticker.turns
+        self._prober = Prober(self)
+        self.on_silent: Callable[[Endpoint, float], None] | None = None
+        """Hears when it stops answering."""
+
+    @abstractmethod
+    def watch(self) -> None:
+        """Have the clock look after what is under way."""
+
+    @property
+    def is_quarantined(self) -> bool:
+        """Whether it leads back to us."""
+        return self.health.is_looping
+
+    @property
+    def round_trip_seconds(self) -> float:
+        """The time within which 95 of 100 answers come."""
+        return self.pace.seconds
+
+    @property
+    def queries_sent(self) -> int:
+        """Queries sent since it is an upstream of ours; `pace` tells of these."""
+        return sum(self.counts.sent.values()) - self._sent_before
+
+    def answered(self, rcode: int, seconds: float, now: float) -> None:
+        """Count an answer that took `seconds`."""
+        self.heard_at = now
+        self.pace.observe(seconds)
+        (self._durations.get(rcode) or self.counts.histogram(rcode)).observe(seconds)
+
+    def served(self) -> None:
+        """It answered well though something was thought to be wrong with it."""
+        self.health.served()
+        self._prober.stop()
+
+    def fell_silent(self, since: float, now: float) -> None:
+        """One way to it says nothing since then, and owes answers; perhaps another does."""
+        if self.heard_at <= since:
+            self.unreachable(now)
+
+    def unreachable(self, now: float) -> None:
+        """There is no way to it, or nobody there, as far as one can tell."""
+        self.health.stayed_silent(now)
+        self._prober.start()
+        if self.on_silent is not None:
+            self.on_silent(self.endpoint, now)
+
+    def quarantine(self, *, is_looping: bool) -> None:
+        """Leave it out because it leads back to us, or no longer; our own address stays out."""
+        self.health.quarantine(is_looping=is_looping or self.is_own)
