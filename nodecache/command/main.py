@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from nodecache import __version__
 from nodecache.config.flags import FlagError, Flags, HelpWanted, parse_flags
+from nodecache.process import cgroup
 from nodecache.process import log as logs
 from nodecache.process.build import code_form
 
@@ -53,6 +54,8 @@ def run(flags: Flags) -> int:
     """Read in the rest of the program, and keep an agent."""
     logs.configure(form=flags.log_format)
     log.info("Starting nodecache: %s", __version__)
+    if warning := cgroup.too_small(cgroup.memory_limit()):
+        log.warning("%s", warning)  # now: with little memory we may not come much further
     from . import starting  # noqa: PLC0415 - most of the program: it takes a while
 
     return starting.run(flags)

@@ -5,7 +5,6 @@ ClusterFirstWithHostNet ask kube-dns itself. A program asks, so that the answer 
 with a bound: the keeper has a lease to renew.
 """
 
-import shutil
 import subprocess
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
@@ -40,6 +39,8 @@ def namespace(file: str = _NAMESPACE_FILE) -> str:
 
 
 def _ask(name: str) -> str:
+    import shutil  # noqa: PLC0415 - brings three compressors; few ask for a Service
+
     getent = shutil.which("getent")
     if getent is None:
         return ""

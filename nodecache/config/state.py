@@ -7,7 +7,6 @@ a whole, and is on the disk before it takes the place of the old one.
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +19,18 @@ _NAME = "last-good.json"
 def write_atomically(path: str | os.PathLike[str], text: str, mode: int = 0o644) -> None:
     """Put `text` in the place of a file, so that readers see the old or the new. OSError."""
     place = Path(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
+    temporary = place.with_name(f".{place.name}.{os.urandom(4).hex()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             file.write(text)
             os.fchmod(file.fileno(), mode)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(place)
+        temporary.replace(place)
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(temporary).unlink()
+            temporary.unlink()
         raise
     _sync_folder(place.parent)
 

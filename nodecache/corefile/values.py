@@ -4,10 +4,8 @@ Each reader takes one word and returns what it stands for, or raises ValueError 
 goes on after the value's name: `must be a whole number, not 'ten'`.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypeVar
 
@@ -71,10 +69,16 @@ def go_duration(word: str) -> float:
     parts = _DURATION_PART.findall(unsigned)
     if "".join(number + unit for number, unit in parts) != unsigned or not parts:
         raise ValueError(f"must be a duration such as 30s or 1m30s, not {word!r}")
-    nanoseconds = sum(int(Decimal(number) * _NANOSECONDS[unit]) for number, unit in parts)
+    nanoseconds = sum(_nanoseconds(number, _NANOSECONDS[unit]) for number, unit in parts)
     if nanoseconds > _MOST_NANOSECONDS:
         raise ValueError(f"must be a duration below 292 years, not {word!r}")
     return sign * nanoseconds / 1e9
+
+
+def _nanoseconds(number: str, unit: int) -> int:
+    """`1.5` of a unit, what is less than a nanosecond cut off."""
+    before, _, after = number.partition(".")
+    return int(before or "0") * unit + int(after or "0") * unit // int("1" + "0" * len(after))
 
 
 def duration(lowest: float = 0.0, highest: float | None = None) -> Reader[float]:
@@ -223,5 +227,7 @@ def groups(word: str) -> int:
 
 def hint(word: str, known: Iterable[str]) -> str:
     """`; is 'success' meant?` where a known word is near."""
+    import difflib  # noqa: PLC0415 - 200 KiB that a file without a mistake does without
+
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"; is {near[0]!r} meant?" if near else ""

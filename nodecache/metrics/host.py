@@ -1,7 +1,6 @@
 """Series of the host's side and of both processes: what the keeper told, and what /proc shows."""
 
 import gc
-import platform
 import resource
 import sys
 from collections.abc import Iterator, Mapping
@@ -164,8 +163,8 @@ def python_families() -> Iterator[Family]:
         *("implementation", "major", "minor", "patchlevel", "version"),
     )
     major, minor, patch = map(str, sys.version_info[:3])
-    version = platform.python_version()
-    info.add((platform.python_implementation(), major, minor, patch, version), 1)
+    version = sys.version.partition(" ")[0]
+    info.add(("CPython", major, minor, patch, version), 1)
     yield info
     generations = gc.get_stats()
     for field, name, text in (

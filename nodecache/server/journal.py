@@ -23,6 +23,7 @@ _MOST_TEXT: Final = _SHORT_TEXT + _SLOT_OCTETS - _SLOT.size
 _FREE: Final = Struct("=d")
 _TIME_PLACE: Final = _SLOT.size - _FREE.size
 _PUT_TIME: Final = _FREE.pack_into
+_LOWEST: Final = Struct("=I")
 # After this long a client has asked again by itself, or given up.
 _MOST_AGE_SECONDS: Final = 5.0
 
@@ -47,7 +48,10 @@ class Journal:
 
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
-        self._free = list(range(0, len(memory), _SLOT_OCTETS))
+        # Slots are used from the end on, and again before others are: memory that was never touched
+        # costs nothing. The first slot tells how far down they were used, by any worker.
+        self._lowest = _lowest_used(memory)
+        self._free = list(range(self._lowest, len(memory), _SLOT_OCTETS))
 
     def take_over(self, now: float) -> Iterator[Noted]:
         """What a worker before us left unanswered; every slot is free after that.
@@ -55,7 +59,7 @@ class Journal:
         It may have been taken over by a stranger: a slot that is not of the form is passed over.
         """
         memory = self._memory
-        for slot in self._free:
+        for slot in range(self._lowest, len(memory), _SLOT_OCTETS):
             port, label, host, packet, text, noted_at = _SLOT.unpack_from(memory, slot)
             _PUT_TIME(memory, slot + _TIME_PLACE, 0.0)
             if noted_at and 0 <= now - noted_at < _MOST_AGE_SECONDS:
@@ -69,20 +73,38 @@ class Journal:
         """Write a query down; the slot to be freed, or -1 where it could not be noted."""
         text = label + host.encode() + packet
         size = len(text)
-        free = self._free
-        if not free or size > _MOST_TEXT:
+        if size > _MOST_TEXT:
             return -1
-        slot = free.pop()
+        slot = self._free.pop() if self._free else self._take_unused()
+        if slot < 0:
+            return -1
         if size > _SHORT_TEXT:
             rest = slot + _SLOT.size
             self._memory[rest : rest + size - _SHORT_TEXT] = text[_SHORT_TEXT:]
         _PUT_SLOT(self._memory, slot, port, len(label), len(host), len(packet), text, noted_at)
         return slot
 
+    def _take_unused(self) -> int:
+        """A slot that no worker has used yet; -1 where there is none."""
+        if self._lowest <= _SLOT_OCTETS:
+            return -1
+        self._lowest -= _SLOT_OCTETS
+        _LOWEST.pack_into(self._memory, 0, self._lowest)
+        return self._lowest
+
     def free(self, slot: int) -> None:
         """The query is answered."""
         _PUT_TIME(self._memory, slot + _TIME_PLACE, 0.0)
         self._free.append(slot)
+
+
+def _lowest_used(memory: mmap.mmap) -> int:
+    """Where the slots begin that were ever used; all of them where a worker wrote anything else."""
+    (lowest,) = _LOWEST.unpack_from(memory, 0)
+    if lowest == 0:
+        return len(memory)
+    is_slot = lowest % _SLOT_OCTETS == 0 and lowest < len(memory)
+    return int(lowest) if is_slot else _SLOT_OCTETS
 
 
 def _noted(
