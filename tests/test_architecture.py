@@ -54,7 +54,7 @@ NOT_TO_BE_TOUCHED = {
     "config": {"asyncio", "dns", "prometheus_client", "socket", "threading", "uvloop"},
     "keeper": {"asyncio", "dns", "prometheus_client", "subprocess", "threading", "uvloop"},
     "worker": {"dns", "subprocess"},
-    "command": {"dns", "prometheus_client", "subprocess", "threading", "uvloop"},
+    "command": {"dns", "subprocess", "threading", "uvloop"},
     "forward/transport/pending": IO,  # its random ids come from the system
     "forward/policy": IO | {"os"},
 }

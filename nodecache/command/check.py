@@ -10,7 +10,6 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from nodecache.config.cluster_dns import ClusterDns, cluster_dns
 from nodecache.config.flags import FlagError, HelpWanted, parse_flags, usage
@@ -19,6 +18,7 @@ from nodecache.config.services import look_up
 from nodecache.corefile import Corefile, CorefileError
 from nodecache.worker.pods import SERVICE, pods_now
 
+from .agent_arguments import AGENT, agent_arguments
 from .summary import summary
 
 _USAGE = """Usage of nodecache check:
@@ -36,17 +36,14 @@ The flags are the agent's:
 """
 
 
-_AGENT = "/proc/1/cmdline"
-
-
 def main(
-    argv: Sequence[str], env: Mapping[str, str] = os.environ, agent_command: str = _AGENT
+    argv: Sequence[str], env: Mapping[str, str] = os.environ, agent_command: str = AGENT
 ) -> int:
     """Check a file or what the flags name. The exit status: 0, 1 for what is wrong, 2 for usage."""
     if argv and not argv[0].startswith("-"):
         argv = ["-basecorefile=", "-conf", *argv]
     try:
-        flags = parse_flags(argv or _arguments_of(agent_command), is_served=False)
+        flags = parse_flags(argv or agent_arguments(agent_command), is_served=False)
     except HelpWanted:
         _tell(_USAGE + usage())
         return 0
@@ -82,18 +79,6 @@ def _pods(corefile: Corefile, cluster: ClusterDns, *, is_asked: bool) -> str:
         return f"kube-dns' pods are asked themselves, {origin}"
     hosts = asyncio.run(pods_now(corefile, cluster))
     return f"kube-dns' pods are {' '.join(hosts) or 'nobody now'}, {origin}"
-
-
-def _arguments_of(command: str) -> list[str]:
-    """The arguments in a process's command line (proc(5)), if it is an agent; else none."""
-    try:
-        words = Path(command).read_text(encoding="utf-8").split("\0")[:-1]
-    except (OSError, UnicodeDecodeError):
-        return []
-    for index, word in enumerate(words[:4]):  # an interpreter and its options come before
-        if Path(word).name in ("nodecache", "node-cache"):
-            return words[index + 1 :]
-    return []
 
 
 def _tell(*lines: str) -> None:

@@ -1,5 +1,6 @@
 """The command line: what the container image runs, and the subcommands for people."""
 
+import importlib
 import logging
 import signal
 import sys
@@ -13,15 +14,20 @@ from nodecache.process.build import code_form
 
 log = logging.getLogger(__name__)
 
+# Commands for people, by their name: the module with a `main`, imported only then.
+COMMANDS = {
+    "check": "nodecache.command.check",
+    "doctor": "nodecache.command.doctor.main",
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand, or the agent; the exit status: 0, 1 for what cannot work, 2 for usage."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["check"]:
+    if arguments and arguments[0] in COMMANDS:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # for people: ^C ends it
-        from . import check  # noqa: PLC0415 - not needed by the agent
-
-        return check.main(arguments[1:])
+        command = importlib.import_module(COMMANDS[arguments[0]])
+        return int(command.main(arguments[1:]))
     try:
         flags = parse_flags(arguments)
     except HelpWanted as wanted:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+_ROOT = Path("/")
 _FILES = (
-    Path("/sys/fs/cgroup/memory.max"),  # cgroup v2
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),  # v1
+    "sys/fs/cgroup/memory.max",  # cgroup v2
+    "sys/fs/cgroup/memory/memory.limit_in_bytes",  # v1
 )
 _SHARE = 4
 _UNLIMITED_OCTETS = 64 * 1024 * 1024
@@ -39,11 +40,11 @@ def too_small(limit: int | None) -> str:
     )
 
 
-def memory_limit() -> int | None:
+def memory_limit(root: Path = _ROOT) -> int | None:
     """The cgroup's limit in octets; None where there is none, or none to read."""
     for file in _FILES:
         try:
-            text = file.read_text(encoding="ascii").strip()
+            text = (root / file).read_text(encoding="ascii").strip()
         except OSError:
             continue
         return int(text) if text.isdigit() and int(text) < _NO_LIMIT else None

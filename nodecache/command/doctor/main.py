@@ -1,0 +1,74 @@
+"""The command: gather what there is to look at, look, and tell."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from nodecache.command.agent_arguments import agent_arguments
+from nodecache.config.flags import FlagError, HelpWanted, parse_flags, usage
+from nodecache.host.commands import Command, run_now
+
+from . import agent, files, network, node
+from .findings import Finding, as_json, as_text, worst
+from .subject import Subject, metrics_of
+
+_USAGE = """Usage of nodecache doctor:
+Looks at an agent and its node, and says what is wrong, what that means for pods, and what mends it.
+It changes nothing. The exit status is 0 where all is well, 1 for something to look at, 2 for
+something broken.
+
+  kubectl -n kube-system exec ds/node-local-dns -- nodecache doctor [--json]
+  nodecache doctor -conf Corefile        (on a laptop: what can be told from files)
+
+The flags are the agent's; without any, in an agent's container, those that the agent has:
+"""
+
+
+def main(argv: Sequence[str], env: Mapping[str, str] = os.environ, root: Path = Path("/")) -> int:
+    """Examine, print; the exit status."""
+    is_json = "--json" in argv
+    words = [word for word in argv if word != "--json"]
+    try:
+        flags = parse_flags(words or agent_arguments(), is_served=False)
+    except HelpWanted:
+        print(_USAGE + usage(), file=sys.stderr)  # noqa: T201
+        return 0
+    except FlagError as error:
+        print(f"nodecache doctor: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    corefile, found = files.read_corefile(flags, dict(env))
+    subject = Subject(
+        flags=flags, env=env, root=root, metrics=metrics_of(flags), corefile=corefile, run=_listed
+    )
+    found += examine(subject)
+    print(as_json(found) if is_json else as_text(found))  # noqa: T201
+    return worst(found)
+
+
+def examine(subject: Subject) -> list[Finding]:
+    """What every check finds, in the order in which one would look."""
+    checks = (
+        files.check_resolvers,
+        files.check_kubelet,
+        agent.check_agent,
+        network.check_sockets,
+        node.check_interface,
+        node.check_rules,
+        node.check_kube_proxy,
+        partial(network.check_interception, read_again=partial(metrics_of, subject.flags)),
+        agent.check_pods,
+        network.check_upstreams,
+        node.check_conntrack,
+        agent.check_memory,
+        agent.check_cpu,
+        agent.check_descriptors,
+    )
+    return [finding for check in checks for finding in check(subject)]
+
+
+def _listed(argv: tuple[str, ...]) -> str | None:
+    """What a program of the host's prints; None where it cannot be run."""
+    result = run_now(Command(argv))
+    return result.stdout if result.is_ok else None

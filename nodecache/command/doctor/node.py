@@ -1,0 +1,207 @@
+"""What the node's kernel tells: link, addresses, packet rules, connection tracking."""
+
+import json
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from nodecache.host import netlink
+from nodecache.host.foreign import host_chains
+from nodecache.host.nft_script import TABLE
+
+from .findings import Finding, broken, look, ok
+from .subject import Subject
+
+INTERFACE = "interface"
+RULES = "packet rules"
+PROXY = "kube-proxy"
+CONNTRACK = "conntrack"
+_MUCH = 0.9
+_RESTART = "kubectl -n kube-system rollout restart ds/node-local-dns"
+
+
+def check_interface(subject: Subject) -> Iterator[Finding]:
+    """The link and the addresses on it."""
+    flags = subject.flags
+    if not flags.setup_interface or subject.metrics is None:
+        return
+    netlink.load()
+    asking = netlink.Netlink()
+    try:
+        link = asking.link(flags.interface_name)
+        held = asking.addresses(index=link.index) if link is not None else []
+    except OSError:
+        return
+    finally:
+        asking.close()
+    if link is None:
+        yield broken(
+            INTERFACE,
+            f"there is no interface {flags.interface_name}",
+            "nobody answers at the agent's addresses",
+            f"{_RESTART}; where the kernel has no dummy links, -interfacekind bridge",
+        )
+        return
+    there = {each.address for each in held}
+    missing = [str(address) for address in flags.local_ips if address not in there]
+    if missing:
+        yield broken(
+            INTERFACE,
+            f"{flags.interface_name} lacks {' '.join(missing)}",
+            "what they ask there goes to kube-dns, or to nobody",
+            "it is put back within -syncinterval while the worker answers: see the agent's log",
+        )
+    else:
+        yield ok(INTERFACE, f"{flags.interface_name} has {' '.join(map(str, flags.local_ips))}")
+
+
+def check_rules(subject: Subject) -> Iterator[Finding]:
+    """Our rules, what they fail open by, and who else may drop."""
+    metrics = subject.metrics
+    if metrics is None or subject.flags.rules == "none":
+        return
+    backend, fails_by = next(
+        (
+            (labels.get("backend", ""), labels.get("fail_open", ""))
+            for labels, value in metrics.each("nodecache_rules_info")
+            if value
+        ),
+        ("", ""),
+    )
+    if not backend or backend == "none":
+        yield broken(
+            RULES,
+            "the agent has put no packet rules there",
+            "DNS goes through connection tracking, or past the agent",
+            "NET_ADMIN for the container, nftables or iptables in the kernel; see the agent's log",
+        )
+        return
+    if backend == "nftables" and not _is_table_there(subject):
+        yield broken(
+            RULES,
+            f"table {TABLE} is gone",
+            "DNS goes through connection tracking, or past the agent",
+            "it is put back within -syncinterval; find who flushes: nft monitor",
+        )
+        return
+    if fails_by == "lease":
+        yield look(
+            RULES,
+            f"{backend}, and the kernel cannot match on sockets",
+            "when everything of the agent dies they wait for the end of the lease",
+            f"modprobe {'nft_socket' if backend == 'nftables' else 'xt_socket'}",
+        )
+    else:
+        yield ok(RULES, f"{backend}, fail open by the {fails_by}")
+    yield from _droppers(subject)
+
+
+def _is_table_there(subject: Subject) -> bool:
+    """Whether nft lists our table; True where it cannot be asked."""
+    listing = subject.run(("nft", "-j", "list", "tables"))
+    if listing is None:
+        return True
+    tables = (entry.get("table", {}) for entry in json.loads(listing)["nftables"])
+    return any(f"{table.get('family')} {table.get('name')}" == TABLE for table in tables)
+
+
+def _droppers(subject: Subject) -> Iterator[Finding]:
+    """Filters of others that drop what no rule of theirs takes."""
+    listing = subject.run(("nft", "-j", "list", "chains"))
+    dropping = [chain for chain in host_chains(listing or "") if chain.policy == "drop"]
+    for chain in dropping:
+        rules = subject.run(("nft", "list", "chain", chain.family, chain.table, chain.name)) or ""
+        if "NodeLocal DNS Cache" not in rules:
+            yield broken(
+                RULES,
+                f"chain {chain} drops by default, and takes no DNS for the agent",
+                "queries are dropped before the agent sees them",
+                f"nft insert rule {chain} udp dport {subject.flags.dns_port} accept (and tcp)",
+            )
+
+
+def check_kube_proxy(subject: Subject) -> Iterator[Finding]:
+    """In which mode kube-proxy is, as far as its traces tell, and whether -localip fits."""
+    flags = subject.flags
+    shared = [str(address) for address in flags.local_ips if not address.is_link_local]
+    if subject.read("/proc/net/dev") is None:
+        return
+    links = {
+        line.partition(":")[0].strip()
+        for line in (subject.read("/proc/net/dev") or "").splitlines()
+    }
+    if "kube-ipvs0" in links and shared and flags.setup_interface:
+        yield broken(
+            PROXY,
+            f"it is in IPVS mode, and -localip names {' '.join(shared)}, which IPVS holds",
+            "kube-proxy and the agent fight for the address",
+            "deploy/overlays/ipvs (or the chart's mode: ipvs), and kubelets with --cluster-dns",
+        )
+    elif "cilium_host" in links and flags.rules != "none":
+        yield look(
+            PROXY,
+            "Cilium is here, which sends Service traffic past these packet rules",
+            "they may go past the cache",
+            "deploy/overlays/cilium (or the chart's mode: cilium)",
+        )
+
+
+def check_conntrack(subject: Subject) -> Iterator[Finding]:
+    """The table's room, and entries that the rules should keep out."""
+    count = _number(subject.read("/proc/sys/net/netfilter/nf_conntrack_count"))
+    most = _number(subject.read("/proc/sys/net/netfilter/nf_conntrack_max"))
+    if not most:
+        return
+    if count > _MUCH * most:
+        yield look(
+            CONNTRACK,
+            f"its table is nearly full: {count} of {most}",
+            "new connections through this node are dropped, also to kube-dns",
+            "sysctl -w net.netfilter.nf_conntrack_max=…, and look for who holds the entries",
+        )
+    if failed := _insert_failures(subject.read("/proc/net/stat/nf_conntrack") or ""):
+        yield look(
+            CONNTRACK,
+            f"{failed} entries could not be inserted since the node started",
+            "a DNS answer was lost each time, for those who ask past the agent",
+            "nothing, if it does not grow; else see that pods' queries reach the agent (rules above)",
+        )
+    entries = subject.read("/proc/net/nf_conntrack")
+    tracked = _tracked(entries or "", subject)
+    if tracked:
+        yield look(
+            CONNTRACK,
+            f"{tracked} flows to the agent's addresses are tracked",
+            "they were sent to kube-dns while the agent was away, or go past it",
+            "nothing, if they end within two minutes; else check the rules above",
+        )
+    if count <= _MUCH * most and not failed and not tracked:
+        yield ok(CONNTRACK, f"{count} of {most} entries, none of DNS to the agent")
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text is not None and text.strip().isdigit() else 0
+
+
+def _insert_failures(text: str) -> int:
+    """The sum over all processors of the column `insert_failed`, which is in hex."""
+    lines = [line.split() for line in text.splitlines()]
+    if not lines or "insert_failed" not in lines[0]:
+        return 0
+    column = lines[0].index("insert_failed")
+    return sum(int(line[column], 16) for line in lines[1:] if len(line) > column)
+
+
+def _tracked(text: str, subject: Subject) -> int:
+    """Lines of /proc/net/nf_conntrack whose first tuple is DNS to an address of ours."""
+    count = 0
+    port = f"dport={subject.flags.dns_port}"
+    for line in text.splitlines():
+        words = line.split()
+        first = next((word for word in words if word.startswith("dst=")), "")
+        first_port = next((word for word in words if word.startswith("dport=")), "")
+        try:
+            is_ours = ip_address(first.removeprefix("dst=")) in subject.flags.local_ips
+        except ValueError:
+            continue
+        count += is_ours and first_port == port
+    return count

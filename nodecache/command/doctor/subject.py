@@ -1,0 +1,74 @@
+"""What is examined: the agent's command line, files of the node, its metrics page."""
+
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nodecache.config.flags import Flags
+from nodecache.corefile import Corefile
+from nodecache.corefile.values import split_host_port
+
+_PAGE_SECONDS = 2.0
+
+Sample = tuple[Mapping[str, str], float]
+
+
+class Metrics:
+    """A page of metrics, read."""
+
+    def __init__(self, text: str) -> None:
+        from prometheus_client.parser import (  # noqa: PLC0415 - few ask for it
+            text_string_to_metric_families,
+        )
+
+        self._samples: dict[str, list[Sample]] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                self._samples.setdefault(sample.name, []).append((sample.labels, sample.value))
+
+    def each(self, name: str) -> Iterator[Sample]:
+        """Every series of that name."""
+        yield from self._samples.get(name, ())
+
+    def total(self, name: str, **labels: str) -> float:
+        """The sum over all series of that name that have these labels; 0 for none."""
+        return sum(
+            value for found, value in self.each(name) if labels.items() <= dict(found).items()
+        )
+
+    def has(self, name: str) -> bool:
+        """Whether the page tells it."""
+        return name in self._samples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """`root` is the root of the node's files; `metrics` is None where no agent answers."""
+
+    flags: Flags
+    env: Mapping[str, str]
+    root: Path
+    metrics: Metrics | None
+    corefile: Corefile | None
+    """None where it cannot be read."""
+    run: Callable[[tuple[str, ...]], str | None]
+    """Runs a program that lists something; what it printed, None where it cannot be run."""
+
+    def read(self, path: str) -> str | None:
+        """A file of the node, None where it is not there or not for us."""
+        try:
+            return (self.root / path.lstrip("/")).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+
+
+def metrics_of(flags: Flags) -> Metrics | None:
+    """The page of the agent with these flags, where one runs."""
+    host, port = split_host_port(flags.metrics_listen_address)
+    host = host if host not in ("", "0.0.0.0", "::") else "127.0.0.1"
+    try:
+        with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=_PAGE_SECONDS) as page:
+            return Metrics(page.read().decode())
+    except (OSError, ValueError):
+        return None

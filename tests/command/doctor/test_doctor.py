@@ -1,0 +1,405 @@
+"""Faults that are planted one at a time: each is found, and named with what mends it."""
+
+import json
+import socket
+import threading
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from nodecache.command.doctor import agent, files, network, node
+from nodecache.command.doctor.findings import Finding, Level, as_json, as_text, look, ok, worst
+from nodecache.command.doctor.main import main
+from nodecache.command.doctor.subject import Metrics, Subject
+from nodecache.config.flags import parse_flags
+from nodecache.corefile import parse
+from tests.helpers.agent import HOST, free_port
+
+HEALTHY = """\
+# TYPE nodecache_config_last_reload_successful gauge
+nodecache_config_last_reload_successful 1
+nodecache_config_is_last_known_good 0
+nodecache_lease_held 1
+nodecache_build_info{code="compiled"} 1
+nodecache_rules_info{backend="nftables",fail_open="socket"} 1
+nodecache_rule_packets_total{flow="prerouting_udp_to_dns"} 4711
+nodecache_probes_total{outcome="answered"} 5000
+nodecache_probes_total{outcome="unanswered"} 1
+nodecache_cluster_dns_pods{source="dns"} 2
+nodecache_cache_budget_bytes 67108864
+process_resident_memory_bytes 60000000
+process_open_fds 40
+process_max_fds 1048576
+"""
+FLAGS = ("-localip", "169.254.20.10,10.96.0.10")
+TABLES = json.dumps({"nftables": [{"table": {"family": "inet", "name": "nodecache"}}]})
+NO_CHAINS = json.dumps({"nftables": []})
+
+
+def subject_of(
+    root: Path = Path("/none"),
+    *,
+    metrics: str | None = HEALTHY,
+    flags=FLAGS,
+    corefile: str = "",
+    listings: dict[tuple[str, ...], str] | None = None,
+) -> Subject:
+    told = {
+        ("nft", "-j", "list", "tables"): TABLES,
+        ("nft", "-j", "list", "chains"): NO_CHAINS,
+        **(listings or {}),
+    }
+    return Subject(
+        flags=parse_flags([*flags]),
+        env={},
+        root=root,
+        metrics=Metrics(metrics) if metrics is not None else None,
+        corefile=parse(corefile, "Corefile", env={}, default_port=53, read=None)
+        if corefile
+        else None,
+        run=told.get,
+    )
+
+
+def planted(root: Path, path: str, text: str) -> Path:
+    file = root / path.lstrip("/")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return root
+
+
+def one(findings) -> Finding:
+    (found,) = list(findings)
+    return found
+
+
+def changed(name: str, value: str) -> str:
+    """The healthy page with one series otherwise."""
+    lines = [line for line in HEALTHY.splitlines() if not line.startswith(name)]
+    return "\n".join([*lines, f"{name} {value}", ""])
+
+
+# From files
+
+
+def test_a_healthy_node_has_nothing_to_look_at(tmp_path):
+    planted(tmp_path, "/etc/resolv.conf", "nameserver 192.0.2.53\n")
+    planted(tmp_path, "/var/lib/kubelet/config.yaml", "clusterDNS: [10.96.0.10]\n")
+    planted(tmp_path, "/proc/net/dev", "eth0: 0 0\n")
+    planted(tmp_path, "/proc/sys/net/netfilter/nf_conntrack_count", "300\n")
+    planted(tmp_path, "/proc/sys/net/netfilter/nf_conntrack_max", "262144\n")
+    planted(tmp_path, "/sys/fs/cgroup/memory.max", "201326592\n")
+    planted(tmp_path, "/sys/fs/cgroup/cpu.stat", "nr_periods 1000\nnr_throttled 3\n")
+    subject = subject_of(tmp_path)
+    checks = (
+        files.check_resolvers, files.check_kubelet, agent.check_agent, node.check_rules,
+        node.check_kube_proxy, agent.check_pods, node.check_conntrack, agent.check_memory,
+        agent.check_cpu, agent.check_descriptors,
+    )  # fmt: skip
+    found = [finding for check in checks for finding in check(subject)]
+    assert len(found) >= 8
+    assert [finding for finding in found if finding.level is not Level.OK] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "words"),
+    [
+        ("nameserver 169.254.20.10\n", Level.BROKEN, "the agent itself"),
+        ("nameserver 127.0.0.53\n", Level.LOOK, "systemd-resolved"),
+        ("".join(f"nameserver 192.0.2.{n}\n" for n in range(1, 5)), Level.LOOK, "4 servers"),
+        ("search example\n", Level.BROKEN, "names no nameserver"),
+    ],
+    ids=["loop", "stub", "too many", "none"],
+)
+def test_resolvers_of_the_node_that_do_not_do(tmp_path, text, level, words):
+    found = one(files.check_resolvers(subject_of(planted(tmp_path, "/etc/resolv.conf", text))))
+    assert (found.level, words in found.what) == (level, True)
+    assert found.mend
+
+
+def test_a_kubelet_that_sends_pods_elsewhere(tmp_path):
+    planted(tmp_path, "/var/lib/kubelet/config.yaml", "clusterDNS:\n- 10.96.0.53\n")
+    found = one(files.check_kubelet(subject_of(tmp_path)))
+    assert found.level is Level.BROKEN
+    assert "10.96.0.53" in found.what
+    assert "-localip" in found.mend
+
+
+def test_a_broken_corefile_is_named_with_file_and_line(tmp_path):
+    file = planted(tmp_path, "Corefile", ". {\n    nonsense\n}\n") / "Corefile"
+    corefile, (found,) = files.read_corefile(
+        parse_flags(["-conf", str(file), "-basecorefile="], is_served=False), {}
+    )
+    assert corefile is None
+    assert found.level is Level.BROKEN
+    assert f"{file}:2: " in found.what
+
+
+def test_a_placeholder_that_nobody_filled_in_is_named(tmp_path):
+    file = planted(tmp_path, "Corefile", ". {\n    forward . __CLUSTER_IP__\n}\n") / "Corefile"
+    _, found = files.read_corefile(
+        parse_flags(["-conf", str(file), "-basecorefile="], is_served=False), {}
+    )
+    assert any("__CLUSTER_IP__" in finding.what for finding in found)
+    assert worst(found) == Level.BROKEN
+
+
+# From the agent
+
+
+@pytest.mark.parametrize(
+    ("check", "metrics", "level", "words", "mend"),
+    [
+        (agent.check_agent, None, Level.LOOK, "no agent answers", "rollout status"),
+        (agent.check_agent, changed("nodecache_lease_held", "0"), Level.BROKEN, "leased", "logs"),
+        (
+            agent.check_agent, changed("nodecache_config_last_reload_successful", "0"),
+            Level.BROKEN, "refused the last change", "nodecache check",
+        ),
+        (
+            agent.check_agent, changed("nodecache_config_is_last_known_good", "1"),
+            Level.BROKEN, "last configuration that worked", "nodecache check",
+        ),
+        (
+            agent.check_agent, changed("nodecache_worker_replacements_total", "7"),
+            Level.LOOK, "7 workers", "logs",
+        ),
+        (
+            agent.check_agent, changed('nodecache_probes_total{outcome="unanswered"}', "400"),
+            Level.LOOK, "400 of 5400", "CPU",
+        ),
+        (
+            agent.check_pods, changed("nodecache_cluster_dns_pods", "0"),
+            Level.LOOK, "none is known", "kube-dns-pods",
+        ),
+        (
+            agent.check_descriptors, changed("process_open_fds", "1048000"),
+            Level.LOOK, "1048000 of 1048576", "limit",
+        ),
+        (
+            node.check_rules, changed("nodecache_rules_info", "0"),
+            Level.BROKEN, "no packet rules", "NET_ADMIN",
+        ),
+        (
+            node.check_rules,
+            changed("nodecache_rules_info", "0").replace(
+                "nodecache_rules_info 0", 'nodecache_rules_info{backend="iptables",fail_open="lease"} 1'
+            ),
+            Level.LOOK, "cannot match on sockets", "modprobe xt_socket",
+        ),
+    ],
+    ids=[
+        "no agent", "lease", "refused", "last good", "workers", "probes", "no pods", "descriptors",
+        "no rules", "no match",
+    ],
+)  # fmt: skip
+def test_what_the_metrics_tell_is_named_with_its_mend(check, metrics, level, words, mend):
+    found = [each for each in check(subject_of(metrics=metrics)) if each.level is not Level.OK]
+    (finding,) = found
+    assert finding.level is level
+    assert words in finding.what
+    assert mend in finding.mend
+    assert finding.for_pods
+
+
+def test_a_limit_below_what_the_budget_needs(tmp_path):
+    planted(tmp_path, "/sys/fs/cgroup/memory.max", str(64 << 20))
+    found = one(agent.check_memory(subject_of(tmp_path)))
+    assert found.level is Level.LOOK
+    assert "109Mi" in found.mend
+
+
+def test_a_cpu_limit_that_holds_the_agent_up(tmp_path):
+    planted(tmp_path, "/sys/fs/cgroup/cpu/cpu.stat", "nr_periods 100\nnr_throttled 40\n")
+    found = one(agent.check_cpu(subject_of(tmp_path)))
+    assert (found.level, "40 %" in found.what) == (Level.LOOK, True)
+
+
+# From the node
+
+
+def test_a_table_that_somebody_flushed():
+    found = one(node.check_rules(subject_of(listings={("nft", "-j", "list", "tables"): NO_CHAINS})))
+    assert (found.level, "is gone" in found.what) == (Level.BROKEN, True)
+
+
+def test_a_firewall_that_drops_and_takes_no_dns():
+    chain = {
+        "family": "inet", "table": "filter", "name": "input", "type": "filter", "hook": "input",
+        "policy": "drop",
+    }  # fmt: skip
+    listings = {
+        ("nft", "-j", "list", "chains"): json.dumps({"nftables": [{"chain": chain}]}),
+        ("nft", "list", "chain", "inet", "filter", "input"): "chain input { tcp dport 22 accept }",
+    }
+    found = list(node.check_rules(subject_of(listings=listings)))
+    assert found[-1].level is Level.BROKEN
+    assert "inet filter input" in found[-1].what
+    assert "udp dport 53 accept" in found[-1].mend
+
+
+def test_ipvs_with_the_plain_manifest(tmp_path):
+    planted(tmp_path, "/proc/net/dev", "kube-ipvs0: 0 0\n")
+    found = one(node.check_kube_proxy(subject_of(tmp_path)))
+    assert (found.level, "overlays/ipvs" in found.mend) == (Level.BROKEN, True)
+
+
+def test_cilium_with_packet_rules(tmp_path):
+    planted(tmp_path, "/proc/net/dev", "cilium_host: 0 0\n")
+    found = one(node.check_kube_proxy(subject_of(tmp_path)))
+    assert (found.level, "overlays/cilium" in found.mend) == (Level.LOOK, True)
+
+
+def conntrack(root: Path, *, count: int = 10, failed: int = 0, entries: str = "") -> list[Finding]:
+    planted(root, "/proc/sys/net/netfilter/nf_conntrack_count", f"{count}\n")
+    planted(root, "/proc/sys/net/netfilter/nf_conntrack_max", "1000\n")
+    planted(
+        root,
+        "/proc/net/stat/nf_conntrack",
+        f"entries found insert_failed drop\n0000000a 0 {failed:08x} 0\n0000000a 0 00000000 0\n",
+    )
+    planted(root, "/proc/net/nf_conntrack", entries)
+    return list(node.check_conntrack(subject_of(root)))
+
+
+def test_connection_tracking_that_is_full_fails_or_tracks_what_it_should_not(tmp_path):
+    entry = (
+        "ipv4 2 udp 17 29 src=10.244.0.7 dst=10.96.0.10 sport=4096 dport=53 "
+        "src=10.244.0.3 dst=10.244.0.7 sport=53 dport=4096 mark=0 use=2\n"
+    )
+    assert worst(conntrack(tmp_path / "fine")) == Level.OK
+    assert "nearly full" in one(conntrack(tmp_path / "full", count=950)).what
+    assert "17 entries" in one(conntrack(tmp_path / "failed", failed=17)).what
+    assert "2 flows" in one(conntrack(tmp_path / "tracked", entries=2 * entry)).what
+
+
+# Over the network
+
+
+class Server:
+    """A DNS server that says yes to everything, or to one protocol alone."""
+
+    def __init__(self, *, udp: bool = True, tcp: bool = True) -> None:
+        self.port = free_port()
+        self.answers_udp = udp
+        self.listener, self.datagrams = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
+        self.listener.bind((HOST, self.port))
+        self.datagrams.bind((HOST, self.port))
+        work = [self.serve_udp]
+        if tcp:
+            self.listener.listen()
+            work.append(self.serve_tcp)
+        self.threads = [threading.Thread(target=each) for each in work]
+
+    def serve_udp(self) -> None:
+        while (received := self.datagrams.recvfrom(512))[0] != b"end":
+            if self.answers_udp:
+                self.datagrams.sendto(as_reply(received[0]), received[1])
+
+    def serve_tcp(self) -> None:
+        connection, _ = self.listener.accept()
+        with connection:
+            packet = connection.recv(512)
+            if packet:
+                connection.sendall(packet[:2] + as_reply(packet[2:]))
+
+    def end(self) -> None:
+        with socket.socket(type=socket.SOCK_DGRAM) as last:
+            last.sendto(b"end", (HOST, self.port))
+        with suppress(OSError), socket.create_connection((HOST, self.port)):
+            pass
+        for thread in self.threads:
+            thread.join()
+        self.listener.close()
+        self.datagrams.close()
+
+
+def as_reply(packet: bytes) -> bytes:
+    return packet[:2] + bytes([packet[2] | 0x80]) + packet[3:]
+
+
+@contextmanager
+def server(**by: bool):
+    running = Server(**by)
+    for thread in running.threads:
+        thread.start()
+    try:
+        yield running.port
+    finally:
+        running.end()
+
+
+@pytest.mark.parametrize(
+    ("by", "options", "level", "words"),
+    [
+        ({}, "", Level.OK, "UDP in"),
+        ({"tcp": False}, "", Level.LOOK, "TCP does not answer"),
+        ({"tcp": False}, "force_tcp", Level.BROKEN, "TCP does not answer"),
+        ({"udp": False}, "", Level.LOOK, "UDP does not answer"),
+        ({"udp": False}, "force_tcp", Level.OK, "TCP in"),
+        ({"udp": False, "tcp": False}, "", Level.BROKEN, "does not answer"),
+    ],
+    ids=["well", "no TCP", "no TCP, and wanted", "no UDP", "no UDP, nor wanted", "nobody"],
+)
+def test_an_upstream_is_judged_by_how_it_is_asked(by, options, level, words):
+    with server(**by) as port:
+        text = f". {{\n    forward . {HOST}:{port} {{\n        {options}\n    }}\n}}\n"
+        found = one(network.check_upstreams(subject_of(corefile=text)))
+    assert (found.level, words in found.what) == (level, True)
+
+
+def test_queries_that_somebody_else_answers_do_not_reach_the_agent():
+    with server(tcp=False) as port:
+        subject = subject_of(flags=("-localip", HOST, "-p", str(port)))
+        found = one(network.check_interception(subject, lambda: Metrics(HEALTHY)))
+    assert (found.level, "the agent saw 0" in found.what) == (Level.BROKEN, True)
+
+
+def test_queries_that_the_agent_counts_reach_it():
+    with server(tcp=False) as port:
+        subject = subject_of(flags=("-localip", HOST, "-p", str(port)))
+        after = HEALTHY + 'coredns_dns_requests_total{type="other"} 1\n'
+        found = one(network.check_interception(subject, lambda: Metrics(after)))
+    assert (found.level, "4711 packets" in found.what) == (Level.OK, True)
+
+
+def test_rules_that_no_pod_has_met():
+    subject = subject_of(flags=("-localip", HOST, "-p", str(free_port())))
+    page = changed("nodecache_rule_packets_total", "0")
+    found = one(network.check_interception(subject, lambda: Metrics(page)))
+    assert (found.level, "no packet of a pod" in found.what) == (Level.LOOK, True)
+
+
+def test_an_address_where_nobody_answers():
+    text = f".:{free_port()} {{\n    bind {HOST}\n    whoami\n}}\n"
+    found = one(network.check_sockets(subject_of(corefile=text)))
+    assert (found.level, "does not answer" in found.what) == (Level.BROKEN, True)
+
+
+# The command
+
+
+def test_findings_are_told_to_people_and_to_scripts():
+    findings = [ok("cpu", "not throttled"), look("memory", "little", "slow", "a higher limit")]
+    text = as_text(findings)
+    assert text.splitlines()[0] == "ok      cpu     not throttled"
+    assert "mend: a higher limit" in text
+    assert text.endswith("1 ok, 1 to look at, 0 broken")
+    told = json.loads(as_json(findings))
+    assert told["status"] == 1
+    assert told["findings"][1]["level"] == "look"
+
+
+def test_on_a_laptop_it_tells_what_files_tell(tmp_path, capsys):
+    file = planted(tmp_path, "Corefile", ". {\n    nonsense\n}\n") / "Corefile"
+    page = f"{HOST}:{free_port()}"
+    argv = ["--json", "-conf", str(file), "-basecorefile=", "-metrics-listen-address", page]
+    assert main(argv, {}, tmp_path) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert {finding["area"] for finding in told["findings"]} == {"configuration", "agent"}
+
+
+def test_a_flag_that_does_not_exist_is_a_line_and_status_2(capsys):
+    assert main(["-nonsense"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
