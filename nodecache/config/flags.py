@@ -13,7 +13,7 @@ from typing import Any, Literal
 from nodecache.corefile import values
 
 Address = IPv4Address | IPv6Address
-NOBODY = 65534
+NULL_RECEIVER = 65534
 
 
 class FlagError(Exception):
@@ -357,7 +357,7 @@ _TABLE = (
         "user",
         "user",
         "UID[:GID]",
-        str(NOBODY),
+        str(NULL_RECEIVER),
         _user,
         "who the worker becomes where we are root; root to stay",
     ),

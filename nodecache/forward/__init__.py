@@ -1,13 +1,13 @@
 """Asking upstreams.
 
 The law of this package: a query that goes well costs no task, no timer and no await. `pending`,
-`policy`, `pace`, `health`, `agenda`, `names` and `failure` do no I/O and have no clock; time is
-told as `now`. Only `network` knows asyncio and sockets; everything else asks `world`. Every
+`policy`, `pace`, `health`, `timer_wheel`, `names` and `failure` do no I/O and have no clock; time is
+told as `now`. Only `network` knows asyncio and sockets; everything else asks `runtime`. Every
 caller of `Forwarder.ask` hears of its query's end exactly once, by its deadline.
 
 From the ground up, and nothing imports what stands above it: `outgoing`, a query as connections
 know it; `peer`, what is known of a server; connections and sockets (`transport`), and the pools of
-them; `upstream`, a peer with its pools; `attempt` and `request`; `group`, whom to ask; `ask`, what
+them; `upstream`, a peer with its pools; `attempt` and `request`; `group`, whom to ask; `resolution`, what
 becomes of a request that was not answered at once; `forwarder`.
 """
 
@@ -24,6 +24,7 @@ from .podlist import PodList
 from .pods import Pod, PodDestinations, PodSource
 from .registry import Upstreams
 from .request import CallbackRequest, Request
+from .runtime import Endpoint, Runtime
 from .settings import (
     DEFAULT_FAILOVER,
     DEFAULT_MAX_AGE_SECONDS,
@@ -33,7 +34,6 @@ from .settings import (
 )
 from .transport.network import Network
 from .upstream import Upstream
-from .world import Endpoint, World
 
 __all__ = [
     "BALANCED",
@@ -56,6 +56,7 @@ __all__ = [
     "PodList",
     "PodSource",
     "Request",
+    "Runtime",
     "Settings",
     "Standing",
     "TlsSettings",
@@ -63,5 +64,4 @@ __all__ = [
     "UpstreamCounts",
     "UpstreamSettings",
     "Upstreams",
-    "World",
 ]

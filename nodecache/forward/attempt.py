@@ -10,7 +10,7 @@ from .upstream import Upstream
 
 
 class Attempt(OutgoingQuery):
-    """A query sent to one upstream, once; `ask` is told what became of it."""
+    """A query sent to one upstream, once; `resolution` is told what became of it."""
 
     __slots__ = ("upstream",)
 
@@ -18,7 +18,7 @@ class Attempt(OutgoingQuery):
 
     @property
     @abstractmethod
-    def ask(self) -> "Waiter":
+    def ask(self) -> "AttemptOwner":
         """Whose attempt it is."""
 
     def failed(self, reason: str, now: float, *, is_connect: bool = False) -> None:
@@ -31,10 +31,10 @@ class Attempt(OutgoingQuery):
         if not self.is_done:
             self.ask.connection_lost(self, reason, now, has_worked=has_worked)
 
-    def evacuate(self, now: float, *, is_unread: bool = False) -> None:
+    def reroute(self, now: float, *, is_unread: bool = False) -> None:
         """Its connection or port says nothing any more, or reads nothing any more."""
         if not self.is_done:
-            self.ask.evacuate(self, now, is_unread=is_unread)
+            self.ask.reroute(self, now, is_unread=is_unread)
 
     def slowed(self, now: float) -> None:
         """It was not answered at once."""
@@ -46,7 +46,7 @@ class Attempt(OutgoingQuery):
         return with_question(packet, self.question)
 
 
-class Waiter(Protocol):
+class AttemptOwner(Protocol):
     """Whose query it is."""
 
     query: Query
@@ -68,7 +68,7 @@ class Waiter(Protocol):
     ) -> None:
         """Its connection ended, which may not be the upstream's fault."""
 
-    def evacuate(self, attempt: Attempt, now: float, *, is_unread: bool) -> None:
+    def reroute(self, attempt: Attempt, now: float, *, is_unread: bool) -> None:
         """Its connection says nothing any more; `is_unread`: and did not read the query either."""
 
     def slowed(self, attempt: Attempt, now: float) -> None:
@@ -81,7 +81,7 @@ class LaterAttempt(Attempt):
     __slots__ = ("_ask",)
 
     def __init__(
-        self, ask: Waiter, upstream: Upstream, question: bytes, now: float, *, by_stream: bool
+        self, ask: AttemptOwner, upstream: Upstream, question: bytes, now: float, *, by_stream: bool
     ) -> None:
         self._ask = ask
         self.upstream = upstream
@@ -91,7 +91,7 @@ class LaterAttempt(Attempt):
         self.carrier = None
 
     @property
-    def ask(self) -> Waiter:
+    def ask(self) -> AttemptOwner:
         """Whose attempt it is."""
         return self._ask
 

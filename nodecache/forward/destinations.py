@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from .world import Endpoint, Timer, World
+from .runtime import Endpoint, Runtime, Timer
 
 log = logging.getLogger("plugin/forward")
 
@@ -48,7 +48,7 @@ class Names(Protocol):
         """What is known now, and to be kept up to date from now on."""
 
     def close(self) -> None:
-        """Ask no more."""
+        """Resolution no more."""
 
 
 class Destinations:
@@ -74,7 +74,7 @@ class Destinations:
         self._tell: Callable[[Sequence[Endpoint]], None] | None = None
         self._timer: Timer | None = None
 
-    def follow(self, tell: Callable[[Sequence[Endpoint]], None], world: World) -> None:
+    def follow(self, tell: Callable[[Sequence[Endpoint]], None], runtime: Runtime) -> None:
         """Tell the endpoints now, and again whenever they change."""
         self._tell = tell
         if self._make_names is not None and any(
@@ -83,7 +83,7 @@ class Destinations:
             self._names = self._make_names(self._update)
         self._announce()
         if self._files or self._names is not None:
-            self._look_again(world)
+            self._look_again(runtime)
 
     def close(self) -> None:
         """Follow no more."""
@@ -93,12 +93,12 @@ class Destinations:
         if self._names is not None:
             self._names.close()
 
-    def _look_again(self, world: World) -> None:
+    def _look_again(self, runtime: Runtime) -> None:
         def look() -> None:
-            self._look_again(world)
+            self._look_again(runtime)
             self.look()
 
-        self._timer = world.call_later(_LOOK_SECONDS, look)
+        self._timer = runtime.call_later(_LOOK_SECONDS, look)
 
     def look(self) -> None:
         """Read again the files that changed."""

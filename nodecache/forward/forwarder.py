@@ -1,7 +1,7 @@
 """The forwarder: whom to ask, how often, and for how long.
 
 Callbacks all the way: a query that goes well starts no task and no timer. What can go wrong with
-one query is in `ask`; what is wrong with an upstream, in `health`.
+one query is in `resolution`; what is wrong with an upstream, in `health`.
 """
 
 import math
@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 from nodecache.wire import Answer, Kind, Query
 
-from .ask import Ask
 from .destinations import Destinations
 from .failure import Failure, too_many
 from .group import UpstreamGroup
@@ -18,8 +17,9 @@ from .pace import MAX_HEDGE_SECONDS
 from .pods import PodDestinations
 from .registry import Upstreams
 from .request import CallbackRequest, Request
+from .resolution import Resolution
+from .runtime import Endpoint
 from .settings import Settings
-from .world import Endpoint
 
 
 class Forwarder(UpstreamGroup):
@@ -31,7 +31,7 @@ class Forwarder(UpstreamGroup):
         upstreams: Upstreams,
         destinations: Destinations | PodDestinations,
     ) -> None:
-        super().__init__(settings, upstreams.world, upstreams.ticker)
+        super().__init__(settings, upstreams.runtime, upstreams.ticker)
         self.following: Forwarder | None = None
         """Who is asked where `next` says so: the block's next forwarder."""
         self._loop_zone_name = ""
@@ -41,17 +41,17 @@ class Forwarder(UpstreamGroup):
         self._except_zones = tuple(map(zone_suffix, settings.except_zones))
         self.takes_all = settings.from_zone == "." and not settings.except_zones
         self._destinations = destinations
-        destinations.follow(self.set_upstreams, self.world)
+        destinations.follow(self.set_upstreams, self.runtime)
 
     def set_upstreams(self, endpoints: Sequence[Endpoint]) -> None:
-        """Ask these from now on; what is in flight to others runs out by itself.
+        """Resolution these from now on; what is in flight to others runs out by itself.
 
         OSError or ValueError, and no change, where one cannot be asked: a certificate's file is gone.
         """
         old = self._upstreams
-        self.choose_from(self._registry.take_all(endpoints, self.settings.upstream))
+        self.choose_from(self._registry.acquire_all(endpoints, self.settings.upstream))
         for upstream in old:
-            self._registry.give_back(upstream)
+            self._registry.release(upstream)
         self._watch_for_loops()
 
     def watch_for_loops(self, zone_name: str) -> None:
@@ -76,7 +76,7 @@ class Forwarder(UpstreamGroup):
         now: float,
         transport: str = "udp",
     ) -> CallbackRequest:
-        """Ask upstream. `done` hears the outcome once, after this has returned.
+        """Resolution upstream. `done` hears the outcome once, after this has returned.
 
         `deadline` and `now` are monotonic seconds; `transport` is the client's, `udp` or `tcp`.
         """
@@ -85,19 +85,19 @@ class Forwarder(UpstreamGroup):
         return request
 
     def send(self, request: Request, now: float) -> None:
-        """Ask upstream. `request` hears the outcome once, after this has returned."""
+        """Resolution upstream. `request` hears the outcome once, after this has returned."""
         is_full = self.in_flight >= self._most_in_flight
         request.open(self, now)
         if is_full:
             self.counts.max_concurrent_rejects += 1
-            Ask(self, request).fail_soon(too_many(self.settings.max_concurrent))
+            Resolution(self, request).fail_soon(too_many(self.settings.max_concurrent))
             return
         self.budget.asks += 1
         upstream = self._only
         if upstream is None or not upstream.health.is_good:
             first = self.first_upstream(now)
             if isinstance(first, Failure):
-                Ask(self, request).fail_soon(first)
+                Resolution(self, request).fail_soon(first)
                 return
             upstream = first
         request.upstream = upstream
@@ -106,9 +106,9 @@ class Forwarder(UpstreamGroup):
         if request.deadline - now < MAX_HEDGE_SECONDS:
             request.slowed(now)  # its end may come before it would be looked at
 
-    def resolution_of(self, request: Request) -> Ask:
+    def resolution_of(self, request: Request) -> Resolution:
         """Make what looks after a request that was not answered at once."""
-        return Ask(self, request)
+        return Resolution(self, request)
 
     def forwarder_after(self, answer: Answer, query: Query) -> "Forwarder | None":
         """The forwarder that `next` hands this answer's query to, if any."""

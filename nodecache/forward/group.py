@@ -16,11 +16,11 @@ from .failure import Failure, no_upstream
 from .health import Standing
 from .pace import Budget
 from .request import CallbackRequest
+from .retry_state import RetryState
+from .runtime import Runtime
 from .settings import Settings
 from .ticker import Ticker
-from .trouble import Trouble
 from .upstream import Upstream
-from .world import World
 
 # Twice each upstream, and some for losses: a bound that RFC 9520 §3.1 asks for. Time-outs double,
 # so that a query of five seconds does not even get there.
@@ -42,19 +42,19 @@ class NextForwarder(Protocol):
         now: float,
         transport: str = "udp",
     ) -> CallbackRequest:
-        """Ask upstream."""
+        """Resolution upstream."""
 
 
 class UpstreamGroup:
     """The upstreams of one forwarder, and what decides among them."""
 
-    def __init__(self, settings: Settings, world: World, ticker: Ticker) -> None:
+    def __init__(self, settings: Settings, runtime: Runtime, ticker: Ticker) -> None:
         self.settings = settings
-        self.world = world
+        self.runtime = runtime
         self.ticker = ticker
-        self.policy = policy_for(settings.policy, world.clock)
+        self.policy = policy_for(settings.policy, runtime.clock)
         self.counts = ForwarderCounts()
-        self.budget = Budget(world.clock())
+        self.budget = Budget(runtime.clock())
         self.unwelcome_rcodes: frozenset[int] = settings.failover_rcodes | settings.next_rcodes
         if settings.next_on_nodata:
             self.unwelcome_rcodes |= {Rcode.NOERROR}
@@ -71,7 +71,7 @@ class UpstreamGroup:
         return self._upstreams
 
     def choose_from(self, upstreams: list[Upstream]) -> None:
-        """Ask these from now on."""
+        """Resolution these from now on."""
         self._upstreams = upstreams
         self.policy.choose_from(upstreams)
         count = len(upstreams)
@@ -97,9 +97,9 @@ class UpstreamGroup:
         upstream = upstreams[place]
         if upstream.health.is_good:
             return upstream
-        return self._first_in_trouble(place, now)
+        return self._best_of_all(place, now)
 
-    def _first_in_trouble(self, place: int, now: float) -> Upstream | Failure:
+    def _best_of_all(self, place: int, now: float) -> Upstream | Failure:
         upstreams = self._upstreams
         order = [upstreams[other] for other in self.policy.order(place, len(upstreams))]
         best = min(order, key=lambda upstream: upstream.health.standing(now))
@@ -137,33 +137,30 @@ class UpstreamGroup:
 
     # Whether and whom to ask again
 
-    def may_try_again(self, trouble: Trouble) -> bool:
+    def may_try_again(self, state: RetryState) -> bool:
         """Whether a query was not asked as often as may be."""
-        return (
-            trouble.tries < self.most_tries
-            and trouble.connect_failures < self.most_connect_failures
-        )
+        return state.tries < self.most_tries and state.connect_failures < self.most_connect_failures
 
-    def next_after(self, trouble: Trouble, now: float) -> Upstream:
+    def next_after(self, state: RetryState, now: float) -> Upstream:
         """The upstream that would be asked next."""
-        upstream = trouble.latest.upstream
+        upstream = state.latest.upstream
         if upstream.health.is_good:
             return upstream
-        return self.next_upstream(trouble.asked, now) or upstream
+        return self.next_upstream(state.asked, now) or upstream
 
-    def is_worth_a_retry(self, trouble: Trouble, now: float) -> bool:
+    def is_worth_a_retry(self, state: RetryState, now: float) -> bool:
         """Whether to ask again: freely where upstream fell silent and another is well."""
-        if not trouble.open:
+        if not state.open:
             return True
-        latest, upstream = trouble.latest, self.next_after(trouble, now)
+        latest, upstream = state.latest, self.next_after(state, now)
         if upstream is not latest.upstream:
             if upstream.health.is_good and not latest.upstream.health.is_good:
                 return True
         elif latest.carrier is None:
             return False  # it waits for a connection, and the pool is at it
-        elif trouble.is_first_retry and trouble.open > 1 and not upstream.pace.is_known:
+        elif state.is_first_retry and state.open > 1 and not upstream.pace.is_known:
             return False  # asked twice, and perhaps it is never faster
-        return self.budget.take(now)
+        return self.budget.spend(now)
 
     def after_loss(self, lost: Upstream, asked: Sequence[Upstream], now: float) -> Upstream:
         """Who gets a query whose connection ended: the same, or another one of its replicas."""

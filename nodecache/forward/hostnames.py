@@ -14,7 +14,7 @@ from nodecache.wire import Answer, Flag, Query, Rcode, Rdtype, read_query
 
 from .failure import Failure
 from .probe import probe_query
-from .world import Timer
+from .runtime import Timer
 
 if TYPE_CHECKING:
     from .forwarder import Forwarder
@@ -52,7 +52,7 @@ class HostNames:
         return known.addresses
 
     def close(self) -> None:
-        """Ask no more."""
+        """Resolution no more."""
         for name in self._names.values():
             name.close()
         self._forwarder.close()
@@ -78,8 +78,8 @@ class _Name:
         return tuple(address for rdtype in _TYPES for address in self._found.get(rdtype, ()))
 
     def resolve(self) -> None:
-        """Ask for every type at once."""
-        now = self._forwarder.world.clock()
+        """Resolution for every type at once."""
+        now = self._forwarder.runtime.clock()
         self._shortest_ttl = _LONGEST_SECONDS
         self._awaited = len(_TYPES)
         for rdtype in _TYPES:
@@ -88,7 +88,7 @@ class _Name:
             self._forwarder.ask(query, now + _DEADLINE_SECONDS, done, now)
 
     def close(self) -> None:
-        """Ask no more."""
+        """Resolution no more."""
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -119,7 +119,7 @@ class _Name:
         else:
             seconds = min(_FIRST_RETRY_SECONDS * 2**self._failures, _LAST_RETRY_SECONDS)
             self._failures = min(self._failures + 1, 10)
-        self._timer = self._forwarder.world.call_later(seconds, self.resolve)
+        self._timer = self._forwarder.runtime.call_later(seconds, self.resolve)
 
 
 def addresses_in(answer: Answer, rdtype: int) -> tuple[str, ...]:

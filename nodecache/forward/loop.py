@@ -14,7 +14,7 @@ from nodecache.wire import HEADER_SIZE, Flag, Query, Rdtype, read_query
 
 from .attempt import Attempt, LaterAttempt
 from .probe import probe_query
-from .world import Timer
+from .runtime import Timer
 
 if TYPE_CHECKING:
     from .upstream import Upstream
@@ -47,7 +47,7 @@ class LoopWatch:
         if probe is not None:
             probe.end()
 
-    def sighted(self, query: Query) -> bool:
+    def is_loop_probe(self, query: Query) -> bool:
         """Whether a client's query is one of our probes, which is then not to be forwarded."""
         if query.qtype != Rdtype.HINFO:
             return False
@@ -81,22 +81,22 @@ class LoopProbe:
         self._timer: Timer | None = None
 
     def begin(self) -> None:
-        """Ask, with a name that no cache knows yet."""
-        upstream, world = self.upstream, self.upstream.world
+        """Resolution, with a name that no cache knows yet."""
+        upstream, runtime = self.upstream, self.upstream.runtime
         numbers = f"{secrets.randbits(63)}.{secrets.randbits(63)}"
         self._name = f"{numbers}.{self._zone_name.lstrip('.')}"
         self.query = read_query(probe_query(0, self._name, Rdtype.HINFO, Flag.RD))
         self._sent += 1
         self._is_back = False
         self._watch.expect(self)
-        self._timer = world.call_later(_PROBE_SECONDS, self._unanswered)
-        now = world.clock()
+        self._timer = runtime.call_later(_PROBE_SECONDS, self._unanswered)
+        now = runtime.clock()
         question = self.query.packet[HEADER_SIZE : self.query.question_end]
         attempt = LaterAttempt(self, upstream, question, now, by_stream=upstream.is_stream_only)
         upstream.send(attempt, now)
 
     def end(self) -> None:
-        """Ask no more."""
+        """Resolution no more."""
         self.is_done = True
         self._stop_timer()
         self._watch.expect_no_more(self)
@@ -139,7 +139,7 @@ class LoopProbe:
     ) -> None:
         """No answer; the timer decides."""
 
-    def evacuate(self, attempt: Attempt, now: float, *, is_unread: bool) -> None:
+    def reroute(self, attempt: Attempt, now: float, *, is_unread: bool) -> None:
         """The timer decides."""
 
     def slowed(self, attempt: Attempt, now: float) -> None:
@@ -161,7 +161,7 @@ class LoopProbe:
             self.begin()
 
         self._stop_timer()
-        self._timer = self.upstream.world.call_later(seconds, again)
+        self._timer = self.upstream.runtime.call_later(seconds, again)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

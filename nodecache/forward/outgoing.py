@@ -45,7 +45,7 @@ class OutgoingQuery:
         """Its connection ended, which may not be the upstream's fault."""
 
     @abstractmethod
-    def evacuate(self, now: float, *, is_unread: bool = False) -> None:
+    def reroute(self, now: float, *, is_unread: bool = False) -> None:
         """Its connection or port says nothing any more, or reads nothing any more."""
 
     @abstractmethod
@@ -61,14 +61,14 @@ def slowed(query: OutgoingQuery, now: float) -> None:
     query.slowed(now)
 
 
-def evacuated(query: OutgoingQuery, now: float) -> None:
+def rerouted(query: OutgoingQuery, now: float) -> None:
     """Its connection or port says nothing any more."""
-    query.evacuate(now)
+    query.reroute(now)
 
 
 def unread(query: OutgoingQuery, now: float) -> None:
     """Its connection took no more queries when this one was sent."""
-    query.evacuate(now, is_unread=True)
+    query.reroute(now, is_unread=True)
 
 
 def failing(reason: str, *, is_connect: bool = False) -> Callable[[OutgoingQuery, float], None]:

@@ -89,7 +89,7 @@ class Budget:
         self._at = now
         self._tokens = _MOST_TOKENS / 5
 
-    def take(self, now: float) -> bool:
+    def spend(self, now: float) -> bool:
         """Spend one, if there is one."""
         earned = (self.asks - self._asks) * _SHARE + (now - self._at) * _TOKENS_A_SECOND
         self._asks, self._at = self.asks, now

@@ -7,10 +7,10 @@ from .counts import UpstreamCounts
 from .health import Health
 from .pace import Pace
 from .probe import Prober
+from .runtime import Endpoint, Runtime
 from .settings import UpstreamSettings
 from .ticker import Ticker
 from .transport.tls import tls_context
-from .world import Endpoint, World
 
 
 class Peer:
@@ -23,27 +23,27 @@ class Peer:
         self,
         endpoint: Endpoint,
         settings: UpstreamSettings,
-        world: World,
+        runtime: Runtime,
         ticker: Ticker,
         counts: UpstreamCounts,
     ) -> None:
         self.endpoint = endpoint
         self.settings = settings
-        self.world = world
+        self.runtime = runtime
         self.to = str(endpoint)
         self.counts = counts
         self._durations = self.counts.durations
         self.health = Health(settings.max_fails)
         self.pace = Pace()
         self._sent_before = sum(counts.sent.values())
-        self.heard_at = world.clock()
+        self.heard_at = runtime.clock()
         self.tls = tls_context(settings.tls) if endpoint.is_tls else None
         if self.tls is not None and endpoint.http_method:
             self.tls.set_alpn_protocols(["h2", "http/1.1"])
         self.is_stream_only = settings.force_tcp or endpoint.is_tls
         self.is_retired = False
         self.is_own = False
-        self.turns = ticker.turns
+        self.work_queue = ticker.work_queue
         self._prober = Prober(self)
         self.on_silent: Callable[[Endpoint, float], None] | None = None
         """Hears when it stops answering."""

@@ -17,8 +17,8 @@ from nodecache.wire import Answer, Flag, Rcode, Rdtype, read_query
 from .failure import Failure
 from .names import plain_query, zone_suffix
 from .pods import Pod
+from .runtime import DNS_PORT, Timer
 from .services import Found, read_services
-from .world import DNS_PORT, Timer
 
 if TYPE_CHECKING:
     from .forwarder import Forwarder
@@ -68,11 +68,11 @@ class PodList:
         self._is_closed = False
 
     def resolve(self) -> None:
-        """Ask now."""
+        """Resolution now."""
         self._stop_timer()
         if self._is_closed or self._round is not None:
             return
-        self._asked_at = self._forwarder.world.clock()
+        self._asked_at = self._forwarder.runtime.clock()
         self._round = _Round(self._forwarder, self.service, self._resolved)
         self._round.begin()
 
@@ -82,7 +82,7 @@ class PodList:
             self.resolve()
 
     def close(self) -> None:
-        """Ask no more."""
+        """Resolution no more."""
         self._is_closed = True
         self._stop_timer()
         self._forwarder.close()
@@ -100,7 +100,7 @@ class PodList:
         if pods is not None and tuple(pods) != self.pods:
             self.pods = tuple(pods)
             self._changed(self.pods)
-        self._timer = self._forwarder.world.call_later(self._pause(pods, ttl), self.resolve)
+        self._timer = self._forwarder.runtime.call_later(self._pause(pods, ttl), self.resolve)
 
     def _pause(self, pods: Sequence[Pod] | None, ttl: float) -> float:
         """Seconds until the list is asked for again."""
@@ -136,7 +136,7 @@ class _Round:
         self._next = self._ask_for_addresses
 
     def begin(self) -> None:
-        """Ask for the ports; then for the addresses that did not come along."""
+        """Resolution for the ports; then for the addresses that did not come along."""
         self._ask(zone_suffix(_UDP + self._service), Rdtype.SRV, self._udp)
         self._ask(zone_suffix(_TCP + self._service), Rdtype.SRV, self._tcp)
 
@@ -153,7 +153,7 @@ class _Round:
     def _ask(self, qname: bytes, rdtype: Rdtype, ports: dict[bytes, int] | None = None) -> None:
         self._awaited += 1
         forwarder = self._forwarder
-        now = forwarder.world.clock()
+        now = forwarder.runtime.clock()
         query = read_query(plain_query(0, qname, rdtype, Flag.RD))
         forwarder.ask(query, now + _DEADLINE_SECONDS, partial(self._answered, ports), now)
 

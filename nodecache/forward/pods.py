@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2s
 from typing import Protocol
 
-from .world import DNS_PORT, Endpoint, World
+from .runtime import DNS_PORT, Endpoint, Runtime
 
 # Each node keeps connections to so many pods at most, each node to others: kube-dns with 100 pods
 # must not have connections from every node to every pod.
@@ -51,7 +51,7 @@ class PodDestinations:
         self._salt = salt
         self._tell: Callable[[Sequence[Endpoint]], None] | None = None
 
-    def follow(self, tell: Callable[[Sequence[Endpoint]], None], world: World) -> None:  # noqa: ARG002
+    def follow(self, tell: Callable[[Sequence[Endpoint]], None], runtime: Runtime) -> None:  # noqa: ARG002
         """Tell the endpoints now, and again whenever they change."""
         self._tell = tell
         self._source.follow(self._update)

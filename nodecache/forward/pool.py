@@ -18,8 +18,8 @@ from .dialer import DIAL_SECONDS, Dialer
 from .failure import error_text
 from .outgoing import OutgoingQuery, failing
 from .peer import Peer
-from .transport.lifetime import Lifetime
 from .transport.pending import MAX_PENDING
+from .transport.query_limit import QueryLimit
 from .transport.stream import StreamConnection
 
 # While the oldest query of a connection is younger, the next ones follow it.
@@ -43,7 +43,7 @@ class StreamPool:
         self.counts: UpstreamCounts = upstream.counts
         self.random_id = random_id
         self.transport = "tcp-tls" if upstream.endpoint.is_tls else "tcp"
-        self._world = upstream.world
+        self._runtime = upstream.runtime
         self._connections: list[StreamConnection] = []
         self._dialer = Dialer(self._open_one, is_tls=upstream.endpoint.is_tls)
         self._waiting: deque[OutgoingQuery] = deque()
@@ -51,7 +51,7 @@ class StreamPool:
         self._room = 0  # queries that `_chosen` may still take in this turn
         self._is_flush_due = False
         self._refusal = ""  # why there is no connection, where the last attempt at one has failed
-        self.lifetime = Lifetime()
+        self.query_limit = QueryLimit()
 
     # Sending
 
@@ -83,7 +83,7 @@ class StreamPool:
 
     def _flush_soon(self) -> None:
         self._is_flush_due = True
-        self._world.call_soon(self._flush)
+        self._runtime.call_soon(self._flush)
         self.upstream.watch()
 
     def _choose(self, now: float, avoided: object) -> StreamConnection | None:
@@ -109,8 +109,8 @@ class StreamPool:
     def _settle_on(self, connection: StreamConnection) -> StreamConnection:
         is_quick = self.upstream.pace.seconds < _QUICK_SECONDS
         room = min(connection.room, MAX_PENDING if is_quick else _FEW)
-        if lifetime := self.lifetime.queries:
-            left = lifetime - connection.sent
+        if limit := self.query_limit.queries:
+            left = limit - connection.sent
             if left <= 1:
                 connection.is_spent = True
             room = min(room, left)
@@ -120,11 +120,11 @@ class StreamPool:
     def _wait(self, attempt: OutgoingQuery, now: float) -> None:
         if len(self._waiting) >= MAX_PENDING:
             reason = f"too many queries wait for a connection to {self.upstream.to}"
-            self._world.call_soon(partial(attempt.failed, reason, now))
+            self._runtime.call_soon(partial(attempt.failed, reason, now))
             return
         if self._refusal and not self._dialer.opening:
             fail = failing(self._refusal, is_connect=True)
-            self._world.call_soon(partial(fail, attempt, now))
+            self._runtime.call_soon(partial(fail, attempt, now))
             return
         self.counts.conn_misses[self.transport] += 1
         self._waiting.append(attempt)
@@ -146,17 +146,17 @@ class StreamPool:
         if len(self._usable()) >= self.upstream.settings.max_connections:
             return
         wanted = 1
-        if lifetime := self.lifetime.queries:
-            wanted = max(ceil(len(self._waiting) / lifetime), 1)
+        if limit := self.query_limit.queries:
+            wanted = max(ceil(len(self._waiting) / limit), 1)
         self._dialer.dial(now, min(wanted, _MOST_CONNECTIONS - len(self._connections)))
 
     def _open_one(self, now: float) -> StreamConnection:
-        self.lifetime.doubt(now)
+        self.query_limit.expire(now)
         connection = StreamConnection(self, now)
         if max_age := self.upstream.settings.max_age_seconds:
             connection.old_at = now + max_age * random.uniform(1 - _AGE_JITTER, 1)  # noqa: S311
         upstream = self.upstream
-        connection.stream = self._world.open_stream(
+        connection.stream = self._runtime.open_stream(
             upstream.endpoint, connection, upstream.tls, upstream.settings.source_address
         )
         self.upstream.watch()
@@ -169,7 +169,7 @@ class StreamPool:
         connection.opened_at = connection.heard_at = now
         self.counts.connections_opened += 1
         self._refusal = ""
-        if not self.lifetime.queries:
+        if not self.query_limit.queries:
             self._dialer.close()
         self._replace_aged(now)
         if self.upstream.pace.seconds < _QUICK_SECONDS:
@@ -186,8 +186,8 @@ class StreamPool:
     ) -> None:
         """Send what waited, up to so many; another connection is opened for the rest."""
         room = min(connection.room, most)
-        if lifetime := self.lifetime.queries:
-            room = min(room, lifetime - connection.sent)
+        if limit := self.query_limit.queries:
+            room = min(room, limit - connection.sent)
         while self._waiting and room > 0:
             attempt = self._waiting.popleft()
             if not attempt.is_done:
@@ -196,12 +196,12 @@ class StreamPool:
                 room -= 1
         connection.flush()
         if room <= 0:
-            connection.is_spent = 0 < lifetime <= connection.sent
+            connection.is_spent = 0 < limit <= connection.sent
             if self._waiting:
                 self._open_another(now)
 
     def _usable(self, avoided: object = None) -> list[StreamConnection]:
-        most = self.lifetime.queries or inf
+        most = self.query_limit.queries or inf
         return [
             connection
             for connection in self._connections
@@ -219,7 +219,7 @@ class StreamPool:
         self._refusal = reason
         self.upstream.unreachable(now)
         waiting, self._waiting = self._waiting, deque()
-        self.upstream.turns.take(waiting, failing(reason, is_connect=True))
+        self.upstream.work_queue.submit(waiting, failing(reason, is_connect=True))
 
     # Losing
 
@@ -234,14 +234,14 @@ class StreamPool:
             return
         self.counts.connections_lost += 1
         answered = connection.answered
-        self.lifetime.closed_with_pending(answered, len(owed), connection.opened_at, now)
+        self.query_limit.closed_with_pending(answered, len(owed), connection.opened_at, now)
         reason = f"read tcp {connection.path}: {error_text(error)}" if error else "EOF"
         has_worked = answered > 0 or len(owed) > 1
 
         def lost(attempt: OutgoingQuery, now: float) -> None:
             attempt.lost(reason, now, has_worked=has_worked)
 
-        self.upstream.turns.take(owed, lost)
+        self.upstream.work_queue.submit(owed, lost)
 
     def hang_up(self, connection: StreamConnection, now: float) -> None:
         """It brings more answers than it was sent queries."""
@@ -252,13 +252,15 @@ class StreamPool:
         """It owed answers for too long."""
         path = connection.path
         connection.stream.close()
-        self.upstream.turns.take(self._drop(connection), failing(f"read tcp {path}: i/o timeout"))
+        self.upstream.work_queue.submit(
+            self._drop(connection), failing(f"read tcp {path}: i/o timeout")
+        )
 
     def suspect(self, connection: StreamConnection, now: float, *, is_deaf: bool) -> None:
         """It says nothing: no more queries for it."""
         self.counts.connections_silent += 1
         if not is_deaf:
-            self.lifetime.fell_silent(connection.answered, connection.opened_at, now)
+            self.query_limit.fell_silent(connection.answered, connection.opened_at, now)
         if connection is self._chosen:
             self._chosen, self._room = None, 0
         self.upstream.fell_silent(connection.heard_at, now)
@@ -266,8 +268,8 @@ class StreamPool:
     def heard(self, connection: StreamConnection, now: float) -> None:
         """A suspect spoke, or a spent one got an answer."""
         if connection.is_suspect:
-            self.lifetime.spoke_again()
-        connection.is_suspect = connection.is_evacuated = False
+            self.query_limit.spoke_again()
+        connection.is_suspect = connection.is_rerouted = False
         if not connection.is_spent:
             self._serve_waiting(connection, now)
         elif not connection.pending:
@@ -327,7 +329,7 @@ class StreamPool:
     def housekeep(self, now: float) -> bool:
         """Close what is idle, used up or too old; False: nothing is open."""
         settings = self.upstream.settings
-        self.lifetime.doubt(now)
+        self.query_limit.expire(now)
         idle = [c for c in self._connections if not c.pending]
         surplus = len(idle) - (settings.max_idle_connections or len(idle))
         for connection in reversed(idle):

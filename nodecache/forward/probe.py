@@ -8,9 +8,9 @@ from nodecache.wire import HEADER_SIZE, Flag, FrameBuffer, Rdtype, framed
 from .counts import UpstreamCounts
 from .health import Health
 from .names import plain_query, zone_suffix
+from .runtime import Datagram, Endpoint, Runtime, Stream, Timer
 from .settings import UpstreamSettings
 from .transport.pending import random_ids
-from .world import Datagram, Endpoint, Stream, Timer, World
 
 _ANSWER_SECONDS = 1.0  # CoreDNS's read time-out for probes
 
@@ -20,7 +20,7 @@ class Probed(Protocol):
 
     endpoint: Endpoint
     settings: UpstreamSettings
-    world: World
+    runtime: Runtime
     counts: UpstreamCounts
     health: Health
     tls: SSLContext | None
@@ -65,15 +65,15 @@ class Prober:
     def _probe(self) -> None:
         upstream = self._upstream
         self._message_id = next(random_ids())
-        self._timer = upstream.world.call_later(_ANSWER_SECONDS, self._unanswered)
+        self._timer = upstream.runtime.call_later(_ANSWER_SECONDS, self._unanswered)
         try:
             if upstream.is_stream_only:
                 self._frames = FrameBuffer()
-                self._stream = upstream.world.open_stream(
+                self._stream = upstream.runtime.open_stream(
                     upstream.endpoint, self, upstream.tls, upstream.settings.source_address
                 )
                 return
-            self._datagram = upstream.world.open_datagram(
+            self._datagram = upstream.runtime.open_datagram(
                 upstream.endpoint, _PacketReceiver(self), upstream.settings.source_address
             )
         except OSError:
@@ -114,7 +114,7 @@ class Prober:
         self._drop()
         self._upstream.counts.healthcheck_failures += 1
         self._upstream.health.probed(is_alive=False)
-        self._timer = self._upstream.world.call_later(
+        self._timer = self._upstream.runtime.call_later(
             self._upstream.settings.probe_seconds, self._probe
         )
 

@@ -11,10 +11,10 @@ from nodecache.wire import Query
 
 from .counts import UpstreamCounts
 from .loop import LoopWatch
+from .runtime import Endpoint, Runtime
 from .settings import UpstreamSettings
 from .ticker import Ticker
 from .upstream import Upstream
-from .world import Endpoint, World
 
 log = logging.getLogger("plugin/loop")
 
@@ -28,11 +28,11 @@ _GONE_POD_SECONDS = 300.0
 class Upstreams:
     """Upstreams by address and settings; each lives while a forwarder uses it."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
         self.loops = LoopWatch()
         self.own_addresses: frozenset[tuple[str, int]] = frozenset()
-        self.ticker = Ticker(world)
+        self.ticker = Ticker(runtime)
         self._counts: dict[str, UpstreamCounts] = {}  # by address; whoever came last is last
         self._gone_pods: dict[str, float] = {}  # by address; when they left
         self._upstreams: dict[tuple[Endpoint, UpstreamSettings], Upstream] = {}
@@ -46,12 +46,12 @@ class Upstreams:
 
     def counts(self) -> list[UpstreamCounts]:
         """What was counted at each address, those that left of late included."""
-        self._forget_pods(self.world.clock() - _GONE_POD_SECONDS)
+        self._forget_pods(self.runtime.clock() - _GONE_POD_SECONDS)
         return list(self._counts.values())
 
-    def sighted(self, query: Query) -> bool:
+    def is_loop_probe(self, query: Query) -> bool:
         """Whether a client's query is our own, sent to find loops: it must not be forwarded."""
-        return self.loops.sighted(query)
+        return self.loops.is_loop_probe(query)
 
     def listen_on(self, addresses: frozenset[tuple[str, int]]) -> None:
         """Never ask these addresses: they are our own."""
@@ -60,7 +60,7 @@ class Upstreams:
             self._check_own(upstream)
 
     def _check_own(self, upstream: Upstream) -> None:
-        is_own = self.world.is_own(upstream.endpoint, self.own_addresses)
+        is_own = self.runtime.is_own(upstream.endpoint, self.own_addresses)
         if is_own == upstream.is_own:
             return
         upstream.is_own = is_own
@@ -68,14 +68,14 @@ class Upstreams:
         if is_own:
             log.error("upstream %s is this server itself; it is left out", upstream.to)
 
-    def take(self, endpoint: Endpoint, settings: UpstreamSettings) -> Upstream:
+    def acquire(self, endpoint: Endpoint, settings: UpstreamSettings) -> Upstream:
         """The upstream at `endpoint`; to be given back."""
         key = endpoint, settings
         upstream = self._upstreams.get(key)
         if upstream is None:
             self._gone_pods.pop(str(endpoint), None)
             counts = self._counts.pop(str(endpoint), None) or UpstreamCounts(str(endpoint))
-            upstream = Upstream(endpoint, settings, self.world, self.ticker, counts)
+            upstream = Upstream(endpoint, settings, self.runtime, self.ticker, counts)
             upstream.on_silent = self._fell_silent
             self._upstreams[key] = upstream
             self._counts[counts.to] = counts
@@ -84,14 +84,16 @@ class Upstreams:
         upstream.users += 1
         return upstream
 
-    def take_all(self, endpoints: Sequence[Endpoint], settings: UpstreamSettings) -> list[Upstream]:
+    def acquire_all(
+        self, endpoints: Sequence[Endpoint], settings: UpstreamSettings
+    ) -> list[Upstream]:
         """The upstreams at all of `endpoints`, each once; or none, where one cannot be made."""
         taken: list[Upstream] = []
         try:
-            taken.extend(self.take(endpoint, settings) for endpoint in dict.fromkeys(endpoints))
+            taken.extend(self.acquire(endpoint, settings) for endpoint in dict.fromkeys(endpoints))
         except (OSError, ValueError):
             for upstream in taken:
-                self.give_back(upstream)
+                self.release(upstream)
             raise
         return taken
 
@@ -99,7 +101,7 @@ class Upstreams:
         if self.on_silent is not None:
             self.on_silent(endpoint, now)
 
-    def give_back(self, upstream: Upstream) -> None:
+    def release(self, upstream: Upstream) -> None:
         """One forwarder uses it no more."""
         upstream.users -= 1
         if upstream.users == 0:
@@ -108,7 +110,7 @@ class Upstreams:
             upstream.retire()
             self._retired = [u for u in [*self._retired, upstream] if u.is_open]
             if upstream.endpoint.is_pod:
-                self._gone_pods[upstream.to] = self.world.clock()
+                self._gone_pods[upstream.to] = self.runtime.clock()
             self._forget_counts()
 
     def _forget_pods(self, before: float) -> None:

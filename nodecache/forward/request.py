@@ -20,7 +20,7 @@ from nodecache.wire import (
     read_answer,
 )
 
-from .attempt import Attempt, Waiter
+from .attempt import Attempt, AttemptOwner
 from .failure import Failure
 from .observer import Observer, tell
 from .reading import read_unsound
@@ -30,7 +30,7 @@ log = logging.getLogger("plugin/forward")
 _TC: Final = Flag.TC >> 8
 
 
-class Resolution(Waiter, Protocol):
+class Fallback(AttemptOwner, Protocol):
     """What becomes of a request that was not answered at once, or not well."""
 
     def answered_well(self, attempt: Attempt, now: float) -> None:
@@ -55,7 +55,7 @@ class Resolver(Protocol):
     unwelcome_rcodes: frozenset[int]
     """Those of answers that may not be the last word."""
 
-    def resolution_of(self, request: "Request") -> Resolution:
+    def resolution_of(self, request: "Request") -> Fallback:
         """Make what looks after a request that was not answered at once."""
 
 
@@ -86,7 +86,7 @@ class Request(Attempt):
         self.is_open = False
         self.is_awaited = True
         self.observer: Observer | None = None
-        self.resolution: Resolution | None = None
+        self.resolution: Fallback | None = None
 
     @abstractmethod
     def done(self, outcome: Answer | Failure) -> None:
@@ -112,7 +112,7 @@ class Request(Attempt):
         return not self.is_open
 
     @property
-    def ask(self) -> Resolution:
+    def ask(self) -> Fallback:
         """Who looks after it, from the first time on that it is needed."""
         resolution = self.resolution
         if resolution is None:
@@ -157,7 +157,7 @@ class Request(Attempt):
         elif self.resolution is not None:
             self.resolution.cancel()
 
-    def hand_over(self, resolution: Resolution) -> None:
+    def hand_over(self, resolution: Fallback) -> None:
         """Another forwarder asks in its place; `resolution` knows which."""
         self.let_go()
         self.resolution = resolution

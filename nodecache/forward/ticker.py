@@ -7,9 +7,9 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from .agenda import TICK_SECONDS, Agenda
-from .turns import Turns
-from .world import Timer, World
+from .runtime import Runtime, Timer
+from .timer_wheel import TICK_SECONDS, TimerWheel
+from .work_queue import WorkQueue
 
 log = logging.getLogger("plugin/forward")
 
@@ -40,12 +40,12 @@ class Sleeper(Protocol):
 class Ticker:
     """Calls `tick` on what is busy and `wake` on what falls due, every 10 ms; housekeeps every 1 s."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.turns = Turns(world)
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.work_queue = WorkQueue(runtime)
         self._busy: dict[Watched, None] = {}
         self._open: dict[Watched, None] = {}
-        self._agenda: Agenda[Sleeper] = Agenda()
+        self._timer_wheel: TimerWheel[Sleeper] = TimerWheel()
         self._timer: Timer | None = None
         self._is_closed = False
         self._due_at = 0.0
@@ -63,12 +63,12 @@ class Ticker:
 
     def wake_at(self, sleeper: Sleeper, at: float, now: float) -> None:
         """Wake `sleeper` at `at`, or up to two ticks later."""
-        self._agenda.add(sleeper, at, now)
+        self._timer_wheel.add(sleeper, at, now)
         self._run()
 
     def now(self) -> float:
         """The time, for what has not been told it."""
-        return self._world.clock()
+        return self._runtime.clock()
 
     def forget(self, watched: Watched) -> None:
         """Tick `watched` no more."""
@@ -85,11 +85,11 @@ class Ticker:
         self._open.clear()
 
     def _later(self, seconds: float, callback: Callable[[], None]) -> Timer:
-        return self._world.call_later(seconds, callback)
+        return self._runtime.call_later(seconds, callback)
 
     def _run(self) -> None:
         if self._timer is None and not self._is_closed:
-            self._due_at = self._world.clock() + TICK_SECONDS
+            self._due_at = self._runtime.clock() + TICK_SECONDS
             self._timer = self._later(TICK_SECONDS, self._tick)
 
     def _is_too_late(self, now: float) -> bool:
@@ -104,21 +104,21 @@ class Ticker:
     def _tick(self) -> None:
         # The timer counts as running while the queries are looked at, so that what they send
         # does not start a second one.
-        now = self._world.clock()
+        now = self._runtime.clock()
         if not self._is_too_late(now):
             self._look_after_all(now)
         self._timer = None
-        if self._busy or self._agenda:
+        if self._busy or self._timer_wheel:
             self._run()
 
     def _look_after_all(self, now: float) -> None:
         for watched in list(self._busy):
             if not _guarded(watched.tick, now):
                 self._busy.pop(watched, None)
-        self.turns.take(self._agenda.due(now), _wake)
+        self.work_queue.submit(self._timer_wheel.due(now), _wake)
 
     def _housekeep(self) -> None:
-        now = self._world.clock()
+        now = self._runtime.clock()
         for watched in list(self._open):
             if not _guarded(watched.housekeep, now):
                 self._open.pop(watched, None)

@@ -6,11 +6,11 @@ from .counts import UpstreamCounts
 from .outgoing import Carrier, OutgoingQuery
 from .peer import Peer
 from .pool import StreamPool
+from .runtime import Endpoint, Runtime
 from .settings import UpstreamSettings
 from .ticker import Ticker
 from .transport.datagram import DatagramPool
 from .transport.pending import random_ids
-from .world import Endpoint, World
 
 # For how long TCP is asked where UDP turned out not to get through.
 _TURNED_SECONDS = 30.0
@@ -23,11 +23,11 @@ class Upstream(Peer):
         self,
         endpoint: Endpoint,
         settings: UpstreamSettings,
-        world: World,
+        runtime: Runtime,
         ticker: Ticker,
         counts: UpstreamCounts,
     ) -> None:
-        super().__init__(endpoint, settings, world, ticker, counts)
+        super().__init__(endpoint, settings, runtime, ticker, counts)
         next_id = random_ids().__next__
         self.streams = StreamPool(self, next_id)
         self.datagrams = DatagramPool(self, next_id)

@@ -104,11 +104,11 @@ class Guard:
         self._lease = None
         self.host.let_go()
 
-    def give_back(self, now: float) -> None:
+    def release(self, now: float) -> None:
         """A clean stop begins: no more probes, no more queries. `is_settled` tells when it is so."""
         self._is_closing = True
         self._probe.cancel()
-        self.host.give_back(now)
+        self.host.release(now)
 
     def remove_rules(self, now: float) -> None:
         """A clean stop goes on: all is answered. `is_settled` tells when the rules are gone."""

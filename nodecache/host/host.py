@@ -189,7 +189,7 @@ class Host:
         self._is_up = False
         self._runner.drop()
 
-    def give_back(self, now: float) -> None:
+    def release(self, now: float) -> None:
         """Take the rules for queries away, so that new ones go elsewhere; the addresses stay.
 
         With the addresses still there, what is in flight can be answered. `is_settled` tells when

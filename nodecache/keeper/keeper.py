@@ -295,7 +295,7 @@ class Keeper:
         guard = self._guard if self._handover.has_node else None
         attempt(self._door.close)
         if guard is not None:
-            attempt(lambda: guard.give_back(monotonic()))
+            attempt(lambda: guard.release(monotonic()))
             attempt(guard.settle, SETTLE_SECONDS)
         attempt(self._supervisor.finish, DRAIN_SECONDS)
         if guard is not None:  # not before: a reply needs its source address

@@ -40,9 +40,11 @@ class ForwardSource:
     A question of our own that comes back to us, sent to find loops, goes no further.
     """
 
-    def __init__(self, forwarders: Sequence[Forwarder], sighted: Callable[[Query], bool]) -> None:
+    def __init__(
+        self, forwarders: Sequence[Forwarder], is_loop_probe: Callable[[Query], bool]
+    ) -> None:
         self.forwarders = forwarders
-        self._sighted = sighted
+        self._is_loop_probe = is_loop_probe
         self._observe: Observe | None = None
         self._only = forwarders[0] if forwarders and forwarders[0].takes_all else None
 
@@ -77,7 +79,7 @@ class ForwardSource:
 
     def _send(self, request: Request, client: Client, now: float) -> None:
         query = request.query
-        if query.qtype == _HINFO and self._sighted(query):
+        if query.qtype == _HINFO and self._is_loop_probe(query):
             request.done(_LOOP)
             return
         forwarder = self._only or self._covering(query)

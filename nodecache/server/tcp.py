@@ -117,7 +117,7 @@ class TcpListener:
         if self.connections:
             self._sweep = self._loop.call_later(_SWEEP_SECONDS, self._close_overdue)
 
-    # Turns
+    # WorkQueue
 
     def serve(self, connection: TcpConnection, now: float) -> None:
         """Take a few of its queries now, and the others when it is its turn again."""

@@ -116,7 +116,7 @@ def build(
         forwarders = open_forwarders(block, shop.upstreams, behind)
         for forwarder in forwarders:
             undoing.callback(forwarder.close)
-        source = ForwardSource(forwarders, shop.upstreams.sighted)
+        source = ForwardSource(forwarders, shop.upstreams.is_loop_probe)
         directives = open_directives(
             block,
             shop.totals,

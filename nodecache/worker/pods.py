@@ -114,7 +114,7 @@ class ClusterPods:
         self.pods = pods
         for changed in list(self._followers):
             changed()
-        self._tell_keeper(self._upstreams.world.clock())
+        self._tell_keeper(self._upstreams.runtime.clock())
 
     def _tell_keeper(self, now: float) -> None:
         self._tell_at = now + _TELL_SECONDS

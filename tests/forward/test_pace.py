@@ -63,12 +63,12 @@ def test_a_hedge_waits_20_ms_at_least_and_a_second_at_most():
 
 def test_five_in_a_hundred_queries_may_be_asked_twice():
     budget = Budget(now=0.0)
-    while budget.take(now=0.0):
+    while budget.spend(now=0.0):
         pass
     granted = 0
     for _ in range(10_000):
         budget.asks += 1
-        granted += budget.take(now=0.0)
+        granted += budget.spend(now=0.0)
     assert granted == pytest.approx(500, abs=1)
 
 
@@ -76,14 +76,14 @@ def test_what_is_saved_up_is_bounded():
     budget = Budget(now=0.0)
     budget.asks = 1_000_000
     granted = 0
-    while budget.take(now=0.0):
+    while budget.spend(now=0.0):
         granted += 1
     assert granted == 100
 
 
 def test_a_quiet_node_may_hedge_too():
     budget = Budget(now=0.0)
-    while budget.take(now=0.0):
+    while budget.spend(now=0.0):
         pass
-    assert budget.take(now=1.0)
-    assert not budget.take(now=1.0)
+    assert budget.spend(now=1.0)
+    assert not budget.spend(now=1.0)

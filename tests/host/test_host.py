@@ -107,7 +107,7 @@ def test_without_rules_only_an_address_that_stays_is_probed(host):
 
 def test_given_back_nothing_is_repaired_and_at_last_the_link_goes(host, kernel):
     host.bring_up(100.0)
-    host.give_back(101.0)
+    host.release(101.0)
     kernel.held.clear()
     host.sync(102.0)
     host.turn(200.0)
@@ -136,7 +136,7 @@ def test_with_skipteardown_the_link_stays(kernel):
     options = HostOptions(addresses=(LOCAL,), rules="none", skip_teardown=True)
     host = Host(options, make_netlink=lambda: kernel)
     host.bring_up(100.0)
-    host.give_back(101.0)
+    host.release(101.0)
     host.remove_interface(101.0)
     assert lifetimes(kernel) == {LOCAL: None}
     host.close_in_child()

@@ -45,7 +45,7 @@ class SimulatedTimer:
 
 
 class SimulatedWorld:
-    """Implements `nodecache.forward.World`. `sent` is everything that left us, in order."""
+    """Implements `nodecache.forward.Runtime`. `sent` is everything that left us, in order."""
 
     def __init__(self) -> None:
         self.now = START

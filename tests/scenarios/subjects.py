@@ -72,7 +72,7 @@ class ForwardSubject:
     def ask(self, packet: bytes, transport: str, deadline: float) -> Client:
         query = read_query(packet)
         client = Client(cancel=lambda: None)
-        if self._upstreams.sighted(query):
+        if self._upstreams.is_loop_probe(query):
             client.replies.append(_message(query, _SIGHTED))
             return client
         forwarder = next(f for f in self._forwarders if f.covers(query))

@@ -9,7 +9,7 @@ from nodecache.wire import FrameBuffer, framed
 
 
 class Loop:
-    """Turns when told to."""
+    """WorkQueue when told to."""
 
     def __init__(self) -> None:
         self.soon = []

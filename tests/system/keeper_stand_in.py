@@ -108,7 +108,7 @@ class StandIn:
         self.guard.worker_ready(time.monotonic())
 
     def stop(self) -> int:
-        self.guard.give_back(time.monotonic())
+        self.guard.release(time.monotonic())
         self.guard.settle(8)
         os.kill(self.worker, signal.SIGTERM)
         os.waitpid(self.worker, 0)

@@ -16,9 +16,9 @@ from typing import Final, Protocol
 
 from nodecache.forward.counts import UpstreamCounts
 from nodecache.forward.failure import error_text
-from nodecache.forward.outgoing import Carrier, OutgoingQuery, evacuated, failing, slowed
+from nodecache.forward.outgoing import Carrier, OutgoingQuery, failing, rerouted, slowed
 from nodecache.forward.peer import Peer
-from nodecache.forward.world import Datagram
+from nodecache.forward.runtime import Datagram
 
 from .pending import MAX_PENDING, Pending
 from .unmatched import note_unmatched
@@ -82,7 +82,7 @@ class DatagramSocket:
         self.is_suspect = False
         self.is_spent = False
         upstream = pool.upstream
-        self.datagram: Datagram = upstream.world.open_datagram(
+        self.datagram: Datagram = upstream.runtime.open_datagram(
             upstream.endpoint, self, upstream.settings.source_address
         )
 
@@ -163,8 +163,8 @@ class DatagramPool:
         message_id = socket.pending.add(attempt)
         fault = socket.datagram.send(attempt.framed(message_id)[_LENGTH_SIZE:])
         if fault is not None:
-            world = self.upstream.world
-            world.call_soon(partial(self.refused, socket, fault, world.clock()))
+            runtime = self.upstream.runtime
+            runtime.call_soon(partial(self.refused, socket, fault, runtime.clock()))
 
     def _may_open(self, now: float) -> bool:
         """Whether a new port is wanted, and not while new ones lead nowhere."""
@@ -195,7 +195,7 @@ class DatagramPool:
     def _no_way(self, attempt: OutgoingQuery, error: OSError, now: float) -> None:
         reason = f"dial udp {self.upstream.to}: {error_text(error)}"
         self.upstream.unreachable(now)
-        self.upstream.world.call_soon(partial(attempt.failed, reason, now, is_connect=True))
+        self.upstream.runtime.call_soon(partial(attempt.failed, reason, now, is_connect=True))
 
     # Losing
 
@@ -217,7 +217,7 @@ class DatagramPool:
         """What left from `socket` will not be answered."""
         reason = f"read udp {socket.path}: read: {error_text(error)}"
         self.upstream.unreachable(now)
-        self.upstream.turns.take(socket.pending.clear(), failing(reason, is_connect=True))
+        self.upstream.work_queue.submit(socket.pending.clear(), failing(reason, is_connect=True))
 
     def _judge(self, socket: DatagramSocket, now: float) -> None:
         """Has it been silent for too long? Sooner so, where other ports were heard meanwhile."""
@@ -235,7 +235,7 @@ class DatagramPool:
             socket.is_suspect = True
             self._wary_until = now + _WARY_SECONDS
             upstream.fell_silent(oldest.sent_at, now)
-            upstream.turns.take(socket.pending.all(), evacuated)
+            upstream.work_queue.submit(socket.pending.all(), rerouted)
 
     # Time
 
@@ -252,14 +252,14 @@ class DatagramPool:
         """Tell asks of slow queries, give up lost ones; False: nothing is under way."""
         give_up = now - self.upstream.settings.read_timeout_seconds
         slow_since = now - self.upstream.pace.hedge_seconds
-        turns = self.upstream.turns
+        work_queue = self.upstream.work_queue
         for socket in [*self._sockets, *self._spent]:
             if not socket.pending:
                 continue
-            turns.take(socket.pending.slowed(slow_since), slowed)
+            work_queue.submit(socket.pending.slowed(slow_since), slowed)
             lost = socket.pending.drop(give_up)
             if lost:
-                turns.take(lost, failing(f"read udp {socket.path}: i/o timeout"))
+                work_queue.submit(lost, failing(f"read udp {socket.path}: i/o timeout"))
             if socket.is_spent and not socket.pending:
                 self.close_one(socket)
             elif lost and socket.is_suspect and not socket.is_spent:

@@ -2,7 +2,7 @@
 
 from typing import Generic, TypeVar
 
-from nodecache.forward.world import NOBODY, Stream, StreamReceiver
+from nodecache.forward.runtime import NULL_RECEIVER, Stream, StreamReceiver
 
 S = TypeVar("S", bound=Stream)
 
@@ -24,7 +24,7 @@ class Layer(Generic[S]):
         """The stream below ended."""
         if self._stream is not None:
             self._stream = None
-            receiver, self._receiver = self._receiver, NOBODY
+            receiver, self._receiver = self._receiver, NULL_RECEIVER
             receiver.closed(error, now)
 
     def _end(self, error: Exception | None, now: float) -> None:
@@ -50,6 +50,6 @@ class Layer(Generic[S]):
     def close(self) -> None:
         """Close at once; nothing is told any more."""
         stream, self._stream = self._stream, None
-        self._receiver = NOBODY
+        self._receiver = NULL_RECEIVER
         if stream is not None:
             stream.close()

@@ -1,4 +1,4 @@
-"""The real world: an asyncio loop and non-blocking sockets. The only module here that knows either.
+"""The runtime for real: an asyncio loop and non-blocking sockets. The only module here that knows either.
 
 Sockets are read and written directly, not through asyncio's transports: one receive and one send
 a wake-up is all there is to do, and the kernel tells what it knows of a connection (TCP_INFO).
@@ -13,8 +13,8 @@ from ssl import SSLContext
 from struct import Struct
 from time import monotonic
 
-from nodecache.forward.world import (
-    NOBODY,
+from nodecache.forward.runtime import (
+    NULL_RECEIVER,
     DatagramReceiver,
     Endpoint,
     Stream,
@@ -262,10 +262,10 @@ class SocketStream:
             self._loop.remove_writer(opened.fileno())
             opened.close()
         self._unsent = b""
-        self._receiver = NOBODY
+        self._receiver = NULL_RECEIVER
 
     def _end(self, error: OSError | None) -> None:
-        if self._receiver is NOBODY:
+        if self._receiver is NULL_RECEIVER:
             return  # it was closed meanwhile
         receiver = self._receiver
         self.close()
@@ -331,4 +331,4 @@ class SocketDatagram:
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
-            self._receiver = NOBODY
+            self._receiver = NULL_RECEIVER

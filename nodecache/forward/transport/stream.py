@@ -5,13 +5,13 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from nodecache.forward.counts import UpstreamCounts
-from nodecache.forward.outgoing import OutgoingQuery, evacuated, failing, slowed, unread
+from nodecache.forward.outgoing import OutgoingQuery, failing, rerouted, slowed, unread
 from nodecache.forward.peer import Peer
-from nodecache.forward.world import Stream
+from nodecache.forward.runtime import Stream
 from nodecache.wire import FrameBuffer
 
-from .lifetime import Lifetime
 from .pending import MAX_PENDING, Pending
+from .query_limit import QueryLimit
 from .unmatched import note_unmatched
 
 # A connection that owes answers and has said nothing for this long is looked at: has the other
@@ -28,7 +28,7 @@ class ConnectionOwner(Protocol):
     counts: UpstreamCounts
     transport: str
     random_id: Callable[[], int]
-    lifetime: Lifetime
+    query_limit: QueryLimit
 
     def opened(self, connection: "StreamConnection", now: float) -> None:
         """It may be used."""
@@ -63,8 +63,8 @@ class StreamConnection:
         "_writes",
         "answered",
         "heard_at",
-        "is_evacuated",
         "is_open",
+        "is_rerouted",
         "is_spent",
         "is_suspect",
         "is_unread",
@@ -90,7 +90,7 @@ class StreamConnection:
         self.strays = 0
         self.is_open = False
         self.is_suspect = False
-        self.is_evacuated = False
+        self.is_rerouted = False
         self.is_unread = False
         self.is_spent = False
 
@@ -161,15 +161,15 @@ class StreamConnection:
         if self.pending:
             self.stream.poll()
         upstream = self._pool.upstream
-        upstream.turns.take(self.pending.slowed(now - upstream.pace.hedge_seconds), slowed)
+        upstream.work_queue.submit(self.pending.slowed(now - upstream.pace.hedge_seconds), slowed)
         lost = self.pending.drop(now - upstream.settings.read_timeout_seconds)
         if lost:
-            upstream.turns.take(lost, failing(f"read tcp {self.path}: i/o timeout"))
+            upstream.work_queue.submit(lost, failing(f"read tcp {self.path}: i/o timeout"))
         if lost and self.is_suspect:
             self._pool.retire(self)
             return False
         if lost and self._reads_one_of_a_write and any(attempt.is_done for attempt in lost):
-            self._pool.lifetime.passed_over(now)
+            self._pool.query_limit.passed_over(now)
         oldest = self.pending.oldest()
         if oldest is None:
             return False
@@ -197,9 +197,9 @@ class StreamConnection:
             if not self.is_suspect:
                 self.is_suspect = True
                 self._pool.suspect(self, now, is_deaf=is_deaf)
-            if not self.is_unread and 0 < self._pool.lifetime.queries <= self.answered:
-                self.is_unread = self.is_evacuated = True
-                upstream.turns.take(self.pending.all(), unread)
-            elif not self.is_evacuated and (is_deaf or upstream.heard_at > since):
-                self.is_evacuated = True
-                upstream.turns.take(self.pending.all(), evacuated)
+            if not self.is_unread and 0 < self._pool.query_limit.queries <= self.answered:
+                self.is_unread = self.is_rerouted = True
+                upstream.work_queue.submit(self.pending.all(), unread)
+            elif not self.is_rerouted and (is_deaf or upstream.heard_at > since):
+                self.is_rerouted = True
+                upstream.work_queue.submit(self.pending.all(), rerouted)

@@ -6,8 +6,8 @@ out, so that it works on any stream there is.
 
 import ssl
 
+from nodecache.forward.runtime import Stream, StreamReceiver
 from nodecache.forward.settings import TlsSettings
-from nodecache.forward.world import Stream, StreamReceiver
 
 from .layer import Layer
 

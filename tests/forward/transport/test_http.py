@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nodecache.forward.runtime import Endpoint
 from nodecache.forward.transport.http import (
     BrokenHttp,
     DohStream,
@@ -18,7 +19,6 @@ from nodecache.forward.transport.http import (
     servfail,
 )
 from nodecache.forward.transport.http2 import DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, frame
-from nodecache.forward.world import Endpoint
 from nodecache.wire import FrameBuffer, framed
 
 from .test_tls import PlainStream, Told

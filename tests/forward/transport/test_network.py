@@ -10,7 +10,7 @@ import pytest
 import uvloop
 
 from nodecache.forward import Endpoint, Network
-from nodecache.forward.world import Stream
+from nodecache.forward.runtime import Stream
 
 LOOPS = pytest.mark.parametrize(
     "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]

@@ -1,4 +1,4 @@
-"""What befalls many queries at once, dealt with in turns of the loop: hits are answered in between.
+"""Runs a callback for each of many queries in time slices, so that hits are not delayed.
 
 A connection that ends, or an upstream that answers nothing, may have thousands of queries waiting,
 and each takes its 50 µs to be sent elsewhere or told that there is no answer.
@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
-from .world import World
+from .runtime import Runtime
 
 log = logging.getLogger("plugin/forward")
 
@@ -18,22 +18,22 @@ _TURN_SECONDS: Final = 0.001
 T = TypeVar("T")
 
 
-class Turns:
+class WorkQueue:
     """Work that is taken up at once, and put off whenever a turn has taken a millisecond."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
         self._queue: deque[tuple[Callable[[Any, float], object], Any]] = deque()
         self._is_under_way = False
 
-    def take(self, things: Iterable[T], act: Callable[[T, float], object]) -> None:
+    def submit(self, things: Iterable[T], act: Callable[[T, float], object]) -> None:
         """Call `act(thing, now)` for each, now or soon; one that fails costs the others nothing."""
         self._queue.extend((act, thing) for thing in things)
         if not self._is_under_way:
             self._turn()
 
     def _turn(self) -> None:
-        queue, clock = self._queue, self._world.clock
+        queue, clock = self._queue, self._runtime.clock
         self._is_under_way = True
         began = now = clock()
         while queue and now - began < _TURN_SECONDS:
@@ -44,6 +44,6 @@ class Turns:
                 log.exception("an error inside the forwarder")
             now = clock()
         if queue:
-            self._world.call_soon(self._turn)
+            self._runtime.call_soon(self._turn)
         else:
             self._is_under_way = False

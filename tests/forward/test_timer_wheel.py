@@ -1,29 +1,29 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodecache.forward.agenda import TICK_SECONDS, Agenda
+from nodecache.forward.timer_wheel import TICK_SECONDS, TimerWheel
 
 
 def test_nothing_falls_due_before_its_time():
-    agenda: Agenda[str] = Agenda()
-    agenda.add("a", at=10.5, now=10.0)
-    assert agenda.due(10.49) == []
-    assert agenda.due(10.52) == ["a"]
-    assert not agenda
+    wheel: TimerWheel[str] = TimerWheel()
+    wheel.add("a", at=10.5, now=10.0)
+    assert wheel.due(10.49) == []
+    assert wheel.due(10.52) == ["a"]
+    assert not wheel
 
 
 def test_what_is_past_falls_due_with_the_next_look():
-    agenda: Agenda[str] = Agenda()
-    agenda.add("a", at=1.0, now=10.0)
-    assert agenda.due(10.02) == ["a"]
+    wheel: TimerWheel[str] = TimerWheel()
+    wheel.add("a", at=1.0, now=10.0)
+    assert wheel.due(10.02) == ["a"]
 
 
 def test_a_long_idle_agenda_costs_no_catching_up():
-    agenda: Agenda[str] = Agenda()
-    agenda.add("a", at=1e6 + 0.5, now=1e6)
-    agenda.add("b", at=1e6 + 0.1, now=1e6)
-    assert agenda.due(1e6 + 0.2) == ["b"]
-    assert agenda.due(1e6 + 0.6) == ["a"]
+    wheel: TimerWheel[str] = TimerWheel()
+    wheel.add("a", at=1e6 + 0.5, now=1e6)
+    wheel.add("b", at=1e6 + 0.1, now=1e6)
+    assert wheel.due(1e6 + 0.2) == ["b"]
+    assert wheel.due(1e6 + 0.6) == ["a"]
 
 
 @given(
@@ -31,13 +31,13 @@ def test_a_long_idle_agenda_costs_no_catching_up():
     st.lists(st.floats(0.001, 0.5), min_size=1, max_size=40),
 )
 def test_each_thing_falls_due_once_within_two_ticks(delays, steps):
-    agenda: Agenda[float] = Agenda()
+    wheel: TimerWheel[float] = TimerWheel()
     for delay in delays:
-        agenda.add(delay, at=100.0 + delay, now=100.0)
+        wheel.add(delay, at=100.0 + delay, now=100.0)
     now, fallen = 100.0, []
     for step in [*steps, 10.0]:
         before, now = now, now + step
-        for delay in agenda.due(now):
+        for delay in wheel.due(now):
             assert 100.0 + delay <= now + 1e-9
             assert 100.0 + delay + 2 * TICK_SECONDS > before
             fallen.append(delay)

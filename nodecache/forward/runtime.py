@@ -1,4 +1,4 @@
-"""What the forwarder needs of the world: a clock, timers, sockets.
+"""What the forwarder needs from outside: a clock, timers, sockets.
 
 Only `network` has it for real; tests have a simulated one. Callbacks get `now`, so that
 nothing else has to read the clock.
@@ -96,8 +96,8 @@ class Datagram(Protocol):
         """Close at once."""
 
 
-class World(Protocol):
-    """The world."""
+class Runtime(Protocol):
+    """The clock, timers and sockets: `transport.network`, or a simulation in tests."""
 
     def clock(self) -> float:
         """Monotonic seconds."""
@@ -126,8 +126,8 @@ class World(Protocol):
         """Whether what is sent to `endpoint` arrives at one of our `listen_addresses`."""
 
 
-class Nobody:
-    """Who hears of what is closed: nothing, and from no one who is still needed.
+class NullReceiver:
+    """Takes the place of a closed stream's receiver, and ignores what it is told.
 
     A stream and its receiver know each other. Where a closed stream went on to know its receiver,
     both would wait for a garbage collector, which must not walk over a large cache for their sake.
@@ -146,4 +146,4 @@ class Nobody:
         """Pass over it."""
 
 
-NOBODY = Nobody()
+NULL_RECEIVER = NullReceiver()

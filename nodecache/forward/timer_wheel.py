@@ -12,7 +12,7 @@ _TICKS_A_SECOND: Final = 100
 T = TypeVar("T")
 
 
-class Agenda(Generic[T]):
+class TimerWheel(Generic[T]):
     """Things by the tick they fall due in: adding and taking cost the same however many there are.
 
     Due means not before its time, and up to two ticks after.

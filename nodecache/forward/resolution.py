@@ -21,7 +21,7 @@ from .attempt import Attempt, LaterAttempt
 from .failure import Failure, timed_out, unreachable
 from .group import UpstreamGroup
 from .request import CallbackRequest, Request, take_answer
-from .trouble import Trouble
+from .retry_state import RetryState
 from .upstream import Upstream
 
 # Answers that say more of the server than of the name.
@@ -31,16 +31,16 @@ LAME_RCODES: Final = frozenset({Rcode.SERVFAIL, Rcode.REFUSED})
 _MOST_LOSSES: Final = 8
 
 
-class Ask:
-    """A request in trouble: made when its first attempt was not all it needed."""
+class Resolution:
+    """Looks after one request, from when its first attempt turns out not to be enough."""
 
-    __slots__ = ("_delegate", "_group", "_request", "_trouble", "deadline", "query")
+    __slots__ = ("_delegate", "_group", "_request", "_state", "deadline", "query")
 
     def __init__(self, group: UpstreamGroup, request: Request) -> None:
         self._group = group
         self._request = request
         self._delegate: CallbackRequest | None = None
-        self._trouble: Trouble | None = None
+        self._state: RetryState | None = None
         self.query = request.query
         self.deadline = request.deadline
 
@@ -62,9 +62,9 @@ class Ask:
 
     def answered_well(self, attempt: Attempt, now: float) -> None:
         """An answer came that is the last word."""
-        trouble = self._trouble
-        if attempt.by_stream and trouble is not None and trouble.turned_to_streams:
-            attempt.upstream.turn_to_streams(trouble.began_at, now)
+        state = self._state
+        if attempt.by_stream and state is not None and state.turned_to_streams:
+            attempt.upstream.turn_to_streams(state.began_at, now)
 
     def answered_in_part(
         self, attempt: Attempt, answer: Answer, now: float, *, is_cut: bool
@@ -77,14 +77,14 @@ class Ask:
         upstream = attempt.upstream
         if not upstream.health.is_good:
             upstream.served()
-        trouble = self._in_trouble(attempt)
-        trouble.open -= 1
+        state = self._state_of(attempt)
+        state.open -= 1
         if answer.has_answers or not is_cut:
-            trouble.settle_for(answer, now)
-            self._sleep(trouble, now)
+            state.settle_for(answer, now)
+            self._sleep(state, now)
         if attempt.by_stream:
             upstream.counts.truncated_streams += 1
-        elif upstream not in trouble.asked_by_stream:
+        elif upstream not in state.asked_by_stream:
             self._send(upstream, now, by_stream=True)
             return
         self._proceed(now)
@@ -92,10 +92,10 @@ class Ask:
     def answered_badly(self, attempt: Attempt, answer: Answer, now: float) -> None:
         """An answer that blames our OPT, or sends us elsewhere."""
         upstream = attempt.upstream
-        trouble = self._in_trouble(attempt)
+        state = self._state_of(attempt)
         blames_opt = answer.rcode == Rcode.FORMERR
         if blames_opt and self.query.has_opt_upstream:
-            trouble.open -= 1
+            state.open -= 1
             self.query = self.query.without_edns()
             self._send(upstream, now, by_stream=attempt.by_stream)
             return
@@ -103,26 +103,26 @@ class Ask:
             upstream.health.failed_to_serve(now)
         else:
             upstream.served()
-        is_asked_anew = blames_opt and trouble.open > 1  # without OPT, meanwhile
-        is_second = trouble.held is not None
+        is_asked_anew = blames_opt and state.open > 1  # without OPT, meanwhile
+        is_second = state.held is not None
         is_last = not self._group.is_worth_another(answer.rcode, is_second=is_second)
-        best = trouble.hold(answer)
+        best = state.hold(answer)
         if is_last and not is_asked_anew:
             self._finish(best)
             return
-        trouble.open -= 1
+        state.open -= 1
         self._proceed(now)
 
     def attempt_failed(
         self, attempt: Attempt, reason: str, now: float, *, is_connect: bool = False
     ) -> None:
         """`attempt` will bring no answer."""
-        trouble = self._in_trouble(attempt)
-        trouble.open -= 1
-        trouble.explain(attempt, reason)
+        state = self._state_of(attempt)
+        state.open -= 1
+        state.explain(attempt, reason)
         if is_connect:
-            trouble.connect_failures += 1
-            trouble.tries -= 1
+            state.connect_failures += 1
+            state.tries -= 1
         self._proceed(now)
 
     def connection_lost(
@@ -132,97 +132,97 @@ class Ask:
 
         More often where the connection had brought answers: servers hang up after some queries.
         """
-        trouble = self._in_trouble(attempt)
-        trouble.losses += 1
-        if trouble.open > 1 or trouble.losses > (_MOST_LOSSES if has_worked else 1):
+        state = self._state_of(attempt)
+        state.losses += 1
+        if state.open > 1 or state.losses > (_MOST_LOSSES if has_worked else 1):
             self.attempt_failed(attempt, reason, now)
             return
-        trouble.open -= 1
-        trouble.explain(attempt, reason)
+        state.open -= 1
+        state.explain(attempt, reason)
         self._group.counts.retried += 1
-        upstream = self._group.after_loss(attempt.upstream, trouble.asked, now)
+        upstream = self._group.after_loss(attempt.upstream, state.asked, now)
         self._send(upstream, now, by_stream=attempt.by_stream)
 
-    def evacuate(self, attempt: Attempt, now: float, *, is_unread: bool) -> None:
+    def reroute(self, attempt: Attempt, now: float, *, is_unread: bool) -> None:
         """`attempt`'s connection says nothing any more: ask elsewhere, at once.
 
         Another connection proves by opening that somebody is there. Another port proves nothing,
         so there the upstream must have been heard on one; or another upstream must be well.
         """
-        trouble = self._in_trouble(attempt)
+        state = self._state_of(attempt)
         if is_unread:
-            trouble.tries -= 1
-        if trouble.latest is not attempt or not self._group.may_try_again(trouble):
+            state.tries -= 1
+        if state.latest is not attempt or not self._group.may_try_again(state):
             return
-        if attempt.by_stream or self._group.next_after(trouble, now).health.is_good:
+        if attempt.by_stream or self._group.next_after(state, now).health.is_good:
             self._group.counts.retried += 1
-            self._send_again(trouble, now, by_stream=attempt.by_stream)
+            self._send_again(state, now, by_stream=attempt.by_stream)
 
     def slowed(self, attempt: Attempt, now: float) -> None:
         """`attempt` was not answered at once: the clock looks after it from now on."""
-        self._sleep(self._in_trouble(attempt), now)
+        self._sleep(self._state_of(attempt), now)
 
     # What time brings
 
     def wake(self, now: float) -> None:
         """Something is due: a hedge, another try, or the end."""
-        trouble = self._trouble
-        if self.is_done or trouble is None:
+        state = self._state
+        if self.is_done or state is None:
             return
-        if now >= self.deadline or now >= trouble.settle_at:
-            self._time_out(trouble)
+        if now >= self.deadline or now >= state.settle_at:
+            self._time_out(state)
             return
-        if now >= trouble.retry_at:
-            if self._request.is_awaited or not trouble.put_off(now):
-                self._retry(trouble, now)
-        elif now >= trouble.hedge_at:
-            trouble.hedge_at = math.inf
-            self._hedge(trouble, now)
+        if now >= state.retry_at:
+            if self._request.is_awaited or not state.put_off(now):
+                self._retry(state, now)
+        elif now >= state.hedge_at:
+            state.hedge_at = math.inf
+            self._hedge(state, now)
         if not self.is_done:
-            self._sleep(trouble, now)
+            self._sleep(state, now)
 
-    def _sleep(self, trouble: Trouble, now: float) -> None:
-        at = min(self.deadline, trouble.hedge_at, trouble.retry_at, trouble.settle_at)
-        if not now < trouble.wakes_at <= at:
-            trouble.wakes_at = at
+    def _sleep(self, state: RetryState, now: float) -> None:
+        at = min(self.deadline, state.hedge_at, state.retry_at, state.settle_at)
+        if not now < state.wakes_at <= at:
+            state.wakes_at = at
             self._group.ticker.wake_at(self, at, now)
 
-    def _hedge(self, trouble: Trouble, now: float) -> None:
+    def _hedge(self, state: RetryState, now: float) -> None:
         """The answer takes longer than nearly all others: ask once more, on another way."""
         group = self._group
-        another = group.another_equal(trouble.asked, now)
-        if another is None and trouble.latest.carrier is None:
+        another = group.another_equal(state.asked, now)
+        if another is None and state.latest.carrier is None:
             return  # it waits for a connection, and the pool is at it
-        if self._request.is_awaited and group.settings.hedges and group.budget.take(now):
+        if self._request.is_awaited and group.settings.hedges and group.budget.spend(now):
             group.counts.hedged += 1
             if another is not None:
                 self._send(another, now)
             else:
-                self._send_elsewhere(trouble, now, by_stream=trouble.latest.by_stream)
+                self._send_elsewhere(state, now, by_stream=state.latest.by_stream)
 
-    def _retry(self, trouble: Trouble, now: float) -> None:
+    def _retry(self, state: RetryState, now: float) -> None:
         """The latest attempt must be lost. It may still be answered, but ask again.
 
         An upstream in good health is asked freely; one that says nothing to anybody gets no
         more than the budget allows, or its death would double the load.
         """
-        latest = trouble.latest
-        trouble.hedge_at = math.inf
-        trouble.patience *= 2
-        trouble.retry_at = now + latest.upstream.pace.lost_seconds * trouble.patience
-        if latest.carrier is not None and trouble.open:
+        latest = state.latest
+        state.hedge_at = math.inf
+        state.patience *= 2
+        state.retry_at = now + latest.upstream.pace.lost_seconds * state.patience
+        if latest.carrier is not None and state.open:
             latest.upstream.fell_silent(latest.sent_at, now)
-        if not self._group.may_try_again(trouble):
-            trouble.retry_at = math.inf
-        elif self._group.is_worth_a_retry(trouble, now):
+        if not self._group.may_try_again(state):
+            state.retry_at = math.inf
+        elif self._group.is_worth_a_retry(state, now):
             self._group.counts.retried += 1
-            self._send_again(trouble, now, by_stream=trouble.next_transport())
+            self._send_again(state, now, by_stream=state.next_transport())
 
-    def _time_out(self, trouble: Trouble) -> None:
-        if trouble.held is not None:
-            self._finish(trouble.held)
+    def _time_out(self, state: RetryState) -> None:
+        if state.held is not None:
+            self._finish(state.held)
             return
-        latest = trouble.latest
+        latest = state.latest
         path = "" if latest.carrier is None else latest.carrier.path
         self._fail(timed_out(latest.upstream.to, "tcp" if latest.by_stream else "udp", path))
 
@@ -230,65 +230,65 @@ class Ask:
 
     def _proceed(self, now: float) -> None:
         """An attempt is over: the next upstream, or patience, or the end."""
-        trouble = self._trouble
-        assert trouble is not None
-        if trouble.open > 0:
+        state = self._state
+        assert state is not None
+        if state.open > 0:
             return  # another one may still bring an answer; if not, its own time runs out
-        may_try = self._group.may_try_again(trouble)
-        following = self._group.next_upstream(trouble.asked, now)
+        may_try = self._group.may_try_again(state)
+        following = self._group.next_upstream(state.asked, now)
         if following is not None and may_try:
             self._group.counts.failed_over += 1
             self._send(following, now)
-        elif trouble.held is not None:
-            self._finish(trouble.held)
+        elif state.held is not None:
+            self._finish(state.held)
         elif may_try and now < self.deadline:
-            trouble.pause(now)
-            self._sleep(trouble, now)
+            state.pause(now)
+            self._sleep(state, now)
         else:
-            self._fail(unreachable(trouble.reason))
+            self._fail(unreachable(state.reason))
 
-    def _send_again(self, trouble: Trouble, now: float, *, by_stream: bool) -> None:
+    def _send_again(self, state: RetryState, now: float, *, by_stream: bool) -> None:
         """To an upstream that was not asked yet, or on another way to one that was.
 
         `by_stream`: that way is TCP.
         """
         group = self._group
-        upstream = trouble.latest.upstream
-        trouble.retry_at = now + upstream.pace.lost_seconds * trouble.patience
-        if not upstream.health.is_good or not trouble.open:
-            upstream = group.next_upstream(trouble.asked, now) or upstream
+        upstream = state.latest.upstream
+        state.retry_at = now + upstream.pace.lost_seconds * state.patience
+        if not upstream.health.is_good or not state.open:
+            upstream = group.next_upstream(state.asked, now) or upstream
         elif group.policy.is_exchangeable:
-            upstream = group.another_equal(trouble.asked, now) or upstream
-        if upstream is trouble.latest.upstream:
-            self._send_elsewhere(trouble, now, by_stream=by_stream)
+            upstream = group.another_equal(state.asked, now) or upstream
+        if upstream is state.latest.upstream:
+            self._send_elsewhere(state, now, by_stream=by_stream)
         else:
             self._send(upstream, now)
 
-    def _in_trouble(self, attempt: Attempt) -> Trouble:
-        if self._trouble is None:
-            self._trouble = Trouble(attempt)
-        return self._trouble
+    def _state_of(self, attempt: Attempt) -> RetryState:
+        if self._state is None:
+            self._state = RetryState(attempt)
+        return self._state
 
     def _send(self, upstream: Upstream, now: float, *, by_stream: bool | None = None) -> None:
         """One more attempt, to `upstream`."""
         attempt = self._attempt(upstream, now, by_stream=by_stream)
         upstream.send(attempt, now)
 
-    def _send_elsewhere(self, trouble: Trouble, now: float, *, by_stream: bool) -> None:
+    def _send_elsewhere(self, state: RetryState, now: float, *, by_stream: bool) -> None:
         """One more attempt, to the same upstream on another way."""
-        latest = trouble.latest
+        latest = state.latest
         attempt = self._attempt(latest.upstream, now, by_stream=by_stream)
         latest.upstream.send_elsewhere(attempt, latest.carrier, now)
 
     def _attempt(self, upstream: Upstream, now: float, *, by_stream: bool | None) -> Attempt:
-        trouble = self._trouble
-        assert trouble is not None
+        state = self._state
+        assert state is not None
         if by_stream is None:
             by_stream = upstream.is_stream_only or self._group.is_by_stream(
                 self._request.transport_name
             )
-        attempt = LaterAttempt(self, upstream, trouble.latest.question, now, by_stream=by_stream)
-        trouble.begin(attempt)
+        attempt = LaterAttempt(self, upstream, state.latest.question, now, by_stream=by_stream)
+        state.begin(attempt)
         return attempt
 
     # The end
@@ -314,4 +314,4 @@ class Ask:
 
     def fail_soon(self, failure: Failure) -> None:
         """End without any attempt, once the caller has returned."""
-        self._group.world.call_soon(lambda: None if self.is_done else self._fail(failure))
+        self._group.runtime.call_soon(lambda: None if self.is_done else self._fail(failure))

@@ -21,7 +21,7 @@ _UNAWAITED_SECONDS = 1.0
 _OF_USE = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
 
 
-class Trouble:
+class RetryState:
     """What an ask remembers once it was not answered at once.
 
     `open` attempts may still bring an answer. `held` is an answer that is no good, but better
@@ -98,7 +98,7 @@ class Trouble:
             self.reason = reason
 
     def pause(self, now: float) -> None:
-        """Ask again later, and later each time."""
+        """Resolution again later, and later each time."""
         self.hedge_at = math.inf
         self.retry_at = now + _PAUSE_SECONDS * 2 ** (self.tries + self.connect_failures)
 

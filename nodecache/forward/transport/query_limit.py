@@ -17,7 +17,7 @@ _WARY_SECONDS: Final = 10.0
 _STILL_SECONDS: Final = 30.0
 
 
-class Lifetime:
+class QueryLimit:
     """What was learned of it: `queries` on a connection, 0 where it is not known.
 
     Once means little: a pod that is ended resets what it had no time to answer, and takes all
@@ -64,7 +64,7 @@ class Lifetime:
         """A connection that goes on lost queries that were sent with others, and answered elsewhere."""
         self._be_wary(1, now)
 
-    def doubt(self, now: float) -> None:
+    def expire(self, now: float) -> None:
         """Forget what was learned too long ago."""
         if now > self._until:
             self.queries = 0

@@ -1,4 +1,4 @@
-from nodecache.forward.turns import Turns
+from nodecache.forward.work_queue import WorkQueue
 
 
 class SlowWorld:
@@ -36,7 +36,7 @@ class Work:
 def test_little_is_done_at_once():
     world = SlowWorld()
     work = Work(world)
-    Turns(world).take("abc", work.act)
+    WorkQueue(world).submit("abc", work.act)
     assert work.done == ["a", "b", "c"]
     assert world.soon == []
 
@@ -44,10 +44,10 @@ def test_little_is_done_at_once():
 def test_much_is_done_a_millisecond_a_turn_in_its_order():
     world = SlowWorld()
     work = Work(world)
-    turns = Turns(world)
-    turns.take(range(10), work.act)
+    queue = WorkQueue(world)
+    queue.submit(range(10), work.act)
     assert work.done == [0, 1, 2, 3]
-    turns.take([10], work.act)
+    queue.submit([10], work.act)
     world.turn()
     assert work.done == [*range(8)]
     world.turn()
@@ -58,8 +58,8 @@ def test_much_is_done_a_millisecond_a_turn_in_its_order():
 def test_what_comes_while_some_is_done_waits_for_its_turn():
     world = SlowWorld()
     work = Work(world)
-    turns = Turns(world)
-    turns.take([1], lambda thing, now: (work.act(thing, now), turns.take([2], work.act)))
+    queue = WorkQueue(world)
+    queue.submit([1], lambda thing, now: (work.act(thing, now), queue.submit([2], work.act)))
     assert work.done == [1, 2]
 
 
@@ -70,6 +70,6 @@ def test_one_that_fails_costs_the_others_nothing(caplog):
     def act(thing: int, now: float) -> None:
         work.act(10 // thing, now)
 
-    Turns(world).take([5, 0, 2], act)
+    WorkQueue(world).submit([5, 0, 2], act)
     assert work.done == [2, 5]
     assert "inside the forwarder" in caplog.text
