@@ -1,5 +1,7 @@
 """Real, short programs: the runner's work is to start, follow and end them."""
 
+import errno
+import os
 import select
 import time
 from pathlib import Path
@@ -119,3 +121,16 @@ def test_the_waiting_form_gives_the_same_results():
     assert run_now(Command(("cat",), "a")) == Result(0, "a", "")
     assert run_now(Command(("no-such-program",))).code is None
     assert run_now(Command(("sleep", "60"), "", 0.05)).reason == "killed: not done after 0.05 s"
+
+
+def test_a_kernel_without_pidfd_is_enough(poller, monkeypatch):
+    """They are of Linux 5.3; nodes with 4.18 exist."""
+
+    def refuse(_):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    before = open_files()
+    one, other = collected(Runner(poller), poller, Command(("cat",), "a"), Command(("false",)))
+    assert (one.stdout, other.code) == ("a", 1)
+    assert open_files() == before

@@ -69,7 +69,7 @@ def test_a_worker_that_hangs_is_killed_and_replaced(agent):
     assert agent.worker != hung
 
 
-def test_a_query_that_comes_while_the_program_is_read_in_waits_and_is_answered(tmp_path, upstream):
+def test_a_query_that_comes_before_the_worker_reads_waits_and_is_answered(tmp_path, upstream):
     agent = Agent(tmp_path, stock(upstream.address))
     flags = ("-localip", HOST, "-p", str(agent.port))
     starting = subprocess.Popen(command(agent.corefile, *flags), stdout=subprocess.PIPE)

@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import dns.message
@@ -71,4 +72,34 @@ def test_without_a_descriptor_to_spare_a_worker_is_replaced_once_there_is_one(tm
             agent.wait_for_line("no worker can be forked: [Errno 24] Too many open files")
         resource.prlimit(keeper, resource.RLIMIT_NOFILE, limits)
         assert agent.ask("a.example.").rcode() == dns.rcode.NOERROR
+        assert agent.stop() == 0
+
+
+def with_site(folder: Path, text: str) -> tuple[str, ...]:
+    """A command in front of the agent's that has Python run `text` first of all."""
+    (folder / "sitecustomize.py").write_text(text)
+    return "env", f"PYTHONPATH={folder}:{Path(__file__).parents[2]}"
+
+
+def test_a_fault_of_the_keepers_is_told_counted_and_lived_on_after(tmp_path, upstream):
+    before = with_site(
+        tmp_path,
+        "from nodecache.config.source import ConfigSource\n"
+        "def load(self):\n"
+        "    raise RuntimeError('of all things')\n"
+        "ConfigSource.load = load\n",
+    )
+    page = f"{HOST}:{free_port()}"
+    corefile = stock(upstream.address, more=f"prometheus {page}")
+    with Agent(tmp_path, corefile, before=before) as agent:
+        os.kill(agent.process.pid, signal.SIGHUP)
+        agent.wait_for_line("a fault in the keeper")
+        agent.wait_for_line("of all things")
+        assert agent.ask("a.example.").rcode() == dns.rcode.NOERROR
+
+        def is_counted() -> bool:
+            with urllib.request.urlopen(f"http://{page}/metrics", timeout=5) as told:
+                return b"nodecache_keeper_faults_total 1" in told.read()
+
+        wait_until(is_counted, "the count")
         assert agent.stop() == 0

@@ -100,3 +100,23 @@ def test_a_reply_that_leaves_late_makes_no_entry_in_conntrack(world, tmp_path, r
     flows = world.conntrack(SERVICE).splitlines()
     assert [flow for flow in flows if f" src={SERVICE} " in flow.partition("dport")[0]] == []
     assert world.traces() == ""
+
+
+def test_a_keeper_that_must_end_takes_the_host_down_first(world, tmp_path):
+    """It ends by nothing that is an error; an exit in its own code stands for what is none."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\n"
+        "from nodecache.keeper.supervisor import Supervisor\n"
+        "turn = Supervisor.turn\n"
+        "def end(self, now):\n"
+        f"    if os.path.exists('{tmp_path}/end'):\n"
+        "        raise SystemExit(7)\n"
+        "    turn(self, now)\n"
+        "Supervisor.turn = end\n"
+    )
+    before = ("env", f"PYTHONPATH={tmp_path}:{ROOT}")
+    agent = Agent(world, tmp_path, [LOCAL, SERVICE], before=before).wait_ready()
+    assert world.traces()
+    (tmp_path / "end").touch()
+    assert agent.process.wait(20) == 7
+    assert world.traces() == ""
