@@ -49,15 +49,22 @@ def read_listing(text: str) -> Listing | None:
         for entry in entries:
             timed = entry.get("set") or entry.get("map") or {}
             if "timeout" in timed.get("flags", ()):
-                elements = timed.pop("elem", ())
-                contents.elements[timed["name"]] = [_element(element) for element in elements]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+                contents.elements[timed["name"]] = _elements(timed.pop("elem", ()))
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return Listing(json.dumps([_shape(entry) for entry in entries]), contents)
 
 
+def _elements(listed: Any) -> list[str]:
+    """What a set or map with timeouts holds; nothing where nft tells it in a form of another day."""
+    try:
+        return [_element(element) for element in listed]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
 def _element(element: Any) -> str:
-    """An element of a set or map with timeouts, with what is left of its time, in nft's words."""
+    """An element with what is left of its time, in nft's words."""
     key, value = element if isinstance(element, list) else (element, None)
     timed = key["elem"]
     text = f"{_words(timed['val'])} timeout {max(1, int(timed['expires']))}s"

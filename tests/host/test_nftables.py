@@ -167,6 +167,13 @@ def test_connections_that_went_elsewhere_are_no_change_of_the_table(kernel_and_t
     assert (kernel.applied, table.repairs) == (1, 0)
 
 
+def test_elements_in_an_unknown_form_are_left_out_and_the_rest_is_read(kernel_and_table):
+    kernel, table = kernel_and_table
+    kernel.connections.append({"val": "?"})
+    kernel.run(table.ensure(1.0))
+    assert (kernel.applied, table.repairs) == (1, 0)
+
+
 def test_connections_that_went_elsewhere_stay_known_when_the_table_is_replaced(kernel_and_table):
     kernel, _ = kernel_and_table
     kernel.connections.append(CONNECTION)
