@@ -193,15 +193,12 @@ class Rulebook:
             self._is_clean = yield from self._attempt(self._remove_leftovers(), now)
 
     def set_pods(self, pods: PodList, now: float) -> Job:
-        """Fall back to these kube-dns pods. That this fails is told, and no reason to doubt the rules."""
+        """Fall back to these kube-dns pods."""
         self._pods = pods
-        try:
-            if self.backend == "nftables":
-                yield from self._table.set_pods(pods, now)
-            elif self._pod_chain is not None:
-                yield from self._pod_chain.set_pods(pods, now)
-        except RulesError as error:
-            self._problems.append(error)
+        if self.backend == "nftables":
+            yield from self._beside(self._table.set_pods(pods, now))
+        elif self._pod_chain is not None:
+            yield from self._beside(self._pod_chain.set_pods(pods, now))
 
     def turn_away(self) -> Job:
         """Draw no more queries, and keep replies to those that came out of conntrack.
@@ -251,13 +248,20 @@ class Rulebook:
             return False
         return True
 
+    def _beside(self, job: Job) -> Job:
+        """Keep what stopped `job` for `take_problems`: the rules are in place all the same."""
+        try:
+            yield from job
+        except RulesError as error:
+            self._problems.append(error)
+
     def _ensure_own(self, now: float) -> Job:
         if self.backend == "nftables":
             yield from self._table.ensure(now)
             return
         iptables = yield from self._chosen_iptables()
         if self._pod_chain is not None:
-            yield from self._pod_chain.ensure(self._pods, now)
+            yield from self._beside(self._pod_chain.ensure(self._pods, now))
         yield from iptables.ensure()
 
     def _remove_own(self) -> Job:

@@ -22,7 +22,8 @@ KERNEL_PACKAGE = "linux-image-cloud-amd64"
 DEBIAN_PACKAGES = ("ipvsadm", "libnl-3-200", "libnl-genl-3-200", "libpopt0")
 PROGRAMS = (
     "nft", "ip", "iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy", "iptables",
-    "ip6tables", "conntrack",
+    "ip6tables", "iptables-nft-restore", "ip6tables-nft-restore", "iptables-legacy-restore",
+    "ip6tables-legacy-restore", "iptables-restore", "ip6tables-restore", "conntrack",
 )  # fmt: skip
 MODULES = (
     "kernel/net",
