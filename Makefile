@@ -79,7 +79,7 @@ deploy/nodelocaldns.yaml: $(PARTS) Makefile
 	for part in $(PARTS); do test $$part = $(firstword $(PARTS)) || echo ---; cat $$part; done >>$@
 
 lock:
-	uv pip compile pyproject.toml --quiet --generate-hashes --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra endpointslices --quiet --generate-hashes --universal --python-version 3.11 \
 		--custom-compile-command 'make lock' --output-file deploy/requirements.txt
 	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml","rb"))["build-system"]["requires"], sep="\n")' | \
 		uv pip compile - --quiet --generate-hashes --universal --python-version 3.11 \

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from nodecache.config.cluster_dns import ClusterDns, cluster_dns
-from nodecache.config.flags import FlagError, HelpWanted, parse_flags, usage
+from nodecache.config.flags import FlagError, Flags, HelpWanted, parse_flags, usage
 from nodecache.config.rendering import check_templates, cluster_dns_addresses, corefile_text
 from nodecache.config.services import look_up
 from nodecache.corefile import Corefile, CorefileError
@@ -66,14 +66,17 @@ def main(
         print(f"# {summary(block)}")  # noqa: T201
     cluster = cluster_dns(corefile, cluster_dns_addresses(text, flags, env))
     if cluster is not None:
-        print(f"# {_pods(corefile, cluster, is_asked=not argv)}")  # noqa: T201
+        print(f"# {_pods(corefile, cluster, flags, is_asked=not argv)}")  # noqa: T201
     faults = (*text.left_out, *corefile.left_out, *corefile.unfilled)
     _tell(*faults)
     return 1 if faults else 0
 
 
-def _pods(corefile: Corefile, cluster: ClusterDns, *, is_asked: bool) -> str:
-    """Where kube-dns' pods are asked for; and, beside an agent, who they are now."""
+def _pods(corefile: Corefile, cluster: ClusterDns, flags: Flags, *, is_asked: bool) -> str:
+    """Where kube-dns' pods are asked for; and, beside an agent that asks kube-dns, who they are now."""
+    if flags.endpoints == "api":
+        service = flags.upstream_service
+        return f"kube-dns' pods are asked themselves, as the EndpointSlices of {service} tell them"
     origin = f"as {cluster.address} tells them of {SERVICE}.{cluster.domain}"
     if not is_asked:
         return f"kube-dns' pods are asked themselves, {origin}"

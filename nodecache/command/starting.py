@@ -23,6 +23,8 @@ def run(flags: Flags) -> int:
         host = Host(host_options(flags)) if flags.sets_up_host else None
         if host is not None:
             host.check_needs()
+        if flags.endpoints == "api":
+            import nodecache.worker.slices  # noqa: F401, PLC0415 - few want it; here it is shared
         source = ConfigSource(flags, os.environ, interface_addresses, monotonic())
         config = source.read_or_last_good()
         guard = Guard(host) if host is not None else None
@@ -30,6 +32,8 @@ def run(flags: Flags) -> int:
     except CorefileError as error:
         for each in error.all:
             log.critical("%s", each)
+    except ModuleNotFoundError as error:
+        log.critical("-endpoints api: %s (pip install nodecache[endpointslices])", error)
     except (HostError, CannotListen, OSError) as error:
         log.critical("%s", error)
     return 1

@@ -51,6 +51,8 @@ class Flags:
     kubedns_folder: str
     """"" is /etc/kube-dns where there is such a folder."""
     upstream_service: str
+    endpoints: Literal["dns", "api", "off"]
+    """Who tells kube-dns' pods: kube-dns, the API server, nobody."""
     state_folder: str
     """"" is no state."""
     pidfile: str
@@ -335,6 +337,14 @@ _TABLE = (
         "kube-dns",
         _service,
         "Service whose address takes the place of __PILLAR__CLUSTER__DNS__",
+    ),
+    Flag(
+        "endpoints",
+        "endpoints",
+        "dns|api|off",
+        "dns",
+        values.one_of("dns", "api", "off"),
+        "who tells kube-dns' pods: kube-dns (Service kube-dns-pods), the API server, nobody",
     ),
     _switch(
         "reloadwithsignal", "reload_with_signal", "false", "reload at each change (we always do)"

@@ -249,7 +249,12 @@ def _looked_up(base: str, service: str, lookup: Lookup | None) -> str:
 
 
 def cluster_dns_addresses(found: CorefileText, flags: Flags, env: Env) -> frozenset[str]:
-    """Every address that kube-dns is known by: the one rendered, and those of its Services."""
+    """Every address that kube-dns is known by: the one rendered, and those of its Services.
+
+    Where `-endpoints off` says that its pods are not asked, there is none.
+    """
+    if flags.endpoints == "off":
+        return frozenset()
     services = (flags.upstream_service, _KUBE_DNS_SERVICE)
     told = (env.get(service_variable(service), "") for service in services)
     return usual_forms((found.cluster_dns or "", *told))

@@ -67,6 +67,15 @@ class PodList:
         self._timer: Timer | None = None
         self._is_closed = False
 
+    @property
+    def origin(self) -> str:
+        """Where it is from, for people."""
+        return f"the DNS records of {self.service}"
+
+    def begin(self) -> None:
+        """Ask from now on."""
+        self.resolve()
+
     def resolve(self) -> None:
         """Resolution now."""
         self._stop_timer()

@@ -38,7 +38,7 @@ from nodecache.server import InflightLimiter, Journal
 from . import inheriting
 from .assembly import Workshop
 from .pages import Pages
-from .pods import ClusterPods
+from .pods import ClusterPods, api_lister
 from .serving import Serving
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Agent:
         self._beats = 0
         self._ticks = 0
         self._shop = Workshop(loop, Upstreams(Network(loop)), Budget(), InflightLimiter())
-        self._pods = ClusterPods(self._shop.upstreams, self._tell_pods)
+        self._pods = ClusterPods(self._shop.upstreams, self._tell_pods, api_lister(flags))
         self._serving = Serving(self._shop, journal, self._pods)
         self._pages = Pages(flags, self._serving, vitals)
 

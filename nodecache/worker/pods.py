@@ -5,8 +5,11 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
 
 from nodecache.config.cluster_dns import ClusterDns, is_asked_by
+from nodecache.config.flags import Flags
 from nodecache.corefile import Corefile
 from nodecache.forward import (
     Destinations,
@@ -24,7 +27,7 @@ from nodecache.process.pods import MOST_PODS, is_pod_address
 
 from .forwarding import Behind, settings_of
 
-__all__ = ["SERVICE", "ClusterPods", "pods_now"]
+__all__ = ["SERVICE", "ZONE_VARIABLE", "ClusterPods", "api_lister", "pods_now"]
 
 log = logging.getLogger(__name__)
 
@@ -32,19 +35,55 @@ log = logging.getLogger(__name__)
 _TELL_SECONDS = 60.0
 _PATIENCE_SECONDS = 2.0
 
+ZONE_VARIABLE = "NODE_ZONE"
+"""The environment's name for the node's zone, as its label `topology.kubernetes.io/zone` has it."""
+
+
+class Lister(Protocol):
+    """Who is asked for the list: kube-dns, or the API server."""
+
+    @property
+    def pods(self) -> Sequence[Pod] | None:
+        """The newest list; None before the first answer."""
+
+    @property
+    def origin(self) -> str:
+        """Where it is from, for people."""
+
+    def begin(self) -> None:
+        """Ask from now on."""
+
+    def pod_fell_silent(self, now: float) -> None:
+        """One of the pods does not answer: perhaps it is gone."""
+
+    def close(self) -> None:
+        """Ask no more."""
+
+
+Changed = Callable[[Sequence[Pod]], None]
+
 
 class ClusterPods:
-    """The list of the configuration in force. `tell` is called when it changes, and each minute."""
+    """The list of the configuration in force. `tell` is called when it changes, and each minute.
 
-    def __init__(self, upstreams: Upstreams, tell: Callable[[Sequence[Pod]], object]) -> None:
+    `ask_api` makes a lister that asks the API server; without it, kube-dns is asked.
+    """
+
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        tell: Callable[[Sequence[Pod]], object],
+        ask_api: Callable[[Changed], Lister] | None = None,
+    ) -> None:
         self.pods: tuple[Pod, ...] = ()
         self._upstreams = upstreams
         upstreams.on_silent = self._fell_silent
         self._tell = tell
+        self._ask_api = ask_api
         self._followers: list[Callable[[], None]] = []
         self._salt = os.urandom(8)
         self._asked: tuple[ClusterDns, UpstreamSettings] | None = None
-        self._list: PodList | None = None
+        self._list: Lister | None = None
         self._tell_at = 0.0
 
     # Who follows the list
@@ -64,7 +103,8 @@ class ClusterPods:
     def counted(self) -> dict[str, int]:
         """How many there are, by where the list is from; nothing before the first answer."""
         is_told = self._list is not None and self._list.pods is not None
-        return {"dns": len(self.pods)} if is_told else {}
+        source = "api" if self._ask_api is not None else "dns"
+        return {source: len(self.pods)} if is_told else {}
 
     # Where it comes from
 
@@ -81,8 +121,10 @@ class ClusterPods:
             self._list.close()
             self._list = None
         if asked is not None:
-            self._list = self._open(*asked)
-            self._list.resolve()
+            self._list = (
+                self._open(*asked) if self._ask_api is None else self._ask_api(self._changed)
+            )
+            self._list.begin()
         else:
             self._take(())
 
@@ -98,14 +140,12 @@ class ClusterPods:
 
     def _changed(self, pods: Sequence[Pod]) -> None:
         assert self._list is not None
-        assert self._asked is not None
         usable = tuple(pod for pod in pods if is_pod_address(pod.host))[:MOST_PODS]
-        to, service = self._asked[0].address, self._list.service
         if usable:
             shown = " ".join(pod.host for pod in usable)
-            log.info("kube-dns' pods are %s, says %s of %s", shown, to, service)
+            log.info("kube-dns' pods are %s: so say %s", shown, self._list.origin)
         else:
-            log.info("%s names no pod of %s: all goes to its address", to, service)
+            log.info("kube-dns' address is asked: %s name no pod", self._list.origin)
         self._take(usable)
 
     def _take(self, pods: tuple[Pod, ...]) -> None:
@@ -135,6 +175,15 @@ def _settings_for(corefile: Corefile, cluster: ClusterDns) -> UpstreamSettings:
         for options in block.forwards
         if is_asked_by(options, cluster.address)
     )
+
+
+def api_lister(flags: Flags) -> Callable[[Changed], Lister] | None:
+    """Who makes a lister that asks the API server, where the flags want one."""
+    if flags.endpoints != "api":
+        return None
+    from .slices import SliceWatch  # noqa: PLC0415 - few ask it, and its library is large
+
+    return partial(SliceWatch, flags.upstream_service, os.environ.get(ZONE_VARIABLE, ""))
 
 
 async def pods_now(

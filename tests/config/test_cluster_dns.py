@@ -87,3 +87,13 @@ def test_what_was_rendered_is_known(tmp_path):
     flags = parse_flags(["-localip", "169.254.20.10", "-basecorefile", str(base)])
     text = corefile_text(flags, {"KUBE_DNS_SERVICE_HOST": "10.96.0.10"})
     assert cluster_dns_addresses(text, flags, {}) == {"10.96.0.10"}
+
+
+def test_endpoints_off_knows_no_address(tmp_path):
+    base = tmp_path / "Corefile.base"
+    base.write_text("a.example {\nforward . __PILLAR__CLUSTER__DNS__\n}\n")
+    flags = parse_flags(
+        ["-localip", "169.254.20.10", "-basecorefile", str(base), "-endpoints", "off"]
+    )
+    env = {"KUBE_DNS_SERVICE_HOST": "10.96.0.10"}
+    assert cluster_dns_addresses(corefile_text(flags, env), flags, env) == set()

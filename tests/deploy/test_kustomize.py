@@ -6,6 +6,7 @@ import kubernetes_validate
 import pytest
 
 from nodecache.config.flags import parse_flags
+from nodecache.worker.pods import ZONE_VARIABLE
 from tests.deploy.manifests import (
     DEPLOY,
     KUBERNETES_VERSIONS,
@@ -153,3 +154,43 @@ def test_dashboard_is_where_grafana_looks_for_it(tmp_path):
     dashboard = pick(objects, "ConfigMap", "node-local-dns-dashboard")
     assert dashboard["metadata"]["labels"] == {"grafana_dashboard": "1"}
     assert list(dashboard["data"]) == ["node-local-dns.json"]
+
+
+def test_endpointslices_component_lets_the_agent_read_slices_and_nothing_else(tmp_path):
+    objects = with_components(tmp_path, "endpointslices")
+    role = pick(objects, "Role")
+    assert role["metadata"]["namespace"] == "kube-system"
+    assert role["rules"] == [
+        {
+            "apiGroups": ["discovery.k8s.io"],
+            "resources": ["endpointslices"],
+            "verbs": ["get", "list", "watch"],
+        }
+    ]
+    binding = pick(objects, "RoleBinding")
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    pod = pick(objects, "DaemonSet")["spec"]["template"]["spec"]
+    assert [each["name"] for each in binding["subjects"]] == [pod["serviceAccountName"]]
+
+
+def test_endpointslices_component_gives_the_worker_a_token_it_can_read_and_its_zone(tmp_path):
+    objects = with_components(tmp_path, "endpointslices")
+    pod = pick(objects, "DaemonSet")["spec"]["template"]["spec"]
+    container = container_of(objects)
+    flags = parse_flags([*container["args"][2:], "-localip", "169.254.20.10"])
+    assert flags.endpoints == "api"
+    assert flags.user == (65534, 65534)
+    assert pod["automountServiceAccountToken"] is True
+    assert pod["securityContext"]["fsGroup"] == 65534
+    (zone,) = container["env"]
+    assert zone["name"] == ZONE_VARIABLE
+    assert zone["valueFrom"]["fieldRef"]["fieldPath"] == (
+        "metadata.labels['topology.kubernetes.io/zone']"
+    )
+
+
+@pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
+def test_objects_of_the_endpointslices_component_fit_the_schema(tmp_path, version):
+    objects = with_components(tmp_path, "endpointslices")
+    for kind in ("Role", "RoleBinding"):
+        kubernetes_validate.validate(pick(objects, kind), version, strict=True)

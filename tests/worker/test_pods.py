@@ -1,9 +1,13 @@
+import subprocess
+import sys
+
 import pytest
 
 from nodecache.config.cluster_dns import ClusterDns
-from nodecache.forward import Upstreams
+from nodecache.config.flags import parse_flags
+from nodecache.forward import Pod, Upstreams
 from nodecache.process.pods import read_pods
-from nodecache.worker.pods import ClusterPods
+from nodecache.worker.pods import ClusterPods, api_lister
 from tests.forward.kubedns import ADDRESS, KubeDns
 from tests.helpers.corefiles import corefile
 from tests.scenarios.simulated import SimulatedWorld
@@ -87,3 +91,51 @@ def test_nobody_is_asked_where_no_forward_names_the_cluster_dns_address():
     node.load("example.org {\nwhoami\n}\n", None)
     assert node.world.sent == []
     assert node.told == []
+
+
+def test_how_many_there_are_is_told_by_where_the_list_is_from(node):
+    assert node.pods.counted() == {"dns": 2}
+    node.load("example.org {\nwhoami\n}\n", None)
+    assert node.pods.counted() == {}
+
+
+class FakeLister:
+    """Somebody else who knows the pods."""
+
+    origin = "the stars"
+    pods = None
+
+    def __init__(self, changed) -> None:
+        self.changed = changed
+        self.silent = 0
+
+    def begin(self) -> None:
+        self.pods = [Pod("10.244.0.9")]
+        self.changed(self.pods)
+
+    def pod_fell_silent(self, now: float) -> None:
+        self.silent += 1
+
+    def close(self) -> None:
+        pass
+
+
+def test_another_lister_may_be_asked_in_the_place_of_kube_dns():
+    world = SimulatedWorld()
+    told = []
+    pods = ClusterPods(Upstreams(world), told.append, FakeLister)
+    pods.change_to(corefile(STOCK), ClusterDns(ADDRESS, "cluster.local."))
+    assert told == [(Pod("10.244.0.9"),)]
+    assert pods.counted() == {"api": 1}
+    assert world.sent == []
+
+
+@pytest.mark.parametrize(("value", "is_asked"), [("dns", False), ("off", False), ("api", True)])
+def test_the_api_server_is_asked_where_the_flag_says_so(value, is_asked):
+    flags = parse_flags(["-localip", "169.254.20.10", "-endpoints", value])
+    assert (api_lister(flags) is not None) is is_asked
+
+
+def test_the_client_library_is_imported_only_where_it_is_wanted():
+    code = "import sys, nodecache.worker.agent; assert 'lightkube' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -2,6 +2,8 @@
 
     load.py QUERIES_PER_SECOND SECONDS NAME...
 
+`{ip}` in a name is another address, in dashes, for each query: a name that nobody has asked for yet.
+
 Prints one JSON object: sent, lost, failed (rcodes), the longest gap between answered queries in
 milliseconds, latencies in microseconds, and when the first was sent (seconds of 1970).
 """
@@ -18,6 +20,7 @@ import time
 from pathlib import Path
 
 WAIT_SECONDS = 2.0
+FIRST_NEW = int(time.time() * 1000) % (1 << 31)  # other names in each run
 OPEN_FILES = 8192
 
 
@@ -36,6 +39,7 @@ class Load:
 
     def __init__(self, server: str, names: list[str]) -> None:
         self.server = server
+        self.names = names
         self.questions = [question(name) for name in names]
         self.epoll = select.epoll()
         self.in_flight: dict[int, tuple[socket.socket, float]] = {}
@@ -50,13 +54,21 @@ class Load:
         sent_at = time.monotonic()
         try:
             udp.connect((self.server, 53))
-            udp.send(message_id + self.questions[self.sent % len(self.questions)])
+            udp.send(message_id + self.next_question())
         except OSError:
             self.refused += 1
             udp.close()
             return
         self.in_flight[udp.fileno()] = (udp, sent_at)
         self.epoll.register(udp, select.EPOLLIN)
+
+    def next_question(self) -> bytes:
+        place = self.sent % len(self.names)
+        name = self.names[place]
+        if "{ip}" not in name:
+            return self.questions[place]
+        octets = (FIRST_NEW + self.sent).to_bytes(4, "big")
+        return question(name.format(ip="-".join(map(str, octets))))
 
     def receive(self, seconds: float) -> None:
         for fd, _ in self.epoll.poll(max(0.0, seconds)):

@@ -3,6 +3,7 @@
     node.py state ADDRESS...     links and addresses of the agent, rules and tables that name them
     node.py conntrack ADDRESS    tracked flows to port 53 of that address
     node.py signal NAME WHOM     sends a signal to the agent's keeper, its worker, or all of it
+    node.py signal-kube-dns NAME ADDRESS   sends a signal to the pod of kube-dns that has the address
     node.py make NAME            makes a bridge of that name, once
     node.py hold NAME            keeps a bridge of that name there (for the original, on kernels
                                  without dummy links), until `node.py release`
@@ -110,6 +111,21 @@ def signal_agent(name: str, whom: str) -> list[int]:
     return chosen
 
 
+def signal_kube_dns(name: str, address: str) -> list[int]:
+    """Send a signal to every process but the sandbox's whose network has `address`."""
+    chosen = []
+    for folder in Path("/proc").iterdir():
+        try:
+            is_there = f" {address}\n" in (folder / "net/fib_trie").read_text()
+            program = (folder / "comm").read_text().strip()
+        except OSError:
+            continue
+        if folder.name.isdigit() and is_there and program == "coredns":
+            os.kill(int(folder.name), signal.Signals[name])
+            chosen.append(int(folder.name))
+    return chosen
+
+
 def make_bridge(name: str) -> None:
     with IPRoute() as route:
         if not route.link_lookup(ifname=name):
@@ -135,6 +151,8 @@ def main() -> None:
         print(json.dumps({"flows": conntrack(arguments[0])}))
     elif what == "signal":
         print(json.dumps({"pids": signal_agent(*arguments)}))
+    elif what == "signal-kube-dns":
+        print(json.dumps({"pids": signal_kube_dns(*arguments)}))
     elif what == "make":
         make_bridge(arguments[0])
         print("{}")
