@@ -100,6 +100,12 @@ class Entry:
         for _, text in answer.ede:
             self.octets += ERROR_OCTETS + len(text)
 
+    def release(self) -> None:
+        """Hold no octets any more: it is evicted, and whoever still knows it keeps none of them."""
+        self.wire = b""
+        self.ttl_offsets = ()
+        self.ede = ()
+
     def note_asked(self, times: int) -> None:
         """Grade the entry up: somebody wanted it again."""
         self.asked = min(self.asked + times, MOST_ASKED)

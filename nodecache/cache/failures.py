@@ -2,7 +2,7 @@
 
 RFC 9520: a failure is remembered for 1 to 300 seconds, with back-off; the directive's `servfail
 DURATION` fixes the time instead. Apart from the answers: a failure never hides an answer that is
-still good, and it weighs so little that a count bounds it.
+still good, and they are few: bounded by number, and by octets, since a stranger's error may be long.
 """
 
 from collections import OrderedDict
@@ -12,9 +12,12 @@ from typing import Final
 
 from nodecache.wire import ExtendedErrors
 
+from .entry import ERROR_OCTETS
 from .freshness import LEAST_RECHECK_SECONDS, MOST_RECHECK_SECONDS, recheck_seconds
 
-_MOST_KEPT: Final = 10_000  # about 3 MB; CoreDNS's denial capacity
+_MOST_KEPT: Final = 10_000  # CoreDNS's denial capacity
+_MOST_OCTETS: Final = 4 << 20
+_FAILURE_OCTETS: Final = 300  # the object, the key's head, the place in the table
 
 
 @dataclass(slots=True)
@@ -37,6 +40,7 @@ class Failures:
 
     def __init__(self, fixed_seconds: float | None = None) -> None:
         self._fixed_seconds = fixed_seconds
+        self._octets = 0
         self.failed: OrderedDict[bytes, FailedQuestion] = OrderedDict()
         """By question; those that may be asked again by now included."""
 
@@ -48,11 +52,15 @@ class Failures:
         is_again = before is not None and now < before.until + MOST_RECHECK_SECONDS
         count = before.count + 1 if before is not None and is_again else 1
         seconds = recheck_seconds(count) if self._fixed_seconds is None else self._fixed_seconds
+        if before is not None:
+            self._octets -= _octets_of(key, before)
         if seconds > 0:
             unheard_until = now + LEAST_RECHECK_SECONDS if is_unheard else 0.0
-            self.failed[key] = FailedQuestion(now + seconds, count, rcode, ede, unheard_until)
-        if len(self.failed) > _MOST_KEPT:
-            self.failed.popitem(last=False)
+            failed = FailedQuestion(now + seconds, count, rcode, ede, unheard_until)
+            self.failed[key] = failed
+            self._octets += _octets_of(key, failed)
+        while len(self.failed) > _MOST_KEPT or self._octets > _MOST_OCTETS:
+            self._octets -= _octets_of(*self.failed.popitem(last=False))
 
     def get(
         self, key: bytes, now: float, is_silent: Callable[[float], bool]
@@ -70,4 +78,10 @@ class Failures:
 
     def clear(self, key: bytes) -> None:
         """The question was answered after all."""
-        self.failed.pop(key, None)
+        failed = self.failed.pop(key, None)
+        if failed is not None:
+            self._octets -= _octets_of(key, failed)
+
+
+def _octets_of(key: bytes, failed: FailedQuestion) -> int:
+    return _FAILURE_OCTETS + len(key) + sum(ERROR_OCTETS + len(text) for _, text in failed.ede)

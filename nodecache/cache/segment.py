@@ -126,6 +126,7 @@ class Segment:
         """Let go of an entry that is here."""
         self._queue_of(entry).remove(entry)
         self._let_go(entry)
+        entry.release()
 
     def sweep(self, now: float, most: int) -> int:
         """Drop up to `most` entries that are past all use; how many."""
@@ -175,6 +176,7 @@ class Segment:
                     main.push(entry)
                     continue
             self._let_go(entry)
+            entry.release()
             self.evictions += 1
             return True
         return False

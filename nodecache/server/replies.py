@@ -4,7 +4,8 @@ The one place where finished replies live, and no truth of its own: it can be dr
 A reply is good until its TTL next changes, at most a second; then it is aged in place, as long as
 the cache still holds the very answer it was made from. The table is bounded by two generations:
 when the young one is full it becomes the old one, and what was not asked again is gone, a little
-at each put: thousands at once would hold up queries for ten milliseconds.
+at each put: thousands at once would hold up queries for ten milliseconds. All tables together are
+bounded by octets too, which count within the cache's budget (`ReplyRoom`).
 
 What may not enter: queries with TSIG, cut replies, and zones with a directive that treats each
 query or client on its own. Queries in mixed case or with options have a table apart, by what they
@@ -17,7 +18,7 @@ from itertools import islice
 from struct import Struct
 from typing import Any, Final, Protocol
 
-from nodecache.cache import Entry, Prefetch, note_hits, reply_changes_at
+from nodecache.cache import OFFSET_OCTETS, Budget, Entry, Prefetch, note_hits, reply_changes_at
 from nodecache.wire import Query
 
 from .counts import ServerCounts
@@ -25,8 +26,12 @@ from .normalized import NormalizedQuery
 
 _PUT_TTL: Final = Struct("!I").pack_into
 
-# A reply weighs about 450 octets here: 8,192 in each of two generations are 7 MB at most.
 _MOST_YOUNG: Final = 8192
+# A reply weighs this beside its octets and its query's: the object, what it is counted as, its place
+# in the table, and the entry it was made of, which may be gone from the cache (its octets are then).
+REPLY_OVERHEAD_OCTETS: Final = 900
+_SHARE_OF_BUDGET: Final = 4
+_MOST_WITHOUT_BUDGET: Final = 32 << 20
 # Names asked for less often than this gain nothing by the table, and would empty it of others.
 HOT_SECONDS: Final = 5.0
 _FOLDED_AT_ONCE: Final = 200  # at about 1.3 µs each where all were asked for
@@ -75,6 +80,7 @@ class CachedReply:
         "entry",
         "good_until",
         "hits",
+        "octets",
         "stored_at",
         "tail",
         "tally",
@@ -101,6 +107,7 @@ class CachedReply:
         self.binding = binding
         self.tally = tally
         self.hits = 0
+        self.octets = 0  # what it weighs in a table
 
     def fold(self, now: float) -> None:
         """Pass the hits on to the zone's counts and to the entry's, for prefetch."""
@@ -138,16 +145,51 @@ Finish = Callable[[CachedReply, Query], CachedReply | None]
 """What becomes of a query's finished reply in the table; None: it has to be made each time."""
 
 
+class ReplyRoom:
+    """Octets for all reply tables together: a quarter of the budget, within which they count."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self.used = 0
+        self.tables: list[Replies] = []
+
+    @property
+    def most(self) -> int:
+        """What the tables may weigh now."""
+        limit = self._budget.limit
+        return limit // _SHARE_OF_BUDGET if limit else _MOST_WITHOUT_BUDGET
+
+    def weigh(self, octets: int) -> None:
+        """So much came; or went, where it is negative."""
+        self.used += octets
+        self._budget.used += octets
+
+    def hold(self, now: float) -> None:
+        """Make room until the bounds hold: from the heaviest table, then from the cache."""
+        most = self.most
+        while self.used > most:
+            if not max(self.tables, key=_octets_of).shrink(now):
+                break
+        self._budget.hold(now)
+
+
+def _octets_of(table: "Replies") -> int:
+    return table.octets
+
+
 class Replies:
     """CachedReply replies of one socket, by the query's octets behind its id."""
 
-    __slots__ = ("_most_young", "_old", "_retired", "young")
+    __slots__ = ("_most_young", "_old", "_retired", "_room", "octets", "young")
 
-    def __init__(self, most_young: int = _MOST_YOUNG) -> None:
+    def __init__(self, room: ReplyRoom, most_young: int = _MOST_YOUNG) -> None:
         self.young: dict[bytes, CachedReply] = {}
+        self.octets = 0
         self._old: dict[bytes, CachedReply] = {}
         self._retired: list[dict[bytes, CachedReply]] = []
         self._most_young = most_young
+        self._room = room
+        room.tables.append(self)
 
     def __len__(self) -> int:
         return len(self.young) + len(self._old)
@@ -159,7 +201,46 @@ class Replies:
             self._old, self.young = self.young, {}
         elif self._retired:
             self._drain_retired(_SEEN_OFF_AT_A_PUT, now)
+        before = self.young.get(query_tail)
+        if before is not None:
+            self._let_go(before, now)
+        finished.octets = (
+            REPLY_OVERHEAD_OCTETS
+            + len(query_tail)
+            + len(finished.tail)
+            + OFFSET_OCTETS * len(finished.ttl_offsets)
+        )
         self.young[query_tail] = finished
+        self._weigh(finished.octets)
+        self._room.hold(now)
+
+    def _weigh(self, octets: int) -> None:
+        self.octets += octets
+        self._room.weigh(octets)
+
+    def shrink(self, now: float) -> bool:
+        """Let go of one reply, of those asked for least lately; whether there was one."""
+        if self._retired:
+            self._drain_retired(1, now)
+            return True
+        if not self._old:
+            self._old, self.young = self.young, {}
+        if not self._old:
+            return False
+        self._let_go(self._old.popitem()[1], now)
+        return True
+
+    def _let_go(self, finished: CachedReply, now: float) -> None:
+        self._weigh(-finished.octets)
+        if finished.hits:
+            finished.fold(now)
+
+    def close(self, now: float) -> None:
+        """Keep nothing any more."""
+        while self.shrink(now):
+            pass
+        if self in self._room.tables:
+            self._room.tables.remove(self)
 
     def fresh(self, query_tail: bytes, now: float) -> CachedReply | None:
         """A reply that is good now."""
@@ -175,10 +256,12 @@ class Replies:
             finished = self._old.pop(query_tail, None)
             if finished is None:
                 return None
+            self._weigh(-finished.octets)
             self.put(query_tail, finished, now)
         if finished.good_until > now or finished.age(now):
             return finished
-        del self.young[query_tail]
+        if self.young.pop(query_tail, None) is not None:
+            self._weigh(-finished.octets)
         return None
 
     def drop(self) -> None:
@@ -205,9 +288,7 @@ class Replies:
         while self._retired and most > 0:
             generation = self._retired[-1]
             while generation and most > 0:
-                _, finished = generation.popitem()
+                self._let_go(generation.popitem()[1], now)
                 most -= 1
-                if finished.hits:
-                    finished.fold(now)
             if not generation:
                 self._retired.pop()

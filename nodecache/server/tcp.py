@@ -30,8 +30,8 @@ class TcpLimits:
     """On one connection, after which it is closed; 0 is no limit."""
     unsent_octets: int = 65_536
     """On one connection, beyond what the kernel holds; none of its queries are taken until less."""
-    held_octets: int = 33_554_432
-    """On all connections: queries that are not taken yet, and replies unsent."""
+    held_octets: int = 25_165_824
+    """On all connections: queries that are not taken yet, and replies unsent. What holds them comes on top."""
     read_seconds: float = 3.0
     idle_seconds: float = 10.0
     write_seconds: float = 5.0

@@ -17,7 +17,7 @@ from .counts import DURATION_BOUNDS
 from .handler import Handler
 from .journal import Journal, Noted
 from .normalized import normalized_key
-from .replies import CachedReply, Replies
+from .replies import CachedReply, Replies, ReplyRoom
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +37,16 @@ class UdpListener:
     name = "udp"
 
     def __init__(
-        self, udp_socket: socket.socket, handler: Handler, journal: Journal | None = None
+        self,
+        udp_socket: socket.socket,
+        handler: Handler,
+        room: ReplyRoom,
+        journal: Journal | None = None,
     ) -> None:
         self.socket = udp_socket
         self.local: tuple[str, int] = udp_socket.getsockname()[:2]
-        self.replies = Replies()
-        self._alike = Replies()  # by what queries have in common that are not equal
+        self.replies = Replies(room)
+        self._alike = Replies(room)  # by what queries have in common that are not equal
         self._has_alike = False
         self.dropped = 0
         self._handler = handler
@@ -62,6 +66,12 @@ class UdpListener:
         if self._loop is not None:
             self._loop.remove_reader(self.socket.fileno())
             self._loop = None
+
+    def close(self) -> None:
+        """Keep no reply any more: nobody will ask here."""
+        now = monotonic()
+        self.replies.close(now)
+        self._alike.close(now)
 
     def drain(self) -> None:
         """Answer what is queued, as far as the cache can; to be called once reading stopped."""
@@ -216,9 +226,10 @@ class WildcardUdpListener(UdpListener):
         self,
         udp_socket: socket.socket,
         handler: Handler,
+        room: ReplyRoom,
         journal: Journal | None = None,  # noqa: ARG002 - it could not keep the way back
     ) -> None:
-        super().__init__(udp_socket, handler)
+        super().__init__(udp_socket, handler, room)
         if udp_socket.family == socket.AF_INET6:
             udp_socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         else:

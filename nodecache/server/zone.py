@@ -218,7 +218,7 @@ class Zone:
         company.patience = None
         company.is_late = True
         policy, entry = self._stale, company.stale
-        if policy is not None and entry is not None:
+        if policy is not None and entry is not None and entry.wire:
             for query in self._released(leader):
                 self._tell_stale(query, entry, policy)
 
@@ -334,7 +334,7 @@ class Zone:
         if entry is not None and query.is_for_all:
             note_failed_refresh(entry, now, policy.recheck_seconds if policy else None)
         for waiting in self._released(query):
-            if entry is not None and policy is not None:
+            if entry is not None and policy is not None and entry.wire:  # it may be evicted by now
                 self._tell_stale(waiting, entry, policy)
             elif isinstance(outcome, Failure):
                 waiting.tell_failure(outcome.rcode, ede, self._missed)

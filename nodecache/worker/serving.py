@@ -21,6 +21,7 @@ from nodecache.server import (
     Handler,
     HostsFile,
     Journal,
+    ReplyRoom,
     ServerCounts,
     TcpLimits,
     TcpListener,
@@ -44,12 +45,17 @@ class Listener:
     """Both sockets of one listen address, and the handler behind them."""
 
     def __init__(
-        self, address: ListenAddress, sockets: Sockets, handler: Handler, journal: Journal
+        self,
+        address: ListenAddress,
+        sockets: Sockets,
+        handler: Handler,
+        journal: Journal,
+        room: ReplyRoom,
     ) -> None:
         self.sockets = sockets
         self.handler = handler
         kind = WildcardUdpListener if is_wildcard(address.host) else UdpListener
-        self.udp = kind(sockets.udp, handler, journal)
+        self.udp = kind(sockets.udp, handler, room, journal)
         self.tcp = TcpListener(sockets.tcp, handler)
 
     def stop(self) -> None:
@@ -66,6 +72,7 @@ class Listener:
         """End what is open once it is answered, and give the sockets up."""
         self.stop()
         self.tcp.close()
+        self.udp.close()
         self.sockets.close()
 
 
@@ -96,6 +103,7 @@ class Serving:
 
     def __init__(self, shop: Workshop, journal: Journal, pods: ClusterPods) -> None:
         self._journal = journal
+        self._replies = ReplyRoom(shop.budget)
         self.pods = pods
         self.shop = shop
         self.config: Config | None = None
@@ -180,7 +188,9 @@ class Serving:
             if address not in self.listeners:
                 counts = routing.count(address.label, "dropped")
                 handler = Handler(routing.zones[address], counts)
-                fresh[address] = Listener(address, sockets[address], handler, self._journal)
+                fresh[address] = Listener(
+                    address, sockets[address], handler, self._journal, self._replies
+                )
                 fresh[address].tcp.limits = routing.limits[address]
         return fresh
 
@@ -295,7 +305,9 @@ def _limits(config: Config, address: ListenAddress) -> TcpLimits:
     default = TcpLimits()
     addresses = {place.address for place in config.places}
     limits = replace(
-        default, connections=min(default.connections, room_for_clients(len(addresses)))
+        default,
+        connections=min(default.connections, room_for_clients(len(addresses))),
+        held_octets=default.held_octets // max(len(addresses), 1),
     )
     for place in config.places:
         asked = config.corefile.blocks[place.block].timeouts

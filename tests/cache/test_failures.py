@@ -91,3 +91,14 @@ def test_that_nobody_answered_is_over_once_somebody_does_and_a_second_has_passed
 def test_what_an_upstream_said_itself_holds_whoever_answers():
     failures = failed(5)
     assert failures.get(b"q", START + 1 + 2 + 4 + 8 + 15, heard)
+
+
+def test_long_errors_of_strangers_are_bounded_by_octets():
+    failures = Failures()
+    ede = ((22, b"x" * 60_000),)
+    for number in range(1_000):
+        failures.note(b"%d" % number, 2, ede, 100.0)
+    assert sum(len(failed.ede[0][1]) for failed in failures.failed.values()) <= 4 << 20
+    for number in range(1_000):
+        failures.clear(b"%d" % number)
+    assert failures._octets == 0

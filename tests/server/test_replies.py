@@ -2,9 +2,9 @@ from itertools import pairwise
 
 import pytest
 
-from nodecache.cache import Budget, Cache, Prefetch
+from nodecache.cache import Budget, Cache, Entry, Prefetch
 from nodecache.server.counts import Outcome, ServerCounts
-from nodecache.server.replies import CachedReply, Replies, ZoneBinding
+from nodecache.server.replies import CachedReply, Replies, ReplyRoom, ZoneBinding
 from nodecache.wire import read_answer, read_query, reply_to
 from tests.wire.messages import parsed, query, response
 
@@ -28,7 +28,7 @@ class Table:
     """A reply table with a cache behind it."""
 
     def __init__(self, most_young: int = 100) -> None:
-        self.replies = Replies(most_young)
+        self.replies = Replies(ReplyRoom(Budget()), most_young)
         self.cache = Cache(Budget(), 100, 100)
         self.zone = FakeZone()
         self.counts = ServerCounts("dns://:53", ".")
@@ -226,3 +226,89 @@ def test_a_dropped_table_is_empty():
     tail = table.put()
     table.replies.drop()
     assert (len(table.replies), table.ttl(tail, START)) == (0, None)
+
+
+MEBI = 1 << 20
+
+
+class Bounded:
+    """Tables and a cache within one budget, and answers as large as somebody likes."""
+
+    def __init__(self, budget_octets: int, tables: int = 1) -> None:
+        self.budget = Budget(budget_octets)
+        self.room = ReplyRoom(self.budget)
+        self.tables = [Replies(self.room) for _ in range(tables)]
+        self.cache = Cache(self.budget, 100_000, 100_000)
+        self.served = ZoneBinding(FakeZone(), ServerCounts("dns://:53", "."))
+
+    def ask(self, number: int, size: int, table: int = 0) -> CachedReply:
+        """A new name with so large an answer, which comes into the cache and a table."""
+        key = b"%06d" % number
+        entry = Entry(key, bytes(size), (), 0, 30, START)
+        self.cache.put_first(entry)
+        made = CachedReply(bytes(size), START + 1, entry, self.served, TALLY, ())
+        self.tables[table].put(key, made, START)
+        return made
+
+    def octets_held(self) -> int:
+        """What replies and entries really hold, those only known to a table too."""
+        replies = [
+            reply
+            for table in self.tables
+            for generation in (table.young, table._old, *table._retired)
+            for reply in generation.values()
+        ]
+        entries = {id(reply.entry): reply.entry for reply in replies}
+        kept = (*self.cache.success.entries(), *self.cache.denial.entries())
+        entries |= {id(entry): entry for entry in kept}
+        return sum(len(reply.tail) for reply in replies) + sum(
+            len(entry.wire) for entry in entries.values()
+        )
+
+
+@pytest.mark.parametrize("size", [100, 4_000, 65_000])
+@pytest.mark.parametrize("tables", [1, 6])
+def test_answers_without_end_stay_within_the_budget(size, tables):
+    bounded = Bounded(MEBI, tables)
+    for number in range(2_000):
+        bounded.ask(number, size, number % tables)
+        assert bounded.octets_held() <= MEBI if number % 100 == 99 else True
+        assert bounded.budget.used <= MEBI
+        assert bounded.room.used <= MEBI // 4
+    assert bounded.octets_held() <= MEBI
+
+
+def test_an_answer_that_was_renewed_larger_and_evicted_is_not_kept_alive_by_its_reply():
+    bounded = Bounded(MEBI)
+    answers = [bounded.ask(number, 100) for number in range(100)]
+    for reply in answers:
+        reply.entry.wire = bytes(60_000)
+        bounded.cache.drop(reply.entry.key)
+    assert bounded.octets_held() < 100 * 101
+
+
+def test_a_busy_table_gets_the_room_of_one_that_nobody_asks():
+    bounded = Bounded(MEBI, tables=2)
+    for number in range(1_000):
+        bounded.ask(number, 100, table=0)
+    for number in range(1_000, 2_000):
+        bounded.ask(number, 100, table=1)
+    assert bounded.tables[1].octets > bounded.room.most / 3
+
+
+def test_what_a_table_weighed_is_given_back():
+    bounded = Bounded(MEBI)
+    made = [bounded.ask(number, 100) for number in range(150)]
+    table = bounded.tables[0]
+    for number in range(75):
+        table.put(b"%06d" % number, made[number], START)
+    table.recover(b"000001", START + 60)
+    table.drop()
+    for _ in table.folding(START):
+        pass
+    assert (table.octets, bounded.room.used) == (0, 0)
+    table.close(START)
+    assert bounded.room.tables == []
+    for number in range(150):
+        bounded.cache.drop(b"%06d" % number)
+    assert bounded.budget.used == 0

@@ -151,6 +151,16 @@ def test_a_configuration_changes_all_at_once():
     run(scenario)
 
 
+def test_what_clients_by_tcp_do_not_read_is_bounded_at_all_addresses_together():
+    async def scenario(running: Running) -> None:
+        await running.change_to(config(CHANGED, upstream="192.0.2.2"))
+        limits = [each.tcp.limits.held_octets for each in running.serving.listeners.values()]
+        assert len(limits) == 2
+        assert sum(limits) <= 24 << 20
+
+    run(scenario)
+
+
 def missing_key(monkeypatch) -> Config:
     return config(CHANGED, upstream="tls://192.0.2.2 {\n tls /nonexistent.crt /nonexistent.key\n}")
 
