@@ -98,21 +98,19 @@ def _shadows(block: ServerBlock, blocks: Iterable[ServerBlock]) -> Iterator[Core
 
 def _rewritten_away(block: ServerBlock, blocks: Iterable[ServerBlock]) -> Iterator[CorefileError]:
     """A rewritten name goes on in its own block, whatever others are for; four users took it amiss."""
+    ports = {key.port for key in block.zones}
     for rewrite in block.rewrites:
         if not isinstance(rewrite.rule, NameRule):
             continue
         target = rewrite.rule.to_name
-        zone, other = max(
-            (
-                (zone, each)
-                for each in blocks
-                for zone in each.zone_names
-                if _is_below(target, zone)
-            ),
-            key=lambda found: len(found[0]),
-            default=("", block),
-        )
-        if other is block or any(_is_below(f.from_zone, zone) for f in block.forwards):
+        served = [
+            (key.zone_name, each)
+            for each in blocks
+            for key in each.zones
+            if key.port in ports and _is_below(target, key.zone_name)
+        ]
+        zone, other = max(served, key=lambda found: len(found[0]), default=("", block))
+        if other is block or _asks_the_same(block, other, target):
             continue
         yield _of(
             block,
@@ -120,6 +118,14 @@ def _rewritten_away(block: ServerBlock, blocks: Iterable[ServerBlock]) -> Iterat
             f" rewritten name stays in its block; put a line 'forward {zone} ADDRESS' before the"
             " other forward here",
         )
+
+
+def _asks_the_same(block: ServerBlock, other: ServerBlock, target: str) -> bool:
+    """Whether a block's own `forward` for a name was made for it, or asks whom the other block asks."""
+    own = next((each for each in block.forwards if _is_below(target, each.from_zone)), None)
+    if own is None:
+        return False
+    return own.from_zone != "." or any(own.to == each.to for each in other.forwards)
 
 
 def _is_below(name: str, zone: str) -> bool:

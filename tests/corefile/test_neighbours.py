@@ -41,10 +41,10 @@ def test_a_name_rewritten_into_another_block_is_told(rule):
     (told,) = corefile(f"{CLUSTER}. {{\nrewrite {rule}\nforward . 9.9.9.9\n}}").warnings
     assert "is not answered by the block for it, Corefile:1" in told
     assert "put a line 'forward cluster.local. ADDRESS' before the other forward here" in told
-    mended = (
-        f"{CLUSTER}. {{\nrewrite {rule}\nforward cluster.local 10.96.0.10\nforward . 9.9.9.9\n}}"
-    )
-    assert not corefile(mended).warnings
+    mended = f"rewrite {rule}\nforward cluster.local 10.96.0.10\nforward . 9.9.9.9"
+    assert not corefile(f"{CLUSTER}. {{\n{mended}\n}}").warnings
+    assert not corefile(f"{CLUSTER}. {{\nrewrite {rule}\nforward . 10.96.0.10\n}}").warnings
+    assert not corefile(f"{CLUSTER}.:54 {{\nrewrite {rule}\nforward . 9.9.9.9\n}}").warnings
 
 
 @pytest.mark.parametrize(

@@ -213,7 +213,7 @@ def test_a_reload_takes_new_directives_and_forgets_what_they_answered(folder, up
     ("line", "told"),
     [
         ('template IN A {\n    answer "{{ .Name"\n}', "template"),
-        ('template IN A {\n    expr "1 +"\n}', "1 +"),
+        ('template IN A {\n    expr "1 +"\n}', "expr is not supported"),
     ],
 )
 def test_a_template_that_is_none_is_an_error_at_start(folder, upstream, line, told):
