@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import random
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -18,11 +19,12 @@ import dns.rrset
 import pytest
 import uvloop
 
-from nodecache.forward import Endpoint, Failure, UpstreamSettings
+from nodecache.forward import Endpoint, Failure, TlsSettings, UpstreamSettings
 from nodecache.wire import Answer
+from tests.helpers.certificates import make_certificates
 from tests.system.answering import answered
 from tests.system.peers import HOST
-from tests.system.test_forward_peers import LOOPS, Asker, addresses, run
+from tests.system.test_forward_peers import LOOPS, NAME, Asker, addresses, run
 
 pytestmark = pytest.mark.system
 
@@ -144,6 +146,32 @@ def test_a_server_that_takes_few_queries_a_connection_answers_all(new_loop, beha
 
     with server(behave) as port:
         run(new_loop, Endpoint(HOST, port), test, UpstreamSettings(force_tcp=True))
+
+
+def ends_with_an_alert(connection: ssl.SSLSocket) -> None:
+    answer_one(connection)
+    connection.unwrap()
+
+
+@pytest.mark.parametrize("behave", [ends_with_an_alert, one_then_reset, one_then_nothing])
+def test_the_same_over_tls(tmp_path, behave):
+    async def test(asker: Asker) -> None:
+        for turn in range(3):
+            await ask_round(asker, f"round{turn}", 10)
+        assert asker.forwarder.counts.failed == 0
+
+    certificates = make_certificates(tmp_path, NAME)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.server, certificates.server_key)
+
+    def over_tls(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secured:
+            behave(secured)
+
+    with server(over_tls) as port:
+        tls = TlsSettings(authority_file=str(certificates.authority))
+        endpoint = Endpoint(HOST, port, is_tls=True, server_name=NAME)
+        run(uvloop.new_event_loop, endpoint, test, UpstreamSettings(tls=tls))
 
 
 def test_a_server_that_resets_is_known_after_a_few_connections():
