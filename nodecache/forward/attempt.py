@@ -10,7 +10,7 @@ from .upstream import Upstream
 
 
 class Attempt(OutgoingQuery):
-    """A query sent to one upstream, once; `resolution` is told what became of it."""
+    """A query sent to one upstream, once; `ask` is told what became of it."""
 
     __slots__ = ("upstream",)
 

@@ -48,7 +48,7 @@ class Names(Protocol):
         """What is known now, and to be kept up to date from now on."""
 
     def close(self) -> None:
-        """Resolution no more."""
+        """Ask no more."""
 
 
 class Destinations:

@@ -4,6 +4,7 @@ The law of this module: no socket, no clock. What it opens, and how, its owner s
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from .transport.stream import StreamConnection
 
@@ -11,15 +12,15 @@ from .transport.stream import StreamConnection
 # address may have sent us to a pod that is gone. While queries wait, others are opened besides,
 # quickly at first, and the first that stands is taken. How quickly depends on how long the last
 # one took; before there was one, TLS gets more time.
-_REDIAL_SECONDS = 0.025
-_REDIAL_FACTOR = 3
-_UNKNOWN_TLS_SECONDS = 0.05
-_SLOW_REDIAL_SECONDS = 0.1
-_MOST_OPENING = 8
+_REDIAL_SECONDS: Final = 0.025
+_REDIAL_FACTOR: Final = 3
+_UNKNOWN_TLS_SECONDS: Final = 0.05
+_SLOW_REDIAL_SECONDS: Final = 0.1
+_MOST_OPENING: Final = 8
 # How long a query waits for a connection. CoreDNS: 1 to 30 s.
-DIAL_SECONDS = 1.0
-_FIRST_BACK_OFF_SECONDS = 0.02
-_MOST_BACK_OFF_SECONDS = 0.25  # being refused costs little, and its end should not be missed
+DIAL_SECONDS: Final = 1.0
+_FIRST_BACK_OFF_SECONDS: Final = 0.02
+_MOST_BACK_OFF_SECONDS: Final = 0.25  # being refused costs little, and its end should not be missed
 
 
 class Dialer:

@@ -44,7 +44,7 @@ class Forwarder(UpstreamGroup):
         destinations.follow(self.set_upstreams, self.runtime)
 
     def set_upstreams(self, endpoints: Sequence[Endpoint]) -> None:
-        """Resolution these from now on; what is in flight to others runs out by itself.
+        """Ask these from now on; what is in flight to others runs out by itself.
 
         OSError or ValueError, and no change, where one cannot be asked: a certificate's file is gone.
         """
@@ -76,7 +76,7 @@ class Forwarder(UpstreamGroup):
         now: float,
         transport: str = "udp",
     ) -> CallbackRequest:
-        """Resolution upstream. `done` hears the outcome once, after this has returned.
+        """Ask upstream. `done` hears the outcome once, after this has returned.
 
         `deadline` and `now` are monotonic seconds; `transport` is the client's, `udp` or `tcp`.
         """
@@ -85,7 +85,7 @@ class Forwarder(UpstreamGroup):
         return request
 
     def send(self, request: Request, now: float) -> None:
-        """Resolution upstream. `request` hears the outcome once, after this has returned."""
+        """Ask upstream. `request` hears the outcome once, after this has returned."""
         is_full = self.in_flight >= self._most_in_flight
         request.open(self, now)
         if is_full:

@@ -42,7 +42,7 @@ class NextForwarder(Protocol):
         now: float,
         transport: str = "udp",
     ) -> CallbackRequest:
-        """Resolution upstream."""
+        """Ask upstream."""
 
 
 class UpstreamGroup:
@@ -71,7 +71,7 @@ class UpstreamGroup:
         return self._upstreams
 
     def choose_from(self, upstreams: list[Upstream]) -> None:
-        """Resolution these from now on."""
+        """Ask these from now on."""
         self._upstreams = upstreams
         self.policy.choose_from(upstreams)
         count = len(upstreams)

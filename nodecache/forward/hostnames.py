@@ -52,7 +52,7 @@ class HostNames:
         return known.addresses
 
     def close(self) -> None:
-        """Resolution no more."""
+        """Ask no more."""
         for name in self._names.values():
             name.close()
         self._forwarder.close()
@@ -78,7 +78,7 @@ class _Name:
         return tuple(address for rdtype in _TYPES for address in self._found.get(rdtype, ()))
 
     def resolve(self) -> None:
-        """Resolution for every type at once."""
+        """Ask for every type at once."""
         now = self._forwarder.runtime.clock()
         self._shortest_ttl = _LONGEST_SECONDS
         self._awaited = len(_TYPES)
@@ -88,7 +88,7 @@ class _Name:
             self._forwarder.ask(query, now + _DEADLINE_SECONDS, done, now)
 
     def close(self) -> None:
-        """Resolution no more."""
+        """Ask no more."""
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()

@@ -81,7 +81,7 @@ class LoopProbe:
         self._timer: Timer | None = None
 
     def begin(self) -> None:
-        """Resolution, with a name that no cache knows yet."""
+        """Ask, with a name that no cache knows yet."""
         upstream, runtime = self.upstream, self.upstream.runtime
         numbers = f"{secrets.randbits(63)}.{secrets.randbits(63)}"
         self._name = f"{numbers}.{self._zone_name.lstrip('.')}"
@@ -96,7 +96,7 @@ class LoopProbe:
         upstream.send(attempt, now)
 
     def end(self) -> None:
-        """Resolution no more."""
+        """Ask no more."""
         self.is_done = True
         self._stop_timer()
         self._watch.expect_no_more(self)

@@ -77,7 +77,7 @@ class PodList:
         self.resolve()
 
     def resolve(self) -> None:
-        """Resolution now."""
+        """Ask now."""
         self._stop_timer()
         if self._is_closed or self._round is not None:
             return
@@ -91,7 +91,7 @@ class PodList:
             self.resolve()
 
     def close(self) -> None:
-        """Resolution no more."""
+        """Ask no more."""
         self._is_closed = True
         self._stop_timer()
         self._forwarder.close()
@@ -145,7 +145,7 @@ class _Round:
         self._next = self._ask_for_addresses
 
     def begin(self) -> None:
-        """Resolution for the ports; then for the addresses that did not come along."""
+        """Ask for the ports; then for the addresses that did not come along."""
         self._ask(zone_suffix(_UDP + self._service), Rdtype.SRV, self._udp)
         self._ask(zone_suffix(_TCP + self._service), Rdtype.SRV, self._tcp)
 

@@ -4,6 +4,7 @@
              ├ slow ─ hedge: once more on another way, if the budget has it
              ├ silent connection, or lost one ─ the same again elsewhere, at once
              ├ no answer, refused, nonsense ─ the next upstream
+             ├ cut off ─ by TCP; where that brings no more, it has to do
              ├ SERVFAIL, REFUSED ─ the next upstream; the last one's word stands
              ├ FORMERR to an OPT ─ the same again without (RFC 6891 §7)
              └ deadline, or nobody left to ask ──────► done(failure)

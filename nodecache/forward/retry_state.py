@@ -1,28 +1,26 @@
 """What a query remembers once it was not answered at once. Most never need it."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import Final
 
 from nodecache.wire import Answer, Rcode
 
 from .attempt import Attempt
-
-if TYPE_CHECKING:
-    from .upstream import Upstream
+from .upstream import Upstream
 
 # A truncated answer is given after this long, where nobody brings more: TCP does not get through,
 # and clients that give up after a second would never hear of it.
-_SETTLE_SECONDS = 0.7
+_SETTLE_SECONDS: Final = 0.7
 # Before an upstream that failed at once is asked again, doubling: coredns#7723 tells of
 # thousands of dials for one query.
-_PAUSE_SECONDS = 0.05
+_PAUSE_SECONDS: Final = 0.05
 # How long an answer that nobody waits for may take before it is asked for again.
-_UNAWAITED_SECONDS = 1.0
-_OF_USE = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
+_UNAWAITED_SECONDS: Final = 1.0
+_OF_USE: Final = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
 
 
 class RetryState:
-    """What an ask remembers once it was not answered at once.
+    """What the resolution of a query remembers.
 
     `open` attempts may still bring an answer. `held` is an answer that is no good, but better
     than none; at `settle_at` it will do. `asked` are the upstreams tried, the first first, and
@@ -98,7 +96,7 @@ class RetryState:
             self.reason = reason
 
     def pause(self, now: float) -> None:
-        """Resolution again later, and later each time."""
+        """Ask again later, and later each time."""
         self.hedge_at = math.inf
         self.retry_at = now + _PAUSE_SECONDS * 2 ** (self.tries + self.connect_failures)
 

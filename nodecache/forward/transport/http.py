@@ -53,7 +53,7 @@ class Codec(Protocol):
         """The server wants no more requests here, and owes nothing."""
 
     def request(self, message: bytes) -> None:
-        """Resolution."""
+        """Ask."""
 
     def receive(self, data: bytes) -> list[bytes]:
         """The answers in what came; BrokenHttp or ValueError where it is not HTTP."""
@@ -175,7 +175,7 @@ class DohStream(Layer[TlsCarrier]):
     # What the pool asks for
 
     def write(self, data: bytes) -> None:
-        """Resolution what is in these frames; the pool writes only what is open."""
+        """Ask what is in these frames; the pool writes only what is open."""
         if self._codec is None:
             return
         for message in self._frames.feed(data):
@@ -197,7 +197,7 @@ class Http2Requests:
         return self._http.is_over
 
     def request(self, message: bytes) -> None:
-        """Resolution, as soon as the server has room for one more."""
+        """Ask, as soon as the server has room for one more."""
         asked = without_id(message)
         common = [(":scheme", "https"), (":authority", self._authority), ("accept", MEDIA_TYPE)]
         if self._method == "GET":
@@ -234,7 +234,7 @@ class Http1:
         """The body so far of a response that comes in chunks."""
 
     def request(self, message: bytes) -> None:
-        """Resolution."""
+        """Ask."""
         asked = without_id(message)
         if self._method == "GET":
             head, body = f"GET {query_path(asked)} HTTP/1.1\r\n{self._fields}\r\n", b""

@@ -100,7 +100,7 @@ class Http2:
         return self._is_going and not self._streams
 
     def request(self, fields: Fields, body: bytes, asked: bytes) -> None:
-        """Resolution, as soon as there is room; `asked` is handed back with the response."""
+        """Ask, as soon as there is room; `asked` is handed back with the response."""
         self._waiting.append((encoded(fields), body, asked))
         self._send_waiting()
 
