@@ -90,7 +90,9 @@ class Upstreams:
         """The upstreams at all of `endpoints`, each once; or none, where one cannot be made."""
         taken: list[Upstream] = []
         try:
-            taken.extend(self.acquire(endpoint, settings) for endpoint in dict.fromkeys(endpoints))
+            # Not `extend`: compiled, it takes none of what a generator gave before it failed.
+            for endpoint in dict.fromkeys(endpoints):
+                taken.append(self.acquire(endpoint, settings))  # noqa: PERF401
         except (OSError, ValueError):
             for upstream in taken:
                 self.release(upstream)
