@@ -30,3 +30,11 @@ def test_an_old_death_ends_the_back_off():
     respawn = Respawn()
     deaths(respawn, 12, age=0.1)
     assert deaths(respawn, 2, age=60.0, now=1000.0) == [0.0, 0.0]
+
+
+def test_a_second_one_in_a_row_that_hangs_is_no_chance():
+    respawn = Respawn()
+    respawn.born(0.0)
+    assert respawn.died(100.0, is_hung=True) == 0.0
+    respawn.born(100.0)
+    assert respawn.died(102.0, is_hung=True) > 0.0

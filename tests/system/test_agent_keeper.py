@@ -15,6 +15,7 @@ import pytest
 from tests.helpers.agent import HOST, Agent, command, free_port, stock
 from tests.helpers.prometheus import wait_until
 from tests.helpers.upstream import FakeUpstream
+from tests.needs import need_root
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
 
@@ -103,3 +104,18 @@ def test_a_fault_of_the_keepers_is_told_counted_and_lived_on_after(tmp_path, ups
 
         wait_until(is_counted, "the count")
         assert agent.stop() == 0
+
+
+def test_a_full_disk_under_the_state_folder_is_an_error_line(tmp_path, upstream):
+    need_root()  # to mount
+    folder = tmp_path / "state"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", folder], check=True)
+    try:
+        (folder / "filler").write_bytes(b"x" * 4096)
+        with Agent(tmp_path, stock(upstream.address), "-state", str(folder)) as agent:
+            assert "No space left on device" in agent.wait_for_line("cannot keep the good Corefile")
+            assert agent.ask("a.example.").rcode() == dns.rcode.NOERROR
+            assert agent.stop() == 0
+    finally:
+        subprocess.run(["umount", folder], check=True)

@@ -204,6 +204,24 @@ def test_what_is_no_address_says_so(text):
         web.split_address(text)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "is_so"),
+    [
+        (":9253", ":9253", True),
+        (":9253", ":9255", False),
+        (":9253", "169.254.20.10:9253", True),
+        ("[::]:8080", "127.0.0.1:8080", True),
+        ("169.254.20.10:8080", "127.0.0.1:8080", False),
+        ("127.0.0.1:8080", "127.0.0.1:8080", True),
+        ("127.0.0.1:0", "127.0.0.1:0", False),  # a port of its own for each
+        ("nonsense", "nonsense", False),
+    ],
+)
+def test_addresses_at_which_only_one_can_listen(one, other, is_so):
+    assert web.overlap(one, other) is is_so
+    assert web.overlap(other, one) is is_so
+
+
 def test_two_agents_may_listen_on_one_address_while_one_hands_over():
     with web.open_listener("127.0.0.1:0") as first:
         port = first.getsockname()[1]
