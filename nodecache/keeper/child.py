@@ -126,7 +126,10 @@ class Worker:
     def has_ended(self) -> bool:
         """Whether it is dead, also where nobody was told yet."""
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        return os.waitid(os.P_PID, self.pid, flags) is not None
+        try:
+            return os.waitid(os.P_PID, self.pid, flags) is not None
+        except ChildProcessError:  # somebody else has collected it
+            return True
 
     def kill(self) -> bool:
         """End it at once; its death is told by SIGCHLD like any other. Whether that may be done.
@@ -162,9 +165,12 @@ class Worker:
 
     def reap(self) -> str:
         """Collect the dead process; how it died, in words."""
-        _, status = os.waitpid(self.pid, 0)
         self.channel.drain()
         self.channel.close()
+        try:
+            _, status = os.waitpid(self.pid, 0)
+        except ChildProcessError:
+            return "exited unseen"
         code = os.waitstatus_to_exitcode(status)
         return f"exited with {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
 

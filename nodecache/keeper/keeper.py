@@ -95,7 +95,7 @@ class Keeper:
             privileges.set_oom_score_adj(privileges.KEEPER_OOM_SCORE_ADJ)
             privileges.keep_only(privileges.keeper_needs(sets_up_host=self._guard is not None))
         try:
-            self._supervisor.spawn(monotonic())
+            self._loop.attempt(self._supervisor.spawn, monotonic())
             while not self._is_stopping:
                 self._turn()
         finally:  # whatever ends it: nothing is left on the host that nobody holds up

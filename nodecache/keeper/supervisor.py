@@ -67,7 +67,7 @@ class Supervisor:
 
     def spawn(self, now: float) -> None:
         """Fork a worker; where the kernel has no room for one, later."""
-        self._respawn_at = None
+        self._respawn_at = now + _FORK_PAUSE  # whatever it is that fails below
         self._respawn.born(now)
         try:
             worker = fork_worker(self._employer.be_worker, now)
@@ -79,6 +79,7 @@ class Supervisor:
             self._employer.worker_failed()
             return
         self.worker = worker
+        self._respawn_at = None
         self._loop.listen(worker.channel, self._on_says)
 
     def turn(self, now: float) -> None:
@@ -122,14 +123,13 @@ class Supervisor:
         self._loop.forget(worker.channel)
         how = worker.reap()
         self.deaths[worker.fault or how.partition(" ")[0]] += 1
-        self.worker = None
-        self._employer.worker_gone(now)
         pause = self._respawn.died(now, is_hung=worker.fault == "hung")
-        if pause:
-            self._employer.worker_failed()
+        self.worker, self._respawn_at = None, now + pause  # whatever fails below
         if self._employer.is_worker_wanted:
             log.warning("worker %d %s; the next one starts in %.1f s", worker.pid, how, pause)
-        self._respawn_at = now + pause
+        self._employer.worker_gone(now)
+        if pause:
+            self._employer.worker_failed()
 
     def _on_says(self) -> None:
         """Hear the worker, a bounded lot: what is left is heard in the next turn."""

@@ -70,6 +70,12 @@ def test_a_worker_that_cannot_be_killed_is_told_and_not_waited_for(caplog, monke
     wait_for_end(worker)
 
 
+def test_a_worker_that_somebody_else_has_collected_has_ended_as_well():
+    worker = fork_worker(lambda _: 0, monotonic())
+    os.waitpid(worker.pid, 0)
+    assert wait_for_end(worker) == "exited unseen"
+
+
 def test_a_worker_that_ends_in_time_is_not_killed(caplog):
     worker = fork_worker(lambda _: 0, monotonic())
     worker.finish(seconds=10)

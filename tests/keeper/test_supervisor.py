@@ -8,6 +8,7 @@ from time import monotonic
 
 import pytest
 
+from nodecache.keeper.child import fork_worker
 from nodecache.keeper.loop import Loop
 from nodecache.keeper.supervisor import MOST_MESSAGES_A_TURN, Supervisor
 
@@ -182,3 +183,34 @@ def test_a_worker_that_does_not_read_is_replaced(supervised, caplog):
     supervised.turn_until(lambda: supervisor.worker not in (first, None))
     assert supervisor.deaths == {"hung": 1}
     assert "does not read what it is told" in caplog.text
+
+
+def test_whatever_fails_as_a_worker_ends_or_starts_there_is_another_one(
+    supervised, employer, monkeypatch
+):
+    faults = []
+
+    def fail(*_):
+        if len(faults) < 2:
+            faults.append(monotonic())
+            raise MemoryError
+
+    monkeypatch.setattr(employer, "worker_gone", fail)
+    monkeypatch.setattr("nodecache.keeper.supervisor.fork_worker", failing_once(fail))
+    supervisor, loop = supervised.supervisor, supervised.loop
+    first = supervisor.worker
+    os.kill(first.pid, signal.SIGKILL)
+    deadline = monotonic() + 20
+    while supervisor.worker in (first, None):
+        assert monotonic() < deadline
+        loop.turn(0.01)
+        loop.attempt(supervisor.turn, monotonic())
+    assert len(faults) == loop.faults == 2
+
+
+def failing_once(fail):
+    def fork(*arguments):
+        fail()
+        return fork_worker(*arguments)
+
+    return fork
