@@ -1,4 +1,4 @@
-"""What a start reads in, and what both processes take: small nodes have 44 MiB for all of it."""
+"""What a start reads in, and what both processes take: small nodes have 48 MiB for all of it."""
 
 import re
 import subprocess

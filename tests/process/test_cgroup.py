@@ -14,6 +14,6 @@ def test_a_small_limit_leaves_room_for_more_than_answers(limit, budget):
 
 
 def test_a_limit_that_is_too_small_is_told():
-    assert "memory limit of 30 MiB is less than the 44 MiB" in too_small(30 * MEBI)
-    assert too_small(44 * MEBI) == ""
+    assert "memory limit of 30 MiB is less than the 48 MiB" in too_small(30 * MEBI)
+    assert too_small(48 * MEBI) == ""
     assert too_small(None) == ""
