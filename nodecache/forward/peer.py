@@ -39,7 +39,9 @@ class Peer:
         self.heard_at = runtime.clock()
         self.tls = tls_context(settings.tls) if endpoint.is_tls else None
         if self.tls is not None and endpoint.http_method:
-            self.tls.set_alpn_protocols(["h2", "http/1.1"])
+            from .transport.http import PROTOCOLS  # noqa: PLC0415 - few upstreams are asked so
+
+            self.tls.set_alpn_protocols(PROTOCOLS)
         self.is_stream_only = settings.force_tcp or endpoint.is_tls
         self.is_retired = False
         self.is_own = False

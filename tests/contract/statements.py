@@ -14,7 +14,7 @@ _REPLY = "wire/test_reply.py::test_"
 _INPUT = "system/test_agent_input.py::test_"
 _STREAMS = "system/test_agent_streams.py::test_"
 _SEGMENT = "cache/test_segment.py::test_"
-_HTTP = "forward/transport/test_http.py::test_"
+_HTTP = "forward/transport/test_doh.py::test_"
 _TRAFFIC = "system/test_host_traffic.py::test_"
 _REPAIRS = "system/test_host_repairs.py::test_"
 _SOURCE = "config/test_source.py::test_"
@@ -283,7 +283,7 @@ DNS: dict[str, tuple[str, ...]] = {
     "7858 | DNS over TLS": ("system/test_forward_peers.py::test_unbound_answers_over_tls", "forward/transport/test_tls.py::test_a_certificate_for_another_name_is_refused"),
     "8484 | DNS over HTTPS": (
         "system/test_forward_peers.py::test_unbound_answers_over_https",
-        _HTTP + "a_post_is_written_with_id_0",
+        _HTTP + "a_query_is_asked_with_id_0",
         _HTTP + "a_get_asks_in_its_path",
         "system/test_forward_peers.py::test_a_server_without_http2_is_asked_over_http1",
     ),
@@ -363,7 +363,7 @@ DNS: dict[str, tuple[str, ...]] = {
     "an upstream's answer with fewer": ("wire/test_sections.py::test_additional_records_may_be_missing_at_the_end", "wire/test_sections.py::test_an_additional_record_that_is_cut_off_is_no_missing_one"),
     "more answers on an upstream's": (
         "forward/test_pool.py::test_a_connection_with_more_answers_than_queries_is_given_up",
-        _HTTP + "requests_that_are_never_answered_end_the_connection_at_some_number",
+        "forward/transport/test_http1.py::test_what_is_no_http_or_without_end_is_found_out",
     ),
     "a DoH server's error": (_HTTP + "what_is_no_answer_is_servfail", "scenarios/forward_failover_on_servfail.rpl"),
     "an upstream's wrong id": (
