@@ -15,7 +15,16 @@ from pathlib import Path
 sys.path.insert(0, "/app")
 from tests.system.asking import NOERROR, REFUSED, Address, ask
 from tests.system.busy import Lateness
-from tests.system.netns import INTERFACE, KUBE_DNS, LOCAL, SERVICE, SERVICE6, World, wait_until
+from tests.system.netns import (
+    INTERFACE,
+    KUBE_DNS,
+    LOCAL,
+    SERVICE,
+    SERVICE6,
+    Namespace,
+    World,
+    wait_until,
+)
 from tests.system.on_node import Agent, StandIn
 
 ADDRESSES = [LOCAL, SERVICE, SERVICE6]
@@ -92,6 +101,11 @@ def a_link_of_another_kind_is_left_alone(world: World) -> dict:
     return {"log": log.strip()}
 
 
+def asked_on(node: Namespace, address: Address) -> set[int | None]:
+    with node.entered():
+        return {ask(address, protocol, 0.3) for protocol in ("udp", "tcp")}
+
+
 def falls_back_to_the_service(world: World, rules: str) -> dict:
     """In IPVS mode, where the Service address is local on kube-ipvs0 and nothing DNATs it."""
     node = world.node
@@ -112,8 +126,7 @@ def falls_back_to_the_service(world: World, rules: str) -> dict:
         wait_until(lambda: world.ask(LOCAL, seconds=0.2) == NOERROR, LEASE + 5)
         outage = time.monotonic() - killed_at
         assert world.ask(LOCAL, "tcp") == NOERROR
-        with node.entered():
-            on_the_node = {ask(LOCAL, protocol) for protocol in ("udp", "tcp")}
+        wait_until(lambda: asked_on(node, LOCAL) == {NOERROR}, LEASE + 5)
         again = StandIn(
             node, [LOCAL], interface_kind="dummy", rules=rules, lease_seconds=LEASE,
             fallback=[str(SERVICE)],
@@ -121,7 +134,6 @@ def falls_back_to_the_service(world: World, rules: str) -> dict:
         assert world.ask(LOCAL) == REFUSED
         again.stop()
         assert world.traces() == "", world.traces()
-        assert on_the_node == {NOERROR}, on_the_node
     finally:
         node.run("ipvsadm", "-C")
         node.run("ip", "link", "delete", "kube-ipvs0")
