@@ -18,8 +18,17 @@ from .freshness import (
 )
 from .keep import Bounds, may_be_kept, reply_ttl
 from .segment import Budget
+from .snapshot import (
+    DIGEST_SIZE,
+    FORM,
+    MalformedCache,
+    SnapshotEntry,
+    end,
+    packed,
+    unpacked,
+    zone_head,
+)
 from .store import Cache, Counts
-from .travel import DIGEST_SIZE, FORM, Carried, MalformedCache, end, packed, unpacked, zone_head
 
 __all__ = [
     "DIGEST_SIZE",
@@ -29,13 +38,13 @@ __all__ = [
     "Bounds",
     "Budget",
     "Cache",
-    "Carried",
     "Counts",
     "Entry",
     "FailedQuestion",
     "Failures",
     "MalformedCache",
     "Prefetch",
+    "SnapshotEntry",
     "end",
     "is_denial",
     "is_due_for_prefetch",

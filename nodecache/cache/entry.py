@@ -1,11 +1,8 @@
 """One kept answer."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-from nodecache.wire import Answer, ExtendedErrors, Kind
-
-if TYPE_CHECKING:
-    from .segment import Segment
+from nodecache.wire import Answer, Kind
 
 # What an entry weighs beside its octets: the object itself, the heads of its byte strings, its
 # places in the table and in an expiry bucket; and what a TTL's offset weighs, a number in a tuple.
@@ -15,11 +12,17 @@ OFFSET_OCTETS: Final = 40
 ERROR_OCTETS: Final = 160
 
 # Members of an enum cost a look-up each time.
-_POSITIVE: Final = Kind.POSITIVE
 _NODATA: Final = Kind.NODATA
 _NXDOMAIN: Final = Kind.NXDOMAIN
 
 MOST_ASKED: Final = 3  # S3-FIFO needs to tell four grades apart, no more
+
+
+class Owner(Protocol):
+    """Who keeps entries: a segment."""
+
+    def remove(self, entry: "Entry") -> None:
+        """Let go of an entry that is here."""
 
 
 class Entry:
@@ -28,9 +31,9 @@ class Entry:
     `wire` holds the message as upstream wrote it, TTLs included; `flags` is the header's second
     word for replies out of the cache. `asked` grades how often it was wanted, for eviction;
     `hits` counts for prefetch, the last at `counted_at`. `refresh_at` is when a refresh that
-    failed `failures` times in a row may be tried again. `octets` is what it weighs. `segment` is
-    where it stands, None once it is gone; `is_in_main`, `before` and `after` are its place there,
-    and `due_among` the segment's note of those that are of no use as soon as it is.
+    failed `failures` times in a row may be tried again. `octets` is what it weighs. `owner` is
+    who keeps it, None once it is gone. The rest is the owner's affair: `is_in_main`, `before` and
+    `after` are its place there, `due_among` those that are of no use as soon as it is.
     """
 
     __slots__ = (
@@ -49,55 +52,45 @@ class Entry:
         "key",
         "kind",
         "octets",
+        "owner",
         "rcode",
         "refresh_at",
-        "segment",
         "stored_at",
         "ttl",
         "ttl_offsets",
         "wire",
     )
 
-    def __init__(
-        self,
-        key: bytes,
-        wire: bytes,
-        ttl_offsets: tuple[int, ...],
-        flags: int,
-        ttl: int,
-        now: float,
-        kind: Kind = _POSITIVE,
-        rcode: int = 0,
-    ) -> None:
-        """Keep an answer that tells no errors; `describe` tells what else there may be to it."""
+    def __init__(self, key: bytes, answer: Answer, flags: int, ttl: int, now: float) -> None:
         self.key = key
-        self.wire = wire
-        self.ttl_offsets = ttl_offsets
+        self.renew(answer, flags, ttl, now)
+        self.asked = 0
+        self.hits = 0
+        self.counted_at = 0.0
+        self.is_in_main = False
+        self.before: Entry | None = None
+        self.after: Entry | None = None
+        self.owner: Owner | None = None
+        self.due_among: set[Entry] | None = None
+
+    def renew(self, answer: Answer, flags: int, ttl: int, now: float) -> None:
+        """Take an answer to the same question; how often it is asked stays known."""
+        self.wire = wire = answer.wire
+        self.ttl_offsets = ttl_offsets = answer.ttl_offsets
         self.flags = flags
         self.ttl = ttl
         self.stored_at = now
-        self.kind = kind
-        self.rcode = rcode
-        self.ede: ExtendedErrors = ()
-        self.is_compressed = True
-        self.octets = (
-            ENTRY_OVERHEAD_OCTETS + len(key) + len(wire) + OFFSET_OCTETS * len(ttl_offsets)
-        )
-        self.asked = self.hits = self.failures = 0
-        self.counted_at = self.refresh_at = 0.0
-        self.is_in_main = self.is_refreshing = False
-        self.before: Entry | None = None
-        self.after: Entry | None = None
-        self.segment: Segment | None = None
-        self.due_among: set[Entry] | None = None
-
-    def describe(self, answer: Answer) -> None:
-        """Note what else there is to know of the answer it holds."""
         self.kind = answer.kind
         self.rcode = answer.rcode
-        self.ede = answer.ede
+        self.ede = ede = answer.ede
         self.is_compressed = answer.is_compressed
-        for _, text in answer.ede:
+        self.is_refreshing = False
+        self.refresh_at = 0.0
+        self.failures = 0
+        self.octets = (
+            ENTRY_OVERHEAD_OCTETS + len(self.key) + len(wire) + OFFSET_OCTETS * len(ttl_offsets)
+        )
+        for _, text in ede:
             self.octets += ERROR_OCTETS + len(text)
 
     def release(self) -> None:
@@ -123,20 +116,10 @@ class Entry:
         """Whether this is a negative answer: NODATA or NXDOMAIN."""
         return self.kind is _NODATA or self.kind is _NXDOMAIN
 
-    def renew(self, answer: Answer, flags: int, ttl: int, now: float) -> None:
-        """Take a newer answer to the same question; how often it is asked stays known."""
-        self.wire = wire = answer.wire
-        self.ttl_offsets = ttl_offsets = answer.ttl_offsets
-        self.flags = flags
-        self.ttl = ttl
-        self.stored_at = now
-        self.is_refreshing = False
-        self.refresh_at = 0.0
-        self.failures = 0
-        self.octets = (
-            ENTRY_OVERHEAD_OCTETS + len(self.key) + len(wire) + OFFSET_OCTETS * len(ttl_offsets)
-        )
-        self.describe(answer)
+    @property
+    def is_kept(self) -> bool:
+        """Whether the cache still has it."""
+        return self.owner is not None
 
 
 def is_denial(kind: Kind) -> bool:

@@ -91,7 +91,7 @@ class Segment:
 
     def add(self, entry: Entry, life_seconds: float, now: float) -> None:
         """Take in an entry that is nowhere yet, of use for `life_seconds`, and make room."""
-        entry.segment = self
+        entry.owner = self
         key = entry.key
         mark = hash(key)
         self._shards[mark & LAST_SHARD][key] = entry
@@ -104,7 +104,7 @@ class Segment:
         self._expiry.note(entry, life_seconds)
         if small.size + main.size > self.capacity:
             self._make_room(now)
-        if budget.used > budget.limit:
+        if budget.limit and budget.used > budget.limit:
             budget.hold(now)
 
     def _make_room(self, now: float) -> None:
@@ -187,7 +187,7 @@ class Segment:
     def _let_go(self, entry: Entry) -> None:
         key = entry.key
         del self._shards[hash(key) & LAST_SHARD][key]
-        entry.segment = None
+        entry.owner = None
         self.octets -= entry.octets
         self._budget.used -= entry.octets
         self._expiry.forget(entry)

@@ -10,12 +10,14 @@ was asked for. A positive answer and a negative one never stand side by side: th
 from dataclasses import dataclass
 from typing import Final
 
-from nodecache.wire import Answer, Flag
+from nodecache.wire import Answer, Flag, Kind
 
-from .entry import MOST_ASKED, Entry, is_denial
+from .entry import MOST_ASKED, Entry
 from .segment import Budget, Segment
 from .shards import LAST_SHARD, new_shards
 
+_NODATA: Final = Kind.NODATA
+_NXDOMAIN: Final = Kind.NXDOMAIN
 # AA on every hit, as CoreDNS: old libc resolvers drop answers without it.
 _HIT_FLAGS: Final = int(Flag.QR | Flag.AA)
 
@@ -57,10 +59,6 @@ class Cache:
             entry.asked += 1
         return entry
 
-    def find(self, key: bytes) -> Entry | None:
-        """What stands under `key`, of use or not; nobody has asked for it."""
-        return self._shards[hash(key) & LAST_SHARD].get(key)
-
     def put(self, key: bytes, answer: Answer, ttl: int, now: float) -> Entry | None:
         """Keep `answer` for `ttl` seconds from `now`, in place of what stood under `key`.
 
@@ -69,14 +67,14 @@ class Cache:
         if self._is_closed:
             return None
         flags = answer.flags | _HIT_FLAGS
-        segment = self.denial if is_denial(answer.kind) else self.success
+        kind = answer.kind
+        segment = self.denial if kind is _NXDOMAIN or kind is _NODATA else self.success
         life_seconds = ttl + self.stale_seconds
         entry = self._shards[hash(key) & LAST_SHARD].get(key)
         if entry is None:
-            entry = Entry(key, answer.wire, answer.ttl_offsets, flags, ttl, now)
-            entry.describe(answer)
+            entry = Entry(key, answer, flags, ttl, now)
             segment.add(entry, life_seconds, now)
-        elif entry.segment is segment:
+        elif entry.owner is segment:
             octets_before = entry.octets
             entry.renew(answer, flags, ttl, now)
             segment.renewed(entry, octets_before, life_seconds, now)
@@ -86,17 +84,11 @@ class Cache:
             segment.add(entry, life_seconds, now)
         return entry
 
-    def put_first(self, entry: Entry) -> None:
-        """Keep a new entry, from when it was stored on; `find` has nothing for its key."""
-        if not self._is_closed:
-            segment = self.denial if entry.is_denial else self.success
-            segment.add(entry, entry.ttl + self.stale_seconds, entry.stored_at)
-
     def drop(self, key: bytes) -> None:
         """Forget what stands under `key`."""
         entry = self._shards[hash(key) & LAST_SHARD].get(key)
-        if entry is not None and entry.segment is not None:
-            entry.segment.remove(entry)
+        if entry is not None and entry.owner is not None:
+            entry.owner.remove(entry)
 
     def close(self) -> None:
         """Keep nothing more: the zone is gone. What is kept goes with `let_go`."""

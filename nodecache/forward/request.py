@@ -1,8 +1,10 @@
 """A query that somebody waits for, and its first attempt: one object, for most need no more.
 
-send ─► answered ──────► done(answer)       nearly always
-├ late, lost, refused, nonsense ─► its resolution, made when it is needed first
-└ an answer that is not the last word ─► the same
+    send ─► answered ──────► done(answer)       nearly always
+              ├ late, lost, refused, nonsense ─► its resolution, made when it is needed first
+              └ an answer that is not the last word ─► the same
+
+What becomes of it then is told in `ask`.
 """
 
 import logging
@@ -13,11 +15,11 @@ from typing import Final, Protocol
 from nodecache.wire import (
     HEADER_SIZE,
     Answer,
+    AnswerReader,
     Flag,
     MalformedMessage,
     Query,
     framed_upstream_query,
-    read_answer,
 )
 
 from .attempt import Attempt, AttemptOwner
@@ -27,7 +29,7 @@ from .reading import read_unsound
 
 log = logging.getLogger("plugin/forward")
 
-_TC: Final = Flag.TC >> 8
+_TC: Final = int(Flag.TC)
 
 
 class Fallback(AttemptOwner, Protocol):
@@ -75,12 +77,16 @@ class Request(Attempt):
         "is_open",
         "observer",
         "query",
+        "reader",
         "resolution",
         "transport_name",
     )
 
-    def __init__(self, query: Query, transport_name: str, deadline: float) -> None:
+    def __init__(
+        self, query: Query, reader: AnswerReader, transport_name: str, deadline: float
+    ) -> None:
         self.query = query
+        self.reader = reader
         self.transport_name = transport_name
         self.deadline = deadline
         self.is_open = False
@@ -91,10 +97,6 @@ class Request(Attempt):
     @abstractmethod
     def done(self, outcome: Answer | Failure) -> None:
         """This came of it."""
-
-    def read(self, packet: bytes, question_end: int) -> Answer:
-        """Read an answer; MalformedMessage where it is none."""
-        return read_answer(packet, question_end=question_end)
 
     def open(self, forwarder: Resolver, now: float) -> None:
         """It goes upstream: somebody waits from now on."""
@@ -180,7 +182,7 @@ class CallbackRequest(Request):
         done: Callable[[Answer | Failure], None],
         transport_name: str,
     ) -> None:
-        super().__init__(query, transport_name, deadline)
+        super().__init__(query, AnswerReader(), transport_name, deadline)
         self._done: Callable[[Answer | Failure], None] | None = done
 
     def done(self, outcome: Answer | Failure) -> None:
@@ -193,20 +195,25 @@ class CallbackRequest(Request):
 def take_answer(request: Request, attempt: Attempt, packet: bytes, now: float) -> None:
     """Take the answer that one of a request's attempts brought."""
     upstream = attempt.upstream
+    question_end = HEADER_SIZE + len(attempt.question)
+    is_cut = False
     try:
-        answer, is_cut = _read(request, attempt, packet)
+        answer = request.reader.read(packet, question_end)
     except MalformedMessage as fault:
-        upstream.counts.malformed += 1
-        attempt.failed(f"malformed answer from {upstream.to}: {fault}", now)
-        return
-    upstream.counts.malformed += is_cut
+        try:
+            answer, is_cut = read_unsound(attempt, packet, question_end, fault)
+        except MalformedMessage as last:
+            upstream.counts.malformed += 1
+            attempt.failed(f"malformed answer from {upstream.to}: {last}", now)
+            return
+        upstream.counts.malformed += is_cut
     rcode = answer.rcode
     upstream.answered(rcode, now - attempt.sent_at, now)
     if not request.is_open:
         return
     if request.observer is not None:
         tell(request.observer, attempt, packet, now)
-    if answer.wire[2] & _TC:
+    if answer.flags & _TC:
         request.ask.answered_in_part(attempt, answer, now, is_cut=is_cut)
         return
     if rcode in request.forwarder.unwelcome_rcodes:
@@ -217,12 +224,3 @@ def take_answer(request: Request, attempt: Attempt, packet: bytes, now: float) -
     if request.resolution is not None:
         request.resolution.answered_well(attempt, now)
     request.end(answer)
-
-
-def _read(request: Request, attempt: Attempt, packet: bytes) -> tuple[Answer, bool]:
-    """The answer, and whether it was cut off without saying so."""
-    question_end = HEADER_SIZE + len(attempt.question)
-    try:
-        return request.read(packet, question_end), False
-    except MalformedMessage as fault:
-        return read_unsound(attempt, packet, question_end, fault)

@@ -17,7 +17,8 @@ from .policy import StalePolicy, ZoneOptions
 from .replies import ReplyRoom, ZoneBinding
 from .router import Zones, name_to_wire
 from .source import ChainSource, ForwardSource, Source, forward_end
-from .tcp import TcpLimits, TcpListener
+from .tcp import TcpListener
+from .tcp_connection import TcpLimits
 from .udp import UdpListener, WildcardUdpListener
 from .zone import Zone
 

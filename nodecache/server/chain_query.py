@@ -4,7 +4,7 @@ from typing import Final
 
 from nodecache.cache import Entry
 from nodecache.forward import Failure
-from nodecache.wire import Answer, ExtendedErrors, Query, reply_to
+from nodecache.wire import Answer, AnswerReader, ExtendedErrors, Query, reply_to
 
 from .chain import Back, Client
 from .counts import Outcome
@@ -34,7 +34,7 @@ class ChainQuery(InflightQuery):
     __slots__ = ("_back", "_client")
 
     def __init__(self, query: Query, zone: Landing, client: Client, back: Back, now: float) -> None:
-        super().__init__(query, zone, client.address[0], client.transport, now)
+        super().__init__(query, AnswerReader(), zone, client.address[0], client.transport, now)
         self._client = client
         self._back = back
 

@@ -61,7 +61,8 @@ class ClientQuery(InflightQuery):
     def __init__(
         self, query: Query, shape: Shape, transport: Transport, address: Any, now: float
     ) -> None:
-        super().__init__(query, shape.binding.zone, address[0], transport.name, now)
+        zone, reader = shape.binding.zone, shape.reader
+        InflightQuery.__init__(self, query, reader, zone, address[0], transport.name, now)
         self.shape = shape
         self.transport = transport
         self.address = address
@@ -78,10 +79,6 @@ class ClientQuery(InflightQuery):
             zone_name=counts.zone,
             received_at=self.asked_at,
         )
-
-    def read(self, packet: bytes, question_end: int) -> Answer:
-        """Read an answer; MalformedMessage where it is none."""
-        return self.shape.reader.read(packet, question_end)
 
     def begin_waiting(self) -> None:
         """Should this worker die, the next one answers."""
@@ -147,7 +144,11 @@ class ClientQuery(InflightQuery):
         """Send a reply and count it."""
         self.transport.send(reply, self.address)
         counts = self.shape.binding.counts
-        counts.count(self._tally(len(reply), rcode, written_by, outcome))
+        counts.count(
+            tally_of(
+                self.query, self.transport_name, self.host, len(reply), rcode, written_by, outcome
+            )
+        )
         counts.duration.observe(monotonic() - self.asked_at)
         if self._slot >= 0:
             self.transport.unnote(self._slot)

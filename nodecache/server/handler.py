@@ -62,7 +62,7 @@ class Handler:
                     return None
                 query.payload_size = shape.payload_size
             client_query = ClientQuery(query, shape, transport, address, now)
-            return shape.binding.zone.serve(client_query, now)
+            return shape.serve(client_query, now)
         except MalformedMessage as fault:
             self._reject(packet, fault, transport, address)
         except Exception:

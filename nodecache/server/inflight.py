@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from nodecache.cache import Entry
 from nodecache.forward import Failure, Request
-from nodecache.wire import Answer, ExtendedErrors, Flag, Query
+from nodecache.wire import Answer, AnswerReader, ExtendedErrors, Flag, Query
 
 from .chain import Ask, Client
 from .counts import Outcome
@@ -50,6 +50,14 @@ class Company:
         self.is_late = False
         self.walk: Ask | None = None
 
+    def take_others(self) -> "list[InflightQuery]":
+        """Those who wait for the same answer; they do no longer."""
+        others, self.others = self.others, []
+        if self.patience is not None:
+            self.patience.cancel()
+            self.patience = None
+        return others
+
 
 class InflightQuery(Request):
     """A query that somebody waits for, told of its outcome exactly once.
@@ -62,9 +70,15 @@ class InflightQuery(Request):
     __slots__ = ("asked_at", "company", "host", "is_for_all", "is_waiting", "key", "zone")
 
     def __init__(
-        self, query: Query, zone: Landing, host: str, transport_name: str, now: float
+        self,
+        query: Query,
+        reader: AnswerReader,
+        zone: Landing,
+        host: str,
+        transport_name: str,
+        now: float,
     ) -> None:
-        super().__init__(query, transport_name, now + zone.deadline_seconds)
+        Request.__init__(self, query, reader, transport_name, now + zone.deadline_seconds)
         self.zone = zone
         self.host = host
         self.asked_at = now
@@ -103,21 +117,6 @@ class InflightQuery(Request):
     def stale(self) -> Entry | None:
         """The expired answer that will do."""
         return None if self.company is None else self.company.stale
-
-    def take_waiters(self) -> "list[InflightQuery]":
-        """Those who wait for its answer; they do no longer."""
-        company = self.company
-        waiters: list[InflightQuery] = [self] if self.is_waiting else []
-        self.is_waiting = False
-        if company is not None:
-            for other in company.others:
-                other.is_waiting = False
-            waiters += company.others
-            company.others = []
-            if company.patience is not None:
-                company.patience.cancel()
-                company.patience = None
-        return waiters
 
     def give_up(self) -> None:
         """Nobody waits for upstream any more."""
@@ -163,7 +162,14 @@ class RefreshQuery(InflightQuery):
     __slots__ = ("_occasion",)
 
     def __init__(self, occasion: InflightQuery, entry: Entry, now: float) -> None:
-        super().__init__(occasion.query, occasion.zone, occasion.host, occasion.transport_name, now)
+        super().__init__(
+            occasion.query,
+            occasion.reader,
+            occasion.zone,
+            occasion.host,
+            occasion.transport_name,
+            now,
+        )
         self._occasion = occasion
         self.in_company().stale = entry
         self.is_awaited = False
@@ -171,10 +177,6 @@ class RefreshQuery(InflightQuery):
     def client(self) -> Client:
         """Whom directives are told that the query is for."""
         return self._occasion.client()
-
-    def read(self, packet: bytes, question_end: int) -> Answer:
-        """Read an answer; MalformedMessage where it is none."""
-        return self._occasion.read(packet, question_end)
 
     def begin_waiting(self) -> None:
         """Nobody waits."""

@@ -47,8 +47,8 @@ class ServingZone(Protocol):
     deadline_seconds: float
     finish: "Finish"
 
-    def serve(self, query: Any, now: float) -> "CachedReply | None":
-        """Answer a client's query, now or later."""
+    def way_in(self) -> "Serve":
+        """What answers clients' queries, as the zone's directives have it."""
 
     def serve_inner(self, query: Query, client: Any, back: Any) -> Any:
         """Answer a question that the server asks itself."""
@@ -128,7 +128,7 @@ class CachedReply:
         self.fold(now)
         entry = self.entry
         ttl = entry.remaining_ttl(now)
-        if ttl <= 0 or entry.stored_at != self.stored_at or entry.segment is None:
+        if ttl <= 0 or entry.stored_at != self.stored_at or not entry.is_kept:
             return False
         if self.binding.zone.wants_prefetch(entry, now):
             return False
@@ -140,6 +140,9 @@ class CachedReply:
         self.good_until = reply_changes_at(entry, self.binding.zone.prefetch, now)
         return True
 
+
+Serve = Callable[[Any, float], CachedReply | None]
+"""Answers a client's query, now or later; a reply for the table where it may go there."""
 
 Finish = Callable[[CachedReply, Query], CachedReply | None]
 """What becomes of a query's finished reply in the table; None: it has to be made each time."""

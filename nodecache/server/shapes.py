@@ -32,7 +32,7 @@ class Shape:
 
     `rest_size` is how many octets of the question stand behind the first label, `most_label` how
     long that may be. `limit` is the octets that a reply by UDP may have, `shown_flags` what of its
-    flags clients see. `key_end` is the end of their keys in the cache. `own_zones` are first labels
+    flags clients see. `serve` is where they go. `key_end` is the end of their keys in the cache. `own_zones` are first labels
     that make a name another zone's, each with its length.
     """
 
@@ -49,6 +49,7 @@ class Shape:
         "rdclass",
         "reader",
         "rest_size",
+        "serve",
         "shown_flags",
     )
 
@@ -70,6 +71,7 @@ class Shape:
         self.most_label = min(MAX_LABEL_SIZE, MAX_NAME_SIZE - 1 - (self.rest_size - 4))
         self.own_zones = own_zones
         self.reader = AnswerReader()
+        self.serve = binding.zone.way_in()
 
     def query(self, packet: bytes) -> Query:
         """The query that a packet of this shape is."""

@@ -8,48 +8,17 @@ has some, so that nobody waits behind another's thousands.
 import asyncio
 import socket
 from collections import OrderedDict, deque
-from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Protocol
 
-from .client_query import Transport
-from .replies import CachedReply
-from .tcp_connection import TcpConnection
+from .tcp_connection import PacketHandler, TcpConnection, TcpLimits
 
 BACKLOG = 1024  # as many as the keeper's socket lets wait; the kernel caps it at somaxconn
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TcpLimits:
-    """What clients may hold. Seconds as CoreDNS's `timeouts`: first read 3, idle 10, write 5."""
-
-    connections: int = 4096
-    queries: int = 256
-    """Waiting at once on one connection."""
-    queries_in_all: int = 0
-    """On one connection, after which it is closed; 0 is no limit."""
-    unsent_octets: int = 65_536
-    """On one connection, beyond what the kernel holds; none of its queries are taken until less."""
-    held_octets: int = 25_165_824
-    """On all connections: queries that are not taken yet, and replies unsent. What holds them comes on top."""
-    read_seconds: float = 3.0
-    idle_seconds: float = 10.0
-    write_seconds: float = 5.0
 
 
 _SWEEP_SECONDS = 0.5
 _MOST_A_TURN = 32  # for all who wait for their turn
 _MOST_AT_ONCE = 8  # for one, or where many wait
 _READ_OCTETS = 16_384
-
-
-class PacketHandler(Protocol):
-    """What takes a client's queries: `handler.Handler`."""
-
-    def handle(
-        self, packet: bytes, transport: Transport, address: Any, now: float
-    ) -> CachedReply | None:
-        """Answer `packet`, now or later."""
 
 
 class TcpListener:
@@ -102,6 +71,10 @@ class TcpListener:
             next(iter(self.connections)).abort()
         if self._sweep is None:
             self._sweep = self._loop.call_later(_SWEEP_SECONDS, self._close_overdue)
+
+    def heard(self, connection: TcpConnection) -> None:
+        """A connection gave a sign of life."""
+        self.connections.move_to_end(connection)
 
     def lost(self, connection: TcpConnection) -> None:
         """A connection is gone, with what it held."""

@@ -4,13 +4,65 @@ A client that does not read is not read from either. One that closed its half st
 """
 
 import asyncio
+from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 from nodecache.wire import FrameBuffer, framed
 
-if TYPE_CHECKING:
-    from .tcp import TcpListener
+from .client_query import Transport
+from .replies import CachedReply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcpLimits:
+    """What clients may hold. Seconds as CoreDNS's `timeouts`: first read 3, idle 10, write 5."""
+
+    connections: int = 4096
+    queries: int = 256
+    """Waiting at once on one connection."""
+    queries_in_all: int = 0
+    """On one connection, after which it is closed; 0 is no limit."""
+    unsent_octets: int = 65_536
+    """On one connection, beyond what the kernel holds; none of its queries are taken until less."""
+    held_octets: int = 25_165_824
+    """On all connections: queries that are not taken yet, and replies unsent. What holds them comes on top."""
+    read_seconds: float = 3.0
+    idle_seconds: float = 10.0
+    write_seconds: float = 5.0
+
+
+class PacketHandler(Protocol):
+    """What takes a client's queries: `handler.Handler`."""
+
+    def handle(
+        self, packet: bytes, transport: Transport, address: Any, now: float
+    ) -> CachedReply | None:
+        """Answer `packet`, now or later."""
+
+
+class ConnectionOwner(Protocol):
+    """Who took a connection: a listener."""
+
+    handler: PacketHandler
+    limits: TcpLimits
+    buffer: memoryview
+    """What was read last from any connection, until it is taken: in the same turn."""
+
+    def opened(self, connection: "TcpConnection") -> None:
+        """It is there."""
+
+    def heard(self, connection: "TcpConnection") -> None:
+        """It gave a sign of life."""
+
+    def lost(self, connection: "TcpConnection") -> None:
+        """It is gone."""
+
+    def serve(self, connection: "TcpConnection", now: float) -> None:
+        """Take some of its queries."""
+
+    def weigh(self, connection: "TcpConnection", octets: int) -> None:
+        """Note what it holds now."""
 
 
 class TcpConnection(asyncio.BufferedProtocol):
@@ -22,7 +74,7 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     name = "tcp"
 
-    def __init__(self, listener: "TcpListener", loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, listener: ConnectionOwner, loop: asyncio.AbstractEventLoop) -> None:
         self.waiting = 0
         self.local: tuple[str, int] = ("", 0)
         self.is_in_line = False
@@ -68,7 +120,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         if self._frames.has_message:
             self._active_at = now
             self._is_first = False
-            self._listener.connections.move_to_end(self)
+            self._listener.heard(self)
             self._listener.serve(self, now)
         self._read_or_not()
         self._weigh()

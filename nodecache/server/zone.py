@@ -1,6 +1,6 @@
 """One query's path through one server block.
 
-    serve ─ hit ──────────────► told            no await, no task
+    resolve ─ hit ─────────────► told            no await, no task
           ├ stale ─ refresh ──► told at once, or once upstream has had its time
           ├ known failure ────► SERVFAIL
           └ miss ─ join or send ─► landed ─► kept ─► everybody who waits is told
@@ -40,7 +40,7 @@ from .directives.shuffled import as_it_is
 from .inflight import Company, InflightQuery, RefreshQuery, failure_errors
 from .limiter import InflightLimiter
 from .policy import StalePolicy, ZoneOptions, may_replace
-from .replies import HOT_SECONDS, CachedReply, Finish
+from .replies import HOT_SECONDS, CachedReply, Finish, Serve
 from .source import Source
 
 _TRANSFERS: Final = frozenset((int(Rdtype.AXFR), int(Rdtype.IXFR)))
@@ -48,7 +48,8 @@ _REMEMBERED: Final = (Rcode.SERVFAIL, Rcode.NOTIMP)  # as CoreDNS: what says not
 _SERVFAIL_KIND: Final = Kind.SERVFAIL  # members of an enum cost a look-up each time
 _NO_TRANSFERS: Final[ExtendedErrors] = ((Ede.NOT_SUPPORTED, b"zone transfers are not served"),)
 _NO_ROOM: Final[ExtendedErrors] = ((Ede.NETWORK_ERROR, b"too many queries wait for an answer"),)
-# New questions that may wait for upstreams that are down: enough to notice their return by.
+# New questions that may wait for upstreams that are down: enough to notice their return by. More
+# would wait in vain, and their work would be at the cost of hits.
 _MOST_WHILE_DOWN: Final = 64
 _MOST_WITH_STALE_ANSWERS: Final = 4  # of those that might have a stale answer at once
 # What a SERVFAIL's records, should it have any, are good for: CoreDNS's default.
@@ -98,14 +99,13 @@ class Zone:
 
     # The ways in
 
-    def serve(self, query: ClientQuery, now: float) -> CachedReply | None:
-        """Answer a client's query, now or later; a reply for the table where it may go there."""
-        if self.above is None:
-            return self.resolve(query, now)
-        return self._serve_by_chain(query, self.above)
+    def way_in(self) -> Serve:
+        """What answers clients' queries: the directives above the cache, where there are some."""
+        return self.resolve if self.above is None else self._serve_by_chain
 
-    def _serve_by_chain(self, query: ClientQuery, chain: Chain) -> CachedReply | None:
+    def _serve_by_chain(self, query: ClientQuery, now: float) -> CachedReply | None:  # noqa: ARG002
         """Send the query through the directives that stand above the cache."""
+        assert self.above is not None
         cached: CachedReply | None = None
         note = CacheNote()
         client = query.client()
@@ -121,7 +121,7 @@ class Zone:
             else:
                 query.tell_nothing()
 
-        chain.start(query.query, client, done)
+        self.above.start(query.query, client, done)
         return cached
 
     def serve_inner(self, query: Query, client: Client, back: Back) -> Ask | None:
@@ -229,11 +229,16 @@ class Zone:
             query.tell_failure(Rcode.REFUSED, _NO_TRANSFERS, Outcome.UNCACHED)
             return
         key = query.key
-        if stale is None and (failed := self._failures.get(key, now, self._source.is_silent)):
+        failures = self._failures
+        if (
+            stale is None
+            and failures.failed
+            and (failed := failures.get(key, now, self._source.is_silent))
+        ):
             query.tell_failure(failed.rcode, failed.ede, self._missed)
             return
         leader = self._inflight.get(key)
-        if leader is None and self._is_hopeless():
+        if leader is None and len(self._inflight) >= _MOST_WHILE_DOWN and self._source.is_down():
             self._turn_away(query, stale)
             return
         if not self._limiter.admit(query.host):
@@ -251,13 +256,6 @@ class Zone:
             company.stale = stale
             self._be_patient(query, company)
         self._send(query, now)
-
-    def _is_hopeless(self) -> bool:
-        """Whether upstream is down and enough new questions wait for it to come back.
-
-        More would wait in vain, and their work would be at the cost of hits.
-        """
-        return len(self._inflight) >= _MOST_WHILE_DOWN and self._source.is_down()
 
     def _turn_away(self, query: InflightQuery, stale: Entry | None) -> None:
         """Nobody may wait any more: a stale answer, or none."""
@@ -291,20 +289,17 @@ class Zone:
             self._log(query.query, outcome)
             self._failed(query, outcome, now)
             return
-        stale = query.stale
+        stale = query.stale if query.company is not None else None
         if outcome.kind is _SERVFAIL_KIND or (
             stale is not None and not may_replace(outcome, stale, self._stale)
         ):
             self._failed(query, outcome, now)
-        else:
-            self._answered(query, outcome, now)
-
-    def _answered(self, query: InflightQuery, answer: Answer, now: float) -> None:
-        shown = self._keep_if_wanted(query, answer, reply_ttl(answer, self._bounds), now)
+            return
+        shown = self._keep_if_wanted(query, outcome, reply_ttl(outcome, self._bounds), now)
         if self._failures.failed:
-            self._failures.clear(query.key)
+            self._failures.clear(key)
         for waiting in self._released(query):
-            waiting.tell_answer(answer, shown, self._missed)
+            waiting.tell_answer(outcome, shown, self._missed)
 
     def _keep_if_wanted(
         self, query: InflightQuery, answer: Answer, ttl: int, now: float
@@ -343,8 +338,11 @@ class Zone:
 
     def _released(self, query: InflightQuery) -> list[InflightQuery]:
         """Those who waited for a question's answer; their places are free."""
-        waiters = query.take_waiters()
+        waiters = [query] if query.is_waiting else []
+        if query.company is not None:
+            waiters += query.company.take_others()
         for waiting in waiters:
+            waiting.is_waiting = False
             self._limiter.release(waiting.host)
         return waiters
 

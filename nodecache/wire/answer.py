@@ -27,8 +27,8 @@ class Kind(Enum):
 class Answer:
     """One whole message from upstream, or from a directive that made it up.
 
-    `wire` is the message with its OPT and TSIG taken out; the TTLs stand at `ttl_offsets`, in
-    seconds. `lowest_ttl` is None where there are no records. `soa_ttl` is the lower of the
+    `wire` is the message with its OPT and TSIG taken out, `flags` its header's second word; the TTLs
+    stand at `ttl_offsets`, in seconds. `lowest_ttl` is None where there are no records. `soa_ttl` is the lower of the
     SOA's TTL and minimum (RFC 2308 §5) where the authority section holds one. `signed_until`
     and `signed_from` bound the RRSIGs' common validity (seconds since 1970, modulo 2**32), where
     there are any. `ede` are the upstream's Extended DNS Errors, code and text (RFC 8914).
@@ -38,6 +38,7 @@ class Answer:
     # No dataclass, as all that is made for a query: compiled, its constructor would cost tenfold.
     __slots__ = (
         "ede",
+        "flags",
         "is_compressed",
         "kind",
         "lowest_ttl",
@@ -66,6 +67,7 @@ class Answer:
         is_compressed: bool = True,
     ) -> None:
         self.wire = wire
+        self.flags = wire[2] << 8 | wire[3]
         self.question_end = question_end
         self.rcode = rcode
         self.kind = kind
@@ -95,11 +97,6 @@ class Answer:
         other.signed_from = self.signed_from
         other.signed_until = self.signed_until
         return other
-
-    @property
-    def flags(self) -> int:
-        """The header's second word as it came."""
-        return self.wire[2] << 8 | self.wire[3]
 
     @property
     def is_truncated(self) -> bool:

@@ -13,9 +13,9 @@ from time import monotonic, time
 
 from nodecache.cache import (
     FORM,
-    Carried,
     Entry,
     MalformedCache,
+    SnapshotEntry,
     end,
     may_be_kept,
     packed,
@@ -72,7 +72,7 @@ def _pieces(built: Iterable[Built], now: float) -> Iterator[bytes]:
 
 
 def _is_of_use(entry: Entry, stale_seconds: float, now: float) -> bool:
-    return entry.segment is not None and now < entry.stored_at + entry.ttl + stale_seconds
+    return entry.owner is not None and now < entry.stored_at + entry.ttl + stale_seconds
 
 
 @dataclass(slots=True)
@@ -93,8 +93,8 @@ async def read(descriptor: int, built: Iterable[Built]) -> Count:
     pause = monotonic() + STEP_SECONDS
     with open_sealed(descriptor, MOST_CACHE_OCTETS) as file:
         try:
-            for carried in unpacked(file.read):
-                if carried is not None and take(carried, zones.get(carried.digest), monotonic()):
+            for kept in unpacked(file.read):
+                if kept is not None and take(kept, zones.get(kept.digest), monotonic()):
                     count.taken += 1
                 else:
                     count.passed_over += 1
@@ -106,18 +106,18 @@ async def read(descriptor: int, built: Iterable[Built]) -> Count:
     return count
 
 
-def take(carried: Carried, one: Built | None, now: float) -> bool:
+def take(kept: SnapshotEntry, one: Built | None, now: float) -> bool:
     """Keep an answer as if it had been ours from the beginning; whether it is kept."""
-    if one is None or not carried.stored_at <= now:
+    if one is None or not kept.stored_at <= now:
         return False
-    answer, zone = carried.answer, one.zone
+    answer, zone = kept.answer, one.zone
     cache = zone.cache
     ttl = reply_ttl(answer, zone.options.bounds)
-    is_of_use = ttl > 0 and now < carried.stored_at + ttl + cache.stale_seconds
-    if not is_of_use or not may_be_kept(answer, time) or cache.get(carried.key, now) is not None:
+    is_of_use = ttl > 0 and now < kept.stored_at + ttl + cache.stale_seconds
+    if not is_of_use or not may_be_kept(answer, time) or cache.get(kept.key, now) is not None:
         return False
-    entry = cache.put(carried.key, answer, ttl, carried.stored_at)
+    entry = cache.put(kept.key, answer, ttl, kept.stored_at)
     if entry is None:
         return False
-    entry.note_asked(carried.asked)
+    entry.note_asked(kept.asked)
     return True

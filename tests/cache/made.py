@@ -36,4 +36,4 @@ def entry(
     name: bytes = b"a", *, ttl: int = 30, octets: int = 100, stored_at: float = START
 ) -> Entry:
     made = answer(octets=octets)
-    return Entry(name, made.wire, made.ttl_offsets, made.flags, ttl, stored_at)
+    return Entry(name, made, made.flags, ttl, stored_at)

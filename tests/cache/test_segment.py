@@ -178,7 +178,7 @@ def test_a_zone_that_closes_gives_everything_back():
     while cache.let_go(70):
         pass
     assert (budget.used, len(cache), len(budget.segments)) == (weight, 0, 2)
-    assert all(entry.segment is other.success for entry in other.success.entries())
+    assert all(entry.owner is other.success for entry in other.success.entries())
 
 
 def test_a_zone_that_closes_gives_back_no_more_at_once_than_asked_for():
@@ -364,7 +364,7 @@ class Bookkeeping(RuleBasedStateMachine):
         for segment in self.budget.segments:
             entries = segment.entries()
             assert len(entries) == len(segment) <= segment.capacity
-            assert all(entry.segment is segment for entry in entries)
+            assert all(entry.owner is segment for entry in entries)
             ghosts = GHOST_OCTETS * len(segment._ghosts)
             assert segment.octets == sum(entry.octets for entry in entries) + ghosts
             assert sorted(noted(segment), key=id) == sorted(entries, key=id)

@@ -93,7 +93,7 @@ def test_what_is_dropped_is_gone():
     kept.drop(KEY)
     kept.drop(KEY)
     assert kept.get(KEY, START) is None
-    assert entry.segment is None
+    assert entry.owner is None
 
 
 def test_upstreams_errors_are_kept_with_the_answer():

@@ -140,9 +140,7 @@ def test_an_answer_with_an_extended_error_stays_behind():
 
 def made(answer) -> Entry:
     key = read_query(query()).key
-    entry = Entry(key, answer.wire, answer.ttl_offsets, 0, 30, NOW)
-    entry.describe(answer)
-    return entry
+    return Entry(key, answer, 0, 30, NOW)
 
 
 def test_the_digest_is_the_same_in_another_process():

@@ -34,7 +34,7 @@ class MalformedCache(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class SnapshotEntry:
     """One answer out of another agent's cache, of the block with `digest`; checked."""
 
     digest: bytes
@@ -62,7 +62,7 @@ def end() -> bytes:
     return _END
 
 
-def unpacked(read: Callable[[int], bytes]) -> Iterator[Carried | None]:
+def unpacked(read: Callable[[int], bytes]) -> Iterator[SnapshotEntry | None]:
     """Every answer that `read` (so many octets, fewer at the end) gives; None for one passed over.
 
     Raises MalformedCache where the form is broken: what came before stands for itself.
@@ -77,7 +77,9 @@ def unpacked(read: Callable[[int], bytes]) -> Iterator[Carried | None]:
             stored_at, asked, key_size, size = _ENTRY.unpack(_exactly(read, _ENTRY.size))
             key, wire = _exactly(read, key_size), _exactly(read, size)
             answer = _checked(key, wire)
-            yield Carried(digest, key, answer, stored_at, asked) if answer is not None else None
+            yield (
+                SnapshotEntry(digest, key, answer, stored_at, asked) if answer is not None else None
+            )
         else:
             raise MalformedCache("cut off" if not mark else f"no mark: {mark!r}")
 
