@@ -4,7 +4,7 @@ The law of this package: no socket and no clock; `now` (monotonic seconds) comes
 Entries hold octets as upstream wrote them; nothing here parses a message.
 """
 
-from .entry import MOST_ASKED, OFFSET_OCTETS, Entry, is_denial
+from .entry import MAX_FREQUENCY, OFFSET_OCTETS, Entry, is_denial
 from .failures import FailedQuestion, Failures
 from .freshness import (
     Prefetch,
@@ -33,7 +33,7 @@ from .store import Cache, Counts
 __all__ = [
     "DIGEST_SIZE",
     "FORM",
-    "MOST_ASKED",
+    "MAX_FREQUENCY",
     "OFFSET_OCTETS",
     "Bounds",
     "Budget",

@@ -15,7 +15,7 @@ ERROR_OCTETS: Final = 160
 _NODATA: Final = Kind.NODATA
 _NXDOMAIN: Final = Kind.NXDOMAIN
 
-MOST_ASKED: Final = 3  # S3-FIFO needs to tell four grades apart, no more
+MAX_FREQUENCY: Final = 3  # S3-FIFO needs to tell four grades apart, no more
 
 
 class Owner(Protocol):
@@ -29,22 +29,22 @@ class Entry:
     """One answer, kept since `stored_at` (monotonic seconds) for `ttl` whole seconds.
 
     `wire` holds the message as upstream wrote it, TTLs included; `flags` is the header's second
-    word for replies out of the cache. `asked` grades how often it was wanted, for eviction;
+    word for replies out of the cache. `frequency` grades how often it was wanted, for eviction;
     `hits` counts for prefetch, the last at `counted_at`. `refresh_at` is when a refresh that
     failed `failures` times in a row may be tried again. `octets` is what it weighs. `owner` is
     who keeps it, None once it is gone. The rest is the owner's affair: `is_in_main`, `before` and
-    `after` are its place there, `due_among` those that are of no use as soon as it is.
+    `after` are its place there, `expiry_set` those that are of no use as soon as it is.
     """
 
     __slots__ = (
         "after",
-        "asked",
         "before",
         "counted_at",
-        "due_among",
         "ede",
+        "expiry_set",
         "failures",
         "flags",
+        "frequency",
         "hits",
         "is_compressed",
         "is_in_main",
@@ -64,14 +64,14 @@ class Entry:
     def __init__(self, key: bytes, answer: Answer, flags: int, ttl: int, now: float) -> None:
         self.key = key
         self.renew(answer, flags, ttl, now)
-        self.asked = 0
+        self.frequency = 0
         self.hits = 0
         self.counted_at = 0.0
         self.is_in_main = False
         self.before: Entry | None = None
         self.after: Entry | None = None
         self.owner: Owner | None = None
-        self.due_among: set[Entry] | None = None
+        self.expiry_set: set[Entry] | None = None
 
     def renew(self, answer: Answer, flags: int, ttl: int, now: float) -> None:
         """Take an answer to the same question; how often it is asked stays known."""
@@ -99,9 +99,9 @@ class Entry:
         self.ttl_offsets = ()
         self.ede = ()
 
-    def note_asked(self, times: int) -> None:
+    def note_uses(self, times: int) -> None:
         """Grade the entry up: somebody wanted it again."""
-        self.asked = min(self.asked + times, MOST_ASKED)
+        self.frequency = min(self.frequency + times, MAX_FREQUENCY)
 
     def remaining_ttl(self, now: float) -> int:
         """Whole seconds left; 0 or below once expired. CoreDNS floors the age likewise."""

@@ -33,21 +33,21 @@ class Expiry:
         self._buckets: dict[int, list[set[Entry]]] = {}
         self._order: list[int] = []
 
-    def note(self, entry: Entry, life_seconds: float) -> None:
+    def schedule(self, entry: Entry, life_seconds: float) -> None:
         """Remember that `entry` is of no use once it was kept for `life_seconds`."""
         if life_seconds != self._life_seconds:
             self._life_seconds = life_seconds
             self._width = 1 << max(0, int(life_seconds).bit_length() - _LIFE_BITS)
         elif entry.stored_at == self._stored_at and 0 < len(self._among) < _MOST_IN_A_SET:
             self._among.add(entry)
-            entry.due_among = self._among
+            entry.expiry_set = self._among
             return
         self._stored_at = entry.stored_at
         width = self._width
         due = ceil((entry.stored_at + life_seconds) / width) * width
         bucket = self._buckets.get(due)
         if bucket is None:
-            entry.due_among = self._among = {entry}
+            entry.expiry_set = self._among = {entry}
             self._buckets[due] = [self._among]
             heappush(self._order, due)
             return
@@ -56,14 +56,14 @@ class Expiry:
             among = set()
             bucket.append(among)
         among.add(entry)
-        entry.due_among = self._among = among
+        entry.expiry_set = self._among = among
 
-    def forget(self, entry: Entry) -> None:
+    def cancel(self, entry: Entry) -> None:
         """The entry is gone, or will be noted anew."""
-        among = entry.due_among
+        among = entry.expiry_set
         if among is not None:
             among.discard(entry)
-            entry.due_among = None
+            entry.expiry_set = None
             if not among:
                 among.clear()  # gives back the room it had when it was full
 
@@ -71,7 +71,7 @@ class Expiry:
         """Whether there is anything to take."""
         return bool(self._order) and self._order[0] <= now
 
-    def take_due(self, now: float, most: int) -> list[Entry]:
+    def pop_due(self, now: float, most: int) -> list[Entry]:
         """Up to `most` entries that are past all use, for the caller to remove."""
         dead: list[Entry] = []
         while self._order and self._order[0] <= now and len(dead) < most:

@@ -31,7 +31,7 @@ class Budget:
         self.used = 0
         self.segments: list[Segment] = []
 
-    def hold(self, now: float) -> None:
+    def enforce(self, now: float) -> None:
         """Make room until the limit holds: what is past use, then from the heaviest segment."""
         if self.limit and self.used > self.limit:
             self.sweep(now, _MOST_DEAD_AT_A_PUT)
@@ -101,11 +101,11 @@ class Segment:
         octets, budget = entry.octets, self._budget
         self.octets += octets
         budget.used += octets
-        self._expiry.note(entry, life_seconds)
+        self._expiry.schedule(entry, life_seconds)
         if small.size + main.size > self.capacity:
             self._make_room(now)
         if budget.limit and budget.used > budget.limit:
-            budget.hold(now)
+            budget.enforce(now)
 
     def _make_room(self, now: float) -> None:
         """Hold the capacity: what is past all use goes first."""
@@ -118,24 +118,24 @@ class Segment:
     def renewed(self, entry: Entry, octets_before: int, life_seconds: float, now: float) -> None:
         """An entry that stands here holds another answer now; it keeps its place."""
         self._weigh(entry.octets - octets_before)
-        self._expiry.forget(entry)
-        self._expiry.note(entry, life_seconds)
-        self._budget.hold(now)
+        self._expiry.cancel(entry)
+        self._expiry.schedule(entry, life_seconds)
+        self._budget.enforce(now)
 
     def remove(self, entry: Entry) -> None:
         """Let go of an entry that is here."""
         self._queue_of(entry).remove(entry)
-        self._let_go(entry)
+        self._release(entry)
         entry.release()
 
     def sweep(self, now: float, most: int) -> int:
         """Drop up to `most` entries that are past all use; how many."""
-        dead = self._expiry.take_due(now, most)
+        dead = self._expiry.pop_due(now, most)
         for entry in dead:
             self.remove(entry)
         return len(dead)
 
-    def let_go(self, most: int) -> int:
+    def release(self, most: int) -> int:
         """Give up to `most` entries and memories of evicted ones back to the budget; how many.
 
         Not all at once: half a million entries take a second and more. A segment that has nothing
@@ -144,7 +144,7 @@ class Segment:
         small, main, ghosts = self._small, self._main, self._ghosts
         gone = 0
         while gone < most and (small.size or main.size):
-            self._let_go(small.pop() if small.size else main.pop())
+            self._release(small.pop() if small.size else main.pop())
             gone += 1
         while gone < most and len(ghosts):
             self._forget_oldest_ghost()
@@ -160,9 +160,9 @@ class Segment:
         while small.size or main.size:
             if not main.size or small.size * _SMALL_SHARE > small.size + main.size:
                 entry = small.pop()
-                if entry.asked >= _WORTH_KEEPING and spared < _MOST_SPARED:
+                if entry.frequency >= _WORTH_KEEPING and spared < _MOST_SPARED:
                     spared += 1
-                    entry.asked = 0
+                    entry.frequency = 0
                     entry.is_in_main = True
                     main.push(entry)
                     continue
@@ -170,12 +170,12 @@ class Segment:
                     self._remember(hash(entry.key))
             else:
                 entry = main.pop()
-                if entry.asked and spared < _MOST_SPARED:
+                if entry.frequency and spared < _MOST_SPARED:
                     spared += 1
-                    entry.asked -= 1
+                    entry.frequency -= 1
                     main.push(entry)
                     continue
-            self._let_go(entry)
+            self._release(entry)
             entry.release()
             self.evictions += 1
             return True
@@ -184,13 +184,13 @@ class Segment:
     def _queue_of(self, entry: Entry) -> Queue:
         return self._main if entry.is_in_main else self._small
 
-    def _let_go(self, entry: Entry) -> None:
+    def _release(self, entry: Entry) -> None:
         key = entry.key
         del self._shards[hash(key) & LAST_SHARD][key]
         entry.owner = None
         self.octets -= entry.octets
         self._budget.used -= entry.octets
-        self._expiry.forget(entry)
+        self._expiry.cancel(entry)
 
     def _weigh(self, octets: int) -> None:
         self.octets += octets

@@ -2,12 +2,12 @@
 
 What is written is what cannot be known from the answer itself: the key, the message as upstream
 wrote it, when it came (monotonic seconds, the same for every process of the node) and how often it
-is asked for. Whoever reads it reads the message as if a stranger had sent it: offsets, kind and TTL
+is used. Whoever reads it reads the message as if a stranger had sent it: offsets, kind and TTL
 are found out anew.
 
     nodecache cache 1↵                                          the form, and its version
     Z  digest of the block (32 octets)                          whose answers follow
-    E  stored_at, asked, sizes of key and message; both         one answer
+    E  stored_at, frequency, sizes of key and message; both         one answer
     .                                                           all is told
 """
 
@@ -41,7 +41,7 @@ class SnapshotEntry:
     key: bytes
     answer: Answer
     stored_at: float
-    asked: int
+    frequency: int
 
 
 def zone_head(digest: bytes) -> bytes:
@@ -53,7 +53,7 @@ def packed(entry: Entry) -> bytes:
     """One entry. Those with Extended DNS Errors stay: they were no part of the message kept."""
     if entry.ede:
         return b""
-    head = _ENTRY.pack(entry.stored_at, entry.asked, len(entry.key), len(entry.wire))
+    head = _ENTRY.pack(entry.stored_at, entry.frequency, len(entry.key), len(entry.wire))
     return _ANSWER + head + entry.key + entry.wire
 
 
@@ -74,11 +74,13 @@ def unpacked(read: Callable[[int], bytes]) -> Iterator[SnapshotEntry | None]:
         if mark == _ZONE:
             digest = _exactly(read, DIGEST_SIZE)
         elif mark == _ANSWER and digest:
-            stored_at, asked, key_size, size = _ENTRY.unpack(_exactly(read, _ENTRY.size))
+            stored_at, frequency, key_size, size = _ENTRY.unpack(_exactly(read, _ENTRY.size))
             key, wire = _exactly(read, key_size), _exactly(read, size)
             answer = _checked(key, wire)
             yield (
-                SnapshotEntry(digest, key, answer, stored_at, asked) if answer is not None else None
+                SnapshotEntry(digest, key, answer, stored_at, frequency)
+                if answer is not None
+                else None
             )
         else:
             raise MalformedCache("cut off" if not mark else f"no mark: {mark!r}")

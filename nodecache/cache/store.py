@@ -12,7 +12,7 @@ from typing import Final
 
 from nodecache.wire import Answer, Flag, Kind
 
-from .entry import MOST_ASKED, Entry
+from .entry import MAX_FREQUENCY, Entry
 from .segment import Budget, Segment
 from .shards import LAST_SHARD, new_shards
 
@@ -55,8 +55,8 @@ class Cache:
         entry = self._shards[hash(key) & LAST_SHARD].get(key)
         if entry is None or now >= entry.stored_at + entry.ttl + self.stale_seconds:
             return None
-        if entry.asked < MOST_ASKED:
-            entry.asked += 1
+        if entry.frequency < MAX_FREQUENCY:
+            entry.frequency += 1
         return entry
 
     def put(self, key: bytes, answer: Answer, ttl: int, now: float) -> Entry | None:
@@ -91,11 +91,11 @@ class Cache:
             entry.owner.remove(entry)
 
     def close(self) -> None:
-        """Keep nothing more: the zone is gone. What is kept goes with `let_go`."""
+        """Keep nothing more: the zone is gone. What is kept goes with `release`."""
         self._is_closed = True
 
-    def let_go(self, most: int) -> bool:
+    def release(self, most: int) -> bool:
         """Give up to `most` entries of a closed cache back to the budget; whether any may be left."""
-        gone = self.success.let_go(most)
-        gone += self.denial.let_go(most - gone)
+        gone = self.success.release(most)
+        gone += self.denial.release(most - gone)
         return gone == most

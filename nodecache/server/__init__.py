@@ -14,7 +14,7 @@ from .handler import Handler
 from .journal import Journal
 from .limiter import InflightLimiter
 from .policy import StalePolicy, ZoneOptions
-from .replies import ReplyRoom, ZoneBinding
+from .replies import ReplyBudget, ZoneBinding
 from .router import Zones, name_to_wire
 from .source import ChainSource, ForwardSource, Source, forward_end
 from .tcp import TcpListener
@@ -38,7 +38,7 @@ __all__ = [
     "Journal",
     "Outcome",
     "Refreshed",
-    "ReplyRoom",
+    "ReplyBudget",
     "ServerCounts",
     "Source",
     "StalePolicy",

@@ -8,7 +8,7 @@ from nodecache.wire import Answer, AnswerReader, ExtendedErrors, Query, reply_to
 
 from .chain import Back, Client
 from .counts import Outcome
-from .inflight import InflightQuery, Landing
+from .inflight import InflightQuery, QueryOwner
 from .replies import CachedReply
 
 _NO_LIMIT: Final = 65_535
@@ -33,7 +33,9 @@ class ChainQuery(InflightQuery):
 
     __slots__ = ("_back", "_client")
 
-    def __init__(self, query: Query, zone: Landing, client: Client, back: Back, now: float) -> None:
+    def __init__(
+        self, query: Query, zone: QueryOwner, client: Client, back: Back, now: float
+    ) -> None:
         super().__init__(query, AnswerReader(), zone, client.address[0], client.transport, now)
         self._client = client
         self._back = back
@@ -45,7 +47,7 @@ class ChainQuery(InflightQuery):
     def begin_waiting(self) -> None:
         """The client's query behind this one, if any, is not noted: it would come twice."""
 
-    def tell_entry(
+    def respond_from_cache(
         self, entry: Entry, ttl: int, ede: ExtendedErrors, good_until: float = 0.0
     ) -> CachedReply | None:
         """An answer made from the entry, its TTLs as they are now."""
@@ -69,7 +71,7 @@ class ChainQuery(InflightQuery):
         self._back(answer)
         return None
 
-    def tell_answer(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
+    def respond(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
         """The answer, its TTLs set."""
         self._note(outcome)
         if ttl is not None and answer.ttl_offsets:
@@ -80,7 +82,7 @@ class ChainQuery(InflightQuery):
             answer.lowest_ttl = ttl
         self._back(answer)
 
-    def tell_failure(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
+    def respond_error(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
         """A failure that was logged where it happened."""
         self._note(outcome)
         code, text = ede[0] if ede else (0, b"")

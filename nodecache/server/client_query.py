@@ -3,7 +3,7 @@
 from time import monotonic
 from typing import Any, Final, Protocol
 
-from nodecache.cache import MOST_ASKED, Entry
+from nodecache.cache import MAX_FREQUENCY, Entry
 from nodecache.wire import (
     MAX_MESSAGE_SIZE,
     Answer,
@@ -84,7 +84,7 @@ class ClientQuery(InflightQuery):
         """Should this worker die, the next one answers."""
         self._slot = self.transport.note(self.query.packet, self.address, self.asked_at)
 
-    def tell_entry(
+    def respond_from_cache(
         self, entry: Entry, ttl: int, ede: ExtendedErrors, good_until: float = 0.0
     ) -> CachedReply | None:
         """Reply from the cache."""
@@ -95,12 +95,12 @@ class ClientQuery(InflightQuery):
         tally = self._tally(len(reply), entry.rcode, "cache", outcome)
         return self._for_table(reply, entry, good_until, tally, entry.ttl_offsets)
 
-    def tell_answer(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
+    def respond(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
         """Reply with an upstream's answer."""
         rcode = answer.rcode
         self._reply(answer, answer.flags, ttl, answer.ede, rcode, answer.written_by, outcome)
 
-    def tell_result(
+    def respond_with_result(
         self, answer: Answer, outcome: Outcome, made_of: tuple[Entry, float] | None
     ) -> CachedReply | None:
         """Reply with what directives made; of an entry that is good until then, as far as known."""
@@ -112,11 +112,11 @@ class ClientQuery(InflightQuery):
         tally = self._tally(len(reply), rcode, written_by, outcome)
         return self._for_table(reply, entry, good_until, tally, answer.ttl_offsets)
 
-    def tell_failure(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
+    def respond_error(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
         """Reply without records."""
         self._send(empty_reply(self.query, rcode, ede), rcode, "", outcome)
 
-    def tell_nothing(self) -> None:
+    def ignore(self) -> None:
         """The client is to hear nothing at all."""
         self.transport.forget(self.address)
 
@@ -177,7 +177,7 @@ class ClientQuery(InflightQuery):
             alike = normalized(query)
             if alike is None:
                 return None
-        entry.note_asked(MOST_ASKED)  # those who hear from the table are counted too late
+        entry.note_uses(MAX_FREQUENCY)  # those who hear from the table are counted too late
         binding = self.shape.binding
         cached = CachedReply(
             bytes(reply[2:]), good_until, entry, binding, tally, ttl_offsets, alike

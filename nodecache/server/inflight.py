@@ -23,39 +23,39 @@ _RD: Final = int(Flag.RD)
 NO_ERRORS: Final[ExtendedErrors] = ()
 
 
-class Landing(Protocol):
+class QueryOwner(Protocol):
     """Where what comes from upstream goes: a zone."""
 
     deadline_seconds: float
 
-    def landed(self, query: "InflightQuery", outcome: Answer | Failure) -> None:
+    def completed(self, query: "InflightQuery", outcome: Answer | Failure) -> None:
         """This came of a query that was sent upstream."""
 
 
-class Company:
+class Extras:
     """What only few queries need on their way upstream.
 
     `others` wait for the same answer. `stale` is an expired one that will do if nothing better
-    comes; `patience` is the timer that hands it out, and `is_late` tells that upstream has had the
+    comes; `stale_timer` is the timer that hands it out, and `is_late` tells that upstream has had the
     time that clients with a stale answer wait. `walk` is a query's way through directives below
     the cache.
     """
 
-    __slots__ = ("is_late", "others", "patience", "stale", "walk")
+    __slots__ = ("is_late", "others", "stale", "stale_timer", "walk")
 
     def __init__(self) -> None:
         self.others: list[InflightQuery] = []
         self.stale: Entry | None = None
-        self.patience: asyncio.TimerHandle | None = None
+        self.stale_timer: asyncio.TimerHandle | None = None
         self.is_late = False
         self.walk: Ask | None = None
 
     def take_others(self) -> "list[InflightQuery]":
         """Those who wait for the same answer; they do no longer."""
         others, self.others = self.others, []
-        if self.patience is not None:
-            self.patience.cancel()
-            self.patience = None
+        if self.stale_timer is not None:
+            self.stale_timer.cancel()
+            self.stale_timer = None
         return others
 
 
@@ -67,13 +67,13 @@ class InflightQuery(Request):
     was asked with RD, so that the answer is one for everybody.
     """
 
-    __slots__ = ("asked_at", "company", "host", "is_for_all", "is_waiting", "key", "zone")
+    __slots__ = ("asked_at", "extras", "host", "is_for_all", "is_waiting", "key", "zone")
 
     def __init__(
         self,
         query: Query,
         reader: AnswerReader,
-        zone: Landing,
+        zone: QueryOwner,
         host: str,
         transport_name: str,
         now: float,
@@ -86,47 +86,47 @@ class InflightQuery(Request):
         # Without RD the answer may be a referral: only equal ones join.
         self.key = query.key if is_for_all else query.key + b"\0"
         self.is_waiting = False
-        self.company: Company | None = None
+        self.extras: Extras | None = None
 
     def done(self, outcome: Answer | Failure) -> None:
         """This came of it."""
-        self.zone.landed(self, outcome)
+        self.zone.completed(self, outcome)
 
-    def in_company(self) -> Company:
+    def with_extras(self) -> Extras:
         """What few need, from now on."""
-        company = self.company
-        if company is None:
-            company = self.company = Company()
-        return company
+        extras = self.extras
+        if extras is None:
+            extras = self.extras = Extras()
+        return extras
 
-    def join(self, query: "InflightQuery") -> Company:
+    def join(self, query: "InflightQuery") -> Extras:
         """Another waits for its answer, perhaps the first."""
-        company = self.in_company()
-        company.others.append(query)
+        extras = self.with_extras()
+        extras.others.append(query)
         if not self.is_awaited:
             self.mark_awaited(is_awaited=True)
-        return company
+        return extras
 
     def mark_awaited(self, *, is_awaited: bool) -> None:
         """Whether somebody waits for its answer, or it is fetched for later."""
         self.is_awaited = is_awaited
-        if self.company is not None and self.company.walk is not None:
-            self.company.walk.mark_awaited(is_awaited=is_awaited)
+        if self.extras is not None and self.extras.walk is not None:
+            self.extras.walk.mark_awaited(is_awaited=is_awaited)
 
     @property
     def stale(self) -> Entry | None:
         """The expired answer that will do."""
-        return None if self.company is None else self.company.stale
+        return None if self.extras is None else self.extras.stale
 
     def give_up(self) -> None:
         """Nobody waits for upstream any more."""
         self.cancel()
-        company = self.company
-        if company is not None:
-            if company.walk is not None:
-                company.walk.cancel()
-            if company.stale is not None:
-                company.stale.is_refreshing = False
+        extras = self.extras
+        if extras is not None:
+            if extras.walk is not None:
+                extras.walk.cancel()
+            if extras.stale is not None:
+                extras.stale.is_refreshing = False
 
     # Who asked
 
@@ -139,7 +139,7 @@ class InflightQuery(Request):
         """The answer has to come from elsewhere."""
 
     @abstractmethod
-    def tell_entry(
+    def respond_from_cache(
         self, entry: Entry, ttl: int, ede: ExtendedErrors, good_until: float = 0.0
     ) -> CachedReply | None:
         """What the cache holds, with `ttl` seconds on every record.
@@ -148,11 +148,11 @@ class InflightQuery(Request):
         """
 
     @abstractmethod
-    def tell_answer(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
+    def respond(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
         """What upstream said, with `ttl` seconds on every record (None: as it has them)."""
 
     @abstractmethod
-    def tell_failure(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
+    def respond_error(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
         """No answer."""
 
 
@@ -171,7 +171,7 @@ class RefreshQuery(InflightQuery):
             now,
         )
         self._occasion = occasion
-        self.in_company().stale = entry
+        self.with_extras().stale = entry
         self.is_awaited = False
 
     def client(self) -> Client:
@@ -181,15 +181,15 @@ class RefreshQuery(InflightQuery):
     def begin_waiting(self) -> None:
         """Nobody waits."""
 
-    def tell_entry(
+    def respond_from_cache(
         self, entry: Entry, ttl: int, ede: ExtendedErrors, good_until: float = 0.0
     ) -> CachedReply | None:
         """Nobody hears."""
 
-    def tell_answer(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
+    def respond(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
         """Nobody hears."""
 
-    def tell_failure(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
+    def respond_error(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
         """Nobody hears."""
 
 

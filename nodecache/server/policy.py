@@ -13,12 +13,12 @@ _ANSWERS: Final = (Rcode.NOERROR, Rcode.NXDOMAIN)
 class StalePolicy:
     """What an expired answer is good for (RFC 8767, CoreDNS `serve_stale`).
 
-    `patience_seconds` is how long upstream may take before the client gets the stale answer: 0
+    `client_timeout_seconds` is how long upstream may take before the client gets the stale answer: 0
     hands it out at once, None waits for the outcome. `ttl` is what the stale reply says.
     """
 
     seconds: float = 3600.0
-    patience_seconds: float | None = 1.0
+    client_timeout_seconds: float | None = 1.0
     ttl: int = 30
     recheck_seconds: float | None = None
     """How long upstream is left alone after a failed refresh; None is with back-off."""

@@ -5,7 +5,7 @@ A reply is good until its TTL next changes, at most a second; then it is aged in
 the cache still holds the very answer it was made from. The table is bounded by two generations:
 when the young one is full it becomes the old one, and what was not asked again is gone, a little
 at each put: thousands at once would hold up queries for ten milliseconds. All tables together are
-bounded by octets too, which count within the cache's budget (`ReplyRoom`).
+bounded by octets too, which count within the cache's budget (`ReplyBudget`).
 
 What may not enter: queries with TSIG, cut replies, and zones with a directive that treats each
 query or client on its own. Queries in mixed case or with options have a table apart, by what they
@@ -47,13 +47,13 @@ class ServingZone(Protocol):
     deadline_seconds: float
     finish: "Finish"
 
-    def way_in(self) -> "Serve":
+    def entry_point(self) -> "Serve":
         """What answers clients' queries, as the zone's directives have it."""
 
     def serve_inner(self, query: Query, client: Any, back: Any) -> Any:
         """Answer a question that the server asks itself."""
 
-    def landed(self, query: Any, outcome: Any) -> None:
+    def completed(self, query: Any, outcome: Any) -> None:
         """This came of a query that was sent upstream."""
 
     def wants_prefetch(self, entry: Entry, now: float) -> bool:
@@ -115,7 +115,7 @@ class CachedReply:
             self.hits = 0
             self.binding.counts.count(self.tally, hits)
             self.binding.counts.duration.buckets[0] += hits
-            self.entry.note_asked(hits)
+            self.entry.note_uses(hits)
             if (prefetch := self.binding.zone.prefetch) is not None:
                 note_hits(self.entry, hits, prefetch, now)
 
@@ -148,13 +148,13 @@ Finish = Callable[[CachedReply, Query], CachedReply | None]
 """What becomes of a query's finished reply in the table; None: it has to be made each time."""
 
 
-class ReplyRoom:
+class ReplyBudget:
     """Octets for all reply tables together: a quarter of the budget, within which they count."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self.used = 0
-        self.tables: list[Replies] = []
+        self.tables: list[ReplyTable] = []
 
     @property
     def most(self) -> int:
@@ -167,32 +167,32 @@ class ReplyRoom:
         self.used += octets
         self._budget.used += octets
 
-    def hold(self, now: float) -> None:
+    def enforce(self, now: float) -> None:
         """Make room until the bounds hold: from the heaviest table, then from the cache."""
         most = self.most
         while self.used > most:
             if not max(self.tables, key=_octets_of).shrink(now):
                 break
-        self._budget.hold(now)
+        self._budget.enforce(now)
 
 
-def _octets_of(table: "Replies") -> int:
+def _octets_of(table: "ReplyTable") -> int:
     return table.octets
 
 
-class Replies:
+class ReplyTable:
     """CachedReply replies of one socket, by the query's octets behind its id."""
 
-    __slots__ = ("_most_young", "_old", "_retired", "_room", "octets", "young")
+    __slots__ = ("_most_young", "_old", "_reply_budget", "_retired", "octets", "young")
 
-    def __init__(self, room: ReplyRoom, most_young: int = _MOST_YOUNG) -> None:
+    def __init__(self, reply_budget: ReplyBudget, most_young: int = _MOST_YOUNG) -> None:
         self.young: dict[bytes, CachedReply] = {}
         self.octets = 0
         self._old: dict[bytes, CachedReply] = {}
         self._retired: list[dict[bytes, CachedReply]] = []
         self._most_young = most_young
-        self._room = room
-        room.tables.append(self)
+        self._reply_budget = reply_budget
+        reply_budget.tables.append(self)
 
     def __len__(self) -> int:
         return len(self.young) + len(self._old)
@@ -206,7 +206,7 @@ class Replies:
             self._drain_retired(_SEEN_OFF_AT_A_PUT, now)
         before = self.young.get(query_tail)
         if before is not None:
-            self._let_go(before, now)
+            self._release(before, now)
         finished.octets = (
             REPLY_OVERHEAD_OCTETS
             + len(query_tail)
@@ -215,11 +215,11 @@ class Replies:
         )
         self.young[query_tail] = finished
         self._weigh(finished.octets)
-        self._room.hold(now)
+        self._reply_budget.enforce(now)
 
     def _weigh(self, octets: int) -> None:
         self.octets += octets
-        self._room.weigh(octets)
+        self._reply_budget.weigh(octets)
 
     def shrink(self, now: float) -> bool:
         """Let go of one reply, of those asked for least lately; whether there was one."""
@@ -230,10 +230,10 @@ class Replies:
             self._old, self.young = self.young, {}
         if not self._old:
             return False
-        self._let_go(self._old.popitem()[1], now)
+        self._release(self._old.popitem()[1], now)
         return True
 
-    def _let_go(self, finished: CachedReply, now: float) -> None:
+    def _release(self, finished: CachedReply, now: float) -> None:
         self._weigh(-finished.octets)
         if finished.hits:
             finished.fold(now)
@@ -242,8 +242,8 @@ class Replies:
         """Keep nothing any more."""
         while self.shrink(now):
             pass
-        if self in self._room.tables:
-            self._room.tables.remove(self)
+        if self in self._reply_budget.tables:
+            self._reply_budget.tables.remove(self)
 
     def fresh(self, query_tail: bytes, now: float) -> CachedReply | None:
         """A reply that is good now."""
@@ -291,7 +291,7 @@ class Replies:
         while self._retired and most > 0:
             generation = self._retired[-1]
             while generation and most > 0:
-                self._let_go(generation.popitem()[1], now)
+                self._release(generation.popitem()[1], now)
                 most -= 1
             if not generation:
                 self._retired.pop()

@@ -71,7 +71,7 @@ class Shape:
         self.most_label = min(MAX_LABEL_SIZE, MAX_NAME_SIZE - 1 - (self.rest_size - 4))
         self.own_zones = own_zones
         self.reader = AnswerReader()
-        self.serve = binding.zone.way_in()
+        self.serve = binding.zone.entry_point()
 
     def query(self, packet: bytes) -> Query:
         """The query that a packet of this shape is."""

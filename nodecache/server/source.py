@@ -135,7 +135,7 @@ class ChainSource:
                 query.done(result)
 
         walk = self.chain.start(query.query, query.client(), heard)
-        query.in_company().walk = walk
+        query.with_extras().walk = walk
         if not query.is_awaited:
             walk.mark_awaited(is_awaited=False)
 

@@ -17,7 +17,7 @@ from .counts import DURATION_BOUNDS
 from .handler import Handler
 from .journal import Journal, Noted
 from .normalized import normalized_key
-from .replies import CachedReply, Replies, ReplyRoom
+from .replies import CachedReply, ReplyBudget, ReplyTable
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +40,13 @@ class UdpListener:
         self,
         udp_socket: socket.socket,
         handler: Handler,
-        room: ReplyRoom,
+        reply_budget: ReplyBudget,
         journal: Journal | None = None,
     ) -> None:
         self.socket = udp_socket
         self.local: tuple[str, int] = udp_socket.getsockname()[:2]
-        self.replies = Replies(room)
-        self._alike = Replies(room)  # by what queries have in common that are not equal
+        self.replies = ReplyTable(reply_budget)
+        self._alike = ReplyTable(reply_budget)  # by what queries have in common that are not equal
         self._has_alike = False
         self.dropped = 0
         self._handler = handler
@@ -226,10 +226,10 @@ class WildcardUdpListener(UdpListener):
         self,
         udp_socket: socket.socket,
         handler: Handler,
-        room: ReplyRoom,
+        reply_budget: ReplyBudget,
         journal: Journal | None = None,  # noqa: ARG002 - it could not keep the way back
     ) -> None:
-        super().__init__(udp_socket, handler, room)
+        super().__init__(udp_socket, handler, reply_budget)
         if udp_socket.family == socket.AF_INET6:
             udp_socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         else:

@@ -37,7 +37,7 @@ from .client_query import ClientQuery
 from .counts import Outcome
 from .directives.errors import ErrorLog
 from .directives.shuffled import as_it_is
-from .inflight import Company, InflightQuery, RefreshQuery, failure_errors
+from .inflight import Extras, InflightQuery, RefreshQuery, failure_errors
 from .limiter import InflightLimiter
 from .policy import StalePolicy, ZoneOptions, may_replace
 from .replies import HOT_SECONDS, CachedReply, Finish, Serve
@@ -99,7 +99,7 @@ class Zone:
 
     # The ways in
 
-    def way_in(self) -> Serve:
+    def entry_point(self) -> Serve:
         """What answers clients' queries: the directives above the cache, where there are some."""
         return self.resolve if self.above is None else self._serve_by_chain
 
@@ -114,12 +114,12 @@ class Zone:
         def done(result: Answer | Failure | Silence) -> None:
             nonlocal cached
             if isinstance(result, Answer):
-                cached = query.tell_result(result, note.outcome, note.made_of)
+                cached = query.respond_with_result(result, note.outcome, note.made_of)
             elif isinstance(result, Failure):
                 self._log(query.query, result)
-                query.tell_failure(result.rcode, failure_errors(result), note.outcome)
+                query.respond_error(result.rcode, failure_errors(result), note.outcome)
             else:
-                query.tell_nothing()
+                query.ignore()
 
         self.above.start(query.query, client, done)
         return cached
@@ -176,7 +176,7 @@ class Zone:
             if entry.is_refreshing:
                 good_until = 0.0  # a better one is on its way: in the table this would outlive it
         ttl = entry.ttl if self.keeps_ttl else remaining
-        return query.tell_entry(entry, ttl, entry.ede, good_until)
+        return query.respond_from_cache(entry, ttl, entry.ede, good_until)
 
     def wants_prefetch(self, entry: Entry, now: float) -> bool:
         """Whether the next hit on `entry` should come this way, to fetch it again."""
@@ -187,21 +187,21 @@ class Zone:
     def _expired(self, query: InflightQuery, entry: Entry, policy: StalePolicy, now: float) -> None:
         """Fresh first, where upstream is quick enough; else the stale answer: RFC 8767 §5."""
         leader = self._inflight.get(entry.key)
-        is_hopeless = leader is not None and leader.company is not None and leader.company.is_late
-        if policy.patience_seconds != 0 and self._source.is_silent(now):
+        is_hopeless = leader is not None and leader.extras is not None and leader.extras.is_late
+        if policy.client_timeout_seconds != 0 and self._source.is_silent(now):
             is_hopeless |= leader is not None or len(self._inflight) >= _MOST_WITH_STALE_ANSWERS
         if is_hopeless or (now < entry.refresh_at and not entry.is_refreshing):
-            self._tell_stale(query, entry, policy)
-        elif policy.patience_seconds == 0:
-            self._tell_stale(query, entry, policy)
+            self._respond_stale(query, entry, policy)
+        elif policy.client_timeout_seconds == 0:
+            self._respond_stale(query, entry, policy)
             self._refresh(query, entry, now)
         else:
             self._miss(query, now, entry)
 
-    def _tell_stale(self, query: InflightQuery, entry: Entry, policy: StalePolicy) -> None:
+    def _respond_stale(self, query: InflightQuery, entry: Entry, policy: StalePolicy) -> None:
         self.cache.counts.served_stale += 1
         ttl = entry.ttl if self.keeps_ttl and not policy.ttl else policy.ttl
-        query.tell_entry(entry, ttl, stale_errors(entry))
+        query.respond_from_cache(entry, ttl, stale_errors(entry))
 
     def _refresh(self, occasion: InflightQuery, entry: Entry, now: float) -> None:
         """Fetch an entry again with nobody waiting, once at a time, and as whoever wants all of it.
@@ -213,20 +213,20 @@ class Zone:
             self.cache.counts.prefetches += 1
             self._send(RefreshQuery(occasion, entry, now), now)
 
-    def _lose_patience(self, leader: InflightQuery, company: Company) -> None:
+    def _client_timeout(self, leader: InflightQuery, extras: Extras) -> None:
         """Upstream had its time: those who wait get the stale answer, the question stays asked."""
-        company.patience = None
-        company.is_late = True
-        policy, entry = self._stale, company.stale
+        extras.stale_timer = None
+        extras.is_late = True
+        policy, entry = self._stale, extras.stale
         if policy is not None and entry is not None and entry.wire:
             for query in self._released(leader):
-                self._tell_stale(query, entry, policy)
+                self._respond_stale(query, entry, policy)
 
     # A miss
 
     def _miss(self, query: InflightQuery, now: float, stale: Entry | None) -> None:
         if query.query.qtype in _TRANSFERS:
-            query.tell_failure(Rcode.REFUSED, _NO_TRANSFERS, Outcome.UNCACHED)
+            query.respond_error(Rcode.REFUSED, _NO_TRANSFERS, Outcome.UNCACHED)
             return
         key = query.key
         failures = self._failures
@@ -235,42 +235,42 @@ class Zone:
             and failures.failed
             and (failed := failures.get(key, now, self._source.is_silent))
         ):
-            query.tell_failure(failed.rcode, failed.ede, self._missed)
+            query.respond_error(failed.rcode, failed.ede, self._missed)
             return
         leader = self._inflight.get(key)
         if leader is None and len(self._inflight) >= _MOST_WHILE_DOWN and self._source.is_down():
-            self._turn_away(query, stale)
+            self._reject(query, stale)
             return
         if not self._limiter.admit(query.host):
             self._limiter.refused += 1
-            self._turn_away(query, stale)
+            self._reject(query, stale)
             return
         query.begin_waiting()
         query.is_waiting = True
         if leader is not None and self.options.joins_misses:
             self.coalesced += 1
-            self._be_patient(leader, leader.join(query))
+            self._arm_stale_timer(leader, leader.join(query))
             return
         if stale is not None:
-            company = query.in_company()
-            company.stale = stale
-            self._be_patient(query, company)
+            extras = query.with_extras()
+            extras.stale = stale
+            self._arm_stale_timer(query, extras)
         self._send(query, now)
 
-    def _turn_away(self, query: InflightQuery, stale: Entry | None) -> None:
+    def _reject(self, query: InflightQuery, stale: Entry | None) -> None:
         """Nobody may wait any more: a stale answer, or none."""
         if stale is not None and self._stale is not None:
-            self._tell_stale(query, stale, self._stale)
+            self._respond_stale(query, stale, self._stale)
         else:
-            query.tell_failure(Rcode.SERVFAIL, _NO_ROOM, self._missed)
+            query.respond_error(Rcode.SERVFAIL, _NO_ROOM, self._missed)
 
-    def _be_patient(self, leader: InflightQuery, company: Company) -> None:
+    def _arm_stale_timer(self, leader: InflightQuery, extras: Extras) -> None:
         policy = self._stale
-        if company.stale is None or company.patience is not None or policy is None:
+        if extras.stale is None or extras.stale_timer is not None or policy is None:
             return
-        if policy.patience_seconds is not None:
-            company.patience = self._loop.call_later(
-                policy.patience_seconds, self._lose_patience, leader, company
+        if policy.client_timeout_seconds is not None:
+            extras.stale_timer = self._loop.call_later(
+                policy.client_timeout_seconds, self._client_timeout, leader, extras
             )
 
     def _send(self, query: InflightQuery, now: float) -> None:
@@ -279,7 +279,7 @@ class Zone:
 
     # What came back
 
-    def landed(self, query: InflightQuery, outcome: Answer | Failure) -> None:
+    def completed(self, query: InflightQuery, outcome: Answer | Failure) -> None:
         """Keep an answer; tell everybody who waits."""
         inflight, key = self._inflight, query.key
         if inflight.get(key) is query:
@@ -289,7 +289,7 @@ class Zone:
             self._log(query.query, outcome)
             self._failed(query, outcome, now)
             return
-        stale = query.stale if query.company is not None else None
+        stale = query.stale if query.extras is not None else None
         if outcome.kind is _SERVFAIL_KIND or (
             stale is not None and not may_replace(outcome, stale, self._stale)
         ):
@@ -299,7 +299,7 @@ class Zone:
         if self._failures.failed:
             self._failures.clear(key)
         for waiting in self._released(query):
-            waiting.tell_answer(outcome, shown, self._missed)
+            waiting.respond(outcome, shown, self._missed)
 
     def _keep_if_wanted(
         self, query: InflightQuery, answer: Answer, ttl: int, now: float
@@ -330,17 +330,17 @@ class Zone:
             note_failed_refresh(entry, now, policy.recheck_seconds if policy else None)
         for waiting in self._released(query):
             if entry is not None and policy is not None and entry.wire:  # it may be evicted by now
-                self._tell_stale(waiting, entry, policy)
+                self._respond_stale(waiting, entry, policy)
             elif isinstance(outcome, Failure):
-                waiting.tell_failure(outcome.rcode, ede, self._missed)
+                waiting.respond_error(outcome.rcode, ede, self._missed)
             else:
-                waiting.tell_answer(outcome, _SERVFAIL_TTL, self._missed)
+                waiting.respond(outcome, _SERVFAIL_TTL, self._missed)
 
     def _released(self, query: InflightQuery) -> list[InflightQuery]:
         """Those who waited for a question's answer; their places are free."""
         waiters = [query] if query.is_waiting else []
-        if query.company is not None:
-            waiters += query.company.take_others()
+        if query.extras is not None:
+            waiters += query.extras.take_others()
         for waiting in waiters:
             waiting.is_waiting = False
             self._limiter.release(waiting.host)
@@ -355,7 +355,7 @@ class Zone:
         for query in list(self._inflight.values()):
             query.give_up()
             for waiting in self._released(query):
-                waiting.tell_failure(Rcode.SERVFAIL, (), self._missed)
+                waiting.respond_error(Rcode.SERVFAIL, (), self._missed)
         self._inflight.clear()
         if self.errors is not None:
             self.errors.close()

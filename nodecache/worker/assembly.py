@@ -94,7 +94,7 @@ class Built:
 
 def empty(cache: Cache, loop: asyncio.AbstractEventLoop) -> None:
     """Give a closed cache's entries back, a lot at a time: half a million take more than a second."""
-    if cache.let_go(_LOT):
+    if cache.release(_LOT):
         loop.call_later(_LOT_PAUSE_SECONDS, empty, cache, loop)
 
 
@@ -252,13 +252,15 @@ def _stale(block: ServerBlock, cache: CacheOptions) -> StalePolicy | None:
         own = block.nodecache
         if not own.stale_seconds:
             return None
-        return StalePolicy(seconds=own.stale_seconds, patience_seconds=own.client_deadline_seconds)
+        return StalePolicy(
+            seconds=own.stale_seconds, client_timeout_seconds=own.client_deadline_seconds
+        )
     if not asked.seconds:
         return None
     patience = 0.0 if asked.mode == "immediate" else asked.verify_timeout_seconds or None
     return StalePolicy(
         seconds=asked.seconds,
-        patience_seconds=patience,
+        client_timeout_seconds=patience,
         ttl=asked.response_ttl,
         recheck_seconds=asked.failure_recheck_seconds,
         prefers_positive=asked.prefers_positive,

@@ -119,5 +119,5 @@ def take(kept: SnapshotEntry, one: Built | None, now: float) -> bool:
     entry = cache.put(kept.key, answer, ttl, kept.stored_at)
     if entry is None:
         return False
-    entry.note_asked(kept.asked)
+    entry.note_uses(kept.frequency)
     return True

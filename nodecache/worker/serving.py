@@ -21,7 +21,7 @@ from nodecache.server import (
     Handler,
     HostsFile,
     Journal,
-    ReplyRoom,
+    ReplyBudget,
     ServerCounts,
     TcpLimits,
     TcpListener,
@@ -50,7 +50,7 @@ class Listener:
         sockets: Sockets,
         handler: Handler,
         journal: Journal,
-        room: ReplyRoom,
+        room: ReplyBudget,
     ) -> None:
         self.sockets = sockets
         self.handler = handler
@@ -103,7 +103,7 @@ class Serving:
 
     def __init__(self, shop: Workshop, journal: Journal, pods: ClusterPods) -> None:
         self._journal = journal
-        self._replies = ReplyRoom(shop.budget)
+        self._replies = ReplyBudget(shop.budget)
         self.pods = pods
         self.shop = shop
         self.config: Config | None = None

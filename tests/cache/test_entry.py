@@ -20,12 +20,12 @@ def test_whole_seconds_are_counted_down(age, remaining, changes_after):
 
 def test_a_newer_answer_starts_the_count_anew_and_keeps_what_is_known_of_the_asking():
     kept = entry(ttl=30)
-    kept.hits, kept.asked, kept.counted_at = 7, 3, START + 20
+    kept.hits, kept.frequency, kept.counted_at = 7, 3, START + 20
     kept.failures, kept.refresh_at, kept.is_refreshing = 2, START + 25, True
     kept.renew(answer(Kind.NXDOMAIN, octets=300), 0x8583, 10, START + 21)
     assert kept.remaining_ttl(START + 21) == 10
     assert kept.is_denial
-    assert (kept.hits, kept.asked, kept.counted_at) == (7, 3, START + 20)
+    assert (kept.hits, kept.frequency, kept.counted_at) == (7, 3, START + 20)
     assert (kept.failures, kept.refresh_at, kept.is_refreshing) == (0, 0.0, False)
     assert kept.octets - entry().octets == 200
 

@@ -68,7 +68,7 @@ def test_a_full_segment_always_finds_something_to_evict(asked):
         _, (cache,) = caches(capacity)
         fill(cache, range(capacity))
         for entry in cache.success.entries():
-            entry.asked = asked
+            entry.frequency = asked
         fill(cache, range(capacity, capacity + 3))
         assert len(cache) == capacity
 
@@ -78,9 +78,9 @@ def test_one_eviction_passes_over_a_bounded_number_of_entries():
     fill(cache, range(10_000))
     entries = cache.success.entries()
     for entry in entries:
-        entry.asked = 3
+        entry.frequency = 3
     fill(cache, range(10_000, 10_001))
-    assert sum(entry.asked < 3 for entry in entries) <= 501
+    assert sum(entry.frequency < 3 for entry in entries) <= 501
 
 
 # What is past all use
@@ -175,7 +175,7 @@ def test_a_zone_that_closes_gives_everything_back():
     fill(other, range(7))
     weight = other.success.octets
     cache.close()
-    while cache.let_go(70):
+    while cache.release(70):
         pass
     assert (budget.used, len(cache), len(budget.segments)) == (weight, 0, 2)
     assert all(entry.owner is other.success for entry in other.success.entries())
@@ -186,7 +186,7 @@ def test_a_zone_that_closes_gives_back_no_more_at_once_than_asked_for():
     fill(cache, range(300))
     cache.close()
     weighed = budget.used
-    assert cache.let_go(30)
+    assert cache.release(30)
     assert (len(cache), weighed - budget.used) == (
         70,
         30 * next(iter(cache.success.entries())).octets,
@@ -355,7 +355,7 @@ class Bookkeeping(RuleBasedStateMachine):
     @rule()
     def close(self):
         self.zones[1].close()
-        while self.zones[1].let_go(2):
+        while self.zones[1].release(2):
             pass
         self.zones[1] = Cache(self.budget, 9, 3)
 

@@ -103,7 +103,7 @@ def test_upstreams_errors_are_kept_with_the_answer():
 def test_asking_grades_an_entry_up_to_three():
     kept = cache()
     entry = kept.put(KEY, answer(), 30, START)
-    assert entry.asked == 0
+    assert entry.frequency == 0
     for _ in range(5):
         kept.get(KEY, START)
-    assert entry.asked == 3
+    assert entry.frequency == 3

@@ -4,7 +4,7 @@ import pytest
 
 from nodecache.cache import Budget, Cache, Entry, Prefetch
 from nodecache.server.counts import Outcome, ServerCounts
-from nodecache.server.replies import CachedReply, Replies, ReplyRoom, ZoneBinding
+from nodecache.server.replies import CachedReply, ReplyBudget, ReplyTable, ZoneBinding
 from nodecache.wire import read_answer, read_query, reply_to
 from tests.wire.messages import parsed, query, response
 
@@ -28,7 +28,7 @@ class Table:
     """A reply table with a cache behind it."""
 
     def __init__(self, most_young: int = 100) -> None:
-        self.replies = Replies(ReplyRoom(Budget()), most_young)
+        self.replies = ReplyTable(ReplyBudget(Budget()), most_young)
         self.cache = Cache(Budget(), 100, 100)
         self.zone = FakeZone()
         self.counts = ServerCounts("dns://:53", ".")
@@ -140,7 +140,7 @@ def test_hits_reach_the_counts_and_the_entry():
     table.fold()
     assert table.hits() == 5
     entry = table.replies.young[tail].entry
-    assert (entry.hits, entry.asked) == (5, 3)
+    assert (entry.hits, entry.frequency) == (5, 3)
     assert table.counts.duration.buckets[0] == 5
 
 
@@ -192,7 +192,7 @@ def test_a_hit_or_two_make_nobody_a_favourite():
     entry = table.replies.young[tail].entry
     table.ttl(tail, START)
     table.fold()
-    assert entry.asked == 1
+    assert entry.frequency == 1
 
 
 # Bounds
@@ -236,8 +236,8 @@ class Bounded:
 
     def __init__(self, budget_octets: int, tables: int = 1) -> None:
         self.budget = Budget(budget_octets)
-        self.room = ReplyRoom(self.budget)
-        self.tables = [Replies(self.room) for _ in range(tables)]
+        self.room = ReplyBudget(self.budget)
+        self.tables = [ReplyTable(self.room) for _ in range(tables)]
         self.cache = Cache(self.budget, 100_000, 100_000)
         self.served = ZoneBinding(FakeZone(), ServerCounts("dns://:53", "."))
 

@@ -9,7 +9,7 @@ ADDRESS = "a.example. 30 IN A 192.0.2.1"
 
 
 def stale_house(**policy):
-    zone = House(ZoneOptions(stale=StalePolicy(patience_seconds=0, ttl=0, **policy)))
+    zone = House(ZoneOptions(stale=StalePolicy(client_timeout_seconds=0, ttl=0, **policy)))
     zone.keep(ADDRESS)
     zone.pass_time(31)
     zone.ask()

@@ -4,7 +4,7 @@ import dns.edns
 import dns.flags
 import pytest
 
-from nodecache.cache import MOST_ASKED, Bounds
+from nodecache.cache import MAX_FREQUENCY, Bounds
 from nodecache.server.counts import Outcome
 from nodecache.server.limiter import InflightLimiter
 from nodecache.server.policy import StalePolicy, is_within
@@ -138,7 +138,7 @@ def test_keepttl_shows_the_whole_ttl_to_the_end():
 
 @pytest.mark.parametrize(("policy_ttl", "shown"), [(0, 20), (7, 7)])
 def test_keepttl_holds_for_stale_answers_too_unless_they_have_a_ttl_of_their_own(policy_ttl, shown):
-    stale = StalePolicy(patience_seconds=0, ttl=policy_ttl)
+    stale = StalePolicy(client_timeout_seconds=0, ttl=policy_ttl)
     zone = house(keeps_ttl=True, bounds=Bounds(success_ttl=20), stale=stale)
     zone.keep(ADDRESS)
     zone.pass_time(25)
@@ -210,7 +210,7 @@ def test_what_the_table_answers_is_worth_keeping():
     zone.keep(ADDRESS)
     zone.ask()
     entry = zone.ask().finished.entry
-    assert entry.asked == MOST_ASKED
+    assert entry.frequency == MAX_FREQUENCY
 
 
 def test_a_cut_reply_does_not_enter_the_table():
@@ -243,7 +243,7 @@ def test_a_zone_that_closes_tells_those_who_wait():
 
 
 def test_what_a_closed_zone_was_refreshing_the_next_one_may_refresh():
-    stale = StalePolicy(patience_seconds=0)
+    stale = StalePolicy(client_timeout_seconds=0)
     zone = house(stale=stale)
     zone.keep(ADDRESS)
     zone.pass_time(31)

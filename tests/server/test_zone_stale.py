@@ -23,7 +23,7 @@ def test_an_expired_answer_waits_for_a_fresh_one():
 
 
 def test_nobody_is_said_to_wait_for_what_is_fetched_behind_a_stale_answer_until_somebody_does():
-    zone = house(stale=StalePolicy(patience_seconds=0, seconds=100, ttl=0))
+    zone = house(stale=StalePolicy(client_timeout_seconds=0, seconds=100, ttl=0))
     zone.keep(ADDRESS)
     zone.pass_time(31)
     zone.ask()
@@ -106,7 +106,7 @@ def test_an_expired_nxdomain_says_so():
 
 
 def test_an_answer_is_stale_for_as_long_as_the_policy_says_and_no_longer():
-    zone = house(stale=StalePolicy(seconds=100, patience_seconds=0, ttl=0))
+    zone = house(stale=StalePolicy(seconds=100, client_timeout_seconds=0, ttl=0))
     zone.keep(ADDRESS)
     zone.pass_time(129.9)
     assert zone.ask().ttl == 0
@@ -117,7 +117,7 @@ def test_an_answer_is_stale_for_as_long_as_the_policy_says_and_no_longer():
 
 
 def test_serve_stale_immediate_answers_at_once_and_refreshes_behind_it():
-    zone = house(stale=StalePolicy(patience_seconds=0, ttl=0))
+    zone = house(stale=StalePolicy(client_timeout_seconds=0, ttl=0))
     zone.keep(ADDRESS)
     zone.pass_time(31)
     assert [zone.ask().ttl for _ in range(3)] == [0, 0, 0]
@@ -127,10 +127,12 @@ def test_serve_stale_immediate_answers_at_once_and_refreshes_behind_it():
     assert zone.ask().ttl == 30
 
 
-@pytest.mark.parametrize("patience_seconds", [0, None], ids=["immediate", "verify"])
+@pytest.mark.parametrize("client_timeout_seconds", [0, None], ids=["immediate", "verify"])
 @pytest.mark.parametrize("rcode", ["SERVFAIL", "REFUSED"])
-def test_a_failure_is_remembered_for_a_second_behind_a_stale_answer(patience_seconds, rcode):
-    zone = house(stale=StalePolicy(patience_seconds=patience_seconds, ttl=0, recheck_seconds=0))
+def test_a_failure_is_remembered_for_a_second_behind_a_stale_answer(client_timeout_seconds, rcode):
+    zone = house(
+        stale=StalePolicy(client_timeout_seconds=client_timeout_seconds, ttl=0, recheck_seconds=0)
+    )
     zone.keep(ADDRESS)
     zone.pass_time(31)
     for _ in range(30):
@@ -143,7 +145,7 @@ def test_a_failure_is_remembered_for_a_second_behind_a_stale_answer(patience_sec
 
 
 def test_an_answer_that_may_not_be_kept_is_not_fetched_for_each_stale_reply():
-    zone = house(stale=StalePolicy(patience_seconds=0, ttl=0))
+    zone = house(stale=StalePolicy(client_timeout_seconds=0, ttl=0))
     zone.keep(ADDRESS)
     zone.pass_time(31)
     for _ in range(30):
@@ -154,11 +156,11 @@ def test_an_answer_that_may_not_be_kept_is_not_fetched_for_each_stale_reply():
     assert len(zone.upstream.asked) == 1 + 2
 
 
-@pytest.mark.parametrize("patience_seconds", [1, None], ids=["a second", "verify"])
+@pytest.mark.parametrize("client_timeout_seconds", [1, None], ids=["a second", "verify"])
 def test_while_upstream_is_silent_a_few_wait_and_the_others_are_told_stale_at_once(
-    patience_seconds,
+    client_timeout_seconds,
 ):
-    zone = house(stale=StalePolicy(patience_seconds=patience_seconds, ttl=0))
+    zone = house(stale=StalePolicy(client_timeout_seconds=client_timeout_seconds, ttl=0))
     names = [f"n{number}.example." for number in range(30)]
     for name in names:
         zone.keep(f"{name} 30 IN A 192.0.2.1", question=f"{name} A")
@@ -173,7 +175,7 @@ def test_while_upstream_is_silent_a_few_wait_and_the_others_are_told_stale_at_on
 
 
 def test_serve_stale_verify_waits_for_the_outcome():
-    zone = house(stale=StalePolicy(patience_seconds=None, ttl=0))
+    zone = house(stale=StalePolicy(client_timeout_seconds=None, ttl=0))
     zone.keep(ADDRESS)
     zone.pass_time(31)
     pod = zone.ask()
@@ -193,14 +195,14 @@ def test_without_stale_answers_an_expired_one_is_a_miss():
 
 
 def test_a_stale_answer_does_not_enter_the_table():
-    zone = house(stale=StalePolicy(patience_seconds=0))
+    zone = house(stale=StalePolicy(client_timeout_seconds=0))
     zone.keep(ADDRESS)
     zone.pass_time(31)
     assert zone.ask().finished is None
 
 
 def test_a_query_without_rd_refreshes_nothing():
-    zone = house(stale=StalePolicy(patience_seconds=0))
+    zone = house(stale=StalePolicy(client_timeout_seconds=0))
     zone.keep(ADDRESS)
     zone.pass_time(31)
     assert zone.ask(flags="").has_reply

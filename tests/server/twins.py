@@ -187,7 +187,7 @@ def told(entry) -> tuple[object, ...]:
         entry.rcode,
         entry.kind.value,
         entry.stored_at,
-        entry.asked,
+        entry.frequency,
         entry.hits,
         entry.counted_at,
         entry.octets,

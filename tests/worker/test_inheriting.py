@@ -47,7 +47,7 @@ class Built:
         answer = read_answer(response(qname, records))
         key = read_query(query(qname)).key
         entry = self.zone.cache.put(key, answer, reply_ttl(answer, Bounds()), at)
-        entry.note_asked(asked)
+        entry.note_uses(asked)
         return entry
 
     def get(self, qname: str = "a.example. A", now: float = NOW) -> Entry | None:
@@ -76,7 +76,7 @@ def test_an_answer_comes_over_with_its_age_and_rank(monkeypatch):
         *(kept.wire, kept.ttl, kept.flags, kept.ttl_offsets),
     )
     assert had.remaining_ttl(NOW) == 200
-    assert had.asked == 3  # two, and this look
+    assert had.frequency == 3  # two, and this look
 
 
 def test_what_is_past_its_ttl_comes_over_for_as_long_as_it_may_help_out(monkeypatch):
