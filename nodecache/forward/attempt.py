@@ -102,7 +102,7 @@ class LaterAttempt(Attempt):
 
     def framed(self, message_id: int) -> bytes:
         """What to send, behind its length."""
-        return framed_upstream_query(self._ask.query, message_id)
+        return framed_upstream_query(self._ask.query, self.question, message_id)
 
     def answered(self, packet: bytes, now: float) -> None:
         """An answer came; `packet` has the id and the question that were sent."""

@@ -18,7 +18,9 @@ class Histogram:
 
     def observe(self, value: float, times: int = 1) -> None:
         """Sort in `value`, seen `times`; a value equal to a bound is below it."""
-        self.buckets[bisect_left(self.bounds, value)] += times
+        bounds = self.bounds
+        # Nearly all that is observed is small; the first bucket costs no search.
+        self.buckets[0 if value <= bounds[0] else bisect_left(bounds, value)] += times
         self.sum += value * times
 
     def move_from_first(self, value: float) -> None:

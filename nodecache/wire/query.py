@@ -229,34 +229,48 @@ def _read_sections(query: Query, answers: int, authorities: int, additionals: in
         _take_opt(query, fixed)
 
 
-_FRAME_HEADER: Final = Struct("!7H")  # a message's header behind its length
+_LENGTH_AND_ID: Final = Struct("!2H")
 _LENGTH_SIZE: Final = 2
-_BARE_OPT_SIZE: Final = 11
-_UPSTREAM_OPT: Final = b"\x00" + _OPT.pack(Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, 0, 0)
-_UPSTREAM_OPT_DO: Final = b"\x00" + _OPT.pack(Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, EDNS_DO, 0)
+_FLAGS_AND_COUNTS: Final = Struct("!5H")
 
 
-def framed_upstream_query(query: Query, message_id: int) -> bytes:
+def _head(flags: int, *, has_opt: bool) -> bytes:
+    """What stands between the id and the question of a query of ours."""
+    return _FLAGS_AND_COUNTS.pack(flags, 1, 0, 0, int(has_opt))
+
+
+def _opt(options: bytes, *, has_do: bool) -> bytes:
+    do = EDNS_DO if has_do else 0
+    return b"\0" + _OPT.pack(Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, do, len(options)) + options
+
+
+# By the flags that are kept of the client's.
+_HEADS: Final = {
+    flags: (_head(flags | _AD, has_opt=False), _head(flags | _AD, has_opt=True))
+    for flags in (0, _RD, _CD, _RD_CD)
+}
+_UPSTREAM_OPT: Final = _opt(b"", has_do=False)
+_UPSTREAM_OPT_DO: Final = _opt(b"", has_do=True)
+
+
+def framed_upstream_query(query: Query, question: bytes, message_id: int) -> bytes:
     """`query` as we ask it upstream, behind its length: our id, RD and CD kept, AD set.
 
-    With an OPT where it had one. AD says that we understand the bit (RFC 6840 §5.7), so that an
-    answer's own AD can be kept for clients who ask for it; CoreDNS's cache does the same. A
-    client's options stay with us: the answer goes to others too.
+    `question` is its question. With an OPT where it had one. AD says that we understand the bit (RFC
+    6840 §5.7), so that an answer's own AD can be kept for clients who ask for it; CoreDNS's cache
+    does the same. A client's options stay with us: the answer goes to others too.
     """
-    end = query.question_end
-    question = query.packet[HEADER_SIZE:end]
-    flags = query.flags & _RD_CD | _AD
-    options = query.upstream_options
-    if options is not None:
-        do = EDNS_DO if query.has_do else 0
-        opt = b"\0" + _OPT.pack(Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, do, len(options)) + options
-        return _FRAME_HEADER.pack(end + len(opt), message_id, flags, 1, 0, 0, 1) + question + opt
-    if not query.payload_size:
-        return _FRAME_HEADER.pack(end, message_id, flags, 1, 0, 0, 0) + question
-    opt = _UPSTREAM_OPT_DO if query.has_do else _UPSTREAM_OPT
-    return _FRAME_HEADER.pack(end + _BARE_OPT_SIZE, message_id, flags, 1, 0, 0, 1) + question + opt
+    bare, with_opt = _HEADS[query.flags & _RD_CD]
+    if query.upstream_options is not None:
+        opt = _opt(query.upstream_options, has_do=query.has_do)
+    elif query.payload_size:
+        opt = _UPSTREAM_OPT_DO if query.has_do else _UPSTREAM_OPT
+    else:
+        return _LENGTH_AND_ID.pack(HEADER_SIZE + len(question), message_id) + bare + question
+    size = HEADER_SIZE + len(question) + len(opt)
+    return _LENGTH_AND_ID.pack(size, message_id) + with_opt + question + opt
 
 
 def upstream_query(query: Query, message_id: int) -> bytes:
     """The same without its length, for a datagram."""
-    return framed_upstream_query(query, message_id)[_LENGTH_SIZE:]
+    return framed_upstream_query(query, query.question, message_id)[_LENGTH_SIZE:]

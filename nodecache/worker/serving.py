@@ -50,12 +50,12 @@ class Listener:
         sockets: Sockets,
         handler: Handler,
         journal: Journal,
-        room: ReplyBudget,
+        reply_budget: ReplyBudget,
     ) -> None:
         self.sockets = sockets
         self.handler = handler
         kind = WildcardUdpListener if is_wildcard(address.host) else UdpListener
-        self.udp = kind(sockets.udp, handler, room, journal)
+        self.udp = kind(sockets.udp, handler, reply_budget, journal)
         self.tcp = TcpListener(sockets.tcp, handler)
 
     def stop(self) -> None:

@@ -2,10 +2,10 @@ from itertools import pairwise
 
 import pytest
 
-from nodecache.cache import Budget, Cache, Entry, Prefetch
+from nodecache.cache import Budget, Cache, Prefetch
 from nodecache.server.counts import Outcome, ServerCounts
 from nodecache.server.replies import CachedReply, ReplyBudget, ReplyTable, ZoneBinding
-from nodecache.wire import read_answer, read_query, reply_to
+from nodecache.wire import Answer, Kind, read_answer, read_query, reply_to
 from tests.wire.messages import parsed, query, response
 
 START = 1000.0
@@ -244,8 +244,7 @@ class Bounded:
     def ask(self, number: int, size: int, table: int = 0) -> CachedReply:
         """A new name with so large an answer, which comes into the cache and a table."""
         key = b"%06d" % number
-        entry = Entry(key, bytes(size), (), 0, 30, START)
-        self.cache.put_first(entry)
+        entry = self.cache.put(key, Answer(bytes(size), 12, 0, Kind.POSITIVE), 30, START)
         made = CachedReply(bytes(size), START + 1, entry, self.served, TALLY, ())
         self.tables[table].put(key, made, START)
         return made
