@@ -1,6 +1,7 @@
 """`nodecache check`: what is wrong with a configuration, or what it will do.
 
-It takes the agent's flags and reads what the agent would read, but touches nothing. The Corefile
+It takes what people have in hand: a Corefile, a manifest, a folder of either, standard input; or the
+agent's flags, and then it reads what the agent would read. It touches nothing. The Corefile
 that would be served goes to standard output, and below it, as comments, a line for each of its
 blocks; errors and warnings go to standard error, all of them, each with file and line. Without
 arguments in an agent's container, it takes those of the agent.
@@ -9,16 +10,32 @@ arguments in an agent's container, it takes those of the agent.
 import asyncio
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from nodecache.config.cluster_dns import ClusterDns, cluster_dns
 from nodecache.config.flags import FlagError, Flags, HelpWanted, parse_flags, usage
-from nodecache.config.rendering import check_templates, cluster_dns_addresses, corefile_text
+from nodecache.config.rendering import (
+    CorefileText,
+    check_templates,
+    cluster_dns_addresses,
+    corefile_text,
+    service_variable,
+)
 from nodecache.config.services import look_up
 from nodecache.corefile import Corefile, CorefileError
 from nodecache.worker.pods import SERVICE, pods_now
 
 from .agent_arguments import AGENT, agent_arguments
+from .sources import (
+    UNKNOWN_ADDRESS,
+    Laid,
+    NoConfiguration,
+    Source,
+    is_manifest,
+    laid_out,
+    sources_at,
+)
 from .summary import summary
 
 _USAGE = """Usage of nodecache check:
@@ -27,6 +44,10 @@ The exit status is 1 if something is wrong with it, and 2 if with the command li
 
   nodecache check                (in a container: what its agent reads)
   nodecache check Corefile       (that file, as it stands)
+  nodecache check manifest.yaml  (the Corefile of its ConfigMap, with the arguments of its container)
+  nodecache check deploy/        (every Corefile and manifest in a folder)
+  kubectl get cm -n kube-system node-local-dns -o yaml | nodecache check -
+  nodecache check --diff OLD NEW (what the change from one to the other means for pods)
   nodecache check -localip 169.254.20.10 -basecorefile Corefile.base -kubednscm kube-dns/
 
 The address of the Service of -upstreamsvc comes from the environment, as in a pod:
@@ -36,40 +57,89 @@ The flags are the agent's:
 """
 
 
+_MANY = 10  # errors: a Corefile with a slip of the pen has fewer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A configuration that was read, as it would be served."""
+
+    text: CorefileText
+    corefile: Corefile
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong and would be left out."""
+        return (*self.text.left_out, *self.corefile.left_out, *self.corefile.unfilled)
+
+
 def main(
     argv: Sequence[str], env: Mapping[str, str] = os.environ, agent_command: str = AGENT
 ) -> int:
-    """Check a file or what the flags name. The exit status: 0, 1 for what is wrong, 2 for usage."""
-    if argv and not argv[0].startswith("-"):
-        argv = ["-basecorefile=", "-conf", *argv]
+    """Check what is named. The exit status: 0, 1 for what is wrong, 2 for usage."""
     try:
-        flags = parse_flags(argv or agent_arguments(agent_command), is_served=False)
+        if argv[:1] == ["--diff"]:
+            return _diff(argv[1:], env)
+        if len(argv) == 1 and is_manifest(argv[0]):
+            return max(_check_source(source, env) for source in sources_at(argv[0]))
+        return _check_flags(argv, env, agent_command)
     except HelpWanted:
         _tell(_USAGE + usage())
         return 0
     except FlagError as error:
         _tell(f"nodecache check: {error}")
         return 2
+    except NoConfiguration as error:
+        _tell(str(error))
+        return 1
+
+
+# What the agent would read
+
+
+def _check_flags(argv: Sequence[str], env: Mapping[str, str], agent_command: str) -> int:
+    if argv and not argv[0].startswith("-"):
+        argv = ["-basecorefile=", "-conf", *argv]
+    flags = parse_flags(argv or agent_arguments(agent_command), is_served=False)
     try:
-        text = corefile_text(flags, env, None if argv else look_up)
-        corefile = text.parse(flags, env)
-        check_templates(corefile)
+        checked = _read(flags, env, is_beside_agent=not argv)
     except CorefileError as error:
-        _tell(*map(str, error.all))
+        _tell(*_faults_of(error))
         return 1
     base = flags.base_corefile
-    if not text.is_rendered and _names_base(argv) and base:
-        _tell(f"warning: {base} is not there (-basecorefile): {text.file} is read as it stands")
-    _tell(*(f"warning: {warning}" for warning in corefile.warnings))
-    print(text.text)  # noqa: T201
-    for block in corefile.blocks:
-        print(f"# {summary(block)}")  # noqa: T201
-    cluster = cluster_dns(corefile, cluster_dns_addresses(text, flags, env))
+    if not checked.text.is_rendered and _names_base(argv) and base:
+        _tell(
+            f"warning: {base} is not there (-basecorefile): {checked.text.file} is read as it stands"
+        )
+    _show(checked)
+    cluster = cluster_dns(checked.corefile, cluster_dns_addresses(checked.text, flags, env))
     if cluster is not None:
-        print(f"# {_pods(corefile, cluster, flags, is_asked=not argv)}")  # noqa: T201
-    faults = (*text.left_out, *corefile.left_out, *corefile.unfilled)
-    _tell(*faults)
-    return 1 if faults else 0
+        print(f"# {_pods(checked.corefile, cluster, flags, is_asked=not argv)}")  # noqa: T201
+    return 1 if checked.faults else 0
+
+
+def _faults_of(error: CorefileError) -> list[str]:
+    """Every error; or one line, where most of them say that this is something else altogether."""
+    reasons = [each.reason for each in error.all]
+    strange = sum("there is no such directive" in reason for reason in reasons)
+    if len(reasons) >= _MANY and strange > len(reasons) / 2:
+        return [f"{error.file}: no Corefile: {strange} lines of it begin with no directive"]
+    return list(map(str, error.all))
+
+
+def _read(flags: Flags, env: Mapping[str, str], *, is_beside_agent: bool = False) -> Checked:
+    text = corefile_text(flags, env, look_up if is_beside_agent else None)
+    corefile = text.parse(flags, env)
+    check_templates(corefile)
+    return Checked(text=text, corefile=corefile)
+
+
+def _show(checked: Checked, said: Callable[[object], str] = str) -> None:
+    _tell(*(f"warning: {said(warning)}" for warning in checked.corefile.warnings))
+    print(said(checked.text.text))  # noqa: T201
+    for block in checked.corefile.blocks:
+        print(f"# {said(summary(block))}")  # noqa: T201
+    _tell(*map(said, checked.faults))
 
 
 def _pods(corefile: Corefile, cluster: ClusterDns, flags: Flags, *, is_asked: bool) -> str:
@@ -84,11 +154,67 @@ def _pods(corefile: Corefile, cluster: ClusterDns, flags: Flags, *, is_asked: bo
     return f"kube-dns' pods are {' '.join(hosts) or 'nobody now'}, {origin}"
 
 
-def _tell(*lines: str) -> None:
-    for line in lines:
-        print(line, file=sys.stderr)  # noqa: T201
-
-
 def _names_base(argv: Sequence[str]) -> bool:
     """Whether the command line names a base Corefile."""
     return any(word.lstrip("-").partition("=")[0] == "basecorefile" for word in argv)
+
+
+# What people have in hand
+
+
+def _check_source(source: Source, env: Mapping[str, str]) -> int:
+    with laid_out(source) as laid:
+        try:
+            checked = _read_laid(laid, env)
+        except CorefileError as error:
+            _tell(*map(laid.said, _faults_of(error)))
+            return 1
+        _show(checked, laid.said)
+    return 1 if checked.faults else 0
+
+
+def _read_laid(laid: Laid, env: Mapping[str, str]) -> Checked:
+    flags = laid.flags
+    return _read(flags, {service_variable(flags.upstream_service): UNKNOWN_ADDRESS, **env})
+
+
+# What a change means
+
+
+def _diff(paths: Sequence[str], env: Mapping[str, str]) -> int:
+    """Tell what changes for pods from one configuration to another."""
+    if len(paths) != 2:
+        raise FlagError("--diff: wants two configurations, OLD and NEW")
+    old, new = (_zones_at(path, env) for path in paths)
+    lines = [line for zone in dict.fromkeys([*old, *new]) for line in _changed(zone, old, new)]
+    print("\n".join(lines) or "nothing changes for pods")  # noqa: T201
+    return 0
+
+
+def _zones_at(path: str, env: Mapping[str, str]) -> dict[str, str]:
+    """What becomes of each zone's queries, by the zone's key."""
+    zones: dict[str, str] = {}
+    for source in sources_at(path):
+        with laid_out(source) as laid:
+            try:
+                checked = _read_laid(laid, env)
+            except CorefileError as error:
+                raise NoConfiguration("\n".join(map(laid.said, _faults_of(error)))) from None
+            for block in checked.corefile.blocks:
+                _, _, does = laid.said(summary(block)).partition(" on ")
+                zones |= {str(zone).removeprefix("dns://"): does for zone in block.zones}
+    return zones
+
+
+def _changed(zone: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    before, after = old.get(zone), new.get(zone)
+    if before == after:
+        return
+    yield f"{zone}"
+    yield f"  - {before or 'has no block: the one above it answers, or nobody'}"
+    yield f"  + {after or 'has no block: the one above it answers, or nobody'}"
+
+
+def _tell(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)  # noqa: T201

@@ -12,13 +12,9 @@ from nodecache.process import cgroup
 from nodecache.process import log as logs
 from nodecache.process.build import code_form
 
-log = logging.getLogger(__name__)
+from .commands import COMMANDS
 
-# Commands for people, by their name: the module with a `main`, imported only then.
-COMMANDS = {
-    "check": "nodecache.command.check",
-    "doctor": "nodecache.command.doctor.main",
-}
+log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

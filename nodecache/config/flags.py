@@ -386,11 +386,16 @@ _TABLE = (
 _BY_NAME = {flag.name: flag for flag in _TABLE}
 
 
+def flag_names() -> list[str]:
+    """Every flag, in the order of the alphabet."""
+    return sorted(flag.name for flag in _TABLE)
+
+
 def usage() -> str:
     """What `-h` shows."""
     lines = [
         "Usage of nodecache:",
-        "A DNS cache for one Kubernetes node. `nodecache check` tells what is wrong with a Corefile.",
+        "A DNS cache for one Kubernetes node. `nodecache help` tells of its other commands.",
     ]
     for flag in sorted(_TABLE, key=lambda flag: flag.name):
         shown = f" (default {flag.default})" if flag.default not in ("", "false") else ""

@@ -1,0 +1,8 @@
+"""The commands for people, by their names: modules with a `main`, imported only when they are asked for."""
+
+COMMANDS = {
+    "check": "nodecache.command.check",
+    "doctor": "nodecache.command.doctor.main",
+    "completion": "nodecache.command.completion",
+    "help": "nodecache.command.help",
+}

@@ -1,0 +1,200 @@
+"""Configurations as people have them in hand: Corefiles, manifests, folders of them, standard input."""
+
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nodecache.config.flags import FlagError, Flags, parse_flags
+from nodecache.corefile.options import CHAIN
+
+CLUSTER_DNS = "__PILLAR__CLUSTER__DNS__"
+# Stands for the cluster DNS address, which a manifest does not tell (RFC 5737).
+UNKNOWN_ADDRESS = "192.0.2.255"
+_PROGRAMS = ("node-cache", "nodecache")
+_MANIFEST_ENDINGS = (".yaml", ".yml", ".json")
+_KUBE_DNS = "kube-dns"
+_FILLED_IN_BY_PEOPLE = (
+    "__PILLAR__DNS__DOMAIN__",
+    "__PILLAR__LOCAL__DNS__",
+    "__PILLAR__DNS__SERVER__",
+)
+
+
+class NoConfiguration(Exception):
+    """What was named holds no Corefile. The text says where, and why, in one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One Corefile. `label` stands for its file in messages."""
+
+    label: str
+    text: str
+    arguments: tuple[str, ...] = ()
+    """Of the container that reads it, where a manifest has one."""
+    kube_dns: Mapping[str, str] = field(default_factory=dict)
+    """The ConfigMap kube-dns, where it stands beside."""
+
+    @property
+    def unfilled(self) -> list[str]:
+        """The placeholders that nobody but the operator fills in, and nobody has."""
+        texts = (self.text, *self.arguments)
+        return [word for word in _FILLED_IN_BY_PEOPLE if any(word in text for text in texts)]
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A source in a folder, as the agent's volumes would hold it."""
+
+    source: Source
+    folder: str
+
+    @property
+    def flags(self) -> Flags:
+        """The agent's flags, reading this folder. NoConfiguration where the others are wrong."""
+        files = [
+            "-basecorefile",
+            f"{self.folder}/Corefile",
+            "-kubednscm",
+            f"{self.folder}/kube-dns",
+        ]
+        try:
+            return parse_flags([*self.source.arguments, *files], is_served=False)
+        except FlagError as error:
+            label = self.source.label
+            raise NoConfiguration(f"{label}: the container's arguments: {error}") from None
+
+    def said(self, message: object) -> str:
+        """A message, with the source's label for the file, and no address that was made up."""
+        told = str(message).replace(f"{self.folder}/Corefile", self.source.label)
+        return told.replace(UNKNOWN_ADDRESS, CLUSTER_DNS)
+
+
+@contextmanager
+def laid_out(source: Source) -> Iterator[Laid]:
+    """The source in a folder of its own. NoConfiguration where placeholders are left to people."""
+    if words := source.unfilled:
+        raise NoConfiguration(f"{source.label}: not filled in yet: {', '.join(words)}")
+    with tempfile.TemporaryDirectory(prefix="nodecache-check-") as folder:
+        Path(folder, "Corefile").write_text(source.text, encoding="utf-8")
+        Path(folder, "kube-dns").mkdir()
+        for key, text in source.kube_dns.items():
+            Path(folder, "kube-dns", Path(key).name).write_text(text, encoding="utf-8")
+        yield Laid(source, folder)
+
+
+def is_manifest(path: str) -> bool:
+    """Whether `check PATH` has to look for Corefiles in it, rather than read it as one."""
+    return path == "-" or Path(path).is_dir() or path.endswith(_MANIFEST_ENDINGS)
+
+
+def sources_at(path: str) -> list[Source]:
+    """Every Corefile in a file, a folder or, for `-`, standard input. Raises NoConfiguration."""
+    if path == "-":
+        return _sources_in("standard input", sys.stdin.read())
+    try:
+        if not Path(path).is_dir():
+            return _sources_in(path, Path(path).read_text(encoding="utf-8"))
+        files = sorted(file for file in Path(path).iterdir() if file.is_file())
+        return _sources_in_folder(path, files)
+    except (OSError, UnicodeDecodeError) as error:
+        raise NoConfiguration(f"{path}: cannot be read: {error}") from None
+
+
+def _sources_in_folder(path: str, files: Iterable[Path]) -> list[Source]:
+    manifests, corefiles = [], []
+    for file in files:
+        text = file.read_text(encoding="utf-8", errors="replace")
+        if file.name.endswith(_MANIFEST_ENDINGS):
+            manifests.append((str(file), text))
+        elif is_like_a_corefile(text):
+            corefiles.append(Source(label=str(file), text=text))
+    found = [*corefiles, *_sources_of([each for pair in manifests for each in _objects(*pair)])]
+    if not found:
+        raise NoConfiguration(f"{path}: no file in it holds a Corefile")
+    return found
+
+
+def _sources_in(label: str, text: str) -> list[Source]:
+    if is_like_a_corefile(text) and "apiVersion:" not in text:
+        return [Source(label=label, text=text)]
+    found = _sources_of(_objects(label, text)) if "apiVersion" in text else []
+    if not found:
+        raise NoConfiguration(
+            f"{label}: no Corefile: no line of it begins with a directive, and no ConfigMap is in it"
+        )
+    return found
+
+
+def is_like_a_corefile(text: str) -> bool:
+    """Whether any line begins with a directive, or opens a block."""
+    words = (line.split() for line in text.splitlines())
+    return any(
+        word[0] in CHAIN
+        or word[0] in ("import", "nodecache")
+        or (word[-1] == "{" and len(word) > 1)
+        for word in words
+        if word
+    )
+
+
+Object = Mapping[str, Any]
+
+
+def _objects(label: str, text: str) -> list[Object]:
+    """The objects of a manifest, those of its lists one by one."""
+    import yaml  # noqa: PLC0415 - only for manifests
+
+    try:
+        documents = [each for each in yaml.safe_load_all(text) if isinstance(each, dict)]
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f":{where.line + 1}" if where is not None else ""
+        problem = getattr(error, "problem", None) or "cannot be read"
+        raise NoConfiguration(f"{label}{line}: no YAML: {problem}") from None
+    objects: list[Object] = []
+    for document in documents:
+        items = document.get("items")
+        objects += [each for each in items if isinstance(each, dict)] if items else [document]
+    return objects
+
+
+def _sources_of(objects: list[Object]) -> list[Source]:
+    """A source for each Corefile in a ConfigMap, with what else of these objects concerns it."""
+    maps = [each for each in objects if each.get("kind") == "ConfigMap"]
+    kube_dns = next((_data(each) for each in maps if _name(each) == _KUBE_DNS), {})
+    arguments = next(_containers(objects), ())
+    return [
+        Source(
+            label=f"ConfigMap {_name(each)}, {key}",
+            text=text,
+            arguments=arguments,
+            kube_dns=kube_dns,
+        )
+        for each in maps
+        if _name(each) != _KUBE_DNS
+        for key, text in _data(each).items()
+        if key.startswith("Corefile")
+    ]
+
+
+def _name(thing: Object) -> str:
+    return str((thing.get("metadata") or {}).get("name", ""))
+
+
+def _data(config_map: Object) -> dict[str, str]:
+    return {str(key): str(text) for key, text in (config_map.get("data") or {}).items()}
+
+
+def _containers(objects: Iterable[Object]) -> Iterator[tuple[str, ...]]:
+    """The arguments of each container that runs an agent."""
+    for thing in objects:
+        template = (thing.get("spec") or {}).get("template") or {}
+        for container in (template.get("spec") or {}).get("containers") or ():
+            words = [str(word) for word in container.get("args") or ()]
+            if container.get("name") in _PROGRAMS or "-localip" in words:
+                yield tuple(words)

@@ -1,0 +1,57 @@
+import subprocess
+
+import pytest
+
+from nodecache.command import completion
+from nodecache.command import help as help_command
+from nodecache.command.commands import COMMANDS
+from nodecache.config.flags import flag_names
+from tests.needs import need
+
+
+def test_help_names_every_command(capsys):
+    assert help_command.main([]) == 0
+    text = capsys.readouterr().out
+    assert all(f"  {name} " in text for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"help"}))
+def test_every_command_tells_how_it_is_used(name, capsys):
+    assert help_command.main([name]) == 0
+    out, err = capsys.readouterr()
+    assert (out + err).startswith(f"Usage of nodecache {name}")
+
+
+def test_a_command_that_there_is_not(capsys):
+    assert help_command.main(["dance"]) == 2
+    assert "'dance'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["nodecache", "do"], ["doctor"]),
+        (["nodecache", "-locali"], ["-localip"]),
+        (["nodecache", "completion", ""], ["bash", "zsh"]),
+    ],
+)
+def test_bash_completes_commands_and_flags(typed, offered, capsys):
+    bash = need("bash", package="bash")
+    assert completion.main(["bash"]) == 0
+    script = capsys.readouterr().out
+    words = " ".join(f"'{word}'" for word in typed)
+    asked = f"{script}\nCOMP_WORDS=({words}); COMP_CWORD={len(typed) - 1}; _nodecache; echo ${{COMPREPLY[@]}}"
+    told = subprocess.run([bash, "-c", asked], capture_output=True, text=True, check=True).stdout
+    assert told.split() == offered
+
+
+def test_completion_knows_every_flag(capsys):
+    completion.main(["zsh"])
+    text = capsys.readouterr().out
+    assert text.startswith("autoload")
+    assert all(f"-{name}" in text for name in flag_names())
+
+
+def test_another_shell_is_a_usage_error(capsys):
+    assert completion.main(["fish"]) == 2
+    assert "bash" in capsys.readouterr().err
