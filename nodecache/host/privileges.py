@@ -17,7 +17,7 @@ CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW = 10, 12, 13
 # bind what a reload adds.
 _KEEPER = frozenset({CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_NET_BIND_SERVICE})
 _HOST = frozenset({CAP_NET_ADMIN, CAP_NET_RAW})  # iptables-legacy opens a raw socket
-NULL_RECEIVER = 65534
+NOBODY = 65534
 KEEPER_OOM_SCORE_ADJ = -998  # one above the kubelet's -999: the node's DNS goes late
 
 _LAST_CAPABILITY = Path("/proc/sys/kernel/cap_last_cap")
@@ -54,7 +54,7 @@ def keeper_needs(*, sets_up_host: bool) -> frozenset[int]:
     return _KEEPER | _HOST if sets_up_host else _KEEPER
 
 
-def become_worker(uid: int = NULL_RECEIVER, gid: int = NULL_RECEIVER) -> None:
+def become_worker(uid: int = NOBODY, gid: int = NOBODY) -> None:
     """End up with no capability, as another user where we are root, with no way back.
 
     A process that is not root keeps its user. The OOM killer comes here before it comes to the

@@ -12,7 +12,7 @@ from tests.cluster.kubectl import KubectlFailed, Pod, kubectl, until
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 PATIENCE_SECONDS = 15
-NULL_RECEIVER = 65534
+NOBODY = 65534
 Thing = Callable[[Agent, Pod], bool]
 
 
@@ -21,7 +21,7 @@ def gets_ready(agent: Agent, _: Pod) -> bool:
 
 
 def worker_is_nobody(agent: Agent, _: Pod) -> bool:
-    return bool(agent.place.run("worker.py").get("user") == NULL_RECEIVER)
+    return bool(agent.place.run("worker.py").get("user") == NOBODY)
 
 
 def worker_can_never_get_rights(agent: Agent, _: Pod) -> bool:

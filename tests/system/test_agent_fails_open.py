@@ -20,7 +20,7 @@ for tool, package in (("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy
     need(tool, package=package)
 
 RULES = pytest.mark.parametrize("rules", ["nftables", "iptables"])
-NULL_RECEIVER, SOMEBODY = "no worker answers", "a worker reads"
+NOBODY, SOMEBODY = "no worker answers", "a worker reads"
 # What a worker does first of all: while a file says so, it dies, or takes its time.
 SITE = """
 import os, time
@@ -71,7 +71,7 @@ def test_while_the_worker_hangs_kube_dns_answers_and_nothing_is_lost(world, tmp_
     asker.start(SERVICE, world.pod, 0.005)
     site.let("wait")
     agent.kill_worker(signal.SIGSTOP)
-    wait_until(lambda: NULL_RECEIVER in agent.log)
+    wait_until(lambda: NOBODY in agent.log)
     assert from_pod(world) == {NOERROR}
     wait_until(lambda: "killed by SIGKILL" in agent.log)
     assert from_pod(world) == {NOERROR}
@@ -107,7 +107,7 @@ def test_while_one_worker_after_the_other_dies_kube_dns_answers(world, tmp_path,
     agent = started(world, tmp_path, rules, site).wait_ready()
     site.let("die")
     agent.kill_worker()
-    wait_until(lambda: NULL_RECEIVER in agent.log)
+    wait_until(lambda: NOBODY in agent.log)
     asker = Asker(patience_seconds=2)
     asker.start(SERVICE, world.pod, 0.005)
     deaths = agent.log.count("exited with 3")
