@@ -1,14 +1,17 @@
-"""Metric families, and the text that Prometheus reads (format 0.0.4).
+"""Metric families, and the text that Prometheus reads (format 0.0.4), written by prometheus_client.
 
-Of a series only the number changes: what stands before it is kept from one page to the next. The
-text is the one that prometheus_client writes, which the tests hold it to; the library itself would
-bring an HTTP server, a mail parser and 3 MiB into each process.
+The library takes 13 µs for each sample, and writes a page in one go, while queries wait. But of a
+series only the number changes: what the library wrote before it is kept from one page to the next,
+and new series are given to it a few at a time. It is read in with the first page: an agent that
+nobody scrapes does without its 3 MiB.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
 """What CoreDNS' own exporter answers."""
@@ -19,16 +22,15 @@ Sample = tuple[str, dict[str, str]]
 """A series' name and its labels."""
 
 # A piece of a page is made without a pause, in some 0.3 ms: lines whose text is kept take 1 µs,
-# those that are new as long as these many others.
+# those that the library has to write as long as these many others.
 PIECE_LINES = 240
-_LINES_IN_TIME_OF_A_NEW_ONE = 4
+_LINES_IN_TIME_OF_A_NEW_ONE = 12
 
 _EXPONENT_FROM = 1_000_000  # below it a whole number is its digits
-_DIGITS_WITHOUT_EXPONENT = 6
 
 
 class Texts:
-    """What is written of families and series: all but the numbers.
+    """What the library writes of families and series: all but the numbers.
 
     Bounded by the series of a page: what one no longer has is dropped with it.
     """
@@ -113,11 +115,18 @@ class Family:
             texts.series[self.name] = {labels: kept[labels] for labels, _ in self.numbers()}
 
     def _write(self, labels: Labels, texts: Texts) -> tuple[str, ...]:
-        """The texts before the numbers, of one set of labels; and of the family's head."""
-        about = self.help.replace("\\", r"\\").replace("\n", r"\n")
-        head = f"# HELP {self.name} {about}\n# TYPE {self.name} {self.kind}\n"
-        texts.headers[self.name] = head
-        return tuple(f"{name}{_labels_text(named)} " for name, named in self.samples(labels))
+        """Have the library write the lines of one set of labels; the texts before the numbers."""
+        from prometheus_client import generate_latest  # noqa: PLC0415 - see above
+        from prometheus_client.metrics_core import Metric  # noqa: PLC0415
+
+        name = self.name.removesuffix("_total") if self.kind == "counter" else self.name
+        metric = Metric(name, self.help, self.kind)
+        for series, named in self.samples(labels):
+            metric.add_sample(series, named, 0)
+        written = generate_latest(_OneMetric(metric)).decode()
+        about, kind, *lines = written.removesuffix("\n").split("\n")
+        texts.headers[self.name] = f"{about}\n{kind}\n"
+        return tuple(line.removesuffix("0.0") for line in lines)
 
 
 class HistogramFamily(Family):
@@ -161,31 +170,24 @@ class HistogramFamily(Family):
         yield f"{self.name}_count", named
 
 
-def _labels_text(named: Mapping[str, str]) -> str:
-    """`{by="me",le="1"}`, names sorted; nothing where there are none."""
-    if not named:
-        return ""
-    return "{" + ",".join(f'{name}="{_escaped(named[name])}"' for name in sorted(named)) + "}"
+class _OneMetric:
+    """What the library can collect from (its `Collector`): one metric."""
 
+    def __init__(self, metric: "Metric") -> None:
+        self._metric = metric
 
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    def collect(self) -> "Iterator[Metric]":
+        """The metric."""
+        yield self._metric
 
 
 def number_text(value: float) -> str:
-    """A number as Go writes it: `3`, not `3.0`; with an exponent from a million on."""
+    """A number as the library writes it, but whole ones as Go does: `3`, not `3.0`."""
     if value.__class__ is int and 0 <= value < _EXPONENT_FROM:
         return str(value)
-    number = float(value)
-    if math.isinf(number):
-        return "+Inf" if number > 0 else "-Inf"
-    if math.isnan(number):
-        return "NaN"
-    text = repr(number)
-    before_point = text.find(".")
-    if number > 0 and before_point > _DIGITS_WITHOUT_EXPONENT:
-        digits = f"{text[0]}.{text[1:before_point]}{text[before_point + 1 :]}".rstrip("0.")
-        return f"{digits}e+{before_point - 1:02d}"
+    from prometheus_client.utils import floatToGoString  # noqa: PLC0415 - see above
+
+    text: str = floatToGoString(value)  # type: ignore[no-untyped-call]
     return text.removesuffix(".0")
 
 
