@@ -22,10 +22,13 @@ MYPY_FLAGS = ["--config-file=", "--ignore-missing-imports"]
 def compiled_modules() -> list[str]:
     """The files to compile, relative to the project's root; packages' faces stay Python."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    files = (
-        path for pattern in project["tool"]["nodecache"]["compiled"] for path in ROOT.glob(pattern)
-    )
-    return sorted({str(path.relative_to(ROOT)) for path in files if path.name != "__init__.py"})
+    files: set[Path] = set()
+    for pattern in project["tool"]["nodecache"]["compiled"]:
+        found = set(ROOT.glob(pattern))
+        if not found:
+            raise ValueError(f"pyproject.toml: tool.nodecache.compiled: no file is {pattern!r}")
+        files |= found
+    return sorted(str(path.relative_to(ROOT)) for path in files if path.name != "__init__.py")
 
 
 class CompileModules(build_ext):
