@@ -71,6 +71,13 @@ class ZoneBinding:
     counts: ServerCounts
 
 
+class Order(Protocol):
+    """What stands in another order for each client: `loadbalance`."""
+
+    def drawn(self, tail: bytes) -> bytes:
+        """A reply behind its id, in a new order."""
+
+
 class CachedReply:
     """One finished reply. `hits` are those not yet counted anywhere else."""
 
@@ -81,6 +88,7 @@ class CachedReply:
         "good_until",
         "hits",
         "octets",
+        "order",
         "stored_at",
         "tail",
         "tally",
@@ -98,6 +106,7 @@ class CachedReply:
         alike: NormalizedQuery | None = None,
     ) -> None:
         self.tail = tail
+        self.order: Order | None = None
         self.alike = alike
         self.good_until = good_until
         self.entry = entry
@@ -108,6 +117,10 @@ class CachedReply:
         self.tally = tally
         self.hits = 0
         self.octets = 0  # what it weighs in a table
+
+    def next_tail(self) -> bytes:
+        """The reply behind its id, for the next client."""
+        return self.tail if self.order is None else self.order.drawn(self.tail)
 
     def fold(self, now: float) -> None:
         """Pass the hits on to the zone's counts and to the entry's, for prefetch."""

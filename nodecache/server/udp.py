@@ -97,7 +97,7 @@ class UdpListener:
                 if finished is not None and finished.good_until > now:
                     finished.hits += 1
                     served.append(finished)
-                    send(packet[:2] + finished.tail, address)
+                    send(packet[:2] + finished.next_tail(), address)
                 else:
                     finished = self._look_further(packet, address, now)
                     if finished is not None:
@@ -115,7 +115,7 @@ class UdpListener:
         finished = self.replies.recover(query_tail, now)
         if finished is not None:
             finished.hits += 1
-            self.send(packet[:2] + finished.tail, address)
+            self.send(packet[:2] + finished.next_tail(), address)
             return finished
         if self._has_alike:
             finished = self._answer_alike(packet, address, now)
@@ -136,7 +136,7 @@ class UdpListener:
         if finished is None or finished.alike is None or not finished.alike.fits(packet):
             return None
         finished.hits += 1
-        self.send(finished.alike.reply(packet, finished.tail), address)
+        self.send(finished.alike.reply(packet, finished.next_tail()), address)
         return finished
 
     # The reply tables

@@ -1,50 +1,48 @@
-"""CachedReply replies whose addresses stand in another order each time: `loadbalance`, out of the table."""
+"""Cached replies whose addresses stand in another order each time: `loadbalance`, out of the table."""
 
 from struct import Struct
+from typing import Final
 
 from nodecache.server.replies import CachedReply, Finish
 from nodecache.wire import Query
 
 from .loadbalance import Pick, address_block, permutation
 
-_COUNTS = Struct("!2H")  # of the last two sections
-_COUNTS_PLACE = 8
-_ID_SIZE = 2
+_COUNTS: Final = Struct("!2H")  # of the last two sections
+_COUNTS_PLACE: Final = 8
+_ID_SIZE: Final = 2
 
 
-class Shuffled(CachedReply):
-    """A cached reply that is asked for its octets anew for each client."""
+class AddressOrder:
+    """The addresses of a cached reply, in another order for each client.
 
-    __slots__ = ("_head", "_pick", "_records", "_rest", "_size", "_start")
+    `block` is what `address_block` says of the whole reply: where they begin, the size of each, how many.
+    """
 
-    def __init__(self, pick: Pick, block: tuple[int, int, int], cached: CachedReply) -> None:
-        """The same as `cached`; `block` is what `address_block` says of the whole reply."""
+    __slots__ = ("_head", "_pick", "_records", "_rest", "_size", "_start", "_tail")
+
+    def __init__(self, pick: Pick, block: tuple[int, int, int]) -> None:
         start, self._size, count = block
         self._start = start - _ID_SIZE
         self._pick = pick
+        self._tail = b""
+        self._head = b""
+        self._rest = b""
         self._records: list[bytes] = [b""] * count
-        super().__init__(
-            cached.tail,
-            cached.good_until,
-            cached.entry,
-            cached.binding,
-            cached.tally,
-            cached.ttl_offsets,
-            cached.alike,
-        )
 
-    @property
-    def tail(self) -> bytes:
-        """The reply behind its id, its addresses in a new order."""
+    def drawn(self, tail: bytes) -> bytes:
+        """`tail`, a reply behind its id, with its addresses in a new order."""
+        if tail is not self._tail:
+            self._take(tail)
         records = self._records
         order = permutation(len(records), self._pick)
         return self._head + b"".join([records[index] for index in order]) + self._rest
 
-    @tail.setter
-    def tail(self, tail: bytes) -> None:
-        """Take octets in any order."""
+    def _take(self, tail: bytes) -> None:
+        """The reply's TTLs have changed."""
         start, size = self._start, self._size
         end = start + size * len(self._records)
+        self._tail = tail
         self._head, self._rest = tail[:start], tail[end:]
         self._records = [tail[at : at + size] for at in range(start, end, size)]
 
@@ -68,6 +66,8 @@ def shuffling(pick: Pick) -> Finish:
         block = address_block(reply, query.question_end)
         if block is None:
             return None
-        return Shuffled(pick, block, cached) if block[2] > 1 else cached
+        if block[2] > 1:
+            cached.order = AddressOrder(pick, block)
+        return cached
 
     return finish

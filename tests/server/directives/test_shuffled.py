@@ -8,7 +8,7 @@ from nodecache.server.chain import Chain
 from nodecache.server.directives.any import Any
 from nodecache.server.directives.loadbalance import LoadBalance
 from nodecache.server.directives.minimal import Minimal
-from nodecache.server.directives.shuffled import Shuffled, as_it_is, never, shuffling
+from nodecache.server.directives.shuffled import AddressOrder, as_it_is, never, shuffling
 from tests.server.house import House
 from tests.wire.messages import parsed
 
@@ -42,8 +42,8 @@ def table_reply(house: House, *records: str, **edns):
 def test_every_reply_out_of_the_table_may_have_another_order(alias, edns):
     records = [record.replace("a.", "b.", 1) for record in ADDRESSES] if alias else ADDRESSES
     finished = table_reply(balanced(), *alias, *records, **edns)
-    assert isinstance(finished, Shuffled)
-    orders = {tuple(addresses(finished.tail)) for _ in range(200)}
+    assert isinstance(finished.order, AddressOrder)
+    orders = {tuple(addresses(finished.next_tail())) for _ in range(200)}
     assert len(orders) == 24
     assert {tuple(sorted(order)) for order in orders} == {
         ("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4")
@@ -55,7 +55,7 @@ def test_ttls_count_down_in_every_order():
     finished = table_reply(house, *ADDRESSES)
     assert finished.age(house.world.now + 7)
     for _ in range(10):
-        message = parsed(b"\x12\x34" + finished.tail)
+        message = parsed(b"\x12\x34" + finished.next_tail())
         assert message.answer[0].ttl == 23
         assert len(message.answer[0]) == 4
 
@@ -63,7 +63,7 @@ def test_ttls_count_down_in_every_order():
 def test_one_address_needs_no_order():
     finished = table_reply(balanced(), ADDRESSES[0])
     assert finished is not None
-    assert not isinstance(finished, Shuffled)
+    assert finished.order is None
 
 
 def test_what_stands_behind_the_addresses_must_not_be_pushed_about():
@@ -79,7 +79,7 @@ def test_a_shortened_reply_ages_in_the_table():
     house.ask()
     finished = house.ask().finished
     assert finished.age(house.world.now + 7)
-    message = parsed(b"\x12\x34" + finished.tail)
+    message = parsed(b"\x12\x34" + finished.next_tail())
     assert message.authority == []
     assert [rrset.ttl for rrset in message.answer] == [23]
 
