@@ -27,7 +27,7 @@ from nodecache.forward import Endpoint, Upstreams
 from nodecache.server import Handler, InflightLimiter, ServerCounts, ZoneBinding, Zones
 from nodecache.wire import framed
 from nodecache.worker.agent import COLLECT_AT
-from nodecache.worker.assembly import Workshop, build
+from nodecache.worker.assembly import WorkerContext, build
 
 BATCH = 20  # queries a turn of the loop, as under load
 QUERIES = 20_000
@@ -174,9 +174,9 @@ class Server:
 def open_server(answers: dict[bytes, bytes], loop: asyncio.AbstractEventLoop) -> Server:
     """A server made from COREFILE; `answers` by the octets of question and what follows it."""
     world = ReadyWorld(answers)
-    workshop = Workshop(loop, Upstreams(world), Budget(), InflightLimiter())
+    context = WorkerContext(loop, Upstreams(world), Budget(), InflightLimiter())
     (block,) = parse(COREFILE, "Corefile", env={}, default_port=53, read=None).blocks
-    served = ZoneBinding(build(block, workshop).zone, ServerCounts("dns://127.0.0.1:53", "."))
+    served = ZoneBinding(build(block, context).zone, ServerCounts("dns://127.0.0.1:53", "."))
     dropped = ServerCounts("dns://127.0.0.1:53", "dropped")
     return Server(Handler(Zones([(b"\0", served)]), dropped), world, Sink())
 

@@ -16,7 +16,7 @@ from nodecache.process.memory_file import to_descriptor
 from nodecache.process.sockets import Sockets, close_all, open_all
 
 
-class InForce:
+class ActiveConfig:
     """What is served. `sockets` are the keeper's: lent to every worker."""
 
     def __init__(self, config: Config) -> None:

@@ -34,7 +34,7 @@ _ANSWERS = {
     "reloaded": "reload",
     "refused": "reload",
     "paused": "pause",
-    "cache": "pause for an heir",
+    "cache": "pause for a successor",
 }
 
 
@@ -75,8 +75,8 @@ class Worker:
         if not self.channel.send(kind, descriptors, **fields):
             return self.has_ended
         self._owed[kind] += 1
-        if fields.get("has_heir"):
-            self._owed["pause for an heir"] += 1
+        if fields.get("has_successor"):
+            self._owed["pause for a successor"] += 1
         if kind == "reload":
             self._reload_by = monotonic() + RELOAD_SECONDS
         return True

@@ -1,6 +1,6 @@
 """How one agent hands its node over to the next: what two keepers tell each other, and when.
 
-Pure: links and the house are given, the time is told. The next agent finds the one that serves
+Pure: links and what the keeper does are given, the time is told. The next agent finds the one that serves
 (`door.py`), is lent its listening sockets, and says `take` once its own worker answers. From then
 on nobody else holds up the node:
 
@@ -59,7 +59,7 @@ class Link(Protocol):
         """Hang up."""
 
 
-class House(Protocol):
+class KeeperActions(Protocol):
     """What a keeper does when it is its turn."""
 
     def lend(self) -> tuple[list[ListenAddress], list[int]]:
@@ -84,12 +84,12 @@ class House(Protocol):
 class Handover:
     """One keeper's part in it, as predecessor of the next one and as successor of the last."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, actions: KeeperActions) -> None:
+        self._actions = actions
         self.stage = Stage.SERVING
         self.before: Link | None = None
         self.after: Link | None = None
-        self._heir: Link | None = None  # who gets the node once we have let go
+        self._claimant: Link | None = None  # who gets the node once we have let go
         self._after_until = math.inf  # when the successor need not be waited for any more
         self._did_before_make_rules = False
         self._give_up_at = math.inf
@@ -127,7 +127,7 @@ class Handover:
         if self.stage is Stage.ARRIVING and self.before is not None:
             self.stage = Stage.TAKING
             self._give_up_at = now + TAKE_SECONDS
-            self.before.send("take", **self._house.claim().to_fields())
+            self.before.send("take", **self._actions.claim().to_fields())
         return self.has_node
 
     def turn(self, now: float) -> None:
@@ -140,7 +140,7 @@ class Handover:
     def _serve(self) -> None:
         self.stage = Stage.SERVING
         self._give_up_at = math.inf
-        self._house.take_over()
+        self._actions.take_over()
 
     # As the predecessor
 
@@ -158,12 +158,12 @@ class Handover:
         return self.after is link
 
     def stood_back(self) -> None:
-        """Our worker reads no more and nothing of ours touches the node: the heir may have it."""
-        heir, self._heir = self._heir, None
-        if heir is None:  # it died meanwhile
+        """Our worker reads no more and nothing of ours touches the node: the successor may have it."""
+        successor, self._claimant = self._claimant, None
+        if successor is None:  # it died meanwhile
             self._take_back("the agent that was taking over has ended")
             return
-        if heir is self.before:
+        if successor is self.before:
             log.info("the agent before us serves again")
             self.stage = Stage.RETIRED
         else:
@@ -172,9 +172,9 @@ class Handover:
             if self.before is not None:
                 self.before.send("retired")
                 self._hang_up(self.before)
-        heir.send("yours")
+        successor.send("yours")
 
-    def bequeath(self, descriptors: Sequence[int]) -> None:
+    def send_cache(self, descriptors: Sequence[int]) -> None:
         """Our worker has written down its cache: it goes to whoever takes over. Closed then."""
         if self.after is not None and self.stage in {Stage.YIELDING, Stage.STANDBY}:
             self.after.send("cache", descriptors)
@@ -195,21 +195,21 @@ class Handover:
                 self._stop_by = now + PATIENCE_SECONDS
             return now >= self._stop_by
         if self.before is not None:
-            ours = self._house.claim()
+            ours = self._actions.claim()
             claim = Claim(ours.addresses, ours.pages, self._did_before_make_rules)
             self._yield_to(self.before, claim)
             return False
         return True
 
-    def _yield_to(self, heir: Link, claim: Claim) -> None:
+    def _yield_to(self, successor: Link, claim: Claim) -> None:
         self.stage = Stage.YIELDING
-        self._heir = heir
-        self._house.stand_back(claim)
+        self._claimant = successor
+        self._actions.stand_back(claim)
 
     def _take_back(self, why: str) -> None:
         log.warning("%s: serving again", why)
         self.stage = Stage.SERVING
-        self._house.take_back()
+        self._actions.take_back()
 
     # What the others say
 
@@ -232,7 +232,7 @@ class Handover:
                 log.info("taken over from the agent before us")
                 self._serve()
             case "cache", Stage.TAKING | Stage.SERVING if len(message.descriptors) == 1:
-                self._house.inherit(message.descriptors)
+                self._actions.inherit(message.descriptors)
             case kind, Stage.SERVING:  # hanging up would make it serve beside us
                 log.warning("the agent before us says %r: not understood", kind)
             case kind, stage:
@@ -262,19 +262,19 @@ class Handover:
         if spoken != PROTOCOL:
             self.after.send("no", why=f"protocol {spoken!r} is not {PROTOCOL}", protocol=PROTOCOL)
             raise Misunderstood(f"it speaks protocol {spoken!r}, not {PROTOCOL}")
-        addresses, descriptors = self._house.lend()
+        addresses, descriptors = self._actions.lend()
         log.info("another agent prepares to take over, version %s", message.fields.get("version"))
         self.after.send(
             "sockets",
             descriptors[: 2 * MOST_ADDRESSES],
             protocol=PROTOCOL,
             addresses=to_fields(addresses[:MOST_ADDRESSES]),
-            makes_rules=self._house.claim().makes_rules,
+            makes_rules=self._actions.claim().makes_rules,
         )
 
     def _ended(self, link: Link) -> None:
-        if link is self._heir:
-            self._heir = None
+        if link is self._claimant:
+            self._claimant = None
         if link is self.before:
             self._hang_up(self.before)
             if self.stage in {Stage.ARRIVING, Stage.TAKING}:

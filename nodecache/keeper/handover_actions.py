@@ -9,7 +9,7 @@ from nodecache.config.plan import page_addresses
 from nodecache.host import Guard
 from nodecache.process.listen import ListenAddress
 
-from .active_config import InForce
+from .active_config import ActiveConfig
 from .handover import Handover, Stage
 from .handover_messages import Claim, to_fields
 from .reconfiguring import Reconfiguring
@@ -25,13 +25,13 @@ class HandoverActions:
     def __init__(
         self,
         flags: Flags,
-        in_force: InForce,
+        active: ActiveConfig,
         supervisor: Supervisor,
         reconfiguring: Reconfiguring,
         guard: Guard | None,
     ) -> None:
         self._flags = flags
-        self._in_force = in_force
+        self._active = active
         self._supervisor = supervisor
         self._reconfiguring = reconfiguring
         self._guard = guard
@@ -40,13 +40,13 @@ class HandoverActions:
 
     def lend(self) -> tuple[list[ListenAddress], list[int]]:
         """The sockets that a successor may go on with."""
-        return list(self._in_force.sockets), self._in_force.lent
+        return list(self._active.sockets), self._active.lent
 
     def claim(self) -> Claim:
         """What is ours once the node is."""
-        corefile = self._in_force.config.corefile
+        corefile = self._active.config.corefile
         return Claim(
-            addresses=frozenset(self._in_force.sockets),
+            addresses=frozenset(self._active.sockets),
             pages=page_addresses(corefile, self._flags.metrics_listen_address),
             makes_rules=self._flags.rules != "none",
         )
@@ -57,9 +57,9 @@ class HandoverActions:
         Rules that nobody claims are taken away, for nobody else would ever do that.
         """
         self._yield_by = monotonic() + YIELD_SECONDS
-        self._in_force.give_up()
+        self._active.give_up()
         self._reconfiguring.watch_no_more()
-        dropped = [address for address in self._in_force.sockets if address not in claim.addresses]
+        dropped = [address for address in self._active.sockets if address not in claim.addresses]
         if self._guard is not None:
             self._guard.let_go()
             if not claim.makes_rules:
@@ -68,9 +68,9 @@ class HandoverActions:
             "pause",
             dropped=to_fields(dropped),
             pages=sorted(claim.pages),
-            has_heir=self.handover.after is not None,
+            has_successor=self.handover.after is not None,
         )
-        self._in_force.drop(dropped)
+        self._active.drop(dropped)
 
     def next_wake(self, now: float) -> float:
         """When to call `turn`; infinity for never."""
@@ -106,8 +106,8 @@ class HandoverActions:
         if worker is not None:
             worker.is_paused = False
             self._supervisor.tell("resume")
-        if not self._in_force.is_whole:
-            self._reconfiguring.offer(self._in_force.config)
+        if not self._active.is_whole:
+            self._reconfiguring.offer(self._active.config)
         if worker is None:
             self._supervisor.spawn(monotonic())
         self.take_over()

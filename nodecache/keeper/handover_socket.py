@@ -45,7 +45,7 @@ def name_of(flags: Flags, listening: Iterable[ListenAddress]) -> str:
     return f"nodecache/{digest[:32]}"
 
 
-class Door:
+class HandoverSocket:
     """The socket at `name`, and the links to the keepers before and after us."""
 
     def __init__(self, name: str, handover: Handover) -> None:
@@ -71,7 +71,7 @@ class Door:
             *(until for _, until in self._silent.values()),
         )
 
-    def knock(self, wanted: Iterable[ListenAddress]) -> dict[ListenAddress, Sockets]:
+    def request(self, wanted: Iterable[ListenAddress]) -> dict[ListenAddress, Sockets]:
         """Find the agent that serves, and be lent the sockets of `wanted` that it has.
 
         Waits, for two seconds at the most: nothing is served yet.

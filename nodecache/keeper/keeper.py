@@ -31,10 +31,10 @@ from nodecache.process.shared_memory import shared_memory
 from nodecache.process.signals import SignalPipe
 from nodecache.process.vitals import KeeperVitals, measure
 
-from .active_config import InForce
+from .active_config import ActiveConfig
 from .child import Work
 from .handover_actions import HandoverActions
-from .handover_socket import Door, name_of
+from .handover_socket import HandoverSocket, name_of
 from .loop import Loop
 from .pods import hand_on
 from .reconfiguring import Reconfiguring
@@ -71,22 +71,22 @@ class Keeper:
         self._stop_at = math.inf
         self._loop = Loop()
         self._signals = SignalPipe((*_STOP_SIGNALS, *_RELOAD_SIGNALS, signal.SIGCHLD))
-        self._in_force = InForce(config)
-        self._mark = SocketMark(self._in_force)
+        self._active = ActiveConfig(config)
+        self._mark = SocketMark(self._active)
         self._supervisor = Supervisor(self._loop, self)
-        self._reconfiguring = Reconfiguring(source, self._in_force, self._supervisor, self._loop)
+        self._reconfiguring = Reconfiguring(source, self._active, self._supervisor, self._loop)
         self._actions = HandoverActions(
-            flags, self._in_force, self._supervisor, self._reconfiguring, guard
+            flags, self._active, self._supervisor, self._reconfiguring, guard
         )
         self._handover = self._actions.handover
         wanted = listen_addresses(config.places)
-        self._door = Door(name_of(flags, wanted), self._handover)
+        self._handover_socket = HandoverSocket(name_of(flags, wanted), self._handover)
 
     def run(self) -> int:
         """Serve until told to stop; the exit status. CannotListen before anything ran."""
-        wanted = listen_addresses(self._in_force.config.places)
-        self._in_force.open(self._door.knock(wanted))
-        self._loop.listen(self._door, lambda: None)  # its turn comes in every round
+        wanted = listen_addresses(self._active.config.places)
+        self._active.open(self._handover_socket.request(wanted))
+        self._loop.listen(self._handover_socket, lambda: None)  # its turn comes in every round
         self._loop.listen(self._signals, self._on_signal)
         self._reconfiguring.watch()
         if self._guard is not None:
@@ -109,7 +109,7 @@ class Keeper:
         self._loop.attempt(self._wait)
         now = monotonic()
         for step in (
-            self._door.turn,
+            self._handover_socket.turn,
             self._actions.turn,
             self._supervisor.turn,
             self._turn_guard,
@@ -150,7 +150,7 @@ class Keeper:
             now + _LONGEST_WAIT,
             self._vitals_at,
             self._source_due_at,
-            self._door.next_wake(),
+            self._handover_socket.next_wake(),
             self._supervisor.next_wake(),
             self._actions.next_wake(now),
             self._mark.next_wake(),
@@ -175,11 +175,11 @@ class Keeper:
         """What the forked child does."""
         self._loop.close_in_child()
         self._signals.close_in_child()
-        self._door.close_in_child()
+        self._handover_socket.close_in_child()
         self._source.close()
         if self._guard is not None:
             self._guard.close_in_child()
-        config, sockets = self._in_force.config, self._in_force.sockets
+        config, sockets = self._active.config, self._active.sockets
         return self._work(self._flags, config, sockets, channel, self._vitals(), self._journal)
 
     def worker_said(self, message: Message, now: float) -> None:
@@ -194,7 +194,7 @@ class Keeper:
             case "paused" if self._supervisor.worker is not None:
                 self._supervisor.worker.is_paused = True
             case "cache":
-                self._handover.bequeath(message.descriptors)
+                self._handover.send_cache(message.descriptors)
             case "pods" if self._guard is not None:
                 hand_on(message.fields["pods"], self._guard.host, now)
             case _:
@@ -227,11 +227,11 @@ class Keeper:
         self._supervisor.worker.is_ready = True
         if not self._has_served:
             self._has_served = True
-            self._announce(self._in_force.config)
+            self._announce(self._active.config)
         if self._handover.ready(now):
             self._actions.take_over()
         self._vitals_at = now
-        self._source.keep_good(self._in_force.config)
+        self._source.keep_good(self._active.config)
         write_pidfile(self._flags.pidfile)
 
     def _announce(self, config: Config) -> None:
@@ -283,7 +283,7 @@ class Keeper:
             self._is_stopping = True
             return
         log.info("%s: Shutting down servers then terminating", name)
-        lameduck = self._in_force.config.lameduck_seconds if self._handover.has_node else 0.0
+        lameduck = self._active.config.lameduck_seconds if self._handover.has_node else 0.0
         self._stop_at = monotonic() + lameduck
 
     def _stop(self) -> None:
@@ -293,7 +293,7 @@ class Keeper:
         """
         attempt = self._loop.attempt
         guard = self._guard if self._handover.has_node else None
-        attempt(self._door.close)
+        attempt(self._handover_socket.close)
         if guard is not None:
             attempt(lambda: guard.release(monotonic()))
             attempt(guard.settle, SETTLE_SECONDS)
@@ -302,5 +302,5 @@ class Keeper:
             attempt(lambda: guard.remove_rules(monotonic()))
             attempt(guard.settle, SETTLE_SECONDS)
             attempt(lambda: guard.remove_interface(monotonic()))
-        attempt(self._in_force.close)
+        attempt(self._active.close)
         attempt(remove_pidfile, self._flags.pidfile)

@@ -6,7 +6,7 @@ from time import monotonic
 from nodecache.config.source import Config, ConfigSource
 from nodecache.process.sockets import CannotListen
 
-from .active_config import InForce
+from .active_config import ActiveConfig
 from .loop import Loop
 from .supervisor import Supervisor
 
@@ -17,10 +17,10 @@ class Reconfiguring:
     """Keeps what is in force like what the files say. `is_news` is True when a count has changed."""
 
     def __init__(
-        self, source: ConfigSource, in_force: InForce, supervisor: Supervisor, loop: Loop
+        self, source: ConfigSource, active: ActiveConfig, supervisor: Supervisor, loop: Loop
     ) -> None:
         self._source = source
-        self._in_force = in_force
+        self._active = active
         self._supervisor = supervisor
         self._loop = loop
         self._refusals = 0
@@ -70,19 +70,19 @@ class Reconfiguring:
         worker = self._supervisor.worker
         try:
             if worker is None or not worker.is_ready:
-                self._in_force.adopt(config)
+                self._active.adopt(config)
             elif worker.owes("reload"):
                 self._next = config
             else:
-                with self._in_force.offer(config) as descriptors:
+                with self._active.offer(config) as descriptors:
                     self._supervisor.tell("reload", descriptors)
         except CannotListen as error:
             self.refused(str(error))
 
     def taken(self) -> None:
         """The worker serves what it was offered."""
-        if self._in_force.taken():
-            self._source.keep_good(self._in_force.config)
+        if self._active.taken():
+            self._source.keep_good(self._active.config)
             log.info("Reloading complete")
         self._offer_next()
 
@@ -92,12 +92,12 @@ class Reconfiguring:
         self._refusals += 1
         self._source.refused(is_to_be_tried_again=is_to_be_tried_again)
         self.is_news = True
-        self._in_force.give_up()
+        self._active.give_up()
         self._offer_next()
 
     def worker_gone(self) -> None:
         """The worker has ended; what it was offered is not tried on the next one."""
-        if self._in_force.is_offering:
+        if self._active.is_offering:
             self.refused("the worker ended over it", is_to_be_tried_again=False)
         self._offer_next()
 

@@ -13,7 +13,7 @@ the lease of the addresses is what ends (`host/lease.py`).
 import logging
 import math
 
-from .active_config import InForce
+from .active_config import ActiveConfig
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +26,8 @@ TRIAL_SECONDS = 3.0
 class SocketMark:
     """The mark of one keeper's listening sockets, which it may share with the agent before it."""
 
-    def __init__(self, in_force: InForce) -> None:
-        self._in_force = in_force
+    def __init__(self, active: ActiveConfig) -> None:
+        self._active = active
         self._heard_at = -math.inf
         self._trial_until: float | None = None  # None: believed; else when it is without an answer
         self._is_on = False
@@ -60,7 +60,7 @@ class SocketMark:
     def turn(self, now: float, *, are_ours: bool) -> None:
         """Mark the sockets or take the mark away; those that another agent reads are left alone."""
         if are_ours and not self._were_ours:
-            for pair in self._in_force.sockets.values():
+            for pair in self._active.sockets.values():
                 pair.is_marked = None  # whatever the other one has made of them
         self._were_ours = are_ours
         if not are_ours:
@@ -70,7 +70,7 @@ class SocketMark:
         if is_on != self._is_on:
             self._is_on = is_on
             self._tell()
-        for pair in self._in_force.sockets.values():
+        for pair in self._active.sockets.values():
             pair.mark(is_on=is_on)
 
     def _tell(self) -> None:

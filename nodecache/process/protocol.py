@@ -37,7 +37,9 @@ FROM_KEEPER = MessageForms(
         # The configuration, and two sockets for each address; SCM_MAX_FD is 253.
         "reload": Form(descriptors=range(1, 254, 2)),
         "vitals": Form({"vitals": check_vitals, "reload_failures": whole}),
-        "pause": Form({"dropped": addresses(_MOST_ADDRESSES), "pages": PAGES, "has_heir": flag}),
+        "pause": Form(
+            {"dropped": addresses(_MOST_ADDRESSES), "pages": PAGES, "has_successor": flag}
+        ),
         "cache": Form(descriptors=range(1, 2)),
         "resume": Form(),
         "stop": Form(),

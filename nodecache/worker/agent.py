@@ -35,8 +35,8 @@ from nodecache.process.sockets import Sockets, sockets_from
 from nodecache.process.vitals import KeeperVitals
 from nodecache.server import InflightLimiter, Journal
 
-from . import inheriting
-from .assembly import Workshop
+from . import cache_transfer
+from .assembly import WorkerContext
 from .pages import Pages
 from .pods import ClusterPods, api_lister
 from .serving import Serving
@@ -78,9 +78,9 @@ class Agent:
         self._reloading = asyncio.Lock()
         self._beats = 0
         self._ticks = 0
-        self._shop = Workshop(loop, Upstreams(Network(loop)), Budget(), InflightLimiter())
-        self._pods = ClusterPods(self._shop.upstreams, self._tell_pods, api_lister(flags))
-        self._serving = Serving(self._shop, journal, self._pods)
+        self._context = WorkerContext(loop, Upstreams(Network(loop)), Budget(), InflightLimiter())
+        self._pods = ClusterPods(self._context.upstreams, self._tell_pods, api_lister(flags))
+        self._serving = Serving(self._context, journal, self._pods)
         self._pages = Pages(flags, self._serving, vitals)
 
     async def run(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
@@ -135,26 +135,26 @@ class Agent:
                 self._serving.pause(ListenAddress(*each) for each in message.fields["dropped"])
                 self._pages.give_up(message.fields["pages"])
                 self._channel.send("paused")
-                if message.fields["has_heir"]:
-                    self._loop.create_task(self._bequeath())
+                if message.fields["has_successor"]:
+                    self._loop.create_task(self._send_cache())
             case "cache":
-                self._loop.create_task(self._inherit(message.descriptors[0]))
+                self._loop.create_task(self._take_cache(message.descriptors[0]))
             case "resume":
                 self._loop.create_task(self._resume())
             case "stop":
                 self._stopped.set()
 
-    async def _bequeath(self) -> None:
+    async def _send_cache(self) -> None:
         """Send the cache to the agent that has taken over."""
-        most_octets = min(self._shop.budget.limit or _CACHE_OCTETS_SENT, MOST_CACHE_OCTETS)
-        descriptor = await inheriting.write(self._serving.built, most_octets, monotonic())
+        most_octets = min(self._context.budget.limit or _CACHE_OCTETS_SENT, MOST_CACHE_OCTETS)
+        descriptor = await cache_transfer.write(self._serving.built, most_octets, monotonic())
         self._channel.send("cache", [descriptor])
         os.close(descriptor)
 
-    async def _inherit(self, descriptor: int) -> None:
+    async def _take_cache(self, descriptor: int) -> None:
         """Take in the cache of the agent before us."""
         try:
-            count = await inheriting.read(descriptor, self._serving.built)
+            count = await cache_transfer.read(descriptor, self._serving.built)
         except MalformedControlMessage as error:
             log.warning("the cache of the agent before us is not taken: %s", error)
             return
@@ -229,7 +229,7 @@ class Agent:
         """Read no more, answer what is queued and in flight, within bounds."""
         self._serving.stop_reading()
         all_answered = asyncio.Event()
-        self._shop.room.when_empty(all_answered.set)
+        self._context.room.when_empty(all_answered.set)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 await all_answered.wait()

@@ -55,7 +55,7 @@ _LOT_PAUSE_SECONDS = 0.01
 
 
 @dataclass(slots=True)
-class Workshop:
+class WorkerContext:
     """What all zones of a worker share."""
 
     loop: asyncio.AbstractEventLoop
@@ -100,7 +100,7 @@ def empty(cache: Cache, loop: asyncio.AbstractEventLoop) -> None:
 
 def build(
     block: ServerBlock,
-    shop: Workshop,
+    context: WorkerContext,
     before: Built | None = None,
     behind: Behind | None = None,
 ) -> Built:
@@ -113,37 +113,37 @@ def build(
     """
     options = zone_options(block)
     with contextlib.ExitStack() as undoing:
-        forwarders = open_forwarders(block, shop.upstreams, behind)
+        forwarders = open_forwarders(block, context.upstreams, behind)
         for forwarder in forwarders:
             undoing.callback(forwarder.close)
-        source = ForwardSource(forwarders, shop.upstreams.is_loop_probe)
+        source = ForwardSource(forwarders, context.upstreams.is_loop_probe)
         directives = open_directives(
             block,
-            shop.totals,
-            partial(_open_sink, shop.loop),
+            context.totals,
+            partial(_open_sink, context.loop),
             source.covers,
-            partial(_open_tracer, shop.loop),
+            partial(_open_tracer, context.loop),
         )
         undoing.callback(directives.close)
         source.observe_by(directives.watch)
         zone = Zone(
             options,
-            new_cache(block, options, shop.budget) if before is None else before.zone.cache,
+            new_cache(block, options, context.budget) if before is None else before.zone.cache,
             Failures(_servfail_seconds(block.cache)),
-            _below(directives, source, options, shop),
-            shop.room,
-            shop.loop,
-            ErrorLog(block.errors, shop.loop.call_later) if block.errors else None,
+            _below(directives, source, options, context),
+            context.room,
+            context.loop,
+            ErrorLog(block.errors, context.loop.call_later) if block.errors else None,
         )
         if directives.above:
-            zone.above = Chain(directives.above, zone.terminal(), shop.lookup, shop.chains)
+            zone.above = Chain(directives.above, zone.terminal(), context.lookup, context.chains)
             zone.finish = directives.finish()
         if block.loop:
             for forwarder in forwarders:
                 forwarder.watch_for_loops(block.zone_names[0])
-        refreshing = Refreshing(directives.refreshed, shop.loop)
+        refreshing = Refreshing(directives.refreshed, context.loop)
         undoing.pop_all()
-    return Built(block, zone, forwarders, directives, refreshing, shop.loop)
+    return Built(block, zone, forwarders, directives, refreshing, context.loop)
 
 
 def _open_sink(loop: asyncio.AbstractEventLoop, options: DnstapOptions) -> "Sink":
@@ -178,13 +178,13 @@ def _first_address(block: ServerBlock) -> tuple[str, int] | None:
 
 
 def _below(
-    directives: Directives, source: ForwardSource, options: ZoneOptions, shop: Workshop
+    directives: Directives, source: ForwardSource, options: ZoneOptions, context: WorkerContext
 ) -> Source:
     """What the zone asks where its cache has nothing."""
     if not directives.below:
         return source
     end = forward_end(source, options.deadline_seconds, monotonic)
-    return ChainSource(Chain(directives.below, end, shop.lookup, shop.chains))
+    return ChainSource(Chain(directives.below, end, context.lookup, context.chains))
 
 
 def new_cache(block: ServerBlock, options: ZoneOptions, budget: Budget) -> Cache:

@@ -272,14 +272,14 @@ class Pages:
             config_loaded_at=self._loaded_at,
             health_duration=self._health_duration,
             health_failures=self._check.failures if self._check else 0,
-            cache_octets=serving.shop.budget.used,
-            cache_budget_octets=serving.shop.budget.limit,
+            cache_octets=serving.context.budget.used,
+            cache_budget_octets=serving.context.budget.limit,
             reply_table_entries=sum(
                 each.udp.finished_replies for each in serving.listeners.values()
             ),
             tasks=len(asyncio.all_tasks()),
-            queries_in_flight=len(serving.shop.room),
-            queries_shed=serving.shop.room.refused,
+            queries_in_flight=len(serving.context.room),
+            queries_shed=serving.context.room.refused,
             log_lines_lost=lines_lost(),
         )
 

@@ -33,7 +33,7 @@ class Readings:
             servers=list(serving.counts.values()),
             plugins=self._plugins(),
             caches=list(self._caches()),
-            upstreams=serving.shop.upstreams.counts(),
+            upstreams=serving.context.upstreams.counts(),
             upstream_states=[
                 UpstreamState(
                     to=upstream.to,
@@ -41,7 +41,7 @@ class Readings:
                     round_trip_seconds=upstream.round_trip_seconds,
                     in_flight=upstream.in_flight,
                 )
-                for upstream in serving.shop.upstreams.all()
+                for upstream in serving.context.upstreams.all()
             ],
             cluster_pods=serving.pods.counted(),
             forwarders=[f.counts for made in serving.built for f in made.forwarders],
@@ -101,7 +101,7 @@ class Readings:
                 yield server, _zones_label(made), cache
 
     def _directives(self) -> DirectiveCounts:
-        totals = self._serving.shop.totals
+        totals = self._serving.context.totals
         hosts = [each for made in self._serving.built if (each := made.directives.hosts)]
         return DirectiveCounts(
             template_matches=totals.template.matches,

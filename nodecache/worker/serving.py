@@ -34,7 +34,7 @@ from nodecache.server import (
 )
 from nodecache.wire import Query, Rcode
 
-from .assembly import Built, Workshop, adjust_cache, build
+from .assembly import Built, WorkerContext, adjust_cache, build
 from .observing import apply_options
 from .pods import ClusterPods
 
@@ -101,18 +101,18 @@ class Serving:
     Counts outlive reloads: they are kept by server label and zone name.
     """
 
-    def __init__(self, shop: Workshop, journal: Journal, pods: ClusterPods) -> None:
+    def __init__(self, context: WorkerContext, journal: Journal, pods: ClusterPods) -> None:
         self._journal = journal
-        self._replies = ReplyBudget(shop.budget)
+        self._replies = ReplyBudget(context.budget)
         self.pods = pods
-        self.shop = shop
+        self.context = context
         self.config: Config | None = None
         self.built: list[Built] = []
         self.listeners: dict[ListenAddress, Listener] = {}
         self.counts: dict[tuple[str, str], ServerCounts] = {}
         self.placed: list[tuple[str, str, Built]] = []
         self.is_paused = False
-        shop.lookup = self.lookup
+        context.lookup = self.lookup
 
     async def begin(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
         """Build everything and start to read, what a dead worker left unanswered first."""
@@ -134,7 +134,7 @@ class Serving:
             for listener in fresh.values():
                 undoing.callback(listener.close)
             for listener in fresh.values():
-                await listener.tcp.start(self.shop.loop)
+                await listener.tcp.start(self.context.loop)
             undoing.pop_all()
         del files  # the zones have them
         old = self.built
@@ -147,7 +147,7 @@ class Serving:
         blocks = config.corefile.blocks
         if self.config is None or not any(block.hosts for block in blocks):
             return []
-        return await self.shop.loop.run_in_executor(None, read_hosts_files, blocks)
+        return await self.context.loop.run_in_executor(None, read_hosts_files, blocks)
 
     def _build(self, config: Config, undoing: contextlib.ExitStack) -> tuple[list[Built], set[int]]:
         """The new zones, and which of the old ones lend their cache."""
@@ -156,7 +156,7 @@ class Serving:
         behind = self.pods.behind(config.cluster_dns)
         for block in config.corefile.blocks:
             before = next((old for old in self.built if _asks_alike(old, block)), None)
-            made = build(block, self.shop, before, behind)
+            made = build(block, self.context, before, behind)
             undoing.callback(made.close, keeps_cache=before is not None)
             built.append(made)
             if before is not None:
@@ -203,10 +203,10 @@ class Serving:
         fresh: Mapping[ListenAddress, Listener],
     ) -> None:
         """Put the new zones in force. Nothing here waits, or can be refused any more."""
-        shop, own = self.shop, config.own
-        shop.upstreams.listen_on(frozenset((a.host, a.port) for a in sockets))
-        shop.budget.limit = own.budget_octets or default_budget()
-        shop.room.resize(own.max_waiting, own.max_waiting_per_client)
+        context, own = self.context, config.own
+        context.upstreams.listen_on(frozenset((a.host, a.port) for a in sockets))
+        context.budget.limit = own.budget_octets or default_budget()
+        context.room.resize(own.max_waiting, own.max_waiting_per_client)
         apply_options(config.corefile.blocks)
         for made in built:
             adjust_cache(made)
@@ -229,7 +229,7 @@ class Serving:
             if self.is_paused:
                 listener.stop()
             else:
-                listener.udp.start(self.shop.loop)
+                listener.udp.start(self.context.loop)
 
     def lookup(self, query: Query, client: Client, back: Back) -> Ask | None:
         """Ask the zones of the address that `client` asked, as a client would."""
@@ -250,13 +250,13 @@ class Serving:
 
     def tick(self, now: float) -> None:
         """Once a second: drop what is past all use, a bounded lot."""
-        self.shop.budget.sweep(now)
+        self.context.budget.sweep(now)
 
     @property
     def panics(self) -> int:
         """Faults of ours that cost a query its answer."""
         at_doors = sum(listener.handler.panics for listener in self.listeners.values())
-        return self.shop.chains.panics + at_doors
+        return self.context.chains.panics + at_doors
 
     @property
     def entries(self) -> int:
@@ -281,7 +281,7 @@ class Serving:
         """Read again."""
         self.is_paused = False
         for listener in list(self.listeners.values()):
-            await listener.start(self.shop.loop)
+            await listener.start(self.context.loop)
 
     def stop_reading(self) -> None:
         """Answer what is queued in the sockets, and read no more."""

@@ -133,14 +133,14 @@ def test_what_was_asked_for_once_may_be_said_once(kind):
             worker.tell("reload", [file.fileno()])
         assert worker.owes("reload")
     else:
-        worker.tell("pause", dropped=[], pages=[], has_heir=False)
+        worker.tell("pause", dropped=[], pages=[], has_successor=False)
     assert heard(worker) == [kind, "alive", f"{kind!r}, which nobody asked for"]
     assert not worker.owes("reload")
     worker.reap()
 
 
-@pytest.mark.parametrize("has_heir", [False, True])
-def test_a_cache_is_taken_where_there_is_an_heir_and_sealed(has_heir):
+@pytest.mark.parametrize("has_successor", [False, True])
+def test_a_cache_is_taken_where_there_is_an_heir_and_sealed(has_successor):
     def body(channel):
         read_one(channel)
         read_one(channel)
@@ -151,14 +151,14 @@ def test_a_cache_is_taken_where_there_is_an_heir_and_sealed(has_heir):
 
     worker = fork_worker(body, monotonic())
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    worker.tell("pause", dropped=[], pages=[], has_heir=has_heir)
-    worker.tell("pause", dropped=[], pages=[], has_heir=has_heir)
+    worker.tell("pause", dropped=[], pages=[], has_successor=has_successor)
+    worker.tell("pause", dropped=[], pages=[], has_successor=has_successor)
     said = heard(worker)
-    if has_heir:
+    if has_successor:
         assert said == ["cache", "a descriptor of no memory file"]
     else:
         assert said == ["'cache', which nobody asked for"]
-    assert len(os.listdir("/proc/self/fd")) == before + has_heir  # noqa: PTH208
+    assert len(os.listdir("/proc/self/fd")) == before + has_successor  # noqa: PTH208
     worker.reap()
 
 

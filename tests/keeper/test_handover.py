@@ -40,7 +40,7 @@ class Wire:
         return [message.kind if message else None for message in self.sent]
 
 
-class House:
+class KeeperActions:
     """A keeper that does at once what it is asked to, and remembers it."""
 
     def __init__(self, *addresses, makes_rules=True):
@@ -71,10 +71,10 @@ class House:
 class Pair:
     """The one that serves and the one that arrives, linked."""
 
-    def __init__(self, old_house=None, new_house=None) -> None:
-        self.old_house = old_house or House(LOCAL, SERVICE)
-        self.new_house = new_house or House(LOCAL)
-        self.old, self.new = Handover(self.old_house), Handover(self.new_house)
+    def __init__(self, old_actions=None, new_actions=None) -> None:
+        self.old_actions = old_actions or KeeperActions(LOCAL, SERVICE)
+        self.new_actions = new_actions or KeeperActions(LOCAL)
+        self.old, self.new = Handover(self.old_actions), Handover(self.new_actions)
         self.to_new, self.to_old = Wire(), Wire()  # what each holds: its way to the other
         self.link(self.old, self.new)
 
@@ -106,7 +106,7 @@ def pair():
 
 
 def test_a_keeper_alone_has_the_node_and_may_stop():
-    alone = Handover(House(LOCAL))
+    alone = Handover(KeeperActions(LOCAL))
     assert alone.ready(0.0)
     assert alone.may_stop(0.0)
     assert alone.has_node
@@ -114,7 +114,7 @@ def test_a_keeper_alone_has_the_node_and_may_stop():
 
 def test_nothing_changes_before_the_successors_worker_is_ready(pair):
     assert pair.old.stage is Stage.SERVING
-    assert pair.old_house.deeds == []
+    assert pair.old_actions.deeds == []
     assert pair.new.stage is Stage.ARRIVING
     assert not pair.new.has_node
 
@@ -122,13 +122,13 @@ def test_nothing_changes_before_the_successors_worker_is_ready(pair):
 def test_a_ready_successor_waits_until_the_old_one_has_let_go(pair):
     assert not pair.new.ready(0.0)
     pair.deliver_to_old()
-    assert pair.old_house.deeds == [("stand back", pair.new_house.claim())]
+    assert pair.old_actions.deeds == [("stand back", pair.new_actions.claim())]
     assert pair.old.stage is Stage.YIELDING
     assert pair.to_new.kinds == []
     pair.old.stood_back()
     pair.deliver_to_new()
     assert (pair.old.stage, pair.new.stage) == (Stage.STANDBY, Stage.SERVING)
-    assert pair.new_house.deeds == ["take over"]
+    assert pair.new_actions.deeds == ["take over"]
 
 
 def test_there_is_never_a_moment_with_two_that_hold_up_the_node(pair):
@@ -152,7 +152,7 @@ def test_a_worker_that_is_ready_again_does_not_take_twice(pair):
 def test_a_successor_that_dies_before_it_took_over_changes_nothing(pair):
     pair.old.heard(pair.to_new, None)
     assert pair.old.stage is Stage.SERVING
-    assert pair.old_house.deeds == []
+    assert pair.old_actions.deeds == []
     assert pair.old.arrived(Wire(), HELLO, 1.0)  # and there is room for the next
 
 
@@ -162,14 +162,14 @@ def test_a_successor_that_dies_while_the_old_one_lets_go_is_not_waited_for(pair)
     pair.old.heard(pair.to_new, None)
     pair.old.stood_back()
     assert pair.old.stage is Stage.SERVING
-    assert pair.old_house.deeds[-1] == "take back"
+    assert pair.old_actions.deeds[-1] == "take back"
 
 
 def test_the_one_that_stands_by_serves_again_when_its_successor_dies(pair):
     pair.hand_over()
     pair.old.heard(pair.to_new, None)
     assert pair.old.has_node
-    assert pair.old_house.deeds[-1] == "take back"
+    assert pair.old_actions.deeds[-1] == "take back"
     assert pair.old.is_door_wanted
 
 
@@ -184,7 +184,7 @@ def test_the_one_that_stands_by_may_stop_at_once_and_does_not_have_the_node(pair
 
 def test_a_predecessor_that_dies_before_it_let_go_is_not_needed(pair):
     pair.new.heard(pair.to_old, None)
-    assert pair.new_house.deeds == ["take over"]
+    assert pair.new_actions.deeds == ["take over"]
     assert pair.new.has_node
 
 
@@ -223,11 +223,11 @@ def test_a_successor_that_is_told_to_stop_first_touches_nothing(pair):
 def test_told_to_stop_it_gives_the_node_back_to_the_one_that_stands_by(pair):
     pair.hand_over()
     assert not pair.new.may_stop(1.0)
-    assert pair.new_house.deeds[-1] == ("stand back", pair.new_house.claim())
+    assert pair.new_actions.deeds[-1] == ("stand back", pair.new_actions.claim())
     pair.new.stood_back()
     pair.deliver_to_old()
     assert pair.old.has_node
-    assert pair.old_house.deeds[-1] == "take back"
+    assert pair.old_actions.deeds[-1] == "take back"
     assert pair.new.may_stop(1.1)
     assert not pair.new.has_node
 
@@ -235,9 +235,9 @@ def test_told_to_stop_it_gives_the_node_back_to_the_one_that_stands_by(pair):
 def test_of_three_only_the_last_but_one_stands_by(pair):
     pair.hand_over()
     first, second = pair.old, pair.new
-    third, to_third = Handover(House(LOCAL)), Wire()
+    third, to_third = Handover(KeeperActions(LOCAL)), Wire()
     assert second.arrived(to_third, HELLO, 1.0)
-    second.heard(to_third, Message("take", House(LOCAL).claim().to_fields()))
+    second.heard(to_third, Message("take", KeeperActions(LOCAL).claim().to_fields()))
     second.stood_back()
     third.found(Wire(), makes_rules=True)
     assert pair.to_old.kinds == ["retired", None]
@@ -262,22 +262,22 @@ def test_one_that_does_not_become_ready_makes_room_in_the_end(pair):
 
 
 def test_what_the_successor_does_not_hold_up_is_told(pair):
-    pair.new_house.pages = frozenset({":9255", "169.254.20.10:9256"})
-    pair.new_house.makes_rules = False
+    pair.new_actions.pages = frozenset({":9255", "169.254.20.10:9256"})
+    pair.new_actions.makes_rules = False
     pair.hand_over()
-    (_, claim), *_ = pair.old_house.deeds
+    (_, claim), *_ = pair.old_actions.deeds
     assert claim == Claim(frozenset({LOCAL}), frozenset({":9255", "169.254.20.10:9256"}), False)
 
 
 def test_the_node_goes_back_without_rules_to_one_that_makes_none():
-    pair = Pair(old_house=House(LOCAL, makes_rules=False)).hand_over()
+    pair = Pair(old_actions=KeeperActions(LOCAL, makes_rules=False)).hand_over()
     assert not pair.new.may_stop(1.0)
-    assert not pair.new_house.deeds[-1][1].makes_rules
+    assert not pair.new_actions.deeds[-1][1].makes_rules
 
 
 @pytest.mark.parametrize("spoken", [0, 1, 3])
 def test_another_protocol_is_refused_with_a_reason_and_nothing_lent(spoken):
-    old, link = Handover(House(LOCAL)), Wire()
+    old, link = Handover(KeeperActions(LOCAL)), Wire()
     assert not old.arrived(link, Message("hello", {"protocol": spoken}), 0.0)
     assert link.kinds == ["no", None]
     assert old.has_node
@@ -289,7 +289,7 @@ def test_what_is_not_its_to_say_is_as_good_as_hung_up(pair, kind):
     pair.old.heard(pair.to_new, Message(kind))
     assert pair.to_new.is_closed
     assert pair.old.has_node
-    assert pair.old_house.deeds == []
+    assert pair.old_actions.deeds == []
 
 
 def test_nonsense_from_the_one_that_serves_does_not_make_two_serve(pair):
@@ -302,18 +302,18 @@ def test_nonsense_from_the_one_that_serves_does_not_make_two_serve(pair):
 def test_the_cache_follows_while_or_after_the_old_one_lets_go(pair):
     pair.new.ready(0.0)
     pair.deliver_to_old()
-    pair.old.bequeath([os.dup(0)])
+    pair.old.send_cache([os.dup(0)])
     pair.old.stood_back()
-    pair.old.bequeath([os.dup(0)])
+    pair.old.send_cache([os.dup(0)])
     assert pair.to_new.kinds == ["cache", "yours", "cache"]
     pair.deliver_to_new()
-    assert pair.new_house.deeds == ["inherit", "take over", "inherit"]
+    assert pair.new_actions.deeds == ["inherit", "take over", "inherit"]
 
 
 def test_a_cache_for_nobody_is_closed(pair):
     pair.old.heard(pair.to_new, None)
     copy = os.dup(0)
-    pair.old.bequeath([copy])
+    pair.old.send_cache([copy])
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(copy)
 

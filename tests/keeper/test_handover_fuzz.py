@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nodecache.keeper.handover import Handover
 from nodecache.keeper.handover_messages import FORMS, PROTOCOL, Claim
-from nodecache.keeper.handover_socket import Door
+from nodecache.keeper.handover_socket import HandoverSocket
 from nodecache.process.listen import ListenAddress
 from nodecache.process.sockets import close_all
 
@@ -47,7 +47,7 @@ _kinds = st.lists(st.sampled_from(["file", "pipe", "unix", "udp", "tcp"]), max_s
 _messages = st.lists(st.tuples(_octets, _kinds), max_size=6)
 
 
-class House:
+class KeeperActions:
     """A keeper that has nothing to lend and does nothing; what it is asked to do is not counted."""
 
     def lend(self):
@@ -111,8 +111,8 @@ def _quiet():
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(messages=_messages, is_greeted=st.booleans())
 def test_who_serves_lives_on_whatever_a_successor_says(messages, is_greeted):
-    handover = Handover(House())
-    door = Door(NAME, handover)
+    handover = Handover(KeeperActions())
+    door = HandoverSocket(NAME, handover)
     settled(door)
     before = open_files()
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -148,9 +148,9 @@ def test_who_arrives_serves_in_the_end_whatever_its_predecessor_says(reply, kind
 
     answering = threading.Thread(target=answer)
     answering.start()
-    handover = Handover(House())
-    door = Door(NAME, handover)
-    lent = door.knock([ADDRESS])
+    handover = Handover(KeeperActions())
+    door = HandoverSocket(NAME, handover)
+    lent = door.request([ADDRESS])
     answering.join()
     handover.ready(monotonic())
     for octets, sent in messages:

@@ -13,7 +13,7 @@ import pytest
 from nodecache.config.flags import parse_flags
 from nodecache.keeper.handover import Handover, Stage
 from nodecache.keeper.handover_messages import PROTOCOL, Claim
-from nodecache.keeper.handover_socket import HELLO_SECONDS, MOST_WAITING, Door, name_of
+from nodecache.keeper.handover_socket import HELLO_SECONDS, MOST_WAITING, HandoverSocket, name_of
 from nodecache.process.listen import ListenAddress
 from nodecache.process.sockets import close_all, open_sockets
 from tests.helpers.agent import free_port
@@ -22,7 +22,7 @@ SEQPACKET = socket.SOCK_SEQPACKET
 HELLO = json.dumps({"kind": "hello", "protocol": PROTOCOL, "version": "0"}).encode()
 
 
-class House:
+class KeeperActions:
     """A keeper that has sockets and does nothing with them."""
 
     def __init__(self, *addresses):
@@ -47,9 +47,9 @@ class House:
 
 class Keeper:
     def __init__(self, name, *addresses):
-        self.house = House(*addresses)
+        self.house = KeeperActions(*addresses)
         self.handover = Handover(self.house)
-        self.door = Door(name, self.handover)
+        self.door = HandoverSocket(name, self.handover)
 
     def turn(self):
         self.door.turn(monotonic())
@@ -95,7 +95,7 @@ def knock(old, new, wanted):
     serving = threading.Thread(target=serve)
     serving.start()
     try:
-        lent = new.door.knock(wanted)
+        lent = new.door.request(wanted)
     finally:
         is_over.set()
         serving.join()
@@ -104,7 +104,7 @@ def knock(old, new, wanted):
 
 
 def test_nobody_there_is_an_ordinary_start(new, address):
-    assert new.door.knock([address]) == {}
+    assert new.door.request([address]) == {}
     assert new.handover.has_node
 
 
@@ -171,7 +171,7 @@ def test_octets_that_are_no_message_are_hung_up_on(old, name, octets):
 
 def test_an_agent_that_says_no_is_no_predecessor(new, name, address, caplog):
     with Another(name, b'{"kind":"no","why":"protocol 1 is not 2"}'):
-        assert new.door.knock([address]) == {}
+        assert new.door.request([address]) == {}
     assert "protocol 1 is not 2" in caplog.text
     assert new.handover.has_node
 
@@ -189,7 +189,7 @@ def test_an_agent_that_says_no_is_no_predecessor(new, name, address, caplog):
 )
 def test_sockets_that_are_not_what_was_said_are_not_taken(new, name, address, reply):
     with Another(name, reply):
-        assert new.door.knock([address]) == {}
+        assert new.door.request([address]) == {}
     assert new.handover.has_node
 
 

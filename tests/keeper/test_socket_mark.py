@@ -16,7 +16,7 @@ class Pair:
             self.changes.append(is_on)
 
 
-class InForce:
+class ActiveConfig:
     def __init__(self):
         self.sockets = {"address": Pair()}
 
@@ -25,9 +25,9 @@ class Marked:
     """One address, and the mark on its sockets."""
 
     def __init__(self):
-        self.in_force = InForce()
-        self.mark = SocketMark(self.in_force)
-        self.pair = self.in_force.sockets["address"]
+        self.active = ActiveConfig()
+        self.mark = SocketMark(self.active)
+        self.pair = self.active.sockets["address"]
 
     def at(self, now, *, are_ours=True):
         self.mark.turn(now, are_ours=are_ours)
@@ -113,6 +113,6 @@ def test_what_comes_back_from_another_agent_is_marked_anew(marked):
 def test_sockets_of_a_new_configuration_are_marked_too(marked):
     marked.mark.heard(100.0)
     marked.at(100.0)
-    new = marked.in_force.sockets["new"] = Pair()
+    new = marked.active.sockets["new"] = Pair()
     marked.at(100.1)
     assert new.is_marked

@@ -99,9 +99,11 @@ def test_numbers_of_another_form_are_none(name, value):
 )
 def test_addresses_are_hosts_with_ports(listed):
     with pytest.raises(MalformedControlMessage, match="dropped"):
-        read_message(fields_of("pause", dropped=listed, pages=[], has_heir=True), (), FROM_KEEPER)
+        read_message(
+            fields_of("pause", dropped=listed, pages=[], has_successor=True), (), FROM_KEEPER
+        )
     good = read_message(
-        fields_of("pause", dropped=[["::1", 53]], pages=[], has_heir=True), (), FROM_KEEPER
+        fields_of("pause", dropped=[["::1", 53]], pages=[], has_successor=True), (), FROM_KEEPER
     )
     assert good.fields["dropped"] == [("::1", 53)]
 

@@ -19,7 +19,7 @@ from nodecache.server import (
     name_to_wire,
 )
 from nodecache.wire import Answer, Query, empty_reply, read_query
-from nodecache.worker.assembly import Workshop, build
+from nodecache.worker.assembly import WorkerContext, build
 from nodecache.worker.forwarding import open_forwarders
 from tests.scenarios.simulated import SimulatedWorld
 
@@ -113,9 +113,9 @@ class ZoneSubject:
         self._upstreams.listen_on(frozenset({OWN_ADDRESS}))
         block = parse(on_lines(config), "scenario", env={}, default_port=53).blocks[0]
         loop = SimulatedLoop(world)
-        self._shop = Workshop(loop, self._upstreams, Budget(), InflightLimiter())
-        self._shop.lookup = self._look_up
-        self._built = build(block, self._shop)
+        self._context = WorkerContext(loop, self._upstreams, Budget(), InflightLimiter())
+        self._context.lookup = self._look_up
+        self._built = build(block, self._context)
         zone = self._built.zone
         zone.clock, zone.wall_clock = world.clock, lambda: WALL_CLOCK + world.now
         counts = ServerCounts(f"dns://{OWN_ADDRESS[0]}:53", block.zone_names[0])

@@ -20,7 +20,7 @@ from nodecache.server import (
     name_to_wire,
 )
 from nodecache.wire import read_answer, read_query
-from nodecache.worker.assembly import Workshop, build
+from nodecache.worker.assembly import WorkerContext, build
 from tests.scenarios.simulated import Outgoing, SimulatedWorld
 from tests.scenarios.subjects import SimulatedLoop
 from tests.wire.messages import query, response
@@ -75,7 +75,7 @@ class Twin:
         self.room = InflightLimiter()
         loop = SimulatedLoop(self.world)
         block = parse(corefile, "Corefile", env={}, default_port=53).blocks[0]
-        self.built = build(block, Workshop(loop, self.upstreams, Budget(), self.room))
+        self.built = build(block, WorkerContext(loop, self.upstreams, Budget(), self.room))
         self.zone = self.built.zone
         cache = self.zone.cache  # small enough to give entries up
         cache.success.capacity = cache.denial.capacity = 4

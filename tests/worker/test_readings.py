@@ -6,7 +6,7 @@ from nodecache.forward import Upstreams
 from nodecache.metrics import Collector
 from nodecache.server import InflightLimiter, ServerCounts
 from nodecache.server.counts import Outcome, Tally
-from nodecache.worker.assembly import Workshop, build
+from nodecache.worker.assembly import WorkerContext, build
 from nodecache.worker.pods import ClusterPods
 from nodecache.worker.readings import Readings
 from tests.cache.made import START, answer
@@ -27,9 +27,11 @@ class Worker:
         text = f"vendor.example cluster.local {{\n{lines}\nforward . 192.0.2.1\n}}\n"
         (block,) = parse(text, "Corefile", env={}).blocks
         world = SimulatedWorld()
-        self.shop = Workshop(SimulatedLoop(world), Upstreams(world), Budget(), InflightLimiter())
-        self.built = [build(block, self.shop)]
-        self.pods = ClusterPods(self.shop.upstreams, lambda _: None)
+        self.context = WorkerContext(
+            SimulatedLoop(world), Upstreams(world), Budget(), InflightLimiter()
+        )
+        self.built = [build(block, self.context)]
+        self.pods = ClusterPods(self.context.upstreams, lambda _: None)
         places = [(server, name) for server in servers for name in block.zone_names]
         self.counts = {place: ServerCounts(*place) for place in places}
         self.placed = [(*place, self.built[0]) for place in places]
@@ -75,5 +77,5 @@ def test_entries_are_counted_at_the_moment_of_the_scrape():
     worker.built[0].zone.cache.put(b"k", answer(), 30, START)
     success = (SERVER, "success", "", "vendor.example.,cluster.local.")
     assert worker.series("coredns_cache_entries")[success] == 1
-    worker.shop.budget.sweep(START + 40, 10)
+    worker.context.budget.sweep(START + 40, 10)
     assert worker.series("coredns_cache_entries")[success] == 0

@@ -22,7 +22,7 @@ from nodecache.process.vitals import KeeperVitals
 from nodecache.server import InflightLimiter, Journal
 from nodecache.worker import agent as worker
 from nodecache.worker import serving as at_work
-from nodecache.worker.assembly import Workshop
+from nodecache.worker.assembly import WorkerContext
 from nodecache.worker.pods import ClusterPods
 from nodecache.worker.serving import Serving
 from tests.helpers.agent import free_port
@@ -82,9 +82,9 @@ class Running:
     """A worker's zones and listeners, without the worker."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.shop = Workshop(loop, Upstreams(Network(loop)), Budget(), InflightLimiter())
-        pods = ClusterPods(self.shop.upstreams, lambda _: None)
-        self.serving = Serving(self.shop, Journal(mmap.mmap(-1, JOURNAL_OCTETS)), pods)
+        self.context = WorkerContext(loop, Upstreams(Network(loop)), Budget(), InflightLimiter())
+        pods = ClusterPods(self.context.upstreams, lambda _: None)
+        self.serving = Serving(self.context, Journal(mmap.mmap(-1, JOURNAL_OCTETS)), pods)
 
     async def change_to(self, config: Config) -> None:
         wanted = [place.address for place in config.places]
@@ -98,14 +98,14 @@ class Running:
 
     def state(self) -> dict[str, object]:
         """All that a refused configuration must leave as it is."""
-        shop, serving = self.shop, self.serving
+        context, serving = self.context, self.serving
         cache = serving.built[0].zone.cache
         return {
-            "budget": shop.budget.limit,
-            "segments": len(shop.budget.segments),
-            "waiting": (shop.room.most, shop.room.most_per_client),
-            "own": shop.upstreams.own_addresses,
-            "upstreams": [each.to for each in shop.upstreams.all()],
+            "budget": context.budget.limit,
+            "segments": len(context.budget.segments),
+            "waiting": (context.room.most, context.room.most_per_client),
+            "own": context.upstreams.own_addresses,
+            "upstreams": [each.to for each in context.upstreams.all()],
             "capacity": (cache.success.capacity, cache.denial.capacity),
             "stale": cache.stale_seconds,
             "built": [id(each) for each in serving.built],
@@ -120,7 +120,7 @@ class Running:
 
 def ended(running: Running) -> None:
     running.serving.close()
-    running.shop.upstreams.close()
+    running.context.upstreams.close()
 
 
 def run(scenario) -> None:

@@ -25,7 +25,7 @@ from nodecache.cache import (
     zone_head,
 )
 from nodecache.wire import read_answer, read_query
-from nodecache.worker import inheriting
+from nodecache.worker import cache_transfer
 from tests.helpers.corefiles import block
 from tests.wire.messages import query, response
 
@@ -56,10 +56,10 @@ class Built:
 
 def carry(old: Built, new: Built, monkeypatch, now: float = NOW, most: int = 1 << 20):
     """Write and read, at `now`."""
-    monkeypatch.setattr(inheriting, "monotonic", lambda: now)
+    monkeypatch.setattr(cache_transfer, "monotonic", lambda: now)
 
     async def both():
-        return await inheriting.read(await inheriting.write([old], most, now), [new])
+        return await cache_transfer.read(await cache_transfer.write([old], most, now), [new])
 
     return asyncio.run(both())
 
@@ -146,7 +146,7 @@ def made(answer) -> Entry:
 def test_the_digest_is_the_same_in_another_process():
     """Whatever the seed of its hashes is."""
     program = (
-        "from nodecache.worker.inheriting import digest; from tests.helpers.corefiles import block;"
+        "from nodecache.worker.cache_transfer import digest; from tests.helpers.corefiles import block;"
         f"print(digest(block({STOCK!r})).hex())"
     )
     digests = {
@@ -198,7 +198,7 @@ def test_a_time_that_cannot_be_is_not_believed(monkeypatch, stored_at):
     entry = made(read_answer(response("a.example. A", A)))
     entry.stored_at = stored_at
     (carried,) = unpacked(io.BytesIO(written(entry)).read)
-    assert not inheriting.take(carried, Built(), NOW)
+    assert not cache_transfer.take(carried, Built(), NOW)
 
 
 @pytest.mark.parametrize("size", [0, 1, len(FORM), len(FORM) + 10, len(written(SOUND)) - 1])
@@ -219,7 +219,7 @@ def test_octets_of_a_stranger_are_read_or_refused_and_nothing_else(octets, place
         built = Built()
         try:
             for carried in unpacked(io.BytesIO(bent).read):
-                if carried is not None and inheriting.take(carried, built, NOW):
+                if carried is not None and cache_transfer.take(carried, built, NOW):
                     assert carried.answer.question.lower() == carried.key[:-1]
         except MalformedCache:
             pass
