@@ -3,7 +3,7 @@
 Power of two choices (Mitzenmacher 2001): of two pods drawn at random the one is asked that owes
 fewer answers, weighed by its pace. So equal pods share evenly, a pod that hangs is left before
 anybody knows that it does, and a pod in another zone gets what the near ones cannot take. The last
-upstream is the Service address: it is asked while no pod is well.
+upstream is the Service address: it is asked while no pod is healthy.
 """
 
 import random
@@ -70,18 +70,18 @@ class Balanced(Policy):
     def _choose(self, count: int) -> int:
         now = self._clock()
         candidates = self._candidates
-        well = [
+        healthy = [
             place
             for place in range(count - 1)
             if candidates[place].health.standing(now) is Standing.GOOD
         ]
-        if not well:
+        if not healthy:
             return count - 1
-        one = well.pop(int(self._random() * len(well)))
-        if not well or self._random() < _EXPLORES:
+        one = healthy.pop(int(self._random() * len(healthy)))
+        if not healthy or self._random() < _EXPLORES:
             return one
-        other = well[int(self._random() * len(well))]
-        known = filter(None, map(self._seconds, (one, *well)))
+        other = healthy[int(self._random() * len(healthy))]
+        known = filter(None, map(self._seconds, (one, *healthy)))
         self._best_seconds = min(known, default=_SHORTEST_SECONDS)
         return one if self._cost(one) <= self._cost(other) else other
 

@@ -1,7 +1,7 @@
 """kube-dns' pods as the API server tells them: a watch on the EndpointSlices of its Service.
 
 Imported only where `-endpoints api` asks for it; the client library is lightkube, which costs the
-worker some 12 MB (kubernetes-asyncio: 54). Pods that are not ready, or terminate, are left at once.
+worker some 15 MB (kubernetes-asyncio: 54). Pods that are not ready, or terminate, are left at once.
 Where the Service spreads by zone and the node's zone is known, the hints of the slices are followed
 as kube-proxy follows them. Whatever happens to the API server, the last list stays.
 """
@@ -20,6 +20,7 @@ from lightkube.resources.discovery_v1 import EndpointSlice
 from nodecache.forward import Pod
 
 log = logging.getLogger(__name__)
+logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request
 
 NAMESPACE = "kube-system"
 _SERVICE_LABEL = "kubernetes.io/service-name"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cluster import agent as agents
 from tests.cluster.agent import METRICS_PORT, Agent, fetch, total
@@ -21,6 +22,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 PACE = "500"
 # CoreDNS answers for every address in its domain of pods: names without end that exist.
 NEW_NAMES = "{ip}.default.pod.cluster.local."
+COMPONENT = agents.MANIFEST.parent / "components" / "endpointslices"
 AGENTS = ["nodecache", *(["original"] if agents.ORIGINAL else [])]
 TTL_SECONDS = 5  # of CoreDNS's kubernetes plugin, where its Corefile does not say
 SELECTOR = ("-n", "kube-system", "-l", "k8s-app=kube-dns")
@@ -45,12 +47,12 @@ class Stand:
         self.note(f"{self.agent.name}, {what}: {describe(outcome)}, {longest}")
         return outcome
 
-    def until_known(self, count: int) -> float:
+    def until_known(self, count: int, source: str = "dns") -> float:
         """Wait until the agent knows so many pods; the seconds that took."""
         name = "nodecache_cluster_dns_pods"
         return until(
-            f"the agent knows {count} pods",
-            lambda: total(self.metrics(), name, source="dns") == count,
+            f"the agent knows {count} pods by {source}",
+            lambda: total(self.metrics(), name, source=source) == count,
             pause=0.1,
         )
 
@@ -113,8 +115,42 @@ def stand(
         it.delete()
 
 
+@pytest.fixture
+def api_stand(client: Pod, node: Pod, note: Callable[[str], None]) -> Iterator[Stand]:
+    """An agent with deploy/components/endpointslices."""
+    it = Agent(with_endpointslices(agents.documents()), name="nodecache with -endpoints api")
+    it.delete()
+    it.create()
+    it.wait_until_it_intercepts(node)
+    yield Stand(it, client, node, note)
+    it.delete()
+
+
+def with_endpointslices(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the component makes of the manifest."""
+    role = yaml.safe_load_all((COMPONENT / "role.yaml").read_text())
+    patches = yaml.safe_load((COMPONENT / "kustomization.yaml").read_text())["patches"]
+    for patch in patches:
+        target = next(
+            each
+            for each in found
+            if (each["kind"], each["metadata"]["name"])
+            == (patch["target"]["kind"], patch["target"]["name"])
+        )
+        for change in yaml.safe_load(patch["patch"]):
+            *path, last = change["path"].strip("/").split("/")
+            place: Any = target
+            for step in path:
+                place = place[int(step)] if isinstance(place, list) else place[step]
+            if last == "-":
+                place.append(change["value"])
+            else:
+                place[last] = change["value"]
+    return [*found, *role]
+
+
 def is_ours(stand: Stand) -> bool:
-    return stand.agent.name == "nodecache"
+    return stand.agent.name.startswith("nodecache")
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -184,6 +220,25 @@ def test_pods_that_come_and_go_are_seen_within_the_ttl(agent, client, node, note
         seconds = stand.until_known(count)
         note(f"nodecache, kube-dns has {count} pods: seen {seconds:.1f} s after they were ready")
         assert seconds < 2 * TTL_SECONDS  # CoreDNS's own cache may have it for as long once more
+
+
+def test_the_api_server_tells_pods_that_come_and_go(api_stand, replicas):
+    replicas(1)
+    api_stand.until_known(1, "api")
+    for count in (3, 1):
+        replicas(count)
+        seconds = api_stand.until_known(count, "api")
+        api_stand.note(
+            f"{api_stand.agent.name}: {count} pods seen {seconds:.1f} s after they were ready"
+        )
+        assert seconds < TTL_SECONDS
+
+
+def test_a_rollout_costs_nothing_where_the_api_server_tells_the_pods(api_stand, replicas):
+    replicas(2)
+    api_stand.until_known(2, "api")
+    hold(api_stand.load_during("rollout restart of kube-dns", restart, seconds=40), api_stand)
+    hold(api_stand.load_during("a pod deleted by force", delete_one, seconds=20), api_stand)
 
 
 def test_kube_dns_without_pods_and_back(agent, client, node, note, replicas):

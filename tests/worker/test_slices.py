@@ -176,6 +176,15 @@ def test_a_refusal_is_told_once_with_its_reason(caplog):
     assert "endpointslices is forbidden" in caplog.text
 
 
+def test_requests_that_go_well_leave_no_lines_in_the_log(caplog):
+    async def then(server, _):
+        await server.until_asked(2)
+
+    with caplog.at_level(logging.INFO):
+        converse(Listing([a_slice(endpoint(ONE))]), Watch(), then=then)
+    assert caplog.records == []
+
+
 def test_no_pod_at_all_is_told_too():
     async def then(_, follower):
         await follower.until([])
