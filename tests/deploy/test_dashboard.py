@@ -24,7 +24,12 @@ TARGETS = [
 
 def told() -> set[str]:
     keeper = KeeperVitals.from_fields(
-        {"rule_packets": {"input_udp": 1}, "lease": {"seconds": 10.0, "is_held": True}}
+        {
+            "rules_backend": "nftables",
+            "rules_fail_open": "socket",
+            "rule_packets": {"input_udp": 1},
+            "lease": {"seconds": 10.0, "is_held": True},
+        }
     )
     page = b"".join(Collector(busy_node, keeper).pieces()).decode()
     return set(re.findall(r"^[a-z_]+", page, re.MULTILINE)) | {"up"}
