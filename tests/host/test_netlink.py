@@ -1,5 +1,7 @@
 import errno
 import socket
+import subprocess
+import sys
 from ipaddress import ip_address
 
 from nodecache.host import netlink
@@ -24,3 +26,14 @@ def test_a_kernel_without_strict_checks_tells_a_links_addresses_all_the_same(mon
         asking.close()
     assert ip_address("127.0.0.1") in {each.address for each in held}
     assert {each.index for each in held} == {link.index}
+
+
+def test_two_message_types_are_all_of_pyroute2_that_is_imported():
+    code = (
+        "from nodecache.host import netlink; netlink.load(); netlink.Netlink().close();"
+        "import sys; print(*(m for m in sys.modules if m.split('.')[0] in ('pyroute2', 'asyncio')))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = set(told.stdout.split())
+    assert {"pyroute2.netlink.rtnl.ifinfmsg", "pyroute2.netlink.rtnl.ifaddrmsg"} < imported
+    assert imported.isdisjoint({"asyncio", "pyroute2.iproute", "pyroute2.ndb", "pyroute2.ipset"})
