@@ -1,4 +1,6 @@
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -203,3 +205,22 @@ def test_a_weight_file_may_come_later_but_not_be_wrong(tmp_path, caplog):
 )
 def test_which_directives_leave_replies_to_the_table(text, is_alike):
     assert opened(text).is_alike_for_all == is_alike
+
+
+def test_directives_that_the_corefile_does_not_name_are_not_imported():
+    code = (
+        "import sys, nodecache.command.starting\n"
+        "from nodecache.config.rendering import check_templates\n"
+        "from nodecache.corefile import parse\n"
+        "from nodecache.server import Totals, open_directives\n"
+        "corefile = parse('. {\\n errors\\n cache 30\\n loop\\n forward . 192.0.2.1\\n}\\n', 'Corefile', env={})\n"
+        "check_templates(corefile)\n"
+        "open_directives(corefile.blocks[0], Totals(), None, lambda _: True)\n"
+        "print(*sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    room = "nodecache.server.directives."
+    imported = {name.removeprefix(room) for name in told.stdout.split() if name.startswith(room)}
+    assert "acl" in imported
+    folders = ("dnstap.", "rewrite.", "template.", "trace.")
+    assert {name for name in imported if name.startswith(folders)} == {"template.counts"}
