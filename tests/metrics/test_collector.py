@@ -23,7 +23,7 @@ def samples(collector: Collector) -> dict[tuple[str, tuple[str, ...]], float]:
 
 
 def scrape(collector: Collector, **headers: str) -> tuple[bytes, str]:
-    response = asyncio.run(collector.page(Request("GET", "/metrics", headers, is_last=True)))
+    response = asyncio.run(collector.page(Request("GET", "/metrics", headers)))
     return response.body, response.encoding
 
 

@@ -8,7 +8,7 @@ from nodecache.worker import pprof
 
 
 def page(path: str) -> str:
-    request = Request("GET", path, {}, is_last=True)
+    request = Request("GET", path, {})
 
     async def read():
         return await pprof.pages()[path](request)

@@ -9,7 +9,7 @@ from nodecache.web.server import Request, WebServer
 from nodecache.worker import probes
 from nodecache.worker.probes import Readiness, SelfCheck
 
-ANY = Request("GET", "/ready", {}, is_last=True)
+ANY = Request("GET", "/ready", {})
 
 
 def test_ready_only_when_every_condition_is_met():
@@ -64,7 +64,7 @@ def test_a_reload_looks_at_everything_again():
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT"])
 def test_health_is_ok_for_any_method(method):
-    response = asyncio.run(probes.health_page(Request(method, "/health", {}, is_last=True)))
+    response = asyncio.run(probes.health_page(Request(method, "/health", {})))
     assert (response.status, response.body) == (200, b"OK")
 
 
