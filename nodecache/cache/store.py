@@ -59,6 +59,10 @@ class Cache:
             entry.frequency += 1
         return entry
 
+    def find(self, key: bytes) -> Entry | None:
+        """What stands under `key`, of use or not; nobody has asked for it."""
+        return self._shards[hash(key) & LAST_SHARD].get(key)
+
     def put(self, key: bytes, answer: Answer, ttl: int, now: float) -> Entry | None:
         """Keep `answer` for `ttl` seconds from `now`, in place of what stood under `key`.
 

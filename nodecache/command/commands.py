@@ -3,6 +3,7 @@
 COMMANDS = {
     "check": "nodecache.command.check",
     "doctor": "nodecache.command.doctor.main",
+    "explain": "nodecache.command.explain.main",
     "completion": "nodecache.command.completion",
     "help": "nodecache.command.help",
 }

@@ -219,6 +219,12 @@ TABLE = (
         "conf", "conf", "", "Corefile to serve; written from the base Corefile where there is one"
     ),
     _text("state", "state_folder", "", "folder that keeps the last good Corefile over restarts"),
+    _text(
+        "control",
+        "control",
+        "/run/nodecache/control.sock",
+        "Unix socket for nodecache explain and nodecache top, read by root only; empty is none",
+    ),
     Flag(
         "dns.port",
         "dns_port",

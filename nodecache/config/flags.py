@@ -53,6 +53,8 @@ class Flags:
     """Who tells kube-dns' pods: kube-dns, the API server, nobody."""
     state_folder: str
     """"" is no state."""
+    control: str
+    """The socket at which `nodecache explain` and `nodecache top` ask; "" is none."""
     pidfile: str
     user: tuple[int, int] | None
     """User and group id of the worker; None is the keeper's own."""

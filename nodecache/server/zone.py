@@ -18,6 +18,7 @@ from typing import Final
 from nodecache.cache import (
     Cache,
     Entry,
+    FailedQuestion,
     Failures,
     is_due_for_prefetch,
     may_be_kept,
@@ -96,6 +97,10 @@ class Zone:
     def in_flight(self) -> int:
         """Questions on their way upstream."""
         return len(self._inflight)
+
+    def situation(self, key: bytes, now: float) -> tuple[FailedQuestion | None, bool]:
+        """The failure that is remembered of a question, and whether an equal one is under way."""
+        return self._failures.get(key, now, self._source.is_silent), key in self._inflight
 
     # The ways in
 

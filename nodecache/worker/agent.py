@@ -37,6 +37,8 @@ from nodecache.server import InflightLimiter, Journal
 
 from . import cache_transfer
 from .assembly import WorkerContext
+from .control import Control
+from .control_commands import commands
 from .pages import Pages
 from .pods import ClusterPods, api_lister
 from .serving import Serving
@@ -82,11 +84,13 @@ class Agent:
         self._pods = ClusterPods(self._context.upstreams, self._tell_pods, api_lister(flags))
         self._serving = Serving(self._context, journal, self._pods)
         self._pages = Pages(flags, self._serving, vitals)
+        self._control = Control(flags.control, commands(self._serving))
 
     async def run(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
         """Serve until told to stop, then answer what is left."""
         await self._serving.begin(config, sockets)
         await self._pages.begin(config)
+        await self._control.begin()
         self._drop_privileges()
         self._loop.add_reader(self._channel.fileno(), self._on_keeper_says)
         self._loop.add_signal_handler(signal.SIGTERM, self._stopped.set)
@@ -227,6 +231,7 @@ class Agent:
 
     async def _drain(self) -> None:
         """Read no more, answer what is queued and in flight, within bounds."""
+        self._control.close()
         self._serving.stop_reading()
         all_answered = asyncio.Event()
         self._context.room.when_empty(all_answered.set)

@@ -124,7 +124,7 @@ def stand_in() -> Iterator[int]:
 
 
 @contextmanager
-def running_agent(folder: Path, upstream: int) -> Iterator[RunningAgent]:
+def running_agent(folder: Path, upstream: int, *flags: str) -> Iterator[RunningAgent]:
     """The agent, ready, with the stock Corefile before `upstream`."""
     port, metrics, setup_metrics, health = (free_port() for _ in range(4))
     (folder / "base").write_text(
@@ -137,6 +137,7 @@ def running_agent(folder: Path, upstream: int) -> Iterator[RunningAgent]:
                 *("-basecorefile", f"{folder}/base", "-conf", f"{folder}/Corefile"),
                 *("-setupinterface=false", "-setupiptables=false"),
                 *("-metrics-listen-address", f"127.0.0.1:{setup_metrics}"),
+                *(flags or ("-control=",)),
             ],
             stdout=log,
             stderr=log,

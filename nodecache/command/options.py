@@ -1,0 +1,19 @@
+"""Command lines of commands for people."""
+
+import argparse
+from collections.abc import Sequence
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, whose help begins as that of every command."""
+
+    def format_help(self) -> str:
+        """`Usage of nodecache …:`, and the rest as argparse has it."""
+        return f"Usage of {self.prog}:\n{super().format_help().removeprefix('usage: ')}"
+
+    def parsed(self, argv: Sequence[str]) -> argparse.Namespace | int:
+        """What was asked for; or the exit status, where the help was, or nothing that can be."""
+        try:
+            return self.parse_args(argv)
+        except SystemExit as ended:
+            return int(ended.code or 0)
