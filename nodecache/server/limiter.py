@@ -1,7 +1,7 @@
 """How many queries may wait for upstreams: in all, and for each client.
 
 Nothing is queued without bound: a dead upstream must not eat the node's memory, and one pod's
-flood must not take the waiting room from the others (a quarter of it is the default share).
+flood must not take all places from the others (a quarter of them is the default share).
 """
 
 from collections.abc import Callable

@@ -18,7 +18,7 @@ _OPT_SIZE: Final = 11  # without options: RFC 6891 §6.1.2
 def normalized_key(packet: bytes) -> bytes:
     """What finds queries like `packet`: its octets behind the id in lower case, options cut off.
 
-    Coarser than likeness itself, since type 65 in lower case is type 97: `NormalizedQuery.fits` tells.
+    Coarser than what deserves the same reply, since type 65 in lower case is type 97: `NormalizedQuery.fits` tells.
     """
     tail = packet[2:].lower()
     if len(packet) > HEADER_SIZE and packet[_ADDITIONALS_PLACE]:
