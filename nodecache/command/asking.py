@@ -27,10 +27,10 @@ def control_path(asked_for: str | None) -> str:
     return path
 
 
-def ask(path: str, seconds: float | None, **request: Any) -> socket.socket:
-    """Send a request; its answers are read with `answers`. No answer within `seconds` is an end."""
+def ask(path: str, patience_seconds: float, /, **request: Any) -> socket.socket:
+    """Send a request; its answers are read with `Answers`. No answer for so long is an end."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(seconds)
+    connection.settimeout(patience_seconds)
     try:
         connection.connect(path)
         connection.sendall(json.dumps(request).encode() + b"\n")
@@ -42,20 +42,29 @@ def ask(path: str, seconds: float | None, **request: Any) -> socket.socket:
     return connection
 
 
-def answers(connection: socket.socket) -> Iterator[dict[str, Any]]:
-    """The lines that come, until the agent ends them. CannotAsk where one tells an error."""
-    rest = b""
-    while True:
+class Answers:
+    """The lines that come on a connection, read as answers."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._rest = b""
+        self.has_ended = False
+
+    def read(self) -> list[dict[str, Any]]:
+        """Wait for octets; the answers that are whole by then. CannotAsk where one tells an error."""
         try:
-            octets = connection.recv(_READ_OCTETS)
+            octets = self._connection.recv(_READ_OCTETS)
         except OSError as error:
             raise CannotAsk(f"the agent does not answer: {error.strerror or error}") from None
-        *lines, rest = (rest + octets).split(b"\n")
-        yield from map(read_answer, lines)
-        if not octets:
-            return
-        if len(rest) > MOST_LINE_OCTETS:
+        self.has_ended = not octets
+        *lines, self._rest = (self._rest + octets).split(b"\n")
+        if len(self._rest) > MOST_LINE_OCTETS:
             raise CannotAsk("the agent says too much at once")
+        return [read_answer(line) for line in lines]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        while not self.has_ended:
+            yield from self.read()
 
 
 def read_answer(line: bytes) -> dict[str, Any]:

@@ -4,6 +4,7 @@ COMMANDS = {
     "check": "nodecache.command.check",
     "doctor": "nodecache.command.doctor.main",
     "explain": "nodecache.command.explain.main",
+    "top": "nodecache.command.top.main",
     "completion": "nodecache.command.completion",
     "help": "nodecache.command.help",
 }

@@ -12,6 +12,7 @@ USAGE = """Usage: nodecache [FLAGS]              run the agent (nodecache -h sho
   check       what is wrong with a Corefile or manifest, or what it will do
   doctor      what is wrong with an agent and its node, and what mends it
   explain     what would happen to a query on this node, and why
+  top         what an agent does now: rates, names, clients, upstreams
   completion  a script for bash or zsh that completes commands and flags
   help        this, or with the name of a command how that one is used
 """

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from nodecache.command.asking import CannotAsk, answers, ask, control_path, printable
+from nodecache.command.asking import Answers, CannotAsk, ask, control_path, printable
 from nodecache.command.options import Parser
 from nodecache.corefile.mnemonics import rdtype
 
@@ -64,7 +64,7 @@ def _explain(options: argparse.Namespace, number: int) -> None:
         is_asked=options.ask,
     )
     with connection:
-        for told in answers(connection):
+        for told in Answers(connection):
             if options.json:
                 text = json.dumps(told)
             else:

@@ -1,0 +1,55 @@
+"""The terminal while `top` runs: keys in, screens out."""
+
+import contextlib
+import os
+import select
+import socket
+import sys
+import termios
+import tty
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+
+from nodecache.command.asking import Answers, CannotAsk
+
+from .screen import screen
+from .view import View
+
+_MOST_KEYS = 64
+
+
+def watch(connection: socket.socket) -> None:
+    """Show what comes until somebody quits, or the agent ends. CannotAsk then."""
+    view, answers = View(), Answers(connection)
+    told: dict[str, Any] | None = None
+    keyboard = sys.stdin.fileno()
+    console = Console()
+    with _keys_at_once(keyboard), Live(console=console, screen=True, auto_refresh=False) as live:
+        while not view.has_quit:
+            if told is not None:
+                live.update(screen(told, view, console.height), refresh=True)
+            ready, _, _ = select.select([keyboard, connection], [], [])
+            if keyboard in ready:
+                keys = os.read(keyboard, _MOST_KEYS).decode("utf-8", "replace")
+                for key in keys or "q":  # the terminal is gone
+                    view.press(key)
+            if connection in ready:
+                came = answers.read()
+                if answers.has_ended:
+                    raise CannotAsk("the agent has ended")
+                if came and not (view.is_paused and told is not None):
+                    told = came[-1]
+
+
+@contextlib.contextmanager
+def _keys_at_once(terminal: int) -> Iterator[None]:
+    """Keys as they are pressed, and not shown."""
+    before = termios.tcgetattr(terminal)
+    tty.setcbreak(terminal)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)

@@ -1,0 +1,72 @@
+"""The command line of `nodecache top`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from nodecache.command.asking import Answers, CannotAsk, ask, control_path, printable
+from nodecache.command.options import Parser
+
+_PATIENCE_SECONDS = 10.0
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="nodecache top",
+        description="What the agent does now: queries a second, hits, latency, rcodes; which names are "
+        "asked for, and by which clients; upstreams. Names and clients are counted while somebody looks, "
+        "by samples where there are many.",
+        epilog="kubectl -n kube-system exec -it ds/node-local-dns -- nodecache top",
+    )
+    parser.add_argument("--once", action="store_true", help="one sample, and no terminal")
+    parser.add_argument("--json", action="store_true", help="that sample as JSON")
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, metavar="N", help="between samples: 0.1 to 60"
+    )
+    parser.add_argument("--control", metavar="PATH", help="the agent's socket (its flag -control)")
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Watch; the exit status: 0, 1 where no agent answers, 2 for usage."""
+    options = _parser().parsed(argv)
+    if isinstance(options, int):
+        return options
+    try:
+        return _top(options)
+    except CannotAsk as error:
+        print(f"nodecache top: {printable(str(error))}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+def _top(options: argparse.Namespace) -> int:
+    seconds = options.seconds
+    is_live = not (options.once or options.json)
+    if is_live and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        print("nodecache top: no terminal (kubectl exec -it), and no --once", file=sys.stderr)  # noqa: T201
+        return 2
+    patience = seconds + _PATIENCE_SECONDS
+    path = control_path(options.control)
+    with ask(path, patience, command="top", seconds=seconds) as connection:
+        if is_live:
+            from .live import watch  # noqa: PLC0415 - only people need it
+
+            watch(connection)
+            return 0
+        told = next(iter(Answers(connection)), None)
+        if told is None:
+            raise CannotAsk("the agent has ended")
+        if options.json:
+            print(json.dumps(told))  # noqa: T201
+            return 0
+        from rich.console import Console  # noqa: PLC0415
+
+        from .screen import screen  # noqa: PLC0415
+        from .view import View  # noqa: PLC0415
+
+        console = Console()
+        console.print(screen(told, View(), console.height))
+    return 0
