@@ -2,6 +2,8 @@
 
     load.py QUERIES_PER_SECOND SECONDS NAME...
 
+LOAD_SERVER is another server to ask; with LOAD_PROTOCOL=tcp each query has a connection of its own.
+
 `{ip}` in a name is another address, in dashes, for each query: a name that nobody has asked for yet.
 
 Prints one JSON object: sent, lost, failed (rcodes), the longest gap between answered queries in
@@ -42,7 +44,7 @@ class Load:
         self.names = names
         self.questions = [question(name) for name in names]
         self.epoll = select.epoll()
-        self.in_flight: dict[int, tuple[socket.socket, float]] = {}
+        self.in_flight: dict[int, tuple[socket.socket, float]] = {}  # oldest first
         self.answered: list[tuple[float, float]] = []  # sent at, seconds until answered
         self.sent = self.refused = 0
         self.failed: dict[int, int] = {}
@@ -125,6 +127,45 @@ class Load:
         }
 
 
+class TcpLoad(Load):
+    """A connection for each query; one that is refused or reset is a query lost."""
+
+    def __init__(self, server: str, names: list[str]) -> None:
+        super().__init__(server, names)
+        self.connecting: dict[int, bytes] = {}  # what to send once it is there
+
+    def send(self) -> None:
+        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        query = struct.pack("!H", self.sent & 0xFFFF) + self.next_question()
+        self.sent += 1
+        self.in_flight[tcp.fileno()] = (tcp, time.monotonic())
+        self.connecting[tcp.fileno()] = struct.pack("!H", len(query)) + query
+        tcp.connect_ex((self.server, 53))
+        self.epoll.register(tcp, select.EPOLLOUT)
+
+    def receive(self, seconds: float) -> None:
+        for fd, _ in self.epoll.poll(max(0.0, seconds)):
+            tcp, sent_at = self.in_flight[fd]
+            try:
+                if (query := self.connecting.pop(fd, None)) is not None:
+                    tcp.send(query)
+                    self.epoll.modify(tcp, select.EPOLLIN)
+                    continue
+                reply = tcp.recv(4096)[2:]
+            except OSError:
+                reply = b""
+            if reply:
+                self.take(reply, sent_at)
+            else:
+                self.refused += 1
+            del self.in_flight[fd]
+            tcp.close()
+
+    def give_up(self, before: float) -> None:
+        super().give_up(before)
+        self.connecting = {fd: it for fd, it in self.connecting.items() if fd in self.in_flight}
+
+
 SHARES = (("p50_us", 0.5), ("p99_us", 0.99), ("p999_us", 0.999), ("max_us", 1.0))
 
 
@@ -134,7 +175,8 @@ def main() -> None:
     )
     pace, seconds, names = float(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]
     server = os.environ.get("LOAD_SERVER") or nameserver()
-    print(json.dumps(Load(server, names).run(pace, seconds)))
+    kind = TcpLoad if os.environ.get("LOAD_PROTOCOL") == "tcp" else Load
+    print(json.dumps(kind(server, names).run(pace, seconds)))
 
 
 main()
