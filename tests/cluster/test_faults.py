@@ -35,6 +35,7 @@ LOADS = {
     SERVICE + OVER_TCP: ("", "tcp", "100"),
     LOCAL + OVER_TCP: (agents.LOCAL, "tcp", "100"),
 }
+MOST_OVER_TCP = 30  # one in a hundred
 
 Outcome = dict[str, float]
 
@@ -159,13 +160,12 @@ def exhaust_memory(stand: Stand) -> None:
     assert outcome["is_worker_gone"], outcome
 
 
-def most(outcomes: dict[str, Outcome], lost: int, gap_ms: float, where: str = "") -> None:
-    """At most so many were lost at an address, over TCP a tenth of it as a tenth is asked."""
-    for place, outcome in outcomes.items():
-        if place.startswith(where):
-            share = 10 if place.endswith(OVER_TCP) else 1
-            assert outcome["lost"] <= lost / share, place
-            assert outcome["longest_gap_ms"] <= gap_ms, place
+def most(outcomes: dict[str, Outcome], lost: int, gap_ms: float, where: str) -> None:
+    """At most so many were lost at an address; over TCP each death resets what is under way."""
+    assert outcomes[where]["lost"] <= lost
+    assert outcomes[where + OVER_TCP]["lost"] <= min(lost, MOST_OVER_TCP)
+    for place in (where, where + OVER_TCP):
+        assert outcomes[place]["longest_gap_ms"] <= gap_ms, place
 
 
 def nothing_lost(outcomes: dict[str, Outcome]) -> None:

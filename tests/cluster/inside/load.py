@@ -6,11 +6,11 @@ LOAD_SERVER is another server to ask; with LOAD_PROTOCOL=tcp each query has a co
 
 `{ip}` in a name is another address, in dashes, for each query: a name that nobody has asked for yet.
 
-Prints one JSON object: sent, lost, failed (rcodes), the longest gap between answered queries in
-milliseconds, latencies in microseconds, and when the first was sent (seconds of 1970).
+Prints one JSON object: sent, lost, failed (rcodes), the longest time from one answered query to the
+next with others between them in milliseconds, latencies in microseconds, and when the first was sent (seconds of 1970).
 """
 
-import itertools
+import bisect
 import json
 import os
 import resource
@@ -46,23 +46,33 @@ class Load:
         self.epoll = select.epoll()
         self.in_flight: dict[int, tuple[socket.socket, float]] = {}  # oldest first
         self.answered: list[tuple[float, float]] = []  # sent at, seconds until answered
-        self.sent = self.refused = 0
+        self.sent_at: list[float] = []
+        self.refused = 0
         self.failed: dict[int, int] = {}
 
     def send(self) -> None:
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        message_id = struct.pack("!H", self.sent & 0xFFFF)
-        self.sent += 1
-        sent_at = time.monotonic()
+        query = self.next_query()
+        sent_at = self.sent_at[-1]
         try:
             udp.connect((self.server, 53))
-            udp.send(message_id + self.next_question())
+            udp.send(query)
         except OSError:
             self.refused += 1
             udp.close()
             return
         self.in_flight[udp.fileno()] = (udp, sent_at)
         self.epoll.register(udp, select.EPOLLIN)
+
+    @property
+    def sent(self) -> int:
+        return len(self.sent_at)
+
+    def next_query(self) -> bytes:
+        """It counts as sent from now on."""
+        message_id = struct.pack("!H", self.sent & 0xFFFF)
+        self.sent_at.append(time.monotonic())
+        return message_id + self.next_question()
 
     def next_question(self) -> bytes:
         place = self.sent % len(self.names)
@@ -111,8 +121,7 @@ class Load:
         return self.outcome(wall, began, end)
 
     def outcome(self, wall: float, began: float, end: float) -> dict[str, object]:
-        times = [began, *sorted(sent_at for sent_at, _ in self.answered), end]
-        gap = max((later - sooner, sooner) for sooner, later in itertools.pairwise(times))
+        gap = self.longest_gap(began, end)
         latencies = sorted(seconds for _, seconds in self.answered) or [0.0]
         at = {name: latencies[int(share * (len(latencies) - 1))] * 1e6 for name, share in SHARES}
         return {
@@ -126,6 +135,17 @@ class Load:
             **at,
         }
 
+    def longest_gap(self, began: float, end: float) -> tuple[float, float]:
+        """The longest time from one answered query to the next with others between them; its start.
+
+        A pause of this program itself, in which it sends nothing, is none.
+        """
+        times = [began, *sorted(sent_at for sent_at, _ in self.answered), end]
+        unanswered = set(self.sent_at).difference(times)
+        places = {bisect.bisect(times, sent_at) for sent_at in unanswered} - {len(times)}
+        gaps = ((times[place] - times[place - 1], times[place - 1]) for place in places)
+        return max(gaps, default=(0.0, began))
+
 
 class TcpLoad(Load):
     """A connection for each query; one that is refused or reset is a query lost."""
@@ -136,9 +156,8 @@ class TcpLoad(Load):
 
     def send(self) -> None:
         tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        query = struct.pack("!H", self.sent & 0xFFFF) + self.next_question()
-        self.sent += 1
-        self.in_flight[tcp.fileno()] = (tcp, time.monotonic())
+        query = self.next_query()
+        self.in_flight[tcp.fileno()] = (tcp, self.sent_at[-1])
         self.connecting[tcp.fileno()] = struct.pack("!H", len(query)) + query
         tcp.connect_ex((self.server, 53))
         self.epoll.register(tcp, select.EPOLLOUT)
