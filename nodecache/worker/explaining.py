@@ -14,7 +14,7 @@ from nodecache.server.directives.hosts import Hosts
 from nodecache.server.directives.no_aaaa import NoAaaa
 from nodecache.server.dns_name import text_of, wire_of
 from nodecache.server.mnemonics import type_text
-from nodecache.wire import CLASS_IN, Ede, Query, rcode_text, read_query
+from nodecache.wire import CLASS_IN, Ede, Query, Rdtype, rcode_text, read_query
 
 from .assembly import Built
 from .control_request import MalformedRequest
@@ -23,6 +23,8 @@ from .serving import Listener, Serving
 
 _RD_AND_ONE_QUESTION = struct.Struct("!6H").pack(0, 0x0100, 1, 0, 0, 1)
 _OPT = b"\0\0\x29\x04\xd0\0\0\0\0\0\0"  # 1,232 octets; errors are told in it (RFC 8914)
+_TRANSFERS = (int(Rdtype.AXFR), int(Rdtype.IXFR))
+_MAY_ANSWER = ("acl", "any", "dns64")  # those above the cache that answer by themselves
 Told = dict[str, Any]
 
 
@@ -82,6 +84,8 @@ def _outcome(made: Built, query: Query, now: float) -> Told:
             told["outcome"] = "hit"
             told["because"] = _because_of_hit(told["cache"])
             return told
+    if query.qtype in _TRANSFERS:
+        return told | {"outcome": "refused", "because": "zone transfers are not served"}
     failed, is_under_way = zone.situation(query.key, now)
     below = _below(made, query, now)
     if entry is not None:
@@ -101,12 +105,9 @@ def _outcome(made: Built, query: Query, now: float) -> Told:
         told |= below
     if is_under_way:
         told["is_under_way"] = True
-        if zone.options.joins_misses:
+        if entry is None and failed is None and zone.options.joins_misses:
             told["because"] = "the same question is under way: this one waits for its answer"
     return told
-
-
-_MAY_ANSWER = ("acl", "any", "dns64")
 
 
 def _kept(zone: Zone, query: Query, now: float) -> Entry | None:

@@ -5,6 +5,7 @@ import subprocess
 import kubernetes_validate
 import pytest
 
+from nodecache.config.flags import parse_flags
 from nodecache.forward.podlist import SERVICE
 from nodecache.keeper.handover import PATIENCE_SECONDS
 from tests.deploy.manifests import (
@@ -155,8 +156,9 @@ def test_whatever_the_container_writes_is_on_a_volume(stock):
     container = container_of(stock)
     args = dict(zip(container["args"][::2], container["args"][1::2], strict=True))
     writable = [m["mountPath"] for m in container["volumeMounts"] if not m.get("readOnly")]
-    for flag in ("-conf", "-pidfile", "-state"):
-        assert any(f"{args[flag]}/".startswith(f"{path}/") for path in writable), flag
+    written = [args[flag] for flag in ("-conf", "-pidfile", "-state")]
+    for file in (*written, args.get("-control", parse_flags((), is_served=False).control)):
+        assert any(f"{file}/".startswith(f"{path}/") for path in writable), file
 
 
 def test_nothing_keeps_a_second_pod_off_the_node_while_one_replaces_the_other(stock):

@@ -1,7 +1,9 @@
 """`nodecache explain` beside a running agent."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.prometheus import wait_until
 from tests.system.agent import running_agent, stand_in
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -16,16 +19,21 @@ NAME = "kubernetes.default.svc.cluster.local."
 
 
 @pytest.fixture(scope="module")
-def control(tmp_path_factory):
-    """The control socket of an agent, below a path short enough for one."""
+def asked(tmp_path_factory):
+    """The control socket of an agent, below a path short enough for one, and the agent."""
     folder = Path(tempfile.mkdtemp(prefix="nc"))
     path = str(folder / "run" / "control.sock")
     with (
         stand_in() as upstream,
-        running_agent(tmp_path_factory.mktemp("agent"), upstream, "-control", path),
+        running_agent(tmp_path_factory.mktemp("agent"), upstream, "-control", path) as agent,
     ):
-        yield path
+        yield path, agent
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def control(asked):
+    return asked[0]
 
 
 def run(control: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -100,3 +108,12 @@ def test_nobody_but_root_may_ask(control):
         [sys.executable, "-c", program, control], capture_output=True, text=True, check=False
     )
     assert done.stdout == "refused\n"
+
+
+def test_the_next_worker_answers_where_the_one_before_it_did(asked):
+    control, agent = asked
+    (before,) = agent.workers()
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: before not in agent.workers() and agent.is_ready(), "the next worker")
+    wait_until(lambda: run(control, NAME).returncode == 0, "an answer")
+    assert explained(control, NAME)[0]["zone"] == "cluster.local."

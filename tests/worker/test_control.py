@@ -115,6 +115,21 @@ def test_the_socket_of_a_worker_before_us_is_replaced(folder):
         assert len(asyncio.run(run())) == 3
 
 
+def test_of_two_agents_with_one_path_the_later_is_asked_and_the_earlier_takes_nothing_away(folder):
+    async def other(request):
+        yield {"agent": "the next one"}
+
+    async def run():
+        before = await opened(folder / "s", three=three)
+        after = await opened(folder / "s", three=other)
+        before.close()
+        lines = await told(folder / "s", b'{"command":"three"}\n')
+        after.close()
+        return lines
+
+    assert asyncio.run(run()) == [{"agent": "the next one"}]
+
+
 @pytest.mark.parametrize("path", ["/proc/none/control.sock", "/dev/null/s", f"/tmp/{'x' * 200}"])
 def test_where_it_cannot_be_opened_one_line_says_so(path, caplog):
     with caplog.at_level(logging.INFO):

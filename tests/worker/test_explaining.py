@@ -156,6 +156,22 @@ def test_a_question_that_is_under_way_is_joined(worker):
     worker.built[1].zone._inflight.clear()
 
 
+def test_a_failure_comes_before_an_equal_question_under_way(worker):
+    query = query_for("f.example", 1)
+    zone = worker.built[1].zone
+    zone._failures.note(query.key, 2, (), worker.now)
+    zone._inflight[query.key] = object()
+    told = worker.explain("f.example")
+    assert told["because"].startswith("it failed 1 times")
+    assert told["is_under_way"]
+    zone._inflight.clear()
+
+
+def test_a_zone_transfer_is_refused(worker):
+    told = worker.explain("a.example", 252)
+    assert (told["outcome"], told["because"]) == ("refused", "zone transfers are not served")
+
+
 def test_a_name_of_the_hosts_file_goes_to_nobody(worker):
     told = worker.explain("known.example")
     assert (told["outcome"], told["directive"]) == ("directive", "hosts")
