@@ -2,16 +2,18 @@
 
 The library takes 13 µs for each sample, and writes a page in one go, while queries wait. But of a
 series only the number changes: what the library wrote before it is kept from one page to the next,
-and new series are given to it a few at a time. It is read in with the first page: an agent that
-nobody scrapes does without its 3 MiB.
+and new series are given to it a few at a time. It is read in with this module, before the worker is
+nobody, who may not be able to read the folder of the interpreter.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
-if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
+from prometheus_client import generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
 """What CoreDNS' own exporter answers."""
@@ -116,9 +118,6 @@ class Family:
 
     def _write(self, labels: Labels, texts: Texts) -> tuple[str, ...]:
         """Have the library write the lines of one set of labels; the texts before the numbers."""
-        from prometheus_client import generate_latest  # noqa: PLC0415 - see above
-        from prometheus_client.metrics_core import Metric  # noqa: PLC0415
-
         name = self.name.removesuffix("_total") if self.kind == "counter" else self.name
         metric = Metric(name, self.help, self.kind)
         for series, named in self.samples(labels):
@@ -170,13 +169,13 @@ class HistogramFamily(Family):
         yield f"{self.name}_count", named
 
 
-class _OneMetric:
-    """What the library can collect from (its `Collector`): one metric."""
+class _OneMetric(Collector):
+    """What the library can collect from: one metric."""
 
-    def __init__(self, metric: "Metric") -> None:
+    def __init__(self, metric: Metric) -> None:
         self._metric = metric
 
-    def collect(self) -> "Iterator[Metric]":
+    def collect(self) -> Iterator[Metric]:
         """The metric."""
         yield self._metric
 
@@ -185,8 +184,6 @@ def number_text(value: float) -> str:
     """A number as the library writes it, but whole ones as Go does: `3`, not `3.0`."""
     if value.__class__ is int and 0 <= value < _EXPONENT_FROM:
         return str(value)
-    from prometheus_client.utils import floatToGoString  # noqa: PLC0415 - see above
-
     text: str = floatToGoString(value)  # type: ignore[no-untyped-call]
     return text.removesuffix(".0")
 

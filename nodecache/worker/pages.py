@@ -17,7 +17,7 @@ from nodecache.process.vitals import KeeperVitals
 from nodecache.web import server as web
 from nodecache.web.secured import PLAIN, WebConfig, names_of, stamp_of
 
-from . import pprof, probes
+from . import front_page, pprof, probes
 from .readings import Readings
 from .serving import Serving
 
@@ -179,8 +179,6 @@ class Pages:
             self.readiness.tell("addresses", is_met=bool(vitals.lease.get("is_held", 1)))
 
     async def _front_page(self, _: web.Request) -> web.Response:
-        from . import front_page  # noqa: PLC0415 - most agents are never looked at
-
         links = [
             "/metrics",
             *(

@@ -10,11 +10,12 @@ import pytest
 from tests.helpers.agent import Agent, stock
 
 # Each is a megabyte or a part of one, for what few Corefiles ask for or what only tests need.
+# (prometheus_client and what it brings has to be there before the worker is nobody, who may not be
+# able to read the interpreter's own folder.)
 NOT_READ_IN = {
-    *("prometheus_client", "dns", "pyroute2", "re2", "yaml"),
-    *("http.client", "http.server", "urllib.request", "email", "html", "difflib", "decimal"),
+    *("dns", "pyroute2", "re2", "yaml", "h2", "lightkube", "rich", "difflib", "decimal"),
 }
-_MOST_MEBIOCTETS = 32
+_MOST_MEBIOCTETS = 36
 
 
 def test_a_start_reads_in_no_more_than_the_stock_corefile_needs():
