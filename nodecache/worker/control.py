@@ -131,8 +131,7 @@ def open_private_socket(path: str) -> socket.socket:
     fresh = f"{path}.{os.getpid()}"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        with contextlib.suppress(FileNotFoundError):
-            Path(fresh).unlink()
+        Path(fresh).unlink(missing_ok=True)
         mask = os.umask(0o177)
         try:
             listener.bind(fresh)
@@ -142,5 +141,7 @@ def open_private_socket(path: str) -> socket.socket:
         Path(fresh).rename(path)
     except OSError:
         listener.close()
+        with contextlib.suppress(OSError):
+            Path(fresh).unlink()
         raise
     return listener

@@ -139,6 +139,14 @@ def test_where_it_cannot_be_opened_one_line_says_so(path, caplog):
     assert path in record.message
 
 
+def test_a_folder_in_its_place_stays_and_nothing_is_left_beside_it(folder, caplog):
+    (folder / "s").mkdir()
+    with caplog.at_level(logging.INFO):
+        asyncio.run(opened(folder / "s"))
+    assert "Is a directory" in caplog.text
+    assert [each.name for each in folder.iterdir()] == ["s"]
+
+
 def test_an_empty_path_is_no_socket(caplog):
     async def run():
         made = Control("", {})

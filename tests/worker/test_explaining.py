@@ -201,8 +201,8 @@ def test_why_an_upstream_is_asked_is_told(lines, because):
 
 
 def plain_numbers_of(entry) -> dict:
-    values = {name: getattr(entry, name) for name in type(entry).__slots__}
-    return {name: value for name, value in values.items() if isinstance(value, int | float)}
+    names = ("frequency", "hits", "counted_at", "refresh_at", "stored_at", "failures")
+    return {name: getattr(entry, name) for name in (*names, "is_refreshing", "is_in_main")}
 
 
 def test_looking_leaves_no_trace(worker):
