@@ -7,7 +7,7 @@ a minute or two and the network, so one build is for the whole run.
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,8 @@ def built_image(folder: Path) -> Iterator[Path]:
         yield Path(build("mount", container))
         build("rm", "--all")
     finally:
+        with suppress(AssertionError):  # what is mounted cannot be removed
+            build("umount", "--all")
         shutil.rmtree(folder, ignore_errors=True)
 
 

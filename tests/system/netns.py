@@ -185,8 +185,11 @@ class World:
             ]
         return "\n".join(found)
 
-    def ask(self, address: Address, protocol: str = "udp", seconds: float = 1.0) -> int | None:
-        """The rcode that a pod's query gets; None for no answer. REFUSED is the agent's."""
+    def ask(self, address: Address, protocol: str = "udp", seconds: float = 3.0) -> int | None:
+        """The rcode that a pod's query gets; None for no answer. REFUSED is the agent's.
+
+        The patience is for a busy machine.
+        """
         with self.pod.entered():
             return ask(address, protocol, seconds)
 
