@@ -16,7 +16,7 @@ from tests.wire.messages import (
     strangers_packets,
     texts,
 )
-from tests.wire.test_reader import SEEDS
+from tests.wire.test_reader_laws import SEEDS
 
 Q = "a.long.example. ANY"
 

@@ -1,84 +1,22 @@
 """Faults that are planted one at a time: each is found, and named with what mends it."""
 
 import json
-import socket
-import threading
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from nodecache.command.doctor import agent, files, network, node
+from nodecache.command.doctor import agent, files, node
 from nodecache.command.doctor.findings import Finding, Level, as_json, as_text, look, ok, worst
 from nodecache.command.doctor.main import main
-from nodecache.command.doctor.subject import Metrics, Subject
 from nodecache.config.flags import parse_flags
-from nodecache.corefile import parse
+from tests.command.doctor.subjects import (
+    NO_CHAINS,
+    changed,
+    one,
+    planted,
+    subject_of,
+)
 from tests.helpers.agent import HOST, free_port
-
-HEALTHY = """\
-# TYPE nodecache_config_last_reload_successful gauge
-nodecache_config_last_reload_successful 1
-nodecache_config_is_last_known_good 0
-nodecache_lease_held 1
-nodecache_build_info{code="compiled"} 1
-nodecache_rules_info{backend="nftables",fail_open="socket"} 1
-nodecache_rule_packets_total{flow="prerouting_udp_to_dns"} 4711
-nodecache_probes_total{outcome="answered"} 5000
-nodecache_probes_total{outcome="unanswered"} 1
-nodecache_cluster_dns_pods{source="dns"} 2
-nodecache_cache_budget_bytes 67108864
-process_resident_memory_bytes 60000000
-process_open_fds 40
-process_max_fds 1048576
-"""
-FLAGS = ("-localip", "169.254.20.10,10.96.0.10")
-TABLES = json.dumps({"nftables": [{"table": {"family": "inet", "name": "nodecache"}}]})
-NO_CHAINS = json.dumps({"nftables": []})
-
-
-def subject_of(
-    root: Path = Path("/none"),
-    *,
-    metrics: str | None = HEALTHY,
-    flags=FLAGS,
-    corefile: str = "",
-    listings: dict[tuple[str, ...], str] | None = None,
-) -> Subject:
-    told = {
-        ("nft", "-j", "list", "tables"): TABLES,
-        ("nft", "-j", "list", "chains"): NO_CHAINS,
-        **(listings or {}),
-    }
-    return Subject(
-        flags=parse_flags([*flags]),
-        env={},
-        root=root,
-        metrics=Metrics(metrics) if metrics is not None else None,
-        corefile=parse(corefile, "Corefile", env={}, default_port=53, read=None)
-        if corefile
-        else None,
-        run=told.get,
-    )
-
-
-def planted(root: Path, path: str, text: str) -> Path:
-    file = root / path.lstrip("/")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
-    return root
-
-
-def one(findings) -> Finding:
-    (found,) = list(findings)
-    return found
-
-
-def changed(name: str, value: str) -> str:
-    """The healthy page with one series otherwise."""
-    lines = [line for line in HEALTHY.splitlines() if not line.startswith(name)]
-    return "\n".join([*lines, f"{name} {value}", ""])
-
 
 # From files
 
@@ -272,109 +210,6 @@ def test_connection_tracking_that_is_full_fails_or_tracks_what_it_should_not(tmp
     assert "nearly full" in one(conntrack(tmp_path / "full", count=950)).what
     assert "17 entries" in one(conntrack(tmp_path / "failed", failed=17)).what
     assert "2 flows" in one(conntrack(tmp_path / "tracked", entries=2 * entry)).what
-
-
-# Over the network
-
-
-class Server:
-    """A DNS server that says yes to everything, or to one protocol alone."""
-
-    def __init__(self, *, udp: bool = True, tcp: bool = True) -> None:
-        self.port = free_port()
-        self.answers_udp = udp
-        self.listener, self.datagrams = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
-        self.listener.bind((HOST, self.port))
-        self.datagrams.bind((HOST, self.port))
-        work = [self.serve_udp]
-        if tcp:
-            self.listener.listen()
-            work.append(self.serve_tcp)
-        self.threads = [threading.Thread(target=each) for each in work]
-
-    def serve_udp(self) -> None:
-        while (received := self.datagrams.recvfrom(512))[0] != b"end":
-            if self.answers_udp:
-                self.datagrams.sendto(as_reply(received[0]), received[1])
-
-    def serve_tcp(self) -> None:
-        connection, _ = self.listener.accept()
-        with connection:
-            packet = connection.recv(512)
-            if packet:
-                connection.sendall(packet[:2] + as_reply(packet[2:]))
-
-    def end(self) -> None:
-        with socket.socket(type=socket.SOCK_DGRAM) as last:
-            last.sendto(b"end", (HOST, self.port))
-        with suppress(OSError), socket.create_connection((HOST, self.port)):
-            pass
-        for thread in self.threads:
-            thread.join()
-        self.listener.close()
-        self.datagrams.close()
-
-
-def as_reply(packet: bytes) -> bytes:
-    return packet[:2] + bytes([packet[2] | 0x80]) + packet[3:]
-
-
-@contextmanager
-def server(**by: bool):
-    running = Server(**by)
-    for thread in running.threads:
-        thread.start()
-    try:
-        yield running.port
-    finally:
-        running.end()
-
-
-@pytest.mark.parametrize(
-    ("by", "options", "level", "words"),
-    [
-        ({}, "", Level.OK, "UDP in"),
-        ({"tcp": False}, "", Level.LOOK, "TCP does not answer"),
-        ({"tcp": False}, "force_tcp", Level.BROKEN, "TCP does not answer"),
-        ({"udp": False}, "", Level.LOOK, "UDP does not answer"),
-        ({"udp": False}, "force_tcp", Level.OK, "TCP in"),
-        ({"udp": False, "tcp": False}, "", Level.BROKEN, "does not answer"),
-    ],
-    ids=["well", "no TCP", "no TCP, and wanted", "no UDP", "no UDP, nor wanted", "nobody"],
-)
-def test_an_upstream_is_judged_by_how_it_is_asked(by, options, level, words):
-    with server(**by) as port:
-        text = f". {{\n    forward . {HOST}:{port} {{\n        {options}\n    }}\n}}\n"
-        found = one(network.check_upstreams(subject_of(corefile=text)))
-    assert (found.level, words in found.what) == (level, True)
-
-
-def test_queries_that_somebody_else_answers_do_not_reach_the_agent():
-    with server(tcp=False) as port:
-        subject = subject_of(flags=("-localip", HOST, "-p", str(port)))
-        found = one(network.check_interception(subject, lambda: Metrics(HEALTHY)))
-    assert (found.level, "the agent saw 0" in found.what) == (Level.BROKEN, True)
-
-
-def test_queries_that_the_agent_counts_reach_it():
-    with server(tcp=False) as port:
-        subject = subject_of(flags=("-localip", HOST, "-p", str(port)))
-        after = HEALTHY + 'coredns_dns_requests_total{type="other"} 1\n'
-        found = one(network.check_interception(subject, lambda: Metrics(after)))
-    assert (found.level, "4711 packets" in found.what) == (Level.OK, True)
-
-
-def test_rules_that_no_pod_has_met():
-    subject = subject_of(flags=("-localip", HOST, "-p", str(free_port())))
-    page = changed("nodecache_rule_packets_total", "0")
-    found = one(network.check_interception(subject, lambda: Metrics(page)))
-    assert (found.level, "no packet of a pod" in found.what) == (Level.LOOK, True)
-
-
-def test_an_address_where_nobody_answers():
-    text = f".:{free_port()} {{\n    bind {HOST}\n    whoami\n}}\n"
-    found = one(network.check_sockets(subject_of(corefile=text)))
-    assert (found.level, "does not answer" in found.what) == (Level.BROKEN, True)
 
 
 # The command
