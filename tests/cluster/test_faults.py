@@ -189,7 +189,6 @@ def test_a_killed_worker_loses_no_more_than_what_it_held_in_its_hands(stand: Sta
     [
         pytest.param(kill_container, 50, 150, id="container killed"),
         pytest.param(kill_again_and_again, 100, 300, id="killed again and again for 20 s"),
-        pytest.param(delete_pod_by_force, 50, 150, id="pod deleted by force"),
     ],
 )
 def test_while_there_is_no_agent_kube_dns_answers(
@@ -200,6 +199,13 @@ def test_while_there_is_no_agent_kube_dns_answers(
     if any_stand.is_ours:
         most(outcomes, lost, gap_ms, SERVICE)
         most(outcomes, 100, 300, LOCAL)
+
+
+def test_a_pod_deleted_by_force_leaves_the_service_address_to_kube_dns(any_stand: Stand):
+    """It is stopped in order, so the node-local address is nobody's until the next pod is there."""
+    outcomes = any_stand.lost_during("pod deleted by force", delete_pod_by_force, seconds=30)
+    if any_stand.is_ours:
+        most(outcomes, 50, 150, SERVICE)
 
 
 def test_an_agent_that_stops_altogether_is_away_no_longer_than_its_lease(any_stand: Stand):
