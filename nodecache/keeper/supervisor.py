@@ -134,10 +134,10 @@ class Supervisor:
     def _on_says(self) -> None:
         """Hear the worker, a bounded lot: what is left is heard in the next turn."""
         now = monotonic()
-        for _ in range(MOST_MESSAGES_A_TURN):
-            if not self._hear(now):
-                break
-        else:
+        heard = 0
+        while heard < MOST_MESSAGES_A_TURN and self._hear(now):
+            heard += 1
+        if heard and self.worker is not None:
             self._employer.worker_heard(now)
 
     def _hear(self, now: float) -> bool:
@@ -147,7 +147,6 @@ class Supervisor:
         try:
             message = worker.receive(now)
         except BlockingIOError:
-            self._employer.worker_heard(now)
             return False
         except MalformedControlMessage as error:
             self._loop.forget(worker.channel)

@@ -23,12 +23,13 @@ class Employer:
     def __init__(self, body=lambda _: time.sleep(60)):
         self.be_worker = body
         self.told = []
+        self.heard = 0
 
     def worker_said(self, message, now):
         self.told.append(message.kind)
 
     def worker_heard(self, now):
-        """It lives."""
+        self.heard += 1
 
     def worker_gone(self, now):
         self.told.append("gone")
@@ -99,6 +100,7 @@ def test_a_stopped_worker_is_killed_and_replaced_once_its_silence_is_too_long(
     os.kill(first.pid, signal.SIGSTOP)
     supervised.turn_until(lambda: supervisor.worker not in (first, None))
     assert supervisor.deaths == {"hung": 1}
+    assert employer.heard == 0  # that it is looked at once more is no sign of its life
 
 
 def test_what_a_silent_worker_has_said_meanwhile_is_heard_first(monkeypatch):
