@@ -5,13 +5,12 @@ batch must fit the first bucket of the latency histogram (250 µs), because its 
 together.
 """
 
-import asyncio
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from struct import Struct
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from .counts import DURATION_BOUNDS
 from .handler import Handler
@@ -29,6 +28,20 @@ _AT_ONCE_SECONDS: Final = 0.00003
 _FIRST_BOUND: Final = DURATION_BOUNDS[0]
 _IN_PKTINFO: Final = Struct("=i4s4s")  # interface index, local address, header's destination
 _ANCILLARY_SIZE: Final = 128
+
+
+class ReaderLoop(Protocol):
+    """The part of an event loop that looks at sockets.
+
+    asyncio's own type says that `remove_reader` returns a bool, which uvloop's does not, and compiled
+    code checks what it is promised.
+    """
+
+    def add_reader(self, fd: int, callback: Callable[[], object]) -> None:
+        """Call back whenever there is something to read."""
+
+    def remove_reader(self, fd: int) -> object:
+        """Call back no more."""
 
 
 class UdpListener:
@@ -54,9 +67,9 @@ class UdpListener:
         self._label = "{}:{}".format(*self.local).encode()
         self._batch = 1
         self._ended_at = 0.0
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: ReaderLoop | None = None
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+    def start(self, loop: ReaderLoop) -> None:
         """Begin to read."""
         self._loop = loop
         loop.add_reader(self.socket.fileno(), self._readable)
