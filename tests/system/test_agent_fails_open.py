@@ -133,9 +133,8 @@ def test_while_an_agent_takes_its_time_to_start_kube_dns_answers(world, tmp_path
     asker.start(SERVICE, world.pod, 0.005)
     site.let("wait")
     agent = started(world, tmp_path, rules, site)
-    wait_until(lambda: agent.worker_or_none() is not None)
-    sockets = world.node.run("ss", "--no-header", "-lun", "sport", "=", "53")
-    assert str(SERVICE) in sockets
+    listed = ("ss", "--no-header", "-lun", "sport", "=", "53")
+    wait_until(lambda: str(SERVICE) in world.node.run(*listed))
     assert from_pod(world) == {NOERROR}
     site.let_no_more("wait")
     wait_until(lambda: from_pod(world) == {REFUSED}, 20)

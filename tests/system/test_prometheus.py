@@ -20,7 +20,12 @@ pytestmark = pytest.mark.system
 SCRAPES = 8
 
 # What only an agent has that holds up interface and rules.
-OF_THE_HOST = ("nodecache_rule_packets_total",)
+# Of a node whose host is set up, and of a cluster.
+OF_THE_HOST = (
+    "nodecache_rule_packets_total",
+    "nodecache_rules_info",
+    "nodecache_cluster_dns_pods",
+)
 
 COUNTED_ONCE = (
     "coredns_dns_requests_total",

@@ -36,7 +36,9 @@ PYTHON_LEFT_OUT = {
     "test", "idlelib", "tkinter", "ensurepip", "lib2to3", "turtledemo", "pydoc_data", "site-packages",
     "distutils", "unittest", "sqlite3", "curses", "dbm", "venv",
 }  # fmt: skip
-PACKAGES = ("pyroute2", "uvloop", "dns", "prometheus_client", "inotify_simple.py", "re2.py", "_re2")
+PACKAGES = (
+    "pyroute2", "uvloop", "dns", "h11", "prometheus_client", "inotify_simple.py", "re2.py", "_re2",
+)  # fmt: skip
 DEVICES = (("console", 5, 1), ("null", 1, 3), ("zero", 1, 5), ("random", 1, 8), ("urandom", 1, 9))
 INIT = """#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /run /tmp /etc /var/lock
