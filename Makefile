@@ -42,7 +42,7 @@ test-compiled: $(VENV)/.compiled
 	PYTHONSAFEPATH=1 PYTHONPATH=$(abspath $(COMPILED)):$(CURDIR) NODECACHE_TEST_COMPILED=1 \
 		$(BIN)/python -m pytest -o 'pythonpath=$(COMPILED) .' -m 'not vm and not cluster' $(if $(T),-k '$(T)') \
 		tests/wire tests/cache tests/forward tests/server tests/scenarios tests/fuzz tests/system \
-		--ignore tests/system/test_image.py  # which is compiled anyway
+		--ignore tests/system/test_image.py --ignore tests/system/test_manifest_on_node.py  # compiled anyway
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
