@@ -10,7 +10,6 @@ from ssl import SSLContext
 from typing import Protocol
 
 DNS_PORT = 53
-TLS_PORT = 853  # RFC 7858 §3.1
 
 
 @dataclass(frozen=True, slots=True)

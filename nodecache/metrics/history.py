@@ -1,6 +1,6 @@
 """Rates and latency of the last ten minutes, for people who look without a Prometheus.
 
-Every few seconds the counts are read and kept: a minute's view of what counters say since the start.
+Counters say what was since the start. They are read every ten seconds and kept, so that two readings tell a rate.
 """
 
 from collections import deque
