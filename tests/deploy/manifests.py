@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,15 @@ def kustomize(folder: Path) -> str:
     return subprocess.run(
         [kubectl, "kustomize", str(folder)], capture_output=True, text=True, check=True
     ).stdout
+
+
+def with_components(folder: Path, *components: str, mode: str = "iptables") -> str:
+    """What it makes of the overlay `mode` with components switched on, as its comment shows."""
+    shutil.copytree(DEPLOY, folder / "deploy")
+    file = folder / "deploy/overlays" / mode / "kustomization.yaml"
+    listed = "".join(f"  - ../../components/{component}\n" for component in components)
+    file.write_text(f"{file.read_text()}\ncomponents:\n{listed}")
+    return kustomize(file.parent)
 
 
 def pick(objects: list[Object], kind: str, name: str = "node-local-dns") -> Object:

@@ -17,6 +17,7 @@ from tests.deploy.manifests import (
     kustomize,
     load,
     pick,
+    with_components,
 )
 
 CHART = DEPLOY / "chart/nodecache"
@@ -65,6 +66,24 @@ def test_a_mode_is_its_overlay(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_a_mode_with_the_pods_from_the_api_server_is_its_overlay_with_the_component(tmp_path, mode):
+    overlay = filled_in(mode, with_components(tmp_path, "endpointslices", mode=mode))
+    objects = rendered(mode, endpointSlices={"enabled": True})
+    assert by_name(objects) == by_name(overlay)
+    assert parse_flags(container_of(objects)["args"]).endpoints == "api"
+
+
+def test_the_account_of_the_values_is_who_may_read_the_slices():
+    account = {"create": False, "name": "dns"}
+    objects = rendered(serviceAccount=account, endpointSlices={"enabled": True})
+    binding = pick(objects, "RoleBinding")
+    assert [each["name"] for each in binding["subjects"]] == ["dns"]
+    pod = pick(objects, "DaemonSet")["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == "dns"
+    assert not [each for each in objects if each["kind"] == "ServiceAccount"]
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_every_mode_makes_a_corefile_and_flags_that_the_agent_takes(mode):
     objects = rendered(mode)
     text = pick(objects, "ConfigMap")["data"]["Corefile"]
@@ -95,8 +114,9 @@ def test_helm_finds_nothing_to_complain_of():
         ({"config": {"localDns": "node.local"}}, "localDns"),
         ({"config": {"bindIp": False}}, "bindIp"),
         ({"nameOverride": "dns"}, "nameOverride"),
+        ({"endpointSlices": True}, "endpointSlices"),
     ],
-    ids=["mode", "address", "all addresses", "unknown"],
+    ids=["mode", "address", "all addresses", "unknown", "a switch without its name"],
 )
 def test_a_value_that_cannot_be_meant_is_named(values, named):
     with helm.Chart.load(CHART) as chart, pytest.raises(helm.HelmValuesError, match=named):

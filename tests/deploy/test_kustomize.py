@@ -1,7 +1,5 @@
 """The overlays: each renders, fits the schemas, and differs from the base in what it is for."""
 
-import shutil
-
 import kubernetes_validate
 import pytest
 
@@ -16,6 +14,7 @@ from tests.deploy.manifests import (
     kustomize,
     load,
     pick,
+    with_components,
 )
 
 OVERLAYS = ("iptables", "ipvs", "dual-stack", "cilium")
@@ -26,15 +25,6 @@ _FOREIGN = ("monitoring.coreos.com", "cilium.io")
 
 def overlay(name: str) -> list[Object]:
     return load(kustomize(DEPLOY / "overlays" / name))
-
-
-def with_components(tmp_path, *components: str) -> list[Object]:
-    """The iptables overlay with components switched on, as its comment shows."""
-    shutil.copytree(DEPLOY, tmp_path / "deploy")
-    file = tmp_path / "deploy/overlays/iptables/kustomization.yaml"
-    listed = "".join(f"  - ../../components/{component}\n" for component in components)
-    file.write_text(f"{file.read_text()}components:\n{listed}")
-    return load(kustomize(file.parent))
 
 
 @pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
@@ -127,14 +117,14 @@ def test_corefiles_of_overlays_are_the_base_corefile_but_for_addresses(folder):
 
 
 def test_guaranteed_component_asks_for_what_it_may_use(tmp_path):
-    resources = container_of(with_components(tmp_path, "guaranteed"))["resources"]
+    resources = container_of(load(with_components(tmp_path, "guaranteed")))["resources"]
     assert resources["requests"] == resources["limits"] == {"cpu": "500m", "memory": "512Mi"}
 
 
 @pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
 def test_network_policy_lets_pods_ask_over_udp_and_tcp(tmp_path, version):
     policy = pick(
-        with_components(tmp_path, "networkpolicy"), "NetworkPolicy", "allow-node-local-dns"
+        load(with_components(tmp_path, "networkpolicy")), "NetworkPolicy", "allow-node-local-dns"
     )
     kubernetes_validate.validate(policy, version, strict=True)
     for rule in policy["spec"]["egress"]:
@@ -142,7 +132,7 @@ def test_network_policy_lets_pods_ask_over_udp_and_tcp(tmp_path, version):
 
 
 def test_pod_monitor_selects_the_pods_and_names_the_job_as_public_alerts_do(tmp_path):
-    objects = with_components(tmp_path, "monitoring")
+    objects = load(with_components(tmp_path, "monitoring"))
     monitor = pick(objects, "PodMonitor")["spec"]
     labels = pick(objects, "DaemonSet")["spec"]["template"]["metadata"]["labels"]
     assert monitor["selector"]["matchLabels"] == labels
@@ -150,14 +140,14 @@ def test_pod_monitor_selects_the_pods_and_names_the_job_as_public_alerts_do(tmp_
 
 
 def test_dashboard_is_where_grafana_looks_for_it(tmp_path):
-    objects = with_components(tmp_path, "monitoring")
+    objects = load(with_components(tmp_path, "monitoring"))
     dashboard = pick(objects, "ConfigMap", "node-local-dns-dashboard")
     assert dashboard["metadata"]["labels"] == {"grafana_dashboard": "1"}
     assert list(dashboard["data"]) == ["node-local-dns.json"]
 
 
 def test_endpointslices_component_lets_the_agent_read_slices_and_nothing_else(tmp_path):
-    objects = with_components(tmp_path, "endpointslices")
+    objects = load(with_components(tmp_path, "endpointslices"))
     role = pick(objects, "Role")
     assert role["metadata"]["namespace"] == "kube-system"
     assert role["rules"] == [
@@ -174,7 +164,7 @@ def test_endpointslices_component_lets_the_agent_read_slices_and_nothing_else(tm
 
 
 def test_endpointslices_component_gives_the_worker_a_token_it_can_read_and_its_zone(tmp_path):
-    objects = with_components(tmp_path, "endpointslices")
+    objects = load(with_components(tmp_path, "endpointslices"))
     pod = pick(objects, "DaemonSet")["spec"]["template"]["spec"]
     container = container_of(objects)
     flags = parse_flags([*container["args"][2:], "-localip", "169.254.20.10"])
@@ -191,6 +181,6 @@ def test_endpointslices_component_gives_the_worker_a_token_it_can_read_and_its_z
 
 @pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
 def test_objects_of_the_endpointslices_component_fit_the_schema(tmp_path, version):
-    objects = with_components(tmp_path, "endpointslices")
+    objects = load(with_components(tmp_path, "endpointslices"))
     for kind in ("Role", "RoleBinding"):
         kubernetes_validate.validate(pick(objects, kind), version, strict=True)
