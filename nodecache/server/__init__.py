@@ -4,9 +4,9 @@ The law of this package: a hit never awaits and starts no task. Only the socket 
 read the clock; what they call is told `now` (monotonic seconds). Counting is plain integers.
 """
 
-from .chain import Ask, Back, Chain, ChainCounts, Client, Terminal, nothing_to_ask
+from .chain import Chain, ChainCounts, Client, Lookup, OnOutcome, PendingLookup, no_forward
 from .counts import Outcome, ServerCounts
-from .directives.build import Directives, Refreshed, Totals, check, open_directives
+from .directives.build import DirectiveCounts, Directives, Refreshable, check, open_directives
 from .directives.errors import ErrorLog
 from .directives.hosts import read_hosts_files
 from .directives.hosts_file import HostsFile
@@ -16,19 +16,18 @@ from .limiter import InflightLimiter
 from .policy import StalePolicy, ZoneOptions
 from .replies import ReplyBudget, ZoneBinding
 from .router import Zones, name_to_wire
-from .source import ChainSource, ForwardSource, Source, forward_end
+from .source import ChainSource, ForwardSource, Source, forward_lookup
 from .tcp import TcpListener
 from .tcp_connection import TcpLimits
 from .udp import UdpListener, WildcardUdpListener
 from .zone import Zone
 
 __all__ = [
-    "Ask",
-    "Back",
     "Chain",
     "ChainCounts",
     "ChainSource",
     "Client",
+    "DirectiveCounts",
     "Directives",
     "ErrorLog",
     "ForwardSource",
@@ -36,16 +35,17 @@ __all__ = [
     "HostsFile",
     "InflightLimiter",
     "Journal",
+    "Lookup",
+    "OnOutcome",
     "Outcome",
-    "Refreshed",
+    "PendingLookup",
+    "Refreshable",
     "ReplyBudget",
     "ServerCounts",
     "Source",
     "StalePolicy",
     "TcpLimits",
     "TcpListener",
-    "Terminal",
-    "Totals",
     "UdpListener",
     "WildcardUdpListener",
     "Zone",
@@ -53,9 +53,9 @@ __all__ = [
     "ZoneOptions",
     "Zones",
     "check",
-    "forward_end",
+    "forward_lookup",
     "name_to_wire",
-    "nothing_to_ask",
+    "no_forward",
     "open_directives",
     "read_hosts_files",
 ]

@@ -1,16 +1,16 @@
-"""The small directives of a block, in the original's order, and a query's way through them.
+"""The chain of a block's directives, in CoreDNS's order of plugins, and how a query runs through it.
 
-A directive does no I/O, waits for nothing and knows no event loop. Its `visit` says at once that the
-query is not its business (None) or what comes of it, or it is a generator that yields what it wants
-asked and is sent what came back:
+A directive does no I/O, never waits and knows no event loop. Its `serve` returns None where it has
+nothing to do with the query, or a result, or it is a generator that yields the queries that it wants
+answered and is sent their results:
 
-    def visit(self, query, client):
-        answer = yield Down(query)                 # whoever follows in the chain
+    def serve(self, query, client):
+        answer = yield AskNext(query)              # the next directive in the chain
         if isinstance(answer, Failure): …
-        other = yield Anew(another_query)          # the whole server, from the top
+        other = yield AskServer(another_query)     # this server itself, as a client would
         return answer
 
-So a directive is tested by hand, without a server, and a zone with directives needs no task for a
+So a test can drive a directive without a server, and a zone with directives needs no task for a
 query: `Chain.start` drives them with callbacks.
 """
 
@@ -28,26 +28,26 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# An alias that leads to an alias … through this server itself: more in a row are a loop.
-MOST_LOOKUPS_DEEP: Final = 8
+# Aliases that directives follow by asking this server itself: more than this in a row are a loop.
+MAX_LOOKUP_DEPTH: Final = 8
 
 
 class Silence(Enum):
-    """What a client gets that is to hear nothing at all: `acl … drop`."""
+    """The result of `acl … drop`: no reply is sent."""
 
     DROPPED = "dropped"
 
 
 Outcome = Answer | Failure
-"""What comes back from the end of a chain."""
+"""The result of a lookup in the cache or upstream."""
 
 Result = Outcome | Silence
-"""What a directive, or a whole chain, makes of a query."""
+"""The result of a directive or of a whole chain."""
 
 
 @dataclass(slots=True)
 class Client:
-    """Whom a query is answered for, as far as directives may look at it.
+    """The client that a query came from, as far as directives may look at it.
 
     `received_at` is monotonic seconds. `metadata` is None unless the block has the `metadata`
     directive. `depth` counts how often the server asked itself on the way here.
@@ -62,23 +62,23 @@ class Client:
     metadata: dict[str, str] | None = None
     depth: int = 0
     span: Any = None
-    """What `trace` measures at the moment for this query; None for those it does not."""
+    """The innermost open span of a query that `trace` samples; None for all others."""
     cache_note: Any = None
-    """The zone's own note of what its cache said; not for directives."""
+    """What the zone's cache had to do with the answer; directives do not use it."""
 
     @property
     def host(self) -> str:
-        """The client's address: an IPv4 one as such, also where it came mapped into IPv6."""
+        """The client's address; an IPv4-mapped IPv6 address as plain IPv4."""
         return plain_address(self.address[0])
 
     @property
     def local_host(self) -> str:
-        """The address that was asked."""
+        """The address that the query was sent to."""
         return plain_address(self.local[0])
 
     @property
     def is_ipv6(self) -> bool:
-        """Whether the client speaks IPv6."""
+        """Whether the client's address is an IPv6 one."""
         return ":" in self.host
 
 
@@ -88,20 +88,20 @@ def plain_address(host: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Down:
-    """Ask what follows in the chain."""
+class AskNext:
+    """A directive's wish: have the next directive of the chain, or its end, answer `query`."""
 
     query: Query
 
 
 @dataclass(frozen=True, slots=True)
-class Anew:
-    """Ask the server itself, as a client would, about another name."""
+class AskServer:
+    """A directive's wish: have this server answer `query` from the top, as for a client."""
 
     query: Query
 
 
-Steps = Generator[Down | Anew, Result, Result]
+Steps = Generator[AskNext | AskServer, Result, Result]
 
 
 class Directive(Protocol):
@@ -109,24 +109,24 @@ class Directive(Protocol):
 
     name: str
 
-    def visit(self, query: Query, client: Client) -> Steps | Result | None:
-        """What this directive makes of `query`; None where it has nothing to do with it."""
+    def serve(self, query: Query, client: Client) -> Steps | Result | None:
+        """The result for `query`, or the steps to it; None where this directive does not apply."""
 
 
-class Ask(Protocol):
-    """A question under way."""
+class PendingLookup(Protocol):
+    """A lookup that has not returned an outcome yet."""
 
     def cancel(self) -> None:
-        """Nobody waits any more."""
+        """Nobody waits for the outcome any more."""
 
     def mark_awaited(self, *, is_awaited: bool) -> None:
         """Whether somebody waits for the answer, or it is fetched for later."""
 
 
-Done = Callable[[Result], None]
-Back = Callable[[Outcome], None]
-Terminal = Callable[[Query, Client, Back], Ask | None]
-"""What a chain ends in. It calls back exactly once, perhaps before it returns."""
+OnResult = Callable[[Result], None]
+OnOutcome = Callable[[Outcome], None]
+Lookup = Callable[[Query, Client, OnOutcome], PendingLookup | None]
+"""Looks a query up. It calls `on_outcome` exactly once, perhaps before it returns."""
 
 
 _NO_ANSWER: Final = Failure(
@@ -135,59 +135,59 @@ _NO_ANSWER: Final = Failure(
 _OTHER_CLASS: Final = Failure(Rcode.REFUSED, Ede.NOT_SUPPORTED, b"only class IN is served", "")
 
 
-def no_directive_for(query: Query) -> Failure:
-    """What nobody answers: other classes than IN are nobody's here."""
+def unserved(query: Query) -> Failure:
+    """The failure for a query that no directive answers; only class IN is ever answered."""
     return _NO_ANSWER if query.rdclass == CLASS_IN else _OTHER_CLASS
 
 
-def nothing_to_ask(query: Query, _client: Client, back: Back) -> None:
-    """The end of a chain with no `forward` below it."""
-    back(no_directive_for(query))
+def no_forward(query: Query, _client: Client, on_outcome: OnOutcome) -> None:
+    """The end of a chain in a block without `forward`."""
+    on_outcome(unserved(query))
 
 
 @dataclass(slots=True)
 class ChainCounts:
-    """What went wrong inside."""
+    """Exceptions that directives raised while they served queries."""
 
     panics: int = 0
 
 
 @dataclass(slots=True)
 class Chain:
-    """Directives in the order they see a query, and what they end in.
+    """Directives in the order in which they see a query.
 
-    `lookup` is how the server asks itself.
+    `terminal` answers what no directive answers; `lookup` answers what a directive asks the server.
     """
 
     directives: Sequence[Directive]
-    terminal: Terminal
-    lookup: Terminal = nothing_to_ask
+    terminal: Lookup
+    lookup: Lookup = no_forward
     counts: ChainCounts = field(default_factory=ChainCounts)
 
-    def start(self, query: Query, client: Client, done: Done) -> "Walk":
-        """Send `query` down; `done` is called exactly once, perhaps before this returns."""
-        walk = Walk(self, query, client, done)
-        walk.begin()
-        return walk
+    def start(self, query: Query, client: Client, done: OnResult) -> "ChainRun":
+        """Run `query` through the chain; `done` is called exactly once, perhaps before this returns."""
+        chain_run = ChainRun(self, query, client, done)
+        chain_run.begin()
+        return chain_run
 
 
-class Walk:
-    """One query on its way down a chain and up again."""
+class ChainRun:
+    """One query's run through a chain, from the first directive to the end and back."""
 
     __slots__ = ("_asked", "_chain", "_client", "_done", "_is_awaited", "_query", "_steps")
 
-    def __init__(self, chain: Chain, query: Query, client: Client, done: Done) -> None:
+    def __init__(self, chain: Chain, query: Query, client: Client, done: OnResult) -> None:
         self._chain = chain
         self._query = query
         self._client = client
-        self._done: Done | None = done
-        self._steps: list[tuple[int, Steps]] = []  # with each one's index
-        self._asked: Ask | None = None
+        self._done: OnResult | None = done
+        self._steps: list[tuple[int, Steps]] = []  # directives that wait, with their index
+        self._asked: PendingLookup | None = None
         self._is_awaited = True
 
     def begin(self) -> None:
-        """Start at the top."""
-        self._descend(self._query, 0)
+        """Show the query to the first directive."""
+        self._call_next(self._query, 0)
 
     def cancel(self) -> None:
         """Nobody waits any more: `done` is not called after this."""
@@ -203,36 +203,36 @@ class Walk:
         if self._asked is not None:
             self._asked.mark_awaited(is_awaited=is_awaited)
 
-    def _descend(self, query: Query, index: int) -> None:
-        """Show `query` to the directives from `index` on, until one takes it up."""
+    def _call_next(self, query: Query, index: int) -> None:
+        """Show `query` to the directives from `index` on, until one applies."""
         for at in range(index, len(self._chain.directives)):
-            visit = self._guarded(at, self._chain.directives[at].visit, query, self._client)
-            if visit is None:
+            serve = self._guarded(at, self._chain.directives[at].serve, query, self._client)
+            if serve is None:
                 continue
-            if isinstance(visit, Answer | Failure | Silence):
-                self._ascend(visit)
+            if isinstance(serve, Answer | Failure | Silence):
+                self._return(serve)
             else:
-                self._steps.append((at, visit))
+                self._steps.append((at, serve))
                 self._resume(None)
             return
         self._ask(self._chain.terminal, query, self._client)
 
     def _resume(self, outcome: Result | None) -> None:
-        """Go on with the directive that waits furthest down the chain."""
+        """Send `outcome` to the directive that waits furthest down the chain."""
         index, steps = self._steps[-1]
-        wish = self._guarded(index, _next_wish, steps, outcome)
-        if isinstance(wish, Down):
-            self._descend(wish.query, index + 1)
-        elif isinstance(wish, Anew):
-            self._ask_anew(wish.query)
+        step = self._guarded(index, _next_step, steps, outcome)
+        if isinstance(step, AskNext):
+            self._call_next(step.query, index + 1)
+        elif isinstance(step, AskServer):
+            self._ask_server(step.query)
         else:
             self._steps.pop()
-            self._ascend(wish)
+            self._return(step)
 
     def _guarded(
         self, index: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T | Failure:
-        """Do a directive's work; a fault of ours costs one query its answer, never the process."""
+        """Call a directive; an exception costs one query its answer, never the process."""
         try:
             return work(*args, **kwargs)
         except Exception:
@@ -240,8 +240,8 @@ class Walk:
             log.exception("%s could not deal with a query", self._chain.directives[index].name)
             return Failure(Rcode.SERVFAIL, Ede.OTHER, b"an error inside nodecache", "")
 
-    def _ascend(self, result: Result) -> None:
-        """Hand `result` to whoever waits for it."""
+    def _return(self, result: Result) -> None:
+        """Give `result` to the directive that waits for it, or end the run with it."""
         if not self._steps:
             done, self._done = self._done, None
             if done is not None:
@@ -249,9 +249,9 @@ class Walk:
         else:
             self._resume(result)
 
-    def _ask_anew(self, query: Query) -> None:
+    def _ask_server(self, query: Query) -> None:
         client = self._client
-        if client.depth >= MOST_LOOKUPS_DEEP:
+        if client.depth >= MAX_LOOKUP_DEPTH:
             self._resume(_too_deep())
             return
         inner = Client(
@@ -266,24 +266,24 @@ class Walk:
         )
         self._ask(self._chain.lookup, query, inner)
 
-    def _ask(self, terminal: Terminal, query: Query, client: Client) -> None:
+    def _ask(self, terminal: Lookup, query: Query, client: Client) -> None:
         is_answered = False
 
-        def back(outcome: Outcome) -> None:
+        def on_outcome(outcome: Outcome) -> None:
             nonlocal is_answered
             is_answered = True
             self._asked = None
             if self._done is not None:
-                self._ascend(outcome)
+                self._return(outcome)
 
-        asked = terminal(query, client, back)
+        asked = terminal(query, client, on_outcome)
         if not is_answered:
             self._asked = asked
             if asked is not None and not self._is_awaited:
                 asked.mark_awaited(is_awaited=False)
 
 
-def _next_wish(steps: Steps, outcome: Result | None) -> Down | Anew | Result:
+def _next_step(steps: Steps, outcome: Result | None) -> AskNext | AskServer | Result:
     try:
         return steps.send(outcome)  # type: ignore[arg-type]  # None starts it
     except StopIteration as end:
@@ -291,10 +291,10 @@ def _next_wish(steps: Steps, outcome: Result | None) -> Down | Anew | Result:
 
 
 def _too_deep() -> Failure:
-    reason = f"{MOST_LOOKUPS_DEEP} lookups led from one alias to the next"
+    reason = f"{MAX_LOOKUP_DEPTH} lookups led from one alias to the next"
     return Failure(Rcode.SERVFAIL, Ede.OTHER, reason.encode(), reason)
 
 
 def refusal(rcode: int, text: str, reason: str = "") -> Failure:
-    """No answer by a directive's own decision; with a `reason` the `errors` directive logs it."""
+    """A directive's decision not to answer; with a `reason` the `errors` directive logs it."""
     return Failure(rcode, Ede.OTHER, text.encode(), reason, is_decided=True)

@@ -6,7 +6,7 @@ from nodecache.cache import Entry
 from nodecache.forward import Failure
 from nodecache.wire import Answer, AnswerReader, ExtendedErrors, Query, reply_to
 
-from .chain import Back, Client
+from .chain import Client, OnOutcome
 from .counts import Outcome
 from .inflight import InflightQuery, QueryOwner
 from .replies import CachedReply
@@ -31,14 +31,14 @@ class CacheNote:
 class ChainQuery(InflightQuery):
     """A question that a chain of directives asks the cache, to go on with what it hears."""
 
-    __slots__ = ("_back", "_client")
+    __slots__ = ("_client", "_on_outcome")
 
     def __init__(
-        self, query: Query, zone: QueryOwner, client: Client, back: Back, now: float
+        self, query: Query, zone: QueryOwner, client: Client, on_outcome: OnOutcome, now: float
     ) -> None:
         super().__init__(query, AnswerReader(), zone, client.address[0], client.transport, now)
         self._client = client
-        self._back = back
+        self._on_outcome = on_outcome
 
     def client(self) -> Client:
         """Whom directives are told that the query is for."""
@@ -68,7 +68,7 @@ class ChainQuery(InflightQuery):
             written_by="cache",
             is_compressed=entry.is_compressed,
         )
-        self._back(answer)
+        self._on_outcome(answer)
         return None
 
     def respond(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
@@ -80,13 +80,13 @@ class ChainQuery(InflightQuery):
                 wire[offset : offset + 4] = ttl.to_bytes(4, "big")
             answer = answer.with_wire(bytes(wire))
             answer.lowest_ttl = ttl
-        self._back(answer)
+        self._on_outcome(answer)
 
     def respond_error(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
         """A failure that was logged where it happened."""
         self._note(outcome)
         code, text = ede[0] if ede else (0, b"")
-        self._back(Failure(rcode, code, text, ""))
+        self._on_outcome(Failure(rcode, code, text, ""))
 
     def _note(self, outcome: Outcome) -> CacheNote | None:
         note: CacheNote | None = self._client.cache_note

@@ -182,7 +182,7 @@ class ClientQuery(InflightQuery):
         cached = CachedReply(
             bytes(reply[2:]), good_until, entry, binding, tally, ttl_offsets, alike
         )
-        return binding.zone.finish(cached, query)
+        return binding.zone.prepare_reply(cached, query)
 
 
 def tally_of(

@@ -14,7 +14,7 @@ from nodecache.wire import (
     read_query,
 )
 
-from .chain import Ask, Back, Client, nothing_to_ask
+from .chain import Client, OnOutcome, PendingLookup, no_forward
 from .client_query import ClientQuery, Transport, tally_of
 from .counts import Outcome, ServerCounts
 from .replies import CachedReply
@@ -98,11 +98,11 @@ class Handler:
             )
         )
 
-    def look_up(self, query: Query, client: Client, back: Back) -> Ask | None:
+    def look_up(self, query: Query, client: Client, on_outcome: OnOutcome) -> PendingLookup | None:
         """The server asks itself, for a directive: routed like a client's query, not counted."""
         binding = self.zones.match(query)
         if binding is None:
-            nothing_to_ask(query, client, back)
+            no_forward(query, client, on_outcome)
             return None
-        asked: Ask | None = binding.zone.serve_inner(query, client, back)
+        asked: PendingLookup | None = binding.zone.serve_lookup(query, client, on_outcome)
         return asked

@@ -14,7 +14,7 @@ from nodecache.cache import Entry
 from nodecache.forward import Failure, Request
 from nodecache.wire import Answer, AnswerReader, ExtendedErrors, Flag, Query
 
-from .chain import Ask, Client
+from .chain import Client, PendingLookup
 from .counts import Outcome
 from .replies import CachedReply
 
@@ -37,18 +37,18 @@ class Extras:
 
     `others` wait for the same answer. `stale` is an expired one that will do if nothing better
     comes; `stale_timer` is the timer that hands it out, and `is_late` tells that upstream has had the
-    time that clients with a stale answer wait. `walk` is a query's way through directives below
+    time that clients with a stale answer wait. `chain_run` is a query's way through directives below
     the cache.
     """
 
-    __slots__ = ("is_late", "others", "stale", "stale_timer", "walk")
+    __slots__ = ("chain_run", "is_late", "others", "stale", "stale_timer")
 
     def __init__(self) -> None:
         self.others: list[InflightQuery] = []
         self.stale: Entry | None = None
         self.stale_timer: asyncio.TimerHandle | None = None
         self.is_late = False
-        self.walk: Ask | None = None
+        self.chain_run: PendingLookup | None = None
 
     def take_others(self) -> "list[InflightQuery]":
         """Those who wait for the same answer; they do no longer."""
@@ -110,8 +110,8 @@ class InflightQuery(Request):
     def mark_awaited(self, *, is_awaited: bool) -> None:
         """Whether somebody waits for its answer, or it is fetched for later."""
         self.is_awaited = is_awaited
-        if self.extras is not None and self.extras.walk is not None:
-            self.extras.walk.mark_awaited(is_awaited=is_awaited)
+        if self.extras is not None and self.extras.chain_run is not None:
+            self.extras.chain_run.mark_awaited(is_awaited=is_awaited)
 
     @property
     def stale(self) -> Entry | None:
@@ -123,8 +123,8 @@ class InflightQuery(Request):
         self.cancel()
         extras = self.extras
         if extras is not None:
-            if extras.walk is not None:
-                extras.walk.cancel()
+            if extras.chain_run is not None:
+                extras.chain_run.cancel()
             if extras.stale is not None:
                 extras.stale.is_refreshing = False
 

@@ -45,12 +45,12 @@ class ServingZone(Protocol):
     keeps_ttl: bool
     bufsize: int
     deadline_seconds: float
-    finish: "Finish"
+    prepare_reply: "PrepareReply"
 
     def entry_point(self) -> "Serve":
         """What answers clients' queries, as the zone's directives have it."""
 
-    def serve_inner(self, query: Query, client: Any, back: Any) -> Any:
+    def serve_lookup(self, query: Query, client: Any, back: Any) -> Any:
         """Answer a question that the server asks itself."""
 
     def completed(self, query: Any, outcome: Any) -> None:
@@ -74,7 +74,7 @@ class ZoneBinding:
 class Order(Protocol):
     """What stands in another order for each client: `loadbalance`."""
 
-    def drawn(self, tail: bytes) -> bytes:
+    def shuffled_tail(self, tail: bytes) -> bytes:
         """A reply behind its id, in a new order."""
 
 
@@ -120,7 +120,7 @@ class CachedReply:
 
     def next_tail(self) -> bytes:
         """The reply behind its id, for the next client."""
-        return self.tail if self.order is None else self.order.drawn(self.tail)
+        return self.tail if self.order is None else self.order.shuffled_tail(self.tail)
 
     def fold(self, now: float) -> None:
         """Pass the hits on to the zone's counts and to the entry's, for prefetch."""
@@ -157,7 +157,7 @@ class CachedReply:
 Serve = Callable[[Any, float], CachedReply | None]
 """Answers a client's query, now or later; a reply for the table where it may go there."""
 
-Finish = Callable[[CachedReply, Query], CachedReply | None]
+PrepareReply = Callable[[CachedReply, Query], CachedReply | None]
 """What becomes of a query's finished reply in the table; None: it has to be made each time."""
 
 

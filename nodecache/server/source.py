@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from nodecache.forward import Attempt, CallbackRequest, Failure, Forwarder, Request, Standing
 from nodecache.wire import Answer, Ede, Query, Rcode, Rdtype
 
-from .chain import Ask, Back, Chain, Client, Silence, Terminal, no_directive_for
+from .chain import Chain, Client, Lookup, OnOutcome, PendingLookup, Silence, unserved
 from .inflight import InflightQuery
 
 _HINFO: Final = int(Rdtype.HINFO)
@@ -68,12 +68,12 @@ class ForwardSource:
         self,
         query: Query,
         client: Client,
-        back: Back,
+        on_outcome: OnOutcome,
         deadline: float,
         now: float,
-    ) -> Ask:
+    ) -> PendingLookup:
         """The same for the directives below the cache."""
-        request = CallbackRequest(query, deadline, back, client.transport)
+        request = CallbackRequest(query, deadline, on_outcome, client.transport)
         self._send(request, client, now)
         return request
 
@@ -84,7 +84,7 @@ class ForwardSource:
             return
         forwarder = self._only or self._covering(query)
         if forwarder is None:
-            request.done(no_directive_for(query))
+            request.done(unserved(query))
             return
         forwarder.send(request, now)
         if self._observe is not None:
@@ -134,19 +134,19 @@ class ChainSource:
             if not isinstance(result, Silence):  # only `acl` is silent, and it stands above
                 query.done(result)
 
-        walk = self.chain.start(query.query, query.client(), heard)
-        query.with_extras().walk = walk
+        chain_run = self.chain.start(query.query, query.client(), heard)
+        query.with_extras().chain_run = chain_run
         if not query.is_awaited:
-            walk.mark_awaited(is_awaited=False)
+            chain_run.mark_awaited(is_awaited=False)
 
 
-def forward_end(
+def forward_lookup(
     source: ForwardSource, deadline_seconds: float, clock: Callable[[], float]
-) -> Terminal:
+) -> Lookup:
     """What a chain below the cache ends in: `source`, given so many seconds from then on."""
 
-    def ask(query: Query, client: Client, back: Back) -> Ask | None:
+    def ask(query: Query, client: Client, on_outcome: OnOutcome) -> PendingLookup | None:
         now = clock()
-        return source.ask(query, client, back, now + deadline_seconds, now)
+        return source.ask(query, client, on_outcome, now + deadline_seconds, now)
 
     return ask

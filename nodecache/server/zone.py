@@ -32,16 +32,16 @@ from nodecache.cache import (
 from nodecache.forward import Failure
 from nodecache.wire import Answer, Ede, ExtendedErrors, Kind, Query, Rcode, Rdtype
 
-from .chain import Ask, Back, Chain, Client, Silence, Terminal
+from .chain import Chain, Client, Lookup, OnOutcome, PendingLookup, Silence
 from .chain_query import CacheNote, ChainQuery
 from .client_query import ClientQuery
 from .counts import Outcome
 from .directives.errors import ErrorLog
-from .directives.shuffled import as_it_is
+from .directives.shuffled import keep_reply
 from .inflight import Extras, InflightQuery, RefreshQuery, failure_errors
 from .limiter import InflightLimiter
 from .policy import StalePolicy, ZoneOptions, may_replace
-from .replies import HOT_SECONDS, CachedReply, Finish, Serve
+from .replies import HOT_SECONDS, CachedReply, PrepareReply, Serve
 from .source import Source
 
 _TRANSFERS: Final = frozenset((int(Rdtype.AXFR), int(Rdtype.IXFR)))
@@ -77,7 +77,7 @@ class Zone:
         self.bufsize = options.bufsize
         self.deadline_seconds = options.deadline_seconds
         self.above: Chain | None = None
-        self.finish: Finish = as_it_is
+        self.prepare_reply: PrepareReply = keep_reply
         self.errors = errors
         self.coalesced = 0
         self.clock: Callable[[], float] = monotonic
@@ -129,25 +129,27 @@ class Zone:
         self.above.start(query.query, client, done)
         return cached
 
-    def serve_inner(self, query: Query, client: Client, back: Back) -> Ask | None:
+    def serve_lookup(
+        self, query: Query, client: Client, on_outcome: OnOutcome
+    ) -> PendingLookup | None:
         """Answer a question that the server asks itself, through all its directives."""
         if self.above is None:
-            return self._ask(query, client, back)
+            return self._ask(query, client, on_outcome)
 
         def done(result: Answer | Failure | Silence) -> None:
             if isinstance(result, Silence):
                 result = Failure(Rcode.REFUSED, Ede.PROHIBITED, b"", "")
-            back(result)
+            on_outcome(result)
 
         return self.above.start(query, client, done)
 
-    def terminal(self) -> Terminal:
+    def terminal(self) -> Lookup:
         """What the directives above end in: the cache, and what is below it."""
         return self._ask
 
-    def _ask(self, query: Query, client: Client, back: Back) -> Ask | None:
+    def _ask(self, query: Query, client: Client, on_outcome: OnOutcome) -> PendingLookup | None:
         now = self.clock()
-        self.resolve(ChainQuery(query, self, client, back, now), now)
+        self.resolve(ChainQuery(query, self, client, on_outcome, now), now)
         return None
 
     def resolve(self, query: InflightQuery, now: float) -> CachedReply | None:

@@ -19,19 +19,19 @@ from nodecache.server import (
     Chain,
     ChainCounts,
     ChainSource,
+    DirectiveCounts,
     Directives,
     ErrorLog,
     ForwardSource,
     InflightLimiter,
+    Lookup,
     Source,
     StalePolicy,
-    Terminal,
-    Totals,
     Zone,
     ZoneOptions,
-    forward_end,
+    forward_lookup,
     name_to_wire,
-    nothing_to_ask,
+    no_forward,
     open_directives,
 )
 
@@ -62,9 +62,9 @@ class WorkerContext:
     upstreams: Upstreams
     budget: Budget
     room: InflightLimiter
-    totals: Totals = field(default_factory=Totals)
+    directive_counts: DirectiveCounts = field(default_factory=DirectiveCounts)
     chains: ChainCounts = field(default_factory=ChainCounts)
-    lookup: Terminal = nothing_to_ask
+    lookup: Lookup = no_forward
     """How the server asks itself."""
 
 
@@ -119,13 +119,13 @@ def build(
         source = ForwardSource(forwarders, context.upstreams.is_loop_probe)
         directives = open_directives(
             block,
-            context.totals,
+            context.directive_counts,
             partial(_open_sink, context.loop),
             source.covers,
             partial(_open_tracer, context.loop),
         )
         undoing.callback(directives.close)
-        source.observe_by(directives.watch)
+        source.observe_by(directives.forward_observer)
         zone = Zone(
             options,
             new_cache(block, options, context.budget) if before is None else before.zone.cache,
@@ -137,7 +137,7 @@ def build(
         )
         if directives.above:
             zone.above = Chain(directives.above, zone.terminal(), context.lookup, context.chains)
-            zone.finish = directives.finish()
+            zone.prepare_reply = directives.prepare_reply()
         if block.loop:
             for forwarder in forwarders:
                 forwarder.watch_for_loops(block.zone_names[0])
@@ -183,7 +183,7 @@ def _below(
     """What the zone asks where its cache has nothing."""
     if not directives.below:
         return source
-    end = forward_end(source, options.deadline_seconds, monotonic)
+    end = forward_lookup(source, options.deadline_seconds, monotonic)
     return ChainSource(Chain(directives.below, end, context.lookup, context.chains))
 
 

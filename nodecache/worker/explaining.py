@@ -175,7 +175,7 @@ def _below(made: Built, query: Query, now: float) -> Told:
     unsure = [each for each in made.block.directives if each in ("rewrite", "template")]
     told: Told = {"may_be_changed_by": unsure} if unsure else {}
     for directive in made.directives.below:
-        if isinstance(directive, Hosts | NoAaaa) and directive.visit(query, client) is not None:
+        if isinstance(directive, Hosts | NoAaaa) and directive.serve(query, client) is not None:
             return told | {
                 "outcome": "directive",
                 "directive": directive.name,

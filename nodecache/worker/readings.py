@@ -101,14 +101,14 @@ class Readings:
                 yield server, _zones_label(made), cache
 
     def _directives(self) -> DirectiveCounts:
-        totals = self._serving.context.totals
+        directive_counts = self._serving.context.directive_counts
         hosts = [each for made in self._serving.built if (each := made.directives.hosts)]
         return DirectiveCounts(
-            template_matches=totals.template.matches,
-            template_failures=totals.template.failures,
-            template_rr_failures=totals.template.rr_failures,
-            dns64_translated=totals.translated,
-            acl=totals.acl,
+            template_matches=directive_counts.template.matches,
+            template_failures=directive_counts.template.failures,
+            template_rr_failures=directive_counts.template.rr_failures,
+            dns64_translated=directive_counts.translated,
+            acl=directive_counts.acl,
             hosts_entries={each.file.path: len(each) for each in hosts},
             hosts_reloaded_at=max((each.file.changed_at for each in hosts), default=0.0),
         )

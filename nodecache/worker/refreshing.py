@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Iterable
 
-from nodecache.server import Refreshed
+from nodecache.server import Refreshable
 
 
 class Refreshing:
     """Has each of `things` look at its file every so often, until closed."""
 
-    def __init__(self, things: Iterable[Refreshed], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, things: Iterable[Refreshable], loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._timers: dict[int, asyncio.TimerHandle] = {}
         for number, thing in enumerate(things):
@@ -21,12 +21,12 @@ class Refreshing:
         for timer in self._timers.values():
             timer.cancel()
 
-    def _wait(self, number: int, thing: Refreshed) -> None:
+    def _wait(self, number: int, thing: Refreshable) -> None:
         self._timers[number] = self._loop.call_later(
             thing.refresh_seconds, self._look, number, thing
         )
 
-    def _look(self, number: int, thing: Refreshed) -> None:
+    def _look(self, number: int, thing: Refreshable) -> None:
         """In a thread: a file may be large, and a disk slow."""
         self._loop.run_in_executor(None, thing.refresh)
         self._wait(number, thing)

@@ -15,12 +15,12 @@ from nodecache.process.descriptors import room_for_clients
 from nodecache.process.listen import ListenAddress
 from nodecache.process.sockets import Sockets
 from nodecache.server import (
-    Ask,
-    Back,
     Client,
     Handler,
     HostsFile,
     Journal,
+    OnOutcome,
+    PendingLookup,
     ReplyBudget,
     ServerCounts,
     TcpLimits,
@@ -231,12 +231,12 @@ class Serving:
             else:
                 listener.udp.start(self.context.loop)
 
-    def lookup(self, query: Query, client: Client, back: Back) -> Ask | None:
+    def lookup(self, query: Query, client: Client, on_outcome: OnOutcome) -> PendingLookup | None:
         """Ask the zones of the address that `client` asked, as a client would."""
         for address, listener in self.listeners.items():
             if address.label == client.server:
-                return listener.handler.look_up(query, client, back)
-        back(Failure(Rcode.REFUSED, 0, b"", ""))
+                return listener.handler.look_up(query, client, on_outcome)
+        on_outcome(Failure(Rcode.REFUSED, 0, b"", ""))
         return None
 
     def folding(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ import pytest
 
 from nodecache.corefile import parse
 from nodecache.server.chain import Directive
-from nodecache.server.directives.build import Totals, open_directives
+from nodecache.server.directives.build import DirectiveCounts, open_directives
 from tests.server.chains import answer, below, lines, query, run, told
 
 
@@ -14,7 +14,7 @@ def directives(*text: str) -> Sequence[Directive]:
     """What stands below the cache in a block with `text`."""
     body = "\n".join(text)
     (block,) = parse(f".:53 {{\n{body}\nforward . 192.0.2.1\n}}\n", "Corefile", env={}).blocks
-    return open_directives(block, Totals(), lambda _: None, lambda _: True).below
+    return open_directives(block, DirectiveCounts(), lambda _: None, lambda _: True).below
 
 
 def went_down(chain: Sequence[Directive], qname: str, qtype: str = "A") -> str:

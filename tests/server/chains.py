@@ -9,7 +9,7 @@ import dns.rcode
 import dns.rrset
 
 from nodecache.forward import Failure
-from nodecache.server.chain import Chain, Client, Directive, Outcome, Result, nothing_to_ask
+from nodecache.server.chain import Chain, Client, Directive, Outcome, Result, no_forward
 from nodecache.wire import Answer, Query, read_answer, read_query
 
 POD = ("10.244.1.7", 40212)
@@ -75,8 +75,8 @@ def run(
     directives: Directive | Sequence[Directive],
     asked: Query,
     *,
-    then: Callable[..., None] = nothing_to_ask,
-    lookup: Callable[..., None] = nothing_to_ask,
+    then: Callable[..., None] = no_forward,
+    lookup: Callable[..., None] = no_forward,
     whom: Client | None = None,
 ) -> Result:
     """What comes of `asked`."""

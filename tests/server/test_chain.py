@@ -4,13 +4,13 @@ import pytest
 
 from nodecache.forward import Failure
 from nodecache.server.chain import (
-    MOST_LOOKUPS_DEEP,
-    Anew,
+    MAX_LOOKUP_DEPTH,
+    AskNext,
+    AskServer,
     Chain,
     Client,
-    Down,
     Silence,
-    nothing_to_ask,
+    no_forward,
     plain_address,
     refusal,
 )
@@ -30,9 +30,9 @@ class Seeing:
         self.name = name
         self._seen = seen
 
-    def visit(self, query, client):
+    def serve(self, query, client):
         self._seen.append(f"{self.name} down")
-        result = yield Down(query)
+        result = yield AskNext(query)
         self._seen.append(f"{self.name} up")
         return result
 
@@ -43,22 +43,22 @@ class Giving:
     def __init__(self, result) -> None:
         self._result = result
 
-    def visit(self, query, client):
+    def serve(self, query, client):
         return self._result
 
 
 class Broken:
     name = "broken"
 
-    def visit(self, query, client):
+    def serve(self, query, client):
         raise RuntimeError("a fault")
 
 
 class BrokenLater:
     name = "broken"
 
-    def visit(self, query, client):
-        yield Down(query)
+    def serve(self, query, client):
+        yield AskNext(query)
         raise RuntimeError("a fault")
 
 
@@ -67,8 +67,8 @@ class Chasing:
 
     name = "chasing"
 
-    def visit(self, query, client):
-        result = yield Anew(with_question(query, wire_of("b.example.")))
+    def serve(self, query, client):
+        result = yield AskServer(with_question(query, wire_of("b.example.")))
         return result
 
 
@@ -136,8 +136,8 @@ def test_who_does_not_wait_any_more_is_not_told():
         waiting.append(back)
         return question
 
-    walk = Chain([Seeing("log", [])], ask).start(ASKED, client(), results.append)
-    walk.cancel()
+    chain_run = Chain([Seeing("log", [])], ask).start(ASKED, client(), results.append)
+    chain_run.cancel()
     waiting[0](ANSWER)
     assert (results, question.is_cancelled) == ([], True)
 
@@ -151,11 +151,11 @@ def test_a_lookup_asks_the_server_from_its_top():
 
 
 def test_a_loop_of_aliases_ends():
-    chain = Chain([Chasing()], nothing_to_ask)
+    chain = Chain([Chasing()], no_forward)
     chain.lookup = chain.start
     results = []
     chain.start(ASKED, client(), results.append)
-    assert results[0].reason == f"{MOST_LOOKUPS_DEEP} lookups led from one alias to the next"
+    assert results[0].reason == f"{MAX_LOOKUP_DEPTH} lookups led from one alias to the next"
 
 
 def test_a_refusal_without_a_reason_is_nothing_for_the_log():

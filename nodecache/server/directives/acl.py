@@ -56,7 +56,7 @@ class Acl:
         self._policies = [policy for rule in self._rules for policy in rule.policies]
         self._networks: dict[str, frozenset[int]] = {}
 
-    def visit(self, query: Query, client: Client) -> Result | None:
+    def serve(self, query: Query, client: Client) -> Result | None:
         """What the first matching policy says; the first rule that decides ends it."""
         action, zone = self._decide(query, client)
         key = (action, client.server, zone)

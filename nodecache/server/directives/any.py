@@ -13,7 +13,7 @@ class Any:
 
     name = "any"
 
-    def visit(self, query: Query, client: Client) -> Result | None:  # noqa: ARG002 (anyone's)
+    def serve(self, query: Query, client: Client) -> Result | None:  # noqa: ARG002 (anyone's)
         """The HINFO answer, or nothing where another type is asked for."""
         if query.qtype != Rdtype.ANY:
             return None

@@ -1,9 +1,9 @@
-"""From a block's options to its directives, in the order in which they see a query.
+"""Makes a server block's directives from its options, in the order in which they see a query.
 
-What is not here is done elsewhere: `bufsize` and `errors` by the zone, `loop` by the forwarders, and
-what is no business of a query (`bind`, `health`, …) by the agent. Directives that few blocks have
-and that take long to import are imported where they are made: a start waits for no more than it
-needs.
+Other directives are implemented elsewhere: `bufsize` and `errors` by the zone, `loop` by the
+forwarders, and those that have nothing to do with a query (`bind`, `health`, …) by the agent. Rare
+directives that take long to import are imported where they are made, so that a start does not wait
+for them.
 """
 
 import logging
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from nodecache.corefile import DnstapOptions, LoadbalanceOptions, ServerBlock
 from nodecache.server.chain import Client, Directive, Result
-from nodecache.server.replies import Finish
+from nodecache.server.replies import PrepareReply
 from nodecache.wire import Query
 
 from .acl import Acl, AclCounts
@@ -28,80 +28,80 @@ from .metadata import Metadata
 from .minimal import Minimal
 from .no_aaaa import NoAaaa
 from .query_log import QueryLog
-from .shuffled import as_it_is, never, shuffling
+from .shuffled import keep_reply, shuffle_addresses, skip_table
 from .template.counts import TemplateCounts
 from .weights import Preferred, Weighted, WeightFile
 from .whoami import Whoami
 
 if TYPE_CHECKING:
-    from .dnstap.dnstap import Dnstap, ForwardWatch
+    from .dnstap.dnstap import Dnstap, ForwardObserver
     from .dnstap.sink import Sink
     from .trace.spans import Tracer
 
-# Every line was asked for: the log module never sums up this logger's.
+# The operator asked for every line: the log module does not limit this logger's repeats.
 _QUERY_LOGGER = logging.getLogger("queries")
 
 
 @dataclass(slots=True)
-class Totals:
-    """What the directives of all blocks count; they outlive reloads."""
+class DirectiveCounts:
+    """Counts of the directives of all blocks; they outlive reloads."""
 
     template: TemplateCounts = field(default_factory=TemplateCounts)
     translated: dict[str, int] = field(default_factory=dict)
-    """dns64's answers by server label."""
+    """Answers made by dns64, by server label."""
     acl: AclCounts = field(default_factory=dict)
-    """Queries by what became of them, server label and zone."""
+    """Queries by action, server label and zone."""
 
 
-class Refreshed(Protocol):
-    """A directive that reads a file again from time to time."""
+class Refreshable(Protocol):
+    """A directive that reads its file again at intervals."""
 
     refresh_seconds: float
-    """How often; 0 is never."""
+    """Seconds between two readings; 0 is never."""
 
     def refresh(self) -> None:
-        """Look whether the file changed, in any thread; what queries see changes in one step."""
+        """Read the file if it changed, in any thread; queries see the new content in one step."""
 
 
 OpenSink = Callable[[DnstapOptions], "Sink"]
-"""From `dnstap` options to where its frames go."""
+"""Makes the sink of a `dnstap` line."""
 
 OpenTracer = Callable[[ServerBlock], "Tracer | None"]
-"""From a block to who makes its spans, if anybody does."""
+"""Makes the tracer of a block; None where it has no `trace`."""
 
 
 @dataclass(slots=True)
 class Directives:
-    """A block's directives on both sides of its cache."""
+    """A block's directives: those above its cache, which see hits too, and those below it."""
 
     above: list[Directive] = field(default_factory=list)
     below: list[Directive] = field(default_factory=list)
     taps: "list[Dnstap]" = field(default_factory=list)
     tracer: "Tracer | None" = None
-    refreshed: list[Refreshed] = field(default_factory=list)
+    refreshed: list[Refreshable] = field(default_factory=list)
     hosts: Hosts | None = None
-    watch: "ForwardWatch | None" = None
-    """Who hears what upstreams were asked, if anybody does."""
+    forward_observer: "ForwardObserver | None" = None
+    """Told of each upstream's answer, where a directive wants that."""
     pick: Pick | None = None
-    """Draws orders of addresses, where `loadbalance` wants another for each reply."""
+    """Random numbers for `loadbalance`; None where the block has none."""
 
     @property
-    def is_alike_for_all(self) -> bool:
-        """Whether those above the cache treat every client and query alike, but for that order."""
+    def is_client_independent(self) -> bool:
+        """Whether the directives above the cache treat all clients and queries alike, but for shuffling."""
         return all(
             isinstance(directive, Any | Minimal)
             or (isinstance(directive, LoadBalance) and directive.is_any_order)
             for directive in self.above
         )
 
-    def finish(self) -> Finish:
-        """What those above the cache make of finished replies in the table."""
-        if not self.is_alike_for_all:
-            return never
-        return as_it_is if self.pick is None else shuffling(self.pick)
+    def prepare_reply(self) -> PrepareReply:
+        """The function that prepares a reply for the reply table, as the directives above want it."""
+        if not self.is_client_independent:
+            return skip_table
+        return keep_reply if self.pick is None else shuffle_addresses(self.pick)
 
     def close(self) -> None:
-        """End what they hold open."""
+        """Close sinks and tracers."""
         for tap in self.taps:
             tap.close()
         if self.tracer is not None:
@@ -110,40 +110,40 @@ class Directives:
 
 def open_directives(
     block: ServerBlock,
-    totals: Totals,
+    directive_counts: DirectiveCounts,
     open_sink: OpenSink,
     is_forwarded: Callable[[Query], bool],
     open_tracer: OpenTracer = lambda _: None,
 ) -> Directives:
-    """Make a block's directives; OSError or ValueError says what is wrong with what they name.
+    """Make a block's directives; OSError or ValueError says what is wrong with a file they name.
 
-    `is_forwarded` tells whether a `forward` of the block covers a query: `whoami` has the rest.
+    `is_forwarded` tells whether a `forward` of the block covers a query: `whoami` answers the others.
     """
     made = Directives()
     names = block.zone_names
     try:
         made.tracer = open_tracer(block)
-        made.below = list(_below(block, totals, made, is_forwarded))
-        above = list(_above(block, totals, made, open_sink))
+        made.below = list(_below(block, directive_counts, made, is_forwarded))
+        above = list(_above(block, directive_counts, made, open_sink))
     except Exception:
         made.close()
         raise
     if made.tracer is not None:
         above = _traced(block, made, above, made.tracer)
-    if block.metadata is not None and (above or made.below):  # nobody else reads notes
+    if block.metadata is not None and (above or made.below):  # only directives read metadata
         above.insert(0, Metadata(block.metadata.zones or names))
     if made.taps or made.tracer is not None or block.metadata is not None:
-        from .dnstap.dnstap import ForwardWatch  # noqa: PLC0415
+        from .dnstap.dnstap import ForwardObserver  # noqa: PLC0415
 
-        made.watch = ForwardWatch(made.taps, time_ns)
+        made.forward_observer = ForwardObserver(made.taps, time_ns)
     made.above = above
     return made
 
 
 def _above(
-    block: ServerBlock, totals: Totals, made: Directives, open_sink: OpenSink
+    block: ServerBlock, directive_counts: DirectiveCounts, made: Directives, open_sink: OpenSink
 ) -> Sequence[Directive]:
-    """The directives that see cached answers too."""
+    """The directives above the cache, which see cached answers too."""
     above: list[Directive] = []
     if block.logs:
         above.append(QueryLog(block.logs, _QUERY_LOGGER, monotonic))
@@ -153,11 +153,11 @@ def _above(
         made.taps = [Dnstap(options, open_sink(options), time_ns) for options in block.dnstaps]
         above += made.taps
     if block.acls:
-        above.append(Acl(block.acls, block.zone_names, totals.acl))
+        above.append(Acl(block.acls, block.zone_names, directive_counts.acl))
     if block.any:
         above.append(Any())
     if block.dns64 is not None:
-        above.append(Dns64(block.dns64, totals.translated))
+        above.append(Dns64(block.dns64, directive_counts.translated))
     if block.loadbalance is not None:
         above.append(_balancer(block.loadbalance, made))
     if block.minimal:
@@ -167,11 +167,11 @@ def _above(
 
 def _below(
     block: ServerBlock,
-    totals: Totals,
+    directive_counts: DirectiveCounts,
     made: Directives,
     is_forwarded: Callable[[Query], bool],
 ) -> Sequence[Directive]:
-    """The directives whose answers are cached."""
+    """The directives below the cache, whose answers are cached."""
     below: list[Directive] = []
     if block.nodecache.suppresses_aaaa:
         below.append(NoAaaa(block.zone_names))
@@ -185,35 +185,35 @@ def _below(
         from .template.template import Templates  # noqa: PLC0415
 
         prepare()
-        below.append(Templates(block.templates, block.zone_names, totals.template))
+        below.append(Templates(block.templates, block.zone_names, directive_counts.template))
     if block.hosts is not None:
         made.hosts = Hosts(block.hosts, block.zone_names)
         made.hosts.begin()
         made.refreshed.append(made.hosts)
         below.append(made.hosts)
     if block.whoami:
-        below.append(_Rest(Whoami(), is_forwarded))
+        below.append(_Unforwarded(Whoami(), is_forwarded))
     return below
 
 
 def _traced(
     block: ServerBlock, made: Directives, above: Sequence[Directive], tracer: "Tracer"
 ) -> list[Directive]:
-    """`above` with `trace` before it, and spans in between, as in what is below the cache."""
-    from .trace.trace import Trace, with_passages  # noqa: PLC0415
+    """`above` with `trace` before it and a span around each directive; those below get spans as well."""
+    from .trace.trace import Trace, with_spans  # noqa: PLC0415
 
     assert block.trace is not None
     there = block.directives
     if "forward" in there:
-        # `whoami` has what `forward` leaves; the rest of what is below the cache comes before both.
-        rest = [each for each in made.below if isinstance(each, _Rest)]
-        before = [each for each in made.below if not isinstance(each, _Rest)]
-        made.below = [*with_passages(before, after=["forward"]), *rest]
+        # `whoami` answers what `forward` does not cover; the other directives below the cache come first.
+        rest = [each for each in made.below if isinstance(each, _Unforwarded)]
+        before = [each for each in made.below if not isinstance(each, _Unforwarded)]
+        made.below = [*with_spans(before, after=["forward"]), *rest]
     else:
-        made.below = with_passages(made.below)
+        made.below = with_spans(made.below)
     return [
         Trace(tracer, block.trace.every),
-        *with_passages(
+        *with_spans(
             above,
             before=[name for name in ("prometheus", "errors") if name in there],
             after=[name for name in ("cache",) if name in there],
@@ -222,16 +222,16 @@ def _traced(
 
 
 @dataclass(slots=True)
-class _Rest:
-    """A directive that has what no `forward` of the block covers."""
+class _Unforwarded:
+    """`whoami` in a block with `forward`: it answers what no `forward` covers."""
 
     directive: Whoami
     is_forwarded: Callable[[Query], bool]
     name: str = Whoami.name
 
-    def visit(self, query: Query, client: Client) -> Result | None:
-        """Leave to `forward` what it covers."""
-        return None if self.is_forwarded(query) else self.directive.visit(query, client)
+    def serve(self, query: Query, client: Client) -> Result | None:
+        """None where a `forward` covers the query; else the directive's result."""
+        return None if self.is_forwarded(query) else self.directive.serve(query, client)
 
 
 def _balancer(options: LoadbalanceOptions, made: Directives) -> LoadBalance:
@@ -246,7 +246,7 @@ def _balancer(options: LoadbalanceOptions, made: Directives) -> LoadBalance:
 
 
 def check(block: ServerBlock) -> str:
-    """What is wrong with a block's templates, or nothing. Reads and opens nothing."""
+    """What is wrong with a block's templates, as text; empty where they are right. Opens no file."""
     from .template.template import Templates  # noqa: PLC0415
 
     try:

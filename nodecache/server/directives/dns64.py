@@ -4,7 +4,7 @@ from ipaddress import IPv6Network
 
 from nodecache.corefile import Dns64Options
 from nodecache.forward import Failure
-from nodecache.server.chain import Anew, Client, Down, Outcome, Silence, Steps
+from nodecache.server.chain import AskNext, AskServer, Client, Outcome, Silence, Steps
 from nodecache.server.records import Record, Sections, message, sections_of
 from nodecache.server.requery import with_question
 from nodecache.wire import CLASS_IN, Answer, Flag, Kind, Query, Rcode, Rdtype
@@ -31,7 +31,7 @@ class Dns64:
         self._translates_all = options.translate_all
         self._allows_ipv4 = options.allow_ipv4
 
-    def visit(self, query: Query, client: Client) -> Steps | None:
+    def serve(self, query: Query, client: Client) -> Steps | None:
         """Take up questions for AAAA; the rest is not our business."""
         if query.qtype != Rdtype.AAAA or query.rdclass != CLASS_IN:
             return None
@@ -40,10 +40,10 @@ class Dns64:
         return self._translated(query, client)
 
     def _translated(self, query: Query, client: Client) -> Steps:
-        result = yield Down(query)
+        result = yield AskNext(query)
         if isinstance(result, Silence) or not self._is_wanting(result):
             return result
-        ipv4 = yield Anew(with_question(query, rdtype=Rdtype.A))
+        ipv4 = yield AskServer(with_question(query, rdtype=Rdtype.A))
         if not isinstance(ipv4, Answer) or not (ipv4.is_truncated or _has(ipv4, Rdtype.A)):
             return result
         self._counts[client.server] = self._counts.get(client.server, 0) + 1

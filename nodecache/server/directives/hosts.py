@@ -75,7 +75,7 @@ class Hosts:
         elif path.is_dir():
             log.warning("Hosts file %r is a directory", str(path))
 
-    def visit(self, query: Query, client: Client) -> Result | None:  # noqa: ARG002 (anyone's)
+    def serve(self, query: Query, client: Client) -> Result | None:  # noqa: ARG002 (anyone's)
         """The answer of the hosts lines; None where they leave it to others."""
         if query.qtype == Rdtype.PTR:
             return self._reverse(query)

@@ -7,7 +7,7 @@ or TTL offset of the message becoming false; that is every usual answer. Others 
 from collections.abc import Callable, Sequence
 from struct import Struct
 
-from nodecache.server.chain import Client, Down, Steps
+from nodecache.server.chain import AskNext, Client, Steps
 from nodecache.server.records import Record, Sections, name_end, rebuilt, sections_of
 from nodecache.wire import Answer, Query, Rcode, Rdtype
 
@@ -46,9 +46,9 @@ class LoadBalance:
         """Whether one order is as good as another, whatever the addresses are."""
         return self._weigh is None and self._prefer is None
 
-    def visit(self, query: Query, client: Client) -> Steps:  # noqa: ARG002 (anyone's)
+    def serve(self, query: Query, client: Client) -> Steps:  # noqa: ARG002 (anyone's)
         """Let the query pass, and put what comes back into another order."""
-        outcome = yield Down(query)
+        outcome = yield AskNext(query)
         if isinstance(outcome, Answer) and outcome.rcode == Rcode.NOERROR:
             return self.arranged(outcome, query.qtype)
         return outcome

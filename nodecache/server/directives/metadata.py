@@ -17,7 +17,7 @@ class Metadata:
     def __init__(self, zones: Iterable[str]) -> None:
         self._zones = ZoneNames(zones)
 
-    def visit(self, query: Query, client: Client) -> None:
+    def serve(self, query: Query, client: Client) -> None:
         """Give the client's query an empty notebook."""
         if self._zones.match(query.qname) is not None:
             client.metadata = {}

@@ -2,7 +2,7 @@
 
 from struct import Struct
 
-from nodecache.server.chain import Client, Down, Steps
+from nodecache.server.chain import AskNext, Client, Steps
 from nodecache.server.records import name_end
 from nodecache.wire import Answer, Kind, Query, Rcode
 
@@ -19,9 +19,9 @@ class Minimal:
 
     name = "minimal"
 
-    def visit(self, query: Query, client: Client) -> Steps:  # noqa: ARG002 (anyone's)
+    def serve(self, query: Query, client: Client) -> Steps:  # noqa: ARG002 (anyone's)
         """Let the query pass, and shorten what comes back."""
-        outcome = yield Down(query)
+        outcome = yield AskNext(query)
         return shortened(outcome) if isinstance(outcome, Answer) else outcome
 
 

@@ -25,7 +25,7 @@ class NoAaaa:
     def __init__(self, zone_names: Iterable[str]) -> None:
         self._zones = ZoneNames(zone_names)
 
-    def visit(self, query: Query, client: Client) -> Result | None:  # noqa: ARG002 (anyone's)
+    def serve(self, query: Query, client: Client) -> Result | None:  # noqa: ARG002 (anyone's)
         """NODATA for AAAA; other types go on."""
         if query.qtype != Rdtype.AAAA or query.rdclass != CLASS_IN:
             return None

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from nodecache.corefile import LogOptions
-from nodecache.server.chain import Client, Down, Steps
+from nodecache.server.chain import AskNext, Client, Steps
 from nodecache.server.dns_name import ZoneNames, text_of
 from nodecache.server.mnemonics import class_text, type_text
 from nodecache.wire import Query
@@ -43,7 +43,7 @@ class QueryLog:
         self._logger = logger
         self._clock = clock
 
-    def visit(self, query: Query, client: Client) -> Steps | None:
+    def serve(self, query: Query, client: Client) -> Steps | None:
         """Let the query pass, and log what came of it."""
         for rule in self._rules:
             if rule.names.match(query.qname) is not None:
@@ -52,7 +52,7 @@ class QueryLog:
 
     def _logged(self, rule: _Rule, query: Query, client: Client) -> Steps:
         started_at = self._clock()
-        result = yield Down(query)
+        result = yield AskNext(query)
         kind = reply_kind(query, result)
         note(client, "log/type", kind.type_word)
         note(client, "log/class", kind.word)

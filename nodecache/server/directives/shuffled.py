@@ -1,9 +1,9 @@
-"""Cached replies whose addresses stand in another order each time: `loadbalance`, out of the table."""
+"""`loadbalance` for replies in the reply table: the addresses of each one sent are shuffled anew."""
 
 from struct import Struct
 from typing import Final
 
-from nodecache.server.replies import CachedReply, Finish
+from nodecache.server.replies import CachedReply, PrepareReply
 from nodecache.wire import Query
 
 from .loadbalance import Pick, address_block, permutation
@@ -13,10 +13,10 @@ _COUNTS_PLACE: Final = 8
 _ID_SIZE: Final = 2
 
 
-class AddressOrder:
-    """The addresses of a cached reply, in another order for each client.
+class ShuffledReply:
+    """A cached reply whose address records are sent in another order each time.
 
-    `block` is what `address_block` says of the whole reply: where they begin, the size of each, how many.
+    `block` is the result of `address_block` for the whole reply: offset, size of a record, count.
     """
 
     __slots__ = ("_head", "_pick", "_records", "_rest", "_size", "_start", "_tail")
@@ -30,16 +30,16 @@ class AddressOrder:
         self._rest = b""
         self._records: list[bytes] = [b""] * count
 
-    def drawn(self, tail: bytes) -> bytes:
-        """`tail`, a reply behind its id, with its addresses in a new order."""
+    def shuffled_tail(self, tail: bytes) -> bytes:
+        """`tail`, a reply without its id, with its addresses in a new order."""
         if tail is not self._tail:
-            self._take(tail)
+            self._split(tail)
         records = self._records
         order = permutation(len(records), self._pick)
         return self._head + b"".join([records[index] for index in order]) + self._rest
 
-    def _take(self, tail: bytes) -> None:
-        """The reply's TTLs have changed."""
+    def _split(self, tail: bytes) -> None:
+        """Split a reply whose TTLs have changed into its records."""
         start, size = self._start, self._size
         end = start + size * len(self._records)
         self._tail = tail
@@ -47,19 +47,19 @@ class AddressOrder:
         self._records = [tail[at : at + size] for at in range(start, end, size)]
 
 
-def as_it_is(cached: CachedReply, _: Query) -> CachedReply:
-    """Every reply is for the table."""
+def keep_reply(cached: CachedReply, _: Query) -> CachedReply:
+    """Put every reply into the reply table as it is."""
     return cached
 
 
-def never(_: CachedReply, __: Query) -> None:
-    """No reply is for the table: directives treat each query or client on its own."""
+def skip_table(_: CachedReply, __: Query) -> None:
+    """Put no reply into the reply table: a directive treats each query or client on its own."""
 
 
-def shuffling(pick: Pick) -> Finish:
-    """Have addresses in orders that `pick` draws; where that takes more, the zone does it."""
+def shuffle_addresses(pick: Pick) -> PrepareReply:
+    """Shuffle addresses by `pick`; a reply that needs more than that stays out of the reply table."""
 
-    def finish(cached: CachedReply, query: Query) -> CachedReply | None:
+    def prepare(cached: CachedReply, query: Query) -> CachedReply | None:
         reply = bytes(_ID_SIZE) + cached.tail
         if _COUNTS.unpack_from(reply, _COUNTS_PLACE) != (0, int(query.payload_size > 0)):
             return None
@@ -67,7 +67,7 @@ def shuffling(pick: Pick) -> Finish:
         if block is None:
             return None
         if block[2] > 1:
-            cached.order = AddressOrder(pick, block)
+            cached.order = ShuffledReply(pick, block)
         return cached
 
-    return finish
+    return prepare

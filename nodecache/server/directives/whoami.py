@@ -12,7 +12,7 @@ class Whoami:
 
     name = "whoami"
 
-    def visit(self, query: Query, client: Client) -> Result:
+    def serve(self, query: Query, client: Client) -> Result:
         """An empty answer with what we know of the client beside it. TTLs are 0."""
         qname = query.question[:-4]
         address = ip_address(client.host.partition("%")[0])

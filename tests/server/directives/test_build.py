@@ -6,7 +6,7 @@ import pytest
 
 from nodecache.corefile import parse
 from nodecache.server.chain import Chain
-from nodecache.server.directives.build import Directives, Totals, check, open_directives
+from nodecache.server.directives.build import DirectiveCounts, Directives, check, open_directives
 from nodecache.server.directives.weights import Weighted, WeightFile
 from nodecache.wire import Query
 from tests.server.chains import answer, below, client, lines, query, told
@@ -39,7 +39,7 @@ def block(text: str):
 
 
 def opened(text: str, *, forwarded=lambda query: True) -> Directives:
-    return open_directives(block(text), Totals(), Sink, forwarded)
+    return open_directives(block(text), DirectiveCounts(), Sink, forwarded)
 
 
 def names(chain) -> list[str]:
@@ -70,10 +70,10 @@ def test_directives_see_a_query_in_the_originals_order():
 
 def test_the_stock_directives_need_no_chain():
     made = opened("errors\ncache 30\nreload\nloop\nforward . 192.0.2.1\nprometheus :9253")
-    assert (made.above, made.below, made.watch) == ([], [], None)
+    assert (made.above, made.below, made.forward_observer) == ([], [], None)
 
 
-def test_a_traced_block_has_a_passage_for_each_directive_that_a_query_comes_to():
+def test_a_traced_block_has_a_span_for_each_directive_that_a_query_comes_to():
     text = """
         cache
         whoami
@@ -87,13 +87,13 @@ def test_a_traced_block_has_a_passage_for_each_directive_that_a_query_comes_to()
         forward org 192.0.2.1
     """
     tracer, sink, _, _ = tracing()
-    made = open_directives(block(text), Totals(), Sink, lambda _: True, lambda _: tracer)
+    made = open_directives(block(text), DirectiveCounts(), Sink, lambda _: True, lambda _: tracer)
     assert names(made.above) == [
         "metadata", "trace", "prometheus", "errors", "log", "log", "acl", "acl", "cache",
     ]  # fmt: skip
     assert names(made.below) == ["template", "template", "forward", "whoami"]
-    assert made.watch is not None
-    assert not made.is_alike_for_all
+    assert made.forward_observer is not None
+    assert not made.is_client_independent
     made.close()
     assert sink.is_closed
 
@@ -101,14 +101,14 @@ def test_a_traced_block_has_a_passage_for_each_directive_that_a_query_comes_to()
 def test_what_forward_has_no_part_in_ends_in_whoami():
     tracer, _, _, _ = tracing()
     made = open_directives(
-        block("trace\nwhoami"), Totals(), Sink, lambda _: False, lambda _: tracer
+        block("trace\nwhoami"), DirectiveCounts(), Sink, lambda _: False, lambda _: tracer
     )
     assert (names(made.above), names(made.below)) == (["trace"], ["whoami", "whoami"])
 
 
 def test_trace_without_a_tracer_costs_nothing():
     made = opened("trace {\nevery 0\n}\ncache\nforward . 192.0.2.1")
-    assert (made.above, made.below, made.watch) == ([], [], None)
+    assert (made.above, made.below, made.forward_observer) == ([], [], None)
 
 
 def test_notes_that_nobody_reads_are_not_taken():
@@ -204,7 +204,7 @@ def test_a_weight_file_may_come_later_but_not_be_wrong(tmp_path, caplog):
     ],
 )
 def test_which_directives_leave_replies_to_the_table(text, is_alike):
-    assert opened(text).is_alike_for_all == is_alike
+    assert opened(text).is_client_independent == is_alike
 
 
 def test_directives_that_the_corefile_does_not_name_are_not_imported():
@@ -212,10 +212,10 @@ def test_directives_that_the_corefile_does_not_name_are_not_imported():
         "import sys, nodecache.command.starting\n"
         "from nodecache.config.rendering import check_templates\n"
         "from nodecache.corefile import parse\n"
-        "from nodecache.server import Totals, open_directives\n"
+        "from nodecache.server import DirectiveCounts, open_directives\n"
         "corefile = parse('. {\\n errors\\n cache 30\\n loop\\n forward . 192.0.2.1\\n}\\n', 'Corefile', env={})\n"
         "check_templates(corefile)\n"
-        "open_directives(corefile.blocks[0], Totals(), None, lambda _: True)\n"
+        "open_directives(corefile.blocks[0], DirectiveCounts(), None, lambda _: True)\n"
         "print(*sys.modules)"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -76,7 +76,7 @@ def test_a_query_that_is_dropped_has_nothing_to_tell():
     class Dropping:
         name = "acl"
 
-        def visit(self, query, client):
+        def serve(self, query, client):
             return Silence.DROPPED
 
     logger = Lines()

@@ -8,7 +8,12 @@ from nodecache.server.chain import Chain
 from nodecache.server.directives.any import Any
 from nodecache.server.directives.loadbalance import LoadBalance
 from nodecache.server.directives.minimal import Minimal
-from nodecache.server.directives.shuffled import AddressOrder, as_it_is, never, shuffling
+from nodecache.server.directives.shuffled import (
+    ShuffledReply,
+    keep_reply,
+    shuffle_addresses,
+    skip_table,
+)
 from tests.server.house import House
 from tests.wire.messages import parsed
 
@@ -23,7 +28,9 @@ def balanced(*directives, pick=None) -> House:
     pick = pick or random.Random(7).randrange
     above = directives or (LoadBalance(pick),)
     house.zone.above = Chain(above, house.zone.terminal())
-    house.zone.finish = shuffling(pick) if isinstance(above[0], LoadBalance) else as_it_is
+    house.zone.prepare_reply = (
+        shuffle_addresses(pick) if isinstance(above[0], LoadBalance) else keep_reply
+    )
     return house
 
 
@@ -42,7 +49,7 @@ def table_reply(house: House, *records: str, **edns):
 def test_every_reply_out_of_the_table_may_have_another_order(alias, edns):
     records = [record.replace("a.", "b.", 1) for record in ADDRESSES] if alias else ADDRESSES
     finished = table_reply(balanced(), *alias, *records, **edns)
-    assert isinstance(finished.order, AddressOrder)
+    assert isinstance(finished.order, ShuffledReply)
     orders = {tuple(addresses(finished.next_tail())) for _ in range(200)}
     assert len(orders) == 24
     assert {tuple(sorted(order)) for order in orders} == {
@@ -86,5 +93,5 @@ def test_a_shortened_reply_ages_in_the_table():
 
 def test_a_directive_that_looks_at_clients_keeps_replies_out_of_the_table():
     house = balanced(Any())
-    house.zone.finish = never
+    house.zone.prepare_reply = skip_table
     assert table_reply(house, *ADDRESSES) is None

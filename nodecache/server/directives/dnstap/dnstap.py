@@ -8,10 +8,10 @@ from ipaddress import ip_address
 from nodecache import __version__
 from nodecache.corefile import DnstapOptions
 from nodecache.forward import Attempt
-from nodecache.server.chain import Client, Down, Outcome, Result, Steps
+from nodecache.server.chain import AskNext, Client, Outcome, Result, Steps
 from nodecache.server.directives.log_format import Facts, LogFormat, reply_flags
 from nodecache.server.directives.metadata import UPSTREAM, note
-from nodecache.server.directives.trace.trace import tell_connect
+from nodecache.server.directives.trace.trace import record_connect
 from nodecache.wire import Answer, Flag, Query, empty_reply, upstream_query
 
 from .frames import Event, Sender, TapMessage, encoded
@@ -51,7 +51,7 @@ class Dnstap:
             _or_default(options.version, f"nodecache-{__version__}"),
         )
 
-    def visit(self, query: Query, client: Client) -> Steps:
+    def serve(self, query: Query, client: Client) -> Steps:
         """Tell the query, let it pass, and tell the reply."""
         asked_at = self._wall_clock()
         self._put(
@@ -65,7 +65,7 @@ class Dnstap:
             query,
             client,
         )
-        result = yield Down(query)
+        result = yield AskNext(query)
         self._tell_reply(query, client, result, asked_at)
         return result
 
@@ -139,7 +139,7 @@ def reply_packet(query: Query, result: Outcome) -> bytes:
     )
 
 
-class ForwardWatch:
+class ForwardObserver:
     """Tells taps and traces, and notes for whoever reads notes, what upstreams were asked and said."""
 
     def __init__(self, taps: Sequence[Dnstap], wall_clock: WallClock) -> None:
@@ -151,7 +151,7 @@ class ForwardWatch:
     ) -> None:
         """An upstream answered `query`, asked for `client`; `now` is monotonic seconds."""
         note(client, UPSTREAM, attempt.upstream.to)
-        tell_connect(client, attempt, now)
+        record_connect(client, attempt, now)
         if not self._taps:
             return
         answered_at = self._wall_clock()

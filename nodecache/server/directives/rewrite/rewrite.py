@@ -19,7 +19,7 @@ from nodecache.corefile.rewriting import (
     TypeRule,
 )
 from nodecache.forward import Failure
-from nodecache.server.chain import Anew, Client, Down, Result, Steps, refusal
+from nodecache.server.chain import AskNext, AskServer, Client, Result, Steps, refusal
 from nodecache.server.dns_name import text_of, wire_of
 from nodecache.server.records import Record, message, reply_of, sections_of
 from nodecache.server.requery import with_question
@@ -149,7 +149,7 @@ class Rewriting:
     def __init__(self, options: Sequence[RewriteOptions]) -> None:
         self._rules = [_Rule(each) for each in options]
 
-    def visit(self, query: Query, client: Client) -> Steps | Result | None:
+    def serve(self, query: Query, client: Client) -> Steps | Result | None:
         """Ask what the rules make of `query`."""
         state = _Rewritten(query)
         for rule in self._rules:
@@ -165,7 +165,7 @@ class Rewriting:
 
 
 def _asked(query: Query, state: _Rewritten) -> Steps:
-    result = yield Down(state.query)
+    result = yield AskNext(state.query)
     if isinstance(result, Answer):
         return (yield from _turned(query, state, result))
     if isinstance(result, Failure):
@@ -189,7 +189,7 @@ def _turned(query: Query, state: _Rewritten, answer: Answer) -> Steps:
             target = rule.target_of(record) if isinstance(rule, TargetChange) else None
             if target is not None:
                 wanted = with_question(state.query, target, rdclass=CLASS_IN)
-                found = yield Anew(wanted)
+                found = yield AskServer(wanted)
                 sections.answer = _redirected(sections.answer, record, target, found)
                 if isinstance(found, Answer):
                     flags = flags & ~Flag.TC | (Flag.TC if found.is_truncated else 0)

@@ -6,7 +6,7 @@ from enum import Enum
 
 from nodecache.corefile import TemplateOptions
 from nodecache.forward import Failure
-from nodecache.server.chain import Anew, Client, Result, Steps, refusal
+from nodecache.server.chain import AskServer, Client, Result, Steps, refusal
 from nodecache.server.dns_name import ZoneNames, text_of
 from nodecache.server.patterns import Pattern
 from nodecache.server.record_text import record_of
@@ -100,7 +100,7 @@ class Templates:
         self._templates = [_Template(each, block_zones) for each in options]
         self._counts = counts
 
-    def visit(self, query: Query, client: Client) -> Steps | Result | None:
+    def serve(self, query: Query, client: Client) -> Steps | Result | None:
         """What the templates make of a query."""
         for template in self._templates:
             match = template.match(query, client)
@@ -169,7 +169,7 @@ def _with_targets(query: Query, answer: Answer, targets: Sequence[tuple[int, byt
     sections = sections_of(answer)
     is_truncated = False
     for place, target in reversed(targets):
-        found = yield Anew(with_question(query, target, query.qtype, CLASS_IN))
+        found = yield AskServer(with_question(query, target, query.qtype, CLASS_IN))
         if isinstance(found, Answer):
             is_truncated = is_truncated or found.is_truncated
             sections.answer[place + 1 : place + 1] = sections_of(found).answer

@@ -1,15 +1,15 @@
 """`trace`: spans of every so many queries, for Zipkin.
 
-The tree of spans is CoreDNS's: `servedns`, in it a span for each directive that the query came to,
-each in the one before it, and `connect` for each answer of an upstream. A query that is not traced
-costs a count.
+The tree of spans is CoreDNS's: `servedns`, in it one span for each directive that the query reached,
+each inside the one before it, and one named `connect` for each answer of an upstream. For a query that
+is not sampled only a counter is incremented.
 """
 
 from collections.abc import Sequence
 from typing import cast
 
 from nodecache.forward import Attempt, Failure
-from nodecache.server.chain import Client, Directive, Down, Result, Steps
+from nodecache.server.chain import AskNext, Client, Directive, Result, Steps
 from nodecache.server.directives.metadata import note
 from nodecache.server.dns_name import text_of
 from nodecache.server.mnemonics import rcode_word, type_text
@@ -33,8 +33,8 @@ class Trace:
         self._every = every
         self._count = 0
 
-    def visit(self, query: Query, client: Client) -> Steps | None:
-        """Let the query pass; measure it if it is its turn, and not in a trace already."""
+    def serve(self, query: Query, client: Client) -> Steps | None:
+        """Let the query pass, and begin a trace for every so many that are in none yet."""
         self._count += 1
         if self._count % self._every or client.span is not None:
             return None
@@ -45,7 +45,7 @@ class Trace:
         span.kind = "SERVER"
         note(client, TRACE_ID, span.trace_id)
         try:
-            result = yield Down(query)
+            result = yield AskNext(query)
             _tag(span, query, client, result)
             return result
         finally:
@@ -53,8 +53,8 @@ class Trace:
 
 
 def _tag(span: Span, query: Query, client: Client, result: Result) -> None:
-    """What was asked, by whom, and what came of it; CoreDNS's names."""
-    # Who hears nothing (`acl … drop`) was dealt with all the same, and that is NOERROR in CoreDNS.
+    """Tag the span with query, client and result, under CoreDNS's names."""
+    # A query that `acl … drop` left unanswered counts as NOERROR in CoreDNS.
     rcode = result.rcode if isinstance(result, Answer | Failure) else Rcode.NOERROR
     span.tags = {
         "coredns.io/name": text_of(query.qname).lower(),
@@ -65,27 +65,27 @@ def _tag(span: Span, query: Query, client: Client, result: Result) -> None:
     }
     if not isinstance(result, Failure):
         return
-    # The cache passes failures on without their reasons, which a passage below it has heard.
+    # The cache passes failures on without their reasons, which a span below it has noted.
     if reason := result.reason or "; ".join(span.reasons):
         span.tags["error"] = "true"
         span.note("event:error")
         span.note(f"error.object:{reason}")
 
 
-class Passage:
-    """A span around whatever follows in the chain, named after the first of that."""
+class DirectiveSpan:
+    """Puts a span around the rest of the chain, named after the next directive."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def visit(self, query: Query, client: Client) -> Steps | None:
-        """Let the query pass, and measure it if it is traced."""
+    def serve(self, query: Query, client: Client) -> Steps | None:
+        """Let the query pass, and time the rest of the chain if it is traced."""
         return None if client.span is None else self._measure(query, client, client.span)
 
     def _measure(self, query: Query, client: Client, around: Span) -> Steps:
         client.span = span = around.child(self.name)
         try:
-            result = yield Down(query)
+            result = yield AskNext(query)
             if isinstance(result, Failure) and result.reason and result.reason not in span.reasons:
                 span.reasons.append(result.reason)
             return result
@@ -94,19 +94,19 @@ class Passage:
             span.end()
 
 
-def with_passages(
+def with_spans(
     directives: Sequence[Directive], *, before: Sequence[str] = (), after: Sequence[str] = ()
 ) -> list[Directive]:
-    """`directives`, a passage before each, and passages for what is done outside of the chain."""
-    passages: list[Directive] = [Passage(name) for name in before]
+    """`directives`, each behind a span of its name; `before` and `after` name steps outside of the chain."""
+    spanned: list[Directive] = [DirectiveSpan(name) for name in before]
     for directive in directives:
-        passages += (Passage(directive.name), directive)
-    passages += [Passage(name) for name in after]
-    return passages
+        spanned += (DirectiveSpan(directive.name), directive)
+    spanned += [DirectiveSpan(name) for name in after]
+    return spanned
 
 
-def tell_connect(client: Client, attempt: Attempt, now: float) -> None:
-    """An upstream answered at `now` (monotonic seconds) what was asked for a traced query."""
+def record_connect(client: Client, attempt: Attempt, now: float) -> None:
+    """Add a span for the answer that an upstream gave at `now` (monotonic seconds)."""
     if client.span is None:
         return
     around = cast("Span", client.span)

@@ -3,7 +3,7 @@ import pytest
 
 from nodecache.corefile import DnstapOptions
 from nodecache.server.chain import refusal
-from nodecache.server.directives.dnstap.dnstap import Dnstap, ForwardWatch
+from nodecache.server.directives.dnstap.dnstap import Dnstap, ForwardObserver
 from tests.helpers import taps
 from tests.server.chains import answer, below, client, query, run
 
@@ -109,7 +109,7 @@ def test_what_upstream_was_asked_is_told_to_every_tap_and_noted():
     first, first_sink = tapping(is_full=True)
     second, second_sink = tapping()
     whom = client(metadata={})
-    ForwardWatch([first, second], clock)(ASKED, whom, Attempt(), ANSWER.wire, 8.0)
+    ForwardObserver([first, second], clock)(ASKED, whom, Attempt(), ANSWER.wire, 8.0)
     asked, said = first_sink.tapped
     assert (asked.event, said.event) == ("FORWARDER_QUERY", "FORWARDER_RESPONSE")
     assert (
@@ -127,7 +127,7 @@ def test_what_upstream_was_asked_is_told_to_every_tap_and_noted():
 
 def test_without_taps_it_is_noted_all_the_same():
     whom = client(metadata={})
-    ForwardWatch([], clock)(ASKED, whom, Attempt(), ANSWER.wire, 8.0)
+    ForwardObserver([], clock)(ASKED, whom, Attempt(), ANSWER.wire, 8.0)
     assert whom.metadata == {"forward/upstream": "10.96.0.10:53"}
 
 

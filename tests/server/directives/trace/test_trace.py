@@ -2,7 +2,7 @@ import pytest
 
 from nodecache.server.chain import Chain, Silence, refusal
 from nodecache.server.directives.trace.spans import Span
-from nodecache.server.directives.trace.trace import Passage, Trace, tell_connect, with_passages
+from nodecache.server.directives.trace.trace import DirectiveSpan, Trace, record_connect, with_spans
 from nodecache.wire import Query
 from tests.server.chains import answer, below, client, query, run
 
@@ -52,11 +52,11 @@ def test_a_reason_that_the_cache_keeps_to_itself_was_heard_below_it():
     directive, sink = traced()
 
     def cached(asked: Query, whom, back) -> None:
-        Chain([Passage("forward")], below(refusal(2, "", "no healthy proxies"))).start(
+        Chain([DirectiveSpan("forward")], below(refusal(2, "", "no healthy proxies"))).start(
             asked, whom, lambda failed: back(refusal(failed.rcode, "no answer"))
         )
 
-    run([directive, Passage("cache")], ASKED, then=cached)
+    run([directive, DirectiveSpan("cache")], ASKED, then=cached)
     assert parents(sink.spans) == {"forward": "cache", "cache": "servedns", "servedns": ""}
     assert sink.spans[-1].notes[1][1] == "error.object:no healthy proxies"
 
@@ -73,7 +73,7 @@ class Mute:
 
     name = "acl"
 
-    def visit(self, asked, whom):
+    def serve(self, asked, whom):
         return Silence.DROPPED
 
 
@@ -93,7 +93,7 @@ def test_one_query_in_so_many_is_told(every, told):
 
 def test_each_directive_has_a_span_in_the_one_before_it():
     directive, sink = traced()
-    chain = [directive, *with_passages([Mute()], before=["errors"], after=["cache"])]
+    chain = [directive, *with_spans([Mute()], before=["errors"], after=["cache"])]
     run(chain, ASKED)
     assert parents(sink.spans) == {"acl": "errors", "errors": "servedns", "servedns": ""}
 
@@ -101,16 +101,16 @@ def test_each_directive_has_a_span_in_the_one_before_it():
 def test_what_is_asked_again_for_a_traced_query_is_in_the_same_trace():
     directive, sink = traced()
     whom = client()
-    run([directive, Passage("dns64")], ASKED, whom=whom, then=below(ANSWER))
+    run([directive, DirectiveSpan("dns64")], ASKED, whom=whom, then=below(ANSWER))
     whom = client(span=sink.spans[-1])
-    run([directive, Passage("cache")], ASKED, whom=whom, then=below(ANSWER))
+    run([directive, DirectiveSpan("cache")], ASKED, whom=whom, then=below(ANSWER))
     assert [span.name for span in sink.spans] == ["dns64", "servedns", "cache"]
     assert {span.trace_id for span in sink.spans} == {sink.spans[1].own_id}
 
 
 def test_a_query_that_is_not_traced_leaves_no_spans():
     _, sink = traced()
-    assert run(Passage("cache"), ASKED, then=below(ANSWER)) is ANSWER
+    assert run(DirectiveSpan("cache"), ASKED, then=below(ANSWER)) is ANSWER
     assert sink.spans == []
 
 
@@ -121,11 +121,11 @@ def test_a_query_that_nobody_waits_for_any_more_ends_its_spans():
         def cancel(self) -> None:
             """Nothing to give up."""
 
-    walk = Chain([directive, Passage("cache")], lambda *_: Asking()).start(
+    chain_run = Chain([directive, DirectiveSpan("cache")], lambda *_: Asking()).start(
         ASKED, client(), lambda _: None
     )
     assert sink.spans == []
-    walk.cancel()
+    chain_run.cancel()
     assert [span.name for span in sink.spans] == ["cache", "servedns"]
 
 
@@ -151,7 +151,7 @@ def test_an_answer_of_an_upstream_is_a_span_in_that_of_forward():
     tracer, sink, clock, _ = tracing()
     forward = tracer.start("forward")
     clock.now += 10**9
-    tell_connect(client(span=forward), Attempt(), 8.0)
+    record_connect(client(span=forward), Attempt(), 8.0)
     (span,) = sink.spans
     assert (span.name, span.parent_id) == ("connect", forward.own_id)
     assert span.tags == {"peer.address": "10.96.0.10:53"}
@@ -159,4 +159,4 @@ def test_an_answer_of_an_upstream_is_a_span_in_that_of_forward():
 
 
 def test_an_answer_for_a_query_that_is_not_traced_is_none_of_ours():
-    tell_connect(client(), Attempt(), 8.0)
+    record_connect(client(), Attempt(), 8.0)
