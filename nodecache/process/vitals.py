@@ -6,8 +6,8 @@ proc(5).
 """
 
 import dataclasses
+import functools
 import os
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,8 +122,14 @@ def _open_files(folder: Path) -> int:
         return 0
 
 
-def _booted_at() -> float:
-    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+@functools.cache
+def _booted_at() -> int:
+    """When the machine booted, seconds since 1970: read once, as a start time must not change.
+
+    The difference of two clocks that are read one after the other is never twice the same.
+    """
+    lines = Path("/proc/stat").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("btime ")).split()[1])
 
 
 def network_octets() -> tuple[int, int]:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 
 from nodecache.process import vitals
@@ -24,6 +26,17 @@ def test_process_is_measured_as_the_kernel_shows_it():
     assert measured.open_files >= 3
     assert measured.cpu_seconds > 0
     assert 0 < time.time() - measured.started_at < 24 * 3600
+
+
+def test_a_process_started_when_it_did_whoever_asks_and_whenever():
+    code = f"from nodecache.process import vitals; print(vitals.measure({os.getpid()}).started_at)"
+    others = {
+        float(
+            subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout
+        )
+        for _ in range(5)
+    }
+    assert others == {vitals.measure(os.getpid()).started_at}
 
 
 def test_network_octets_are_summed_over_interfaces():
