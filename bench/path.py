@@ -23,7 +23,7 @@ from bench.table import markdown_table
 from bench.traffic import case_names, hit_names, new_names
 from nodecache.cache import Budget
 from nodecache.corefile import parse
-from nodecache.forward import Endpoint, Upstreams
+from nodecache.forward import Endpoint, UpstreamRegistry
 from nodecache.server import Handler, InflightLimiter, ServerCounts, ZoneBinding, Zones
 from nodecache.wire import framed
 from nodecache.worker.agent import COLLECT_AT
@@ -174,7 +174,7 @@ class Server:
 def open_server(answers: dict[bytes, bytes], loop: asyncio.AbstractEventLoop) -> Server:
     """A server made from COREFILE; `answers` by the octets of question and what follows it."""
     world = ReadyWorld(answers)
-    context = WorkerContext(loop, Upstreams(world), Budget(), InflightLimiter())
+    context = WorkerContext(loop, UpstreamRegistry(world), Budget(), InflightLimiter())
     (block,) = parse(COREFILE, "Corefile", env={}, default_port=53, read=None).blocks
     served = ZoneBinding(build(block, context).zone, ServerCounts("dns://127.0.0.1:53", "."))
     dropped = ServerCounts("dns://127.0.0.1:53", "dropped")

@@ -22,7 +22,7 @@ from .hostnames import HostNames
 from .pace import MAX_HEDGE_SECONDS
 from .podlist import PodList
 from .pods import Pod, PodDestinations, PodSource
-from .registry import Upstreams
+from .registry import UpstreamRegistry
 from .request import CallbackRequest, Request
 from .runtime import Endpoint, Runtime
 from .settings import (
@@ -62,6 +62,6 @@ __all__ = [
     "TlsSettings",
     "Upstream",
     "UpstreamCounts",
+    "UpstreamRegistry",
     "UpstreamSettings",
-    "Upstreams",
 ]

@@ -10,7 +10,7 @@ from .upstream import Upstream
 
 
 class Attempt(OutgoingQuery):
-    """A query sent to one upstream, once; `ask` is told what became of it."""
+    """A query sent to one upstream, once; `owner` is told what became of it."""
 
     __slots__ = ("upstream",)
 
@@ -18,28 +18,28 @@ class Attempt(OutgoingQuery):
 
     @property
     @abstractmethod
-    def ask(self) -> "AttemptOwner":
+    def owner(self) -> "AttemptOwner":
         """Whose attempt it is."""
 
     def failed(self, reason: str, now: float, *, is_connect: bool = False) -> None:
         """It will bring no answer."""
         if not self.is_done:
-            self.ask.attempt_failed(self, reason, now, is_connect=is_connect)
+            self.owner.attempt_failed(self, reason, now, is_connect=is_connect)
 
     def lost(self, reason: str, now: float, *, has_worked: bool) -> None:
         """Its connection ended, which may not be the upstream's fault."""
         if not self.is_done:
-            self.ask.connection_lost(self, reason, now, has_worked=has_worked)
+            self.owner.connection_lost(self, reason, now, has_worked=has_worked)
 
     def reroute(self, now: float, *, is_unread: bool = False) -> None:
         """Its connection or port says nothing any more, or reads nothing any more."""
         if not self.is_done:
-            self.ask.reroute(self, now, is_unread=is_unread)
+            self.owner.reroute(self, now, is_unread=is_unread)
 
     def slowed(self, now: float) -> None:
         """It was not answered at once."""
         if not self.is_done:
-            self.ask.slowed(self, now)
+            self.owner.slowed(self, now)
 
     def with_question(self, packet: bytes) -> bytes:
         """An error that came without a question, with the one that was asked."""
@@ -78,12 +78,18 @@ class AttemptOwner(Protocol):
 class LaterAttempt(Attempt):
     """An attempt that is not its query's first, or that stands by itself."""
 
-    __slots__ = ("_ask",)
+    __slots__ = ("_owner",)
 
     def __init__(
-        self, ask: AttemptOwner, upstream: Upstream, question: bytes, now: float, *, by_stream: bool
+        self,
+        owner: AttemptOwner,
+        upstream: Upstream,
+        question: bytes,
+        now: float,
+        *,
+        by_stream: bool,
     ) -> None:
-        self._ask = ask
+        self._owner = owner
         self.upstream = upstream
         self.question = question
         self.sent_at = now
@@ -91,19 +97,19 @@ class LaterAttempt(Attempt):
         self.carrier = None
 
     @property
-    def ask(self) -> AttemptOwner:
+    def owner(self) -> AttemptOwner:
         """Whose attempt it is."""
-        return self._ask
+        return self._owner
 
     @property
     def is_done(self) -> bool:
         """Whether nobody waits for an answer any more."""
-        return self._ask.is_done
+        return self._owner.is_done
 
     def framed(self, message_id: int) -> bytes:
         """What to send, behind its length."""
-        return framed_upstream_query(self._ask.query, self.question, message_id)
+        return framed_upstream_query(self._owner.query, self.question, message_id)
 
     def answered(self, packet: bytes, now: float) -> None:
         """An answer came; `packet` has the id and the question that were sent."""
-        self._ask.answered(self, packet, now)
+        self._owner.answered(self, packet, now)

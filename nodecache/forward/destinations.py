@@ -41,7 +41,7 @@ class NameserverFile(Protocol):
 Destination = Endpoint | HostName | NameserverFile
 
 
-class Names(Protocol):
+class HostAddresses(Protocol):
     """Who knows the addresses of host names."""
 
     def addresses(self, name: str) -> Sequence[str]:
@@ -61,7 +61,7 @@ class Destinations:
     def __init__(
         self,
         destinations: Sequence[Destination],
-        make_names: Callable[[Callable[[], None]], Names] | None = None,
+        make_names: Callable[[Callable[[], None]], HostAddresses] | None = None,
     ) -> None:
         self._destinations = destinations
         self._make_names = make_names
@@ -69,7 +69,7 @@ class Destinations:
         for destination in destinations:
             if not isinstance(destination, Endpoint | HostName):
                 self._files[destination.path] = (destination.stamp(), destination.read())
-        self._names: Names | None = None
+        self._names: HostAddresses | None = None
         self._told: Sequence[Endpoint] = ()
         self._tell: Callable[[Sequence[Endpoint]], None] | None = None
         self._timer: Timer | None = None
@@ -83,7 +83,7 @@ class Destinations:
             self._names = self._make_names(self._update)
         self._announce()
         if self._files or self._names is not None:
-            self._look_again(runtime)
+            self._poll_files(runtime)
 
     def close(self) -> None:
         """Follow no more."""
@@ -93,9 +93,9 @@ class Destinations:
         if self._names is not None:
             self._names.close()
 
-    def _look_again(self, runtime: Runtime) -> None:
+    def _poll_files(self, runtime: Runtime) -> None:
         def look() -> None:
-            self._look_again(runtime)
+            self._poll_files(runtime)
             self.look()
 
         self._timer = runtime.call_later(_LOOK_SECONDS, look)

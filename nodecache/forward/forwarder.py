@@ -15,7 +15,7 @@ from .group import UpstreamGroup
 from .names import covers, zone_suffix
 from .pace import MAX_HEDGE_SECONDS
 from .pods import PodDestinations
-from .registry import Upstreams
+from .registry import UpstreamRegistry
 from .request import CallbackRequest, Request
 from .resolution import Resolution
 from .runtime import Endpoint
@@ -28,7 +28,7 @@ class Forwarder(UpstreamGroup):
     def __init__(
         self,
         settings: Settings,
-        upstreams: Upstreams,
+        upstreams: UpstreamRegistry,
         destinations: Destinations | PodDestinations,
     ) -> None:
         super().__init__(settings, upstreams.runtime, upstreams.ticker)

@@ -128,7 +128,7 @@ class UpstreamGroup:
             key=lambda upstream: upstream.health.standing(now),
         )
 
-    def another_equal(self, asked: Sequence[Upstream], now: float) -> Upstream | None:
+    def equal_upstream(self, asked: Sequence[Upstream], now: float) -> Upstream | None:
         """One in good health, not asked yet, whose answer is as good as the first one's."""
         if not self.policy.is_exchangeable:
             return None
@@ -141,18 +141,18 @@ class UpstreamGroup:
         """Whether a query was not asked as often as may be."""
         return state.tries < self.most_tries and state.connect_failures < self.most_connect_failures
 
-    def next_after(self, state: RetryState, now: float) -> Upstream:
+    def upstream_for_retry(self, state: RetryState, now: float) -> Upstream:
         """The upstream that would be asked next."""
         upstream = state.latest.upstream
         if upstream.health.is_good:
             return upstream
         return self.next_upstream(state.asked, now) or upstream
 
-    def is_worth_a_retry(self, state: RetryState, now: float) -> bool:
+    def may_retry(self, state: RetryState, now: float) -> bool:
         """Whether to ask again: freely where upstream fell silent and another is well."""
         if not state.open:
             return True
-        latest, upstream = state.latest, self.next_after(state, now)
+        latest, upstream = state.latest, self.upstream_for_retry(state, now)
         if upstream is not latest.upstream:
             if upstream.health.is_good and not latest.upstream.health.is_good:
                 return True
@@ -164,10 +164,10 @@ class UpstreamGroup:
 
     def after_loss(self, lost: Upstream, asked: Sequence[Upstream], now: float) -> Upstream:
         """Who gets a query whose connection ended: the same, or another one of its replicas."""
-        another = self.another_equal(asked, now) if self.policy.asks_replicas else None
+        another = self.equal_upstream(asked, now) if self.policy.asks_replicas else None
         return another or lost
 
-    def is_worth_another(self, rcode: int, *, is_second: bool) -> bool:
+    def wants_failover(self, rcode: int, *, is_second: bool) -> bool:
         """Whether an answer with `rcode` is a reason to ask elsewhere; replicas agree on the second."""
         is_settled = is_second and self.policy.asks_replicas
         return rcode in self.settings.failover_rcodes and not is_settled

@@ -11,7 +11,7 @@ Observer = Callable[[Attempt, bytes, float], None]
 """Hears of every answer an upstream gave: how it was asked, the octets, and when."""
 
 
-def tell(observer: Observer, attempt: Attempt, packet: bytes, now: float) -> None:
+def notify_observer(observer: Observer, attempt: Attempt, packet: bytes, now: float) -> None:
     """Tell of an answer."""
     try:
         observer(attempt, packet, now)

@@ -18,7 +18,7 @@ from .failure import Failure
 from .names import plain_query, zone_suffix
 from .pods import Pod
 from .runtime import DNS_PORT, Timer
-from .services import Found, read_services
+from .services import ServiceRecords, read_services
 
 if TYPE_CHECKING:
     from .forwarder import Forwarder
@@ -175,7 +175,7 @@ class _Round:
         if not self._awaited:
             self._end() if self._has_failed else self._next()
 
-    def _note(self, found: Found, answer: Answer, ports: dict[bytes, int] | None) -> None:
+    def _note(self, found: ServiceRecords, answer: Answer, ports: dict[bytes, int] | None) -> None:
         if ports is not None:
             ports.update(found.ports)
         for name, addresses in found.addresses.items():

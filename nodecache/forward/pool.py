@@ -243,7 +243,7 @@ class StreamPool:
 
         self.upstream.work_queue.submit(owed, lost)
 
-    def hang_up(self, connection: StreamConnection, now: float) -> None:
+    def close_surplus_answers(self, connection: StreamConnection, now: float) -> None:
         """It brings more answers than it was sent queries."""
         connection.stream.close()
         self.lost(connection, OSError(errno.EPROTO, "more answers than queries"), now)
@@ -256,10 +256,10 @@ class StreamPool:
             self._drop(connection), failing(f"read tcp {path}: i/o timeout")
         )
 
-    def suspect(self, connection: StreamConnection, now: float, *, is_deaf: bool) -> None:
+    def suspect(self, connection: StreamConnection, now: float, *, is_unacknowledged: bool) -> None:
         """It says nothing: no more queries for it."""
         self.counts.connections_silent += 1
-        if not is_deaf:
+        if not is_unacknowledged:
             self.query_limit.fell_silent(connection.answered, connection.opened_at, now)
         if connection is self._chosen:
             self._chosen, self._room = None, 0
@@ -304,10 +304,10 @@ class StreamPool:
         is_busy = False
         for connection in list(self._connections):
             is_busy |= connection.tick(now)
-        self._help_waiting(now)
+        self._check_waiting(now)
         return is_busy or bool(self._dialer.opening) or bool(self._waiting)
 
-    def _help_waiting(self, now: float) -> None:
+    def _check_waiting(self, now: float) -> None:
         """Those who wait for a connection get another attempt at one, but do not wait for ever."""
         waiting, dialer = self._waiting, self._dialer
         dialer.give_up_oldest(now)

@@ -25,7 +25,7 @@ _MOST_GONE = 100
 _GONE_POD_SECONDS = 300.0
 
 
-class Upstreams:
+class UpstreamRegistry:
     """Upstreams by address and settings; each lives while a forwarder uses it."""
 
     def __init__(self, runtime: Runtime) -> None:

@@ -4,7 +4,7 @@
               ├ late, lost, refused, nonsense ─► its resolution, made when it is needed first
               └ an answer that is not the last word ─► the same
 
-What becomes of it then is told in `ask`.
+What becomes of it then is told in `resolution`.
 """
 
 import logging
@@ -24,7 +24,7 @@ from nodecache.wire import (
 
 from .attempt import Attempt, AttemptOwner
 from .failure import Failure
-from .observer import Observer, tell
+from .observer import Observer, notify_observer
 from .reading import read_unsound
 
 log = logging.getLogger("plugin/forward")
@@ -32,7 +32,7 @@ log = logging.getLogger("plugin/forward")
 _TC: Final = int(Flag.TC)
 
 
-class Fallback(AttemptOwner, Protocol):
+class FollowUp(AttemptOwner, Protocol):
     """What becomes of a request that was not answered at once, or not well."""
 
     def answered_well(self, attempt: Attempt, now: float) -> None:
@@ -50,14 +50,14 @@ class Fallback(AttemptOwner, Protocol):
         """Nobody waits any more."""
 
 
-class Resolver(Protocol):
+class RequestForwarder(Protocol):
     """Who asks upstreams: a forwarder."""
 
     in_flight: int
     unwelcome_rcodes: frozenset[int]
     """Those of answers that may not be the last word."""
 
-    def resolution_of(self, request: "Request") -> Fallback:
+    def resolution_of(self, request: "Request") -> FollowUp:
         """Make what looks after a request that was not answered at once."""
 
 
@@ -92,13 +92,13 @@ class Request(Attempt):
         self.is_open = False
         self.is_awaited = True
         self.observer: Observer | None = None
-        self.resolution: Fallback | None = None
+        self.resolution: FollowUp | None = None
 
     @abstractmethod
     def done(self, outcome: Answer | Failure) -> None:
         """This came of it."""
 
-    def open(self, forwarder: Resolver, now: float) -> None:
+    def open(self, forwarder: RequestForwarder, now: float) -> None:
         """It goes upstream: somebody waits from now on."""
         query = self.query
         self.forwarder = forwarder
@@ -114,7 +114,7 @@ class Request(Attempt):
         return not self.is_open
 
     @property
-    def ask(self) -> Fallback:
+    def owner(self) -> FollowUp:
         """Who looks after it, from the first time on that it is needed."""
         resolution = self.resolution
         if resolution is None:
@@ -131,13 +131,13 @@ class Request(Attempt):
 
     def end(self, outcome: Answer | Failure) -> None:
         """Tell the outcome. Whoever fails to take it must not cost others theirs."""
-        self.let_go()
+        self.release()
         try:
             self.done(outcome)
         except Exception:
             log.exception("what became of a query could not be told")
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Nothing more becomes of it here.
 
         What looked after it is let go, for each holds the other: the ring would be left to the
@@ -155,16 +155,16 @@ class Request(Attempt):
     def cancel(self) -> None:
         """Nobody waits any more."""
         if self.is_open:
-            self.let_go()
+            self.release()
         elif self.resolution is not None:
             self.resolution.cancel()
 
-    def hand_over(self, resolution: Fallback) -> None:
+    def delegate_to(self, resolution: FollowUp) -> None:
         """Another forwarder asks in its place; `resolution` knows which."""
-        self.let_go()
+        self.release()
         self.resolution = resolution
 
-    def handed_back(self, outcome: Answer | Failure) -> None:
+    def delegate_answered(self, outcome: Answer | Failure) -> None:
         """This came of it there."""
         self.resolution = None
         self.done(outcome)
@@ -212,12 +212,12 @@ def take_answer(request: Request, attempt: Attempt, packet: bytes, now: float) -
     if not request.is_open:
         return
     if request.observer is not None:
-        tell(request.observer, attempt, packet, now)
+        notify_observer(request.observer, attempt, packet, now)
     if answer.flags & _TC:
-        request.ask.answered_in_part(attempt, answer, now, is_cut=is_cut)
+        request.owner.answered_in_part(attempt, answer, now, is_cut=is_cut)
         return
     if rcode in request.forwarder.unwelcome_rcodes:
-        request.ask.answered_badly(attempt, answer, now)
+        request.owner.answered_badly(attempt, answer, now)
         return
     if not upstream.health.is_good:
         upstream.served()

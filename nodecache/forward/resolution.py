@@ -81,7 +81,7 @@ class Resolution:
         state = self._state_of(attempt)
         state.open -= 1
         if answer.has_answers or not is_cut:
-            state.settle_for(answer, now)
+            state.accept_truncated(answer, now)
             self._sleep(state, now)
         if attempt.by_stream:
             upstream.counts.truncated_streams += 1
@@ -105,9 +105,9 @@ class Resolution:
         else:
             upstream.served()
         is_asked_anew = blames_opt and state.open > 1  # without OPT, meanwhile
-        is_second = state.held is not None
-        is_last = not self._group.is_worth_another(answer.rcode, is_second=is_second)
-        best = state.hold(answer)
+        is_second = state.best is not None
+        is_last = not self._group.wants_failover(answer.rcode, is_second=is_second)
+        best = state.keep_best(answer)
         if is_last and not is_asked_anew:
             self._finish(best)
             return
@@ -120,7 +120,7 @@ class Resolution:
         """`attempt` will bring no answer."""
         state = self._state_of(attempt)
         state.open -= 1
-        state.explain(attempt, reason)
+        state.note_failure(attempt, reason)
         if is_connect:
             state.connect_failures += 1
             state.tries -= 1
@@ -139,7 +139,7 @@ class Resolution:
             self.attempt_failed(attempt, reason, now)
             return
         state.open -= 1
-        state.explain(attempt, reason)
+        state.note_failure(attempt, reason)
         self._group.counts.retried += 1
         upstream = self._group.after_loss(attempt.upstream, state.asked, now)
         self._send(upstream, now, by_stream=attempt.by_stream)
@@ -155,7 +155,7 @@ class Resolution:
             state.tries -= 1
         if state.latest is not attempt or not self._group.may_try_again(state):
             return
-        if attempt.by_stream or self._group.next_after(state, now).health.is_good:
+        if attempt.by_stream or self._group.upstream_for_retry(state, now).health.is_good:
             self._group.counts.retried += 1
             self._send_again(state, now, by_stream=attempt.by_stream)
 
@@ -170,11 +170,11 @@ class Resolution:
         state = self._state
         if self.is_done or state is None:
             return
-        if now >= self.deadline or now >= state.settle_at:
+        if now >= self.deadline or now >= state.accept_truncated_at:
             self._time_out(state)
             return
         if now >= state.retry_at:
-            if self._request.is_awaited or not state.put_off(now):
+            if self._request.is_awaited or not state.postpone_retry(now):
                 self._retry(state, now)
         elif now >= state.hedge_at:
             state.hedge_at = math.inf
@@ -183,7 +183,7 @@ class Resolution:
             self._sleep(state, now)
 
     def _sleep(self, state: RetryState, now: float) -> None:
-        at = min(self.deadline, state.hedge_at, state.retry_at, state.settle_at)
+        at = min(self.deadline, state.hedge_at, state.retry_at, state.accept_truncated_at)
         if not now < state.wakes_at <= at:
             state.wakes_at = at
             self._group.ticker.wake_at(self, at, now)
@@ -191,7 +191,7 @@ class Resolution:
     def _hedge(self, state: RetryState, now: float) -> None:
         """The answer takes longer than nearly all others: ask once more, on another way."""
         group = self._group
-        another = group.another_equal(state.asked, now)
+        another = group.equal_upstream(state.asked, now)
         if another is None and state.latest.carrier is None:
             return  # it waits for a connection, and the pool is at it
         if self._request.is_awaited and group.settings.hedges and group.budget.spend(now):
@@ -215,13 +215,13 @@ class Resolution:
             latest.upstream.fell_silent(latest.sent_at, now)
         if not self._group.may_try_again(state):
             state.retry_at = math.inf
-        elif self._group.is_worth_a_retry(state, now):
+        elif self._group.may_retry(state, now):
             self._group.counts.retried += 1
             self._send_again(state, now, by_stream=state.next_transport())
 
     def _time_out(self, state: RetryState) -> None:
-        if state.held is not None:
-            self._finish(state.held)
+        if state.best is not None:
+            self._finish(state.best)
             return
         latest = state.latest
         path = "" if latest.carrier is None else latest.carrier.path
@@ -240,10 +240,10 @@ class Resolution:
         if following is not None and may_try:
             self._group.counts.failed_over += 1
             self._send(following, now)
-        elif state.held is not None:
-            self._finish(state.held)
+        elif state.best is not None:
+            self._finish(state.best)
         elif may_try and now < self.deadline:
-            state.pause(now)
+            state.back_off(now)
             self._sleep(state, now)
         else:
             self._fail(unreachable(state.reason))
@@ -259,7 +259,7 @@ class Resolution:
         if not upstream.health.is_good or not state.open:
             upstream = group.next_upstream(state.asked, now) or upstream
         elif group.policy.is_exchangeable:
-            upstream = group.another_equal(state.asked, now) or upstream
+            upstream = group.equal_upstream(state.asked, now) or upstream
         if upstream is state.latest.upstream:
             self._send_elsewhere(state, now, by_stream=by_stream)
         else:
@@ -302,9 +302,9 @@ class Resolution:
             request.end(answer)
             return
         observer, now = request.observer, self._group.ticker.now()
-        request.hand_over(self)
+        request.delegate_to(self)
         transport = request.transport_name
-        done = request.handed_back
+        done = request.delegate_answered
         self._delegate = following.ask(self.query, self.deadline, done, now, transport)
         self._delegate.observer = observer
         self._delegate.is_awaited = request.is_awaited

@@ -22,26 +22,26 @@ _OF_USE: Final = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
 class RetryState:
     """What the resolution of a query remembers.
 
-    `open` attempts may still bring an answer. `held` is an answer that is no good, but better
-    than none; at `settle_at` it will do. `asked` are the upstreams tried, the first first, and
+    `open` attempts may still bring an answer. `best` is an answer that is no good, but better
+    than none; at `accept_truncated_at` it will do. `asked` are the upstreams tried, the first first, and
     `asked_by_stream` those that were by TCP. `patience` doubles with each time-out.
     """
 
     __slots__ = (
+        "accept_truncated_at",
         "asked",
         "asked_by_stream",
         "began_at",
         "began_by_stream",
+        "best",
         "connect_failures",
         "hedge_at",
-        "held",
         "latest",
         "losses",
         "open",
         "patience",
         "reason",
         "retry_at",
-        "settle_at",
         "tries",
         "turned_to_streams",
         "wakes_at",
@@ -60,8 +60,8 @@ class RetryState:
         self.patience = 1
         self.turned_to_streams = False
         self.wakes_at = 0.0
-        self.held: Answer | None = None
-        self.settle_at = math.inf
+        self.best: Answer | None = None
+        self.accept_truncated_at = math.inf
         self.reason = ""
         self.hedge_at = first.sent_at + pace.hedge_seconds
         self.retry_at = first.sent_at + pace.lost_seconds
@@ -77,7 +77,7 @@ class RetryState:
         if attempt.by_stream and upstream not in self.asked_by_stream:
             self.asked_by_stream.append(upstream)
 
-    def put_off(self, now: float) -> bool:
+    def postpone_retry(self, now: float) -> bool:
         """Whether a retry that nobody waits for has time still; then it is put off until it has not."""
         due_at = self.began_at + _UNAWAITED_SECONDS
         if not self.open or now >= due_at:
@@ -90,32 +90,32 @@ class RetryState:
         """Whether time ran out for the first time."""
         return self.patience == 2
 
-    def explain(self, attempt: Attempt, reason: str) -> None:
+    def note_failure(self, attempt: Attempt, reason: str) -> None:
         """Note why an attempt failed; of the protocol it began with, where that failed too."""
         if not self.reason or attempt.by_stream == self.began_by_stream:
             self.reason = reason
 
-    def pause(self, now: float) -> None:
+    def back_off(self, now: float) -> None:
         """Ask again later, and later each time."""
         self.hedge_at = math.inf
         self.retry_at = now + _PAUSE_SECONDS * 2 ** (self.tries + self.connect_failures)
 
-    def hold(self, answer: Answer) -> Answer:
+    def keep_best(self, answer: Answer) -> Answer:
         """Keep `answer` for want of a better one; the best there is."""
-        held = self.held
-        if held is None or answer.rcode in _OF_USE or held.rcode not in _OF_USE:
-            held = self.held = answer
-        return held
+        best = self.best
+        if best is None or answer.rcode in _OF_USE or best.rcode not in _OF_USE:
+            best = self.best = answer
+        return best
 
-    def settle_for(self, answer: Answer, now: float) -> None:
+    def accept_truncated(self, answer: Answer, now: float) -> None:
         """Have a truncated answer do, unless the whole one comes soon."""
-        self.hold(answer)
-        self.settle_at = min(self.settle_at, now + _SETTLE_SECONDS)
+        self.keep_best(answer)
+        self.accept_truncated_at = min(self.accept_truncated_at, now + _SETTLE_SECONDS)
 
     def next_transport(self) -> bool:
         """Whether the same upstream is asked by TCP next: the other way than before, if that is mute."""
         upstream, by_stream = self.latest.upstream, self.latest.by_stream
-        if self.settle_at < math.inf:
+        if self.accept_truncated_at < math.inf:
             return True  # UDP has said what it can
         if upstream.is_stream_only or upstream.is_heard(by_stream=by_stream, since=self.began_at):
             return by_stream

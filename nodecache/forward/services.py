@@ -19,7 +19,7 @@ _ADDRESS_TYPES = (Rdtype.A, Rdtype.AAAA)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ServiceRecords:
     """What one answer tells. Names are as on the wire, in lower case."""
 
     ports: dict[bytes, int] = field(default_factory=dict)
@@ -28,9 +28,9 @@ class Found:
     """The addresses of each name, from any section."""
 
 
-def read_services(answer: Answer) -> Found:
+def read_services(answer: Answer) -> ServiceRecords:
     """The targets of an answer's SRV records, and all addresses in it."""
-    found = Found()
+    found = ServiceRecords()
     wire = answer.wire
     for owner, rdtype, start, end in _records(answer):
         if rdtype == Rdtype.SRV:

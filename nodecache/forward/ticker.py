@@ -30,7 +30,7 @@ class Watched(Protocol):
         """Close what is idle or old; False: nothing is open."""
 
 
-class Sleeper(Protocol):
+class Wakeable(Protocol):
     """A query that wants to be looked at again."""
 
     def wake(self, now: float) -> None:
@@ -45,7 +45,7 @@ class Ticker:
         self.work_queue = WorkQueue(runtime)
         self._busy: dict[Watched, None] = {}
         self._open: dict[Watched, None] = {}
-        self._timer_wheel: TimerWheel[Sleeper] = TimerWheel()
+        self._timer_wheel: TimerWheel[Wakeable] = TimerWheel()
         self._timer: Timer | None = None
         self._is_closed = False
         self._due_at = 0.0
@@ -61,9 +61,9 @@ class Ticker:
             if self._housekeeping is None and not self._is_closed:
                 self._housekeeping = self._later(_HOUSEKEEPING_SECONDS, self._housekeep)
 
-    def wake_at(self, sleeper: Sleeper, at: float, now: float) -> None:
-        """Wake `sleeper` at `at`, or up to two ticks later."""
-        self._timer_wheel.add(sleeper, at, now)
+    def wake_at(self, wakeable: Wakeable, at: float, now: float) -> None:
+        """Wake `wakeable` at `at`, or up to two ticks later."""
+        self._timer_wheel.add(wakeable, at, now)
         self._run()
 
     def now(self) -> float:
@@ -106,12 +106,12 @@ class Ticker:
         # does not start a second one.
         now = self._runtime.clock()
         if not self._is_too_late(now):
-            self._look_after_all(now)
+            self._tick_all(now)
         self._timer = None
         if self._busy or self._timer_wheel:
             self._run()
 
-    def _look_after_all(self, now: float) -> None:
+    def _tick_all(self, now: float) -> None:
         for watched in list(self._busy):
             if not _guarded(watched.tick, now):
                 self._busy.pop(watched, None)
@@ -127,8 +127,8 @@ class Ticker:
             self._housekeeping = self._later(_HOUSEKEEPING_SECONDS, self._housekeep)
 
 
-def _wake(sleeper: Sleeper, now: float) -> None:
-    sleeper.wake(now)
+def _wake(wakeable: Wakeable, now: float) -> None:
+    wakeable.wake(now)
 
 
 def _guarded(call: Callable[[float], bool | None], now: float) -> bool | None:

@@ -23,7 +23,7 @@ import uvloop
 from nodecache.cache import Budget
 from nodecache.config.flags import Flags
 from nodecache.config.source import Config
-from nodecache.forward import Network, Pod, Upstreams
+from nodecache.forward import Network, Pod, UpstreamRegistry
 from nodecache.host import privileges
 from nodecache.process import log as logs
 from nodecache.process.channel import Channel, discard
@@ -80,7 +80,9 @@ class Agent:
         self._reloading = asyncio.Lock()
         self._beats = 0
         self._ticks = 0
-        self._context = WorkerContext(loop, Upstreams(Network(loop)), Budget(), InflightLimiter())
+        self._context = WorkerContext(
+            loop, UpstreamRegistry(Network(loop)), Budget(), InflightLimiter()
+        )
         self._pods = ClusterPods(self._context.upstreams, self._tell_pods, api_lister(flags))
         self._serving = Serving(self._context, journal, self._pods)
         self._pages = Pages(flags, self._serving, vitals)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from nodecache.cache import Bounds, Budget, Cache, Failures, Prefetch
 from nodecache.corefile import CacheOptions, DnstapOptions, ServerBlock
 from nodecache.corefile.options import LEAST_CAPACITY
-from nodecache.forward import Forwarder, Upstreams
+from nodecache.forward import Forwarder, UpstreamRegistry
 from nodecache.server import (
     Chain,
     ChainCounts,
@@ -59,7 +59,7 @@ class WorkerContext:
     """What all zones of a worker share."""
 
     loop: asyncio.AbstractEventLoop
-    upstreams: Upstreams
+    upstreams: UpstreamRegistry
     budget: Budget
     room: InflightLimiter
     directive_counts: DirectiveCounts = field(default_factory=DirectiveCounts)

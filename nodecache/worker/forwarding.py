@@ -29,7 +29,7 @@ from nodecache.forward import (
     PodSource,
     Settings,
     TlsSettings,
-    Upstreams,
+    UpstreamRegistry,
     UpstreamSettings,
 )
 
@@ -46,7 +46,7 @@ class Behind:
 
 
 def open_forwarders(
-    block: ServerBlock, upstreams: Upstreams, behind: Behind | None = None
+    block: ServerBlock, upstreams: UpstreamRegistry, behind: Behind | None = None
 ) -> list[Forwarder]:
     """One forwarder for each `forward` of a block, in order; `next` leads from one to the following.
 
@@ -69,7 +69,7 @@ def open_forwarders(
 
 
 def _open_forwarder(
-    options: ForwardOptions, own: OwnOptions, upstreams: Upstreams, behind: Behind | None
+    options: ForwardOptions, own: OwnOptions, upstreams: UpstreamRegistry, behind: Behind | None
 ) -> Forwarder:
     settings = settings_of(options, own)
     if behind is not None and own.asks_pods and is_asked_by(options, behind.address):
@@ -92,7 +92,7 @@ def _pod_destinations(options: ForwardOptions, behind: Behind) -> PodDestination
     return PodDestinations(service, behind.source, is_by_tcp=options.force_tcp, salt=behind.salt)
 
 
-def _resolver_forwarder(resolver: Sequence[str], upstreams: Upstreams) -> Forwarder:
+def _resolver_forwarder(resolver: Sequence[str], upstreams: UpstreamRegistry) -> Forwarder:
     """Who resolves the names of upstreams: `resolver IP[:PORT]…`, or the node's resolvers."""
     named = [_destination(destination(word), "") for word in resolver]
     return Forwarder(Settings(), upstreams, Destinations(named or [ResolvConf(_NODE_RESOLVERS)]))

@@ -19,7 +19,7 @@ from nodecache.forward import (
     Pod,
     PodList,
     Settings,
-    Upstreams,
+    UpstreamRegistry,
     UpstreamSettings,
 )
 from nodecache.forward.podlist import SERVICE
@@ -71,7 +71,7 @@ class ClusterPods:
 
     def __init__(
         self,
-        upstreams: Upstreams,
+        upstreams: UpstreamRegistry,
         tell: Callable[[Sequence[Pod]], object],
         ask_api: Callable[[Changed], Lister] | None = None,
     ) -> None:
@@ -191,7 +191,7 @@ async def pods_now(
 ) -> list[str]:
     """The addresses of the pods that kube-dns tells at this moment; none if it tells nobody in time."""
     told = asyncio.Event()
-    upstreams = Upstreams(Network(asyncio.get_running_loop()))
+    upstreams = UpstreamRegistry(Network(asyncio.get_running_loop()))
     pods = ClusterPods(upstreams, lambda _: told.set())
     pods.change_to(corefile, cluster)
     with contextlib.suppress(TimeoutError):

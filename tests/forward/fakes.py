@@ -9,7 +9,7 @@ from nodecache.forward import (
     Forwarder,
     Settings,
     Upstream,
-    Upstreams,
+    UpstreamRegistry,
     UpstreamSettings,
 )
 from nodecache.forward.probe import probe_query
@@ -29,7 +29,7 @@ class Stage:
         upstream: UpstreamSettings | None = None,
     ) -> None:
         self.world = SimulatedWorld()
-        self.upstreams = Upstreams(self.world)
+        self.upstreams = UpstreamRegistry(self.world)
         settings = settings or Settings(upstream=upstream or UpstreamSettings())
         endpoints = [Endpoint(host) for host in hosts or ("10.0.0.1",)]
         self.forwarder = Forwarder(settings, self.upstreams, Destinations(endpoints))

@@ -8,7 +8,7 @@ from nodecache.forward import (
     Endpoint,
     Settings,
     TlsSettings,
-    Upstreams,
+    UpstreamRegistry,
     UpstreamSettings,
 )
 from nodecache.wire import Rcode
@@ -87,7 +87,7 @@ def test_an_age_of_0_is_no_limit():
 
 
 def opened(*lines: str):
-    upstreams = Upstreams(SimulatedWorld())
+    upstreams = UpstreamRegistry(SimulatedWorld())
     return open_forwarders(block(*lines), upstreams), upstreams
 
 
@@ -177,7 +177,7 @@ def test_a_switched_link_is_another_file(tmp_path):
 
 
 def test_what_cannot_be_opened_leaves_nothing_open(tmp_path):
-    upstreams = Upstreams(SimulatedWorld())
+    upstreams = UpstreamRegistry(SimulatedWorld())
     with pytest.raises(OSError, match="resolv"):
         open_forwarders(block("a. 10.0.0.1", f". {tmp_path}/resolv.conf"), upstreams)
     assert upstreams.all() == []

@@ -3,7 +3,14 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from nodecache.forward import Destinations, Endpoint, Forwarder, HostNames, Settings, Upstreams
+from nodecache.forward import (
+    Destinations,
+    Endpoint,
+    Forwarder,
+    HostNames,
+    Settings,
+    UpstreamRegistry,
+)
 from tests.scenarios.simulated import SimulatedWorld
 
 RESOLVER = Endpoint("10.0.0.53")
@@ -16,7 +23,7 @@ class Resolver:
         self.world = SimulatedWorld()
         self.records: dict[str, list[str]] = {}
         self.changes = 0
-        forwarder = Forwarder(Settings(), Upstreams(self.world), Destinations([RESOLVER]))
+        forwarder = Forwarder(Settings(), UpstreamRegistry(self.world), Destinations([RESOLVER]))
         self.names = HostNames(forwarder, self._changed)
         self._answered = 0
 

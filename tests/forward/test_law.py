@@ -13,7 +13,7 @@ from nodecache.forward import (
     Endpoint,
     Forwarder,
     Settings,
-    Upstreams,
+    UpstreamRegistry,
     UpstreamSettings,
 )
 from nodecache.wire import Rcode, read_query
@@ -41,7 +41,7 @@ class Chaos:
         self.random = random.Random(seed)
         options = dict(options)
         self.world = SimulatedWorld()
-        self.upstreams = Upstreams(self.world)
+        self.upstreams = UpstreamRegistry(self.world)
         upstream = UpstreamSettings(
             force_tcp=options.pop("force_tcp"), max_fails=options.pop("max_fails")
         )

@@ -7,7 +7,7 @@ from nodecache.forward import (
     Pod,
     PodList,
     Settings,
-    Upstreams,
+    UpstreamRegistry,
     UpstreamSettings,
 )
 from tests.forward.kubedns import ADDRESS, SERVICE, KubeDns
@@ -22,7 +22,7 @@ class Node:
         self.kubedns = KubeDns(self.world, pods, **more)
         settings = Settings(upstream=UpstreamSettings(force_tcp=True))
         destinations = Destinations([Endpoint(ADDRESS)])
-        forwarder = Forwarder(settings, Upstreams(self.world), destinations)
+        forwarder = Forwarder(settings, UpstreamRegistry(self.world), destinations)
         self.told: list[tuple[str, ...]] = []
         self.list = PodList(forwarder, "cluster.local.", self._changed)
         self.list.resolve()

@@ -14,7 +14,7 @@ from nodecache.forward import (
     Pod,
     PodDestinations,
     Settings,
-    Upstreams,
+    UpstreamRegistry,
     UpstreamSettings,
 )
 from nodecache.forward.pods import MOST_ASKED, some_of
@@ -50,7 +50,7 @@ class Node:
     def __init__(self, *pods: Pod, service: Endpoint = SERVICE, force_tcp: bool = True) -> None:
         self.world = SimulatedWorld()
         self.known = Known(*pods)
-        self.upstreams = Upstreams(self.world)
+        self.upstreams = UpstreamRegistry(self.world)
         settings = Settings(policy=BALANCED, upstream=UpstreamSettings(force_tcp=force_tcp))
         destinations = PodDestinations(service, self.known, is_by_tcp=force_tcp, salt=b"node")
         self.forwarder = Forwarder(settings, self.upstreams, destinations)

@@ -4,7 +4,7 @@ import dns.rrset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodecache.forward.services import Found, read_services
+from nodecache.forward.services import ServiceRecords, read_services
 from nodecache.wire import MalformedMessage, read_answer
 
 TARGET = "Pod-1.kube-dns-pods.example."
@@ -31,12 +31,12 @@ def test_targets_ports_and_addresses_are_read():
             additional=(f"{TARGET} A 10.244.0.2", f"{TARGET} AAAA fd00::2"),
         )
     )
-    assert found == Found({wire(TARGET): 5353}, {wire(TARGET): ("10.244.0.2", "fd00::2")})
+    assert found == ServiceRecords({wire(TARGET): 5353}, {wire(TARGET): ("10.244.0.2", "fd00::2")})
 
 
 def test_other_records_are_passed_over():
     found = read_services(answer("_dns._udp.example. CNAME b.example.", "b.example. TXT hello"))
-    assert found == Found()
+    assert found == ServiceRecords()
 
 
 @given(st.binary(max_size=200))

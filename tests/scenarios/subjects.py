@@ -9,7 +9,7 @@ import dns.message
 
 from nodecache.cache import Budget
 from nodecache.corefile import parse
-from nodecache.forward import Endpoint, Failure, Forwarder, Upstreams
+from nodecache.forward import Endpoint, Failure, Forwarder, UpstreamRegistry
 from nodecache.server import (
     Handler,
     InflightLimiter,
@@ -57,7 +57,7 @@ class ForwardSubject:
 
     def __init__(self, config: str, world: SimulatedWorld) -> None:
         self._world = world
-        self._upstreams = Upstreams(world)
+        self._upstreams = UpstreamRegistry(world)
         self._upstreams.listen_on(frozenset({OWN_ADDRESS}))
         block = parse(corefile(config), "scenario", env={}, default_port=53).blocks[0]
         self._forwarders = open_forwarders(block, self._upstreams)
@@ -109,7 +109,7 @@ class ZoneSubject:
 
     def __init__(self, config: str, world: SimulatedWorld) -> None:
         self._world = world
-        self._upstreams = Upstreams(world)
+        self._upstreams = UpstreamRegistry(world)
         self._upstreams.listen_on(frozenset({OWN_ADDRESS}))
         block = parse(on_lines(config), "scenario", env={}, default_port=53).blocks[0]
         loop = SimulatedLoop(world)

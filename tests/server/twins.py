@@ -10,7 +10,7 @@ import dns.edns
 
 from nodecache.cache import Budget
 from nodecache.corefile import parse
-from nodecache.forward import Upstreams
+from nodecache.forward import UpstreamRegistry
 from nodecache.server import (
     Handler,
     InflightLimiter,
@@ -71,7 +71,7 @@ class Twin:
 
     def __init__(self, *, remembers: bool, corefile: str, more_names: Sequence[str] = ()) -> None:
         self.world = SimulatedWorld()
-        self.upstreams = Upstreams(self.world)
+        self.upstreams = UpstreamRegistry(self.world)
         self.room = InflightLimiter()
         loop = SimulatedLoop(self.world)
         block = parse(corefile, "Corefile", env={}, default_port=53).blocks[0]

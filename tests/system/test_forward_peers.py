@@ -23,7 +23,7 @@ from nodecache.forward import (
     Network,
     Settings,
     TlsSettings,
-    Upstreams,
+    UpstreamRegistry,
     UpstreamSettings,
 )
 from nodecache.wire import Answer, Rcode, read_query
@@ -47,7 +47,7 @@ class Asker:
     ) -> None:
         loop = asyncio.get_running_loop()
         self._loop = loop
-        self.upstreams = Upstreams(Network(loop))
+        self.upstreams = UpstreamRegistry(Network(loop))
         self.forwarder = Forwarder(
             Settings(upstream=upstream, **settings),
             self.upstreams,

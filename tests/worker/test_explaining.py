@@ -6,7 +6,7 @@ import pytest
 
 from nodecache.cache import Budget
 from nodecache.corefile import parse
-from nodecache.forward import Upstreams
+from nodecache.forward import UpstreamRegistry
 from nodecache.server import (
     Handler,
     InflightLimiter,
@@ -50,7 +50,7 @@ class Worker:
     def __init__(self, text: str = COREFILE) -> None:
         self.world = SimulatedWorld()
         self.shop = WorkerContext(
-            SimulatedLoop(self.world), Upstreams(self.world), Budget(), InflightLimiter()
+            SimulatedLoop(self.world), UpstreamRegistry(self.world), Budget(), InflightLimiter()
         )
         self.built = [build(each, self.shop) for each in parse(text, "Corefile", env={}).blocks]
         zones = [

@@ -5,7 +5,7 @@ import pytest
 
 from nodecache.config.cluster_dns import ClusterDns
 from nodecache.config.flags import parse_flags
-from nodecache.forward import Pod, Upstreams
+from nodecache.forward import Pod, UpstreamRegistry
 from nodecache.process.pods import read_pods
 from nodecache.worker.pods import ClusterPods, api_lister
 from tests.forward.kubedns import ADDRESS, KubeDns
@@ -22,7 +22,7 @@ class Node:
         self.world = SimulatedWorld()
         self.kubedns = KubeDns(self.world, pods)
         self.told: list[tuple[str, ...]] = []
-        self.upstreams = Upstreams(self.world)
+        self.upstreams = UpstreamRegistry(self.world)
         self.pods = ClusterPods(self.upstreams, self._tell)
 
     def _tell(self, pods) -> None:
@@ -123,7 +123,7 @@ class FakeLister:
 def test_another_lister_may_be_asked_in_the_place_of_kube_dns():
     world = SimulatedWorld()
     told = []
-    pods = ClusterPods(Upstreams(world), told.append, FakeLister)
+    pods = ClusterPods(UpstreamRegistry(world), told.append, FakeLister)
     pods.change_to(corefile(STOCK), ClusterDns(ADDRESS, "cluster.local."))
     assert told == [(Pod("10.244.0.9"),)]
     assert pods.counted() == {"api": 1}

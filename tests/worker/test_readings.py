@@ -2,7 +2,7 @@ import pytest
 
 from nodecache.cache import Budget
 from nodecache.corefile import parse
-from nodecache.forward import Upstreams
+from nodecache.forward import UpstreamRegistry
 from nodecache.metrics import Collector
 from nodecache.server import InflightLimiter, ServerCounts
 from nodecache.server.counts import Outcome, Tally
@@ -28,7 +28,7 @@ class Worker:
         (block,) = parse(text, "Corefile", env={}).blocks
         world = SimulatedWorld()
         self.context = WorkerContext(
-            SimulatedLoop(world), Upstreams(world), Budget(), InflightLimiter()
+            SimulatedLoop(world), UpstreamRegistry(world), Budget(), InflightLimiter()
         )
         self.built = [build(block, self.context)]
         self.pods = ClusterPods(self.context.upstreams, lambda _: None)

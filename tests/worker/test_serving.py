@@ -12,7 +12,7 @@ from nodecache.config.flags import Flags, parse_flags
 from nodecache.config.plan import places
 from nodecache.config.source import Config
 from nodecache.corefile import own_options
-from nodecache.forward import Network, Upstreams
+from nodecache.forward import Network, UpstreamRegistry
 from nodecache.process.channel import channel_pair
 from nodecache.process.listen import ListenAddress
 from nodecache.process.protocol import FROM_KEEPER, FROM_WORKER
@@ -82,7 +82,9 @@ class Running:
     """A worker's zones and listeners, without the worker."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.context = WorkerContext(loop, Upstreams(Network(loop)), Budget(), InflightLimiter())
+        self.context = WorkerContext(
+            loop, UpstreamRegistry(Network(loop)), Budget(), InflightLimiter()
+        )
         pods = ClusterPods(self.context.upstreams, lambda _: None)
         self.serving = Serving(self.context, Journal(mmap.mmap(-1, JOURNAL_OCTETS)), pods)
 

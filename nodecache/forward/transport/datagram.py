@@ -131,10 +131,10 @@ class DatagramPool:
                 self._send_from(socket, attempt)
                 return
         try:
-            socket = self._fresh(now) if self._may_open(now) else self._next_best()
+            socket = self._open_socket(now) if self._may_open(now) else self._fallback_socket()
         except OSError as error:
             if not sockets:
-                self._no_way(attempt, error, now)
+                self._fail_unreachable(attempt, error, now)
                 return
             socket = sockets[0]  # no more are to be had, but this one is
         self._send_from(socket, attempt)
@@ -175,16 +175,16 @@ class DatagramPool:
             return False
         return len(sockets) < _SOCKETS or any(s.uses >= _MOST_USES for s in sockets)
 
-    def _fresh(self, now: float) -> DatagramSocket:
+    def _open_socket(self, now: float) -> DatagramSocket:
         """A socket on a new port, in the place of one that was used enough."""
         fresh = DatagramSocket(self, now)
         self.counts.conn_misses["udp"] += 1
         if len(self._sockets) == _SOCKETS:
-            self._spend(max(self._sockets, key=lambda socket: socket.uses))
+            self._retire(max(self._sockets, key=lambda socket: socket.uses))
         self._sockets.append(fresh)
         return fresh
 
-    def _next_best(self) -> DatagramSocket:
+    def _fallback_socket(self) -> DatagramSocket:
         """A proven socket; failing that, any. OSError where all are full."""
         proven = [socket for socket in self._sockets if socket.is_proven]
         drawn = [s for s in proven or self._sockets if len(s.pending) < MAX_PENDING]
@@ -192,14 +192,14 @@ class DatagramPool:
             raise OSError(errno.ENOBUFS, "too many queries wait for an answer")
         return drawn[self.random_id() % len(drawn)]
 
-    def _no_way(self, attempt: OutgoingQuery, error: OSError, now: float) -> None:
+    def _fail_unreachable(self, attempt: OutgoingQuery, error: OSError, now: float) -> None:
         reason = f"dial udp {self.upstream.to}: {error_text(error)}"
         self.upstream.unreachable(now)
         self.upstream.runtime.call_soon(partial(attempt.failed, reason, now, is_connect=True))
 
     # Losing
 
-    def _spend(self, socket: DatagramSocket) -> None:
+    def _retire(self, socket: DatagramSocket) -> None:
         """Send nothing more from `socket`; it stays for the answers it is owed."""
         self._sockets.remove(socket)
         socket.is_spent = True
@@ -219,7 +219,7 @@ class DatagramPool:
         self.upstream.unreachable(now)
         self.upstream.work_queue.submit(socket.pending.clear(), failing(reason, is_connect=True))
 
-    def _judge(self, socket: DatagramSocket, now: float) -> None:
+    def _check_silence(self, socket: DatagramSocket, now: float) -> None:
         """Has it been silent for too long? Sooner so, where other ports were heard meanwhile."""
         oldest = socket.pending.oldest()
         if oldest is None or socket.is_suspect:
@@ -263,9 +263,9 @@ class DatagramPool:
             if socket.is_spent and not socket.pending:
                 self.close_one(socket)
             elif lost and socket.is_suspect and not socket.is_spent:
-                self._spend(socket)  # its port leads nowhere
+                self._retire(socket)  # its port leads nowhere
             elif not socket.is_spent:
-                self._judge(socket, now)
+                self._check_silence(socket, now)
         return self.in_flight > 0
 
     def housekeep(self, now: float) -> bool:
@@ -273,7 +273,7 @@ class DatagramPool:
         if now >= self._wary_until:
             old = [s for s in self._sockets if now - s.born_at > _MOST_AGE_SECONDS]
             for socket in old[:_AGEING_AT_ONCE]:
-                self._spend(socket)
+                self._retire(socket)
         return bool(self._sockets or self._spent)
 
     @property

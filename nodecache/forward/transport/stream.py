@@ -16,7 +16,7 @@ from .unmatched import note_unmatched
 
 # A connection that owes answers and has said nothing for this long is looked at: has the other
 # side's kernel confirmed our octets? If not, it is dead to us; if so, the server is slow.
-_DEAF_SECONDS: Final = 0.06
+_UNACKNOWLEDGED_SECONDS: Final = 0.06
 # Silent for so long and unconfirmed, a connection does not come back.
 _DEAD_SECONDS: Final = 1.0
 
@@ -36,10 +36,12 @@ class ConnectionOwner(Protocol):
     def heard(self, connection: "StreamConnection", now: float) -> None:
         """It was suspected, or is spent, and brought an answer."""
 
-    def suspect(self, connection: "StreamConnection", now: float, *, is_deaf: bool) -> None:
-        """It says nothing; `is_deaf`: and its end does not confirm what we send."""
+    def suspect(
+        self, connection: "StreamConnection", now: float, *, is_unacknowledged: bool
+    ) -> None:
+        """It says nothing; `is_unacknowledged`: and its end does not confirm what we send."""
 
-    def hang_up(self, connection: "StreamConnection", now: float) -> None:
+    def close_surplus_answers(self, connection: "StreamConnection", now: float) -> None:
         """It brings more answers than it was sent queries."""
 
     def retire(self, connection: "StreamConnection") -> None:
@@ -142,7 +144,7 @@ class StreamConnection:
                 note_unmatched(self._pool.counts, packet)
                 self.strays += 1
                 if self.strays > self.sent:  # late answers are never that many
-                    self._pool.hang_up(self, now)
+                    self._pool.close_surplus_answers(self, now)
                     return
             else:
                 self.answered += 1
@@ -174,8 +176,8 @@ class StreamConnection:
         if oldest is None:
             return False
         since = max(oldest.sent_at, self.heard_at)
-        if now - since > _DEAF_SECONDS:
-            self._judge(since, now)
+        if now - since > _UNACKNOWLEDGED_SECONDS:
+            self._check_silence(since, now)
         return True
 
     @property
@@ -183,23 +185,25 @@ class StreamConnection:
         """Whether nothing speaks against it: no more answers than writes, though some held several."""
         return 0 < self.answered <= self._writes < self.sent
 
-    def _judge(self, since: float, now: float) -> None:
+    def _check_silence(self, since: float, now: float) -> None:
         """It is silent since then: dead, hanging, or merely slow.
 
         A machine that is gone does not acknowledge what we send. A server that hangs does, and is
         told from a slow one by what comes on other connections.
         """
         upstream, silence = self._pool.upstream, now - since
-        is_deaf = not self.stream.is_acknowledged()
-        if silence > (_DEAD_SECONDS if is_deaf else upstream.settings.read_timeout_seconds):
+        is_unacknowledged = not self.stream.is_acknowledged()
+        if silence > (
+            _DEAD_SECONDS if is_unacknowledged else upstream.settings.read_timeout_seconds
+        ):
             self._pool.retire(self)
-        elif is_deaf or silence > upstream.pace.silence_seconds:
+        elif is_unacknowledged or silence > upstream.pace.silence_seconds:
             if not self.is_suspect:
                 self.is_suspect = True
-                self._pool.suspect(self, now, is_deaf=is_deaf)
+                self._pool.suspect(self, now, is_unacknowledged=is_unacknowledged)
             if not self.is_unread and 0 < self._pool.query_limit.queries <= self.answered:
                 self.is_unread = self.is_rerouted = True
                 upstream.work_queue.submit(self.pending.all(), unread)
-            elif not self.is_rerouted and (is_deaf or upstream.heard_at > since):
+            elif not self.is_rerouted and (is_unacknowledged or upstream.heard_at > since):
                 self.is_rerouted = True
                 upstream.work_queue.submit(self.pending.all(), rerouted)
