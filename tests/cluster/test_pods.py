@@ -1,6 +1,7 @@
-"""kube-dns has several pods: each its share, and what befalls one of them, at 500 new names a second.
+"""kube-dns has several pods: each its share, and what happens when one of them goes, at 500 new names a second.
 
-Each prints its figures; where ORIGINAL_IMAGE names the original's image, its figures stand beside ours.
+Each prints its figures. Beside ours stand those with `endpoints off`, which asks the Service address,
+and, where ORIGINAL_IMAGE names the original's image, the original's.
 """
 
 import contextlib
@@ -15,15 +16,18 @@ import yaml
 from tests.cluster import agent as agents
 from tests.cluster.agent import METRICS_PORT, Agent, fetch, total
 from tests.cluster.asking import describe
+from tests.cluster.conftest import Note
 from tests.cluster.kubectl import Pod, get, kubectl, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
-PACE = "500"
+PACE, SHARES_PACE = "500", "1000"
 # CoreDNS answers for every address in its domain of pods: names without end that exist.
 NEW_NAMES = "{ip}.default.pod.cluster.local."
 COMPONENT = agents.MANIFEST.parent / "components" / "endpointslices"
-AGENTS = ["nodecache", *(["original"] if agents.ORIGINAL else [])]
+OURS, OFF = "nodecache", "nodecache with endpoints off"
+AGENTS = [OURS, OFF, *(["original"] if agents.ORIGINAL else [])]
+API_AWAY_SECONDS = 60
 TTL_SECONDS = 5  # of CoreDNS's kubernetes plugin, where its Corefile does not say
 SELECTOR = ("-n", "kube-system", "-l", "k8s-app=kube-dns")
 
@@ -37,9 +41,11 @@ class Stand:
     node: Pod
     note: Callable[[str], None]
 
-    def load_during(self, what: str, fault: Callable[[], object], seconds: int) -> dict[str, Any]:
+    def load_during(
+        self, what: str, fault: Callable[[], object], seconds: int, pace: str = PACE
+    ) -> dict[str, Any]:
         """New names while `fault` happens five seconds into it; noted."""
-        load = self.client.start("load.py", PACE, str(seconds), NEW_NAMES)
+        load = self.client.start("load.py", pace, str(seconds), NEW_NAMES)
         time.sleep(5)
         fault()
         outcome: dict[str, Any] = load.outcome(timeout=seconds + 60)
@@ -55,6 +61,15 @@ class Stand:
             lambda: total(self.metrics(), name, source=source) == count,
             pause=0.1,
         )
+
+    def settle(self, count: int) -> None:
+        """Wait until so many pods are asked."""
+        if self.asks_pods:
+            self.until_known(count, "api" if "api" in self.agent.name else "dns")
+
+    @property
+    def asks_pods(self) -> bool:
+        return self.agent.name.startswith(OURS) and self.agent.name != OFF
 
     def metrics(self) -> str:
         return fetch(self.node, f"http://127.0.0.1:{METRICS_PORT}/metrics")
@@ -93,7 +108,7 @@ def delete_one() -> None:
     kubectl(*SELECTOR[:2], "delete", "pod", name, "--force", "--grace-period=0")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def replicas() -> Iterator[Callable[[int], None]]:
     """Scales kube-dns; it has as many pods as before afterwards."""
     before = len(pods())
@@ -101,29 +116,45 @@ def replicas() -> Iterator[Callable[[int], None]]:
     scale(before)
 
 
-@pytest.fixture(params=AGENTS)
-def stand(
-    request: pytest.FixtureRequest, client: Pod, node: Pod, note: Callable[[str], None]
-) -> Iterator[Stand]:
-    is_original = request.param == "original"
-    it = agents.original() if is_original else Agent(agents.documents())
+@contextlib.contextmanager
+def standing(it: Agent, client: Pod, node: Pod) -> Iterator[Stand]:
     it.delete()
+    is_original = it.name == "original"
     with agents.link_for_the_original(node) if is_original else contextlib.nullcontext():
         it.create()
         it.wait_until_it_intercepts(node)
-        yield Stand(it, client, node, note)
+        yield Stand(it, client, node, Note())
         it.delete()
 
 
-@pytest.fixture
-def api_stand(client: Pod, node: Pod, note: Callable[[str], None]) -> Iterator[Stand]:
+@pytest.fixture(scope="module", params=AGENTS)
+def stand(request: pytest.FixtureRequest, client: Pod, node: Pod) -> Iterator[Stand]:
+    it = {OURS: ours, OFF: with_endpoints_off, "original": agents.original}[request.param]()
+    with standing(it, client, node) as found:
+        yield found
+
+
+@pytest.fixture(scope="module", params=["dns", "api"])
+def knowing(request: pytest.FixtureRequest, client: Pod, node: Pod) -> Iterator[Stand]:
+    """An agent that knows the pods, by each of the two ways."""
+    it = ours() if request.param == "dns" else with_the_api()
+    with standing(it, client, node) as found:
+        yield found
+
+
+def ours() -> Agent:
+    return Agent(agents.documents())
+
+
+def with_endpoints_off() -> Agent:
+    found = agents.documents()
+    agents.container_of(found)["args"] += ["-endpoints", "off"]
+    return Agent(found, name=OFF)
+
+
+def with_the_api() -> Agent:
     """An agent with deploy/components/endpointslices."""
-    it = Agent(with_endpointslices(agents.documents()), name="nodecache with -endpoints api")
-    it.delete()
-    it.create()
-    it.wait_until_it_intercepts(node)
-    yield Stand(it, client, node, note)
-    it.delete()
+    return Agent(with_endpointslices(agents.documents()), name="nodecache with -endpoints api")
 
 
 def with_endpointslices(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -149,22 +180,17 @@ def with_endpointslices(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [*found, *role]
 
 
-def is_ours(stand: Stand) -> bool:
-    return stand.agent.name.startswith("nodecache")
-
-
 @pytest.mark.parametrize("count", [2, 3])
 def test_pods_share_the_questions(stand, replicas, count):
     replicas(count)
-    if is_ours(stand):
-        stand.until_known(count)
-    client_pods = pods()
-    before = served(stand, client_pods)
-    stand.load_during(f"{count} pods, nothing happens", lambda: None, seconds=60)
-    shares = [now - then for now, then in zip(served(stand, client_pods), before, strict=True)]
+    stand.settle(count)
+    asked = pods()
+    before = served(stand, asked)
+    stand.load_during(f"{count} pods", lambda: None, seconds=60, pace=SHARES_PACE)
+    shares = [now - then for now, then in zip(served(stand, asked), before, strict=True)]
     every = sum(shares)
     stand.note(f"{stand.agent.name}, {count} pods: " + " ".join(f"{s / every:.1%}" for s in shares))
-    if is_ours(stand):
+    if stand.asks_pods:
         assert max(shares) < 1.2 * min(shares)
 
 
@@ -179,26 +205,27 @@ def served(stand: Stand, addresses: list[str]) -> list[float]:
 
 def hold(outcome: dict[str, Any], stand: Stand, longest_ms: float = 300.0) -> None:
     """No error, and no wait that a person would notice."""
-    if is_ours(stand):
+    if stand.asks_pods:
         assert (outcome["lost"], outcome["failed"]) == (0, {})
         assert outcome["max_us"] < longest_ms * 1000
 
 
 def test_a_rollout_of_kube_dns_costs_nothing(stand, replicas):
     replicas(2)
-    time.sleep(2 * TTL_SECONDS)
+    stand.settle(2)
+    hold(stand.load_during("nothing happens", lambda: None, seconds=15), stand)
     hold(stand.load_during("rollout restart of kube-dns", restart, seconds=40), stand)
 
 
 def test_a_pod_that_is_deleted_by_force_costs_nothing(stand, replicas):
     replicas(2)
-    time.sleep(2 * TTL_SECONDS)
+    stand.settle(2)
     hold(stand.load_during("a pod of kube-dns deleted by force", delete_one, seconds=20), stand)
 
 
 def test_a_pod_that_hangs_costs_nothing(stand, replicas):
     replicas(2)
-    time.sleep(2 * TTL_SECONDS)
+    stand.settle(2)
     address = pods()[0]
     try:
         outcome = stand.load_during(
@@ -211,46 +238,52 @@ def test_a_pod_that_hangs_costs_nothing(stand, replicas):
     hold(outcome, stand)
 
 
-def test_pods_that_come_and_go_are_seen_within_the_ttl(agent, client, node, note, replicas):
-    stand = Stand(agent, client, node, note)
-    replicas(1)
-    stand.until_known(1)
-    for count in (3, 1):
-        replicas(count)
-        seconds = stand.until_known(count)
-        note(f"nodecache, kube-dns has {count} pods: seen {seconds:.1f} s after they were ready")
-        assert seconds < 2 * TTL_SECONDS  # CoreDNS's own cache may have it for as long once more
-
-
-def test_the_api_server_tells_pods_that_come_and_go(api_stand, replicas):
-    replicas(1)
-    api_stand.until_known(1, "api")
-    for count in (3, 1):
-        replicas(count)
-        seconds = api_stand.until_known(count, "api")
-        api_stand.note(
-            f"{api_stand.agent.name}: {count} pods seen {seconds:.1f} s after they were ready"
-        )
-        assert seconds < TTL_SECONDS
-
-
-def test_a_rollout_costs_nothing_where_the_api_server_tells_the_pods(api_stand, replicas):
+def test_kube_dns_without_pods_and_back(stand, replicas):
     replicas(2)
-    api_stand.until_known(2, "api")
-    hold(api_stand.load_during("rollout restart of kube-dns", restart, seconds=40), api_stand)
-    hold(api_stand.load_during("a pod deleted by force", delete_one, seconds=20), api_stand)
-
-
-def test_kube_dns_without_pods_and_back(agent, client, node, note, replicas):
-    stand = Stand(agent, client, node, note)
-    replicas(2)
+    stand.settle(2)
 
     def away_and_back() -> None:
         scale(0)
         time.sleep(5)
         scale(2)
 
-    outcome = stand.load_during("kube-dns scaled to 0 and back", away_and_back, seconds=60)
-    assert outcome["failed"].keys() <= {"2"}
+    outcome = stand.load_during("kube-dns scaled to 0 and back", away_and_back, seconds=40)
+    if stand.asks_pods:
+        assert outcome["failed"].keys() <= {"2"}
     after = stand.load_during("after that", lambda: None, seconds=10)
     hold(after, stand)
+
+
+def test_pods_that_come_and_go_are_seen_within_the_ttl(knowing, replicas):
+    is_told = "api" in knowing.agent.name
+    replicas(1)
+    knowing.settle(1)
+    for count in (3, 1):
+        replicas(count)
+        seconds = knowing.until_known(count, "api" if is_told else "dns")
+        knowing.note(
+            f"{knowing.agent.name}: {count} pods seen {seconds:.1f} s after they were ready"
+        )
+        # CoreDNS's own cache may have it for as long once more.
+        assert seconds < (TTL_SECONDS if is_told else 2 * TTL_SECONDS)
+
+
+def test_an_api_server_that_hangs_for_a_minute_costs_nothing(knowing, replicas):
+    replicas(2)
+    knowing.settle(2)
+    seconds = API_AWAY_SECONDS
+
+    def away() -> None:
+        knowing.node.run("node.py", "hang-apiserver", str(seconds), timeout=seconds + 60)
+
+    outcome = knowing.load_during("API server away for a minute", away, seconds=seconds + 15)
+    hold(outcome, knowing)
+    knowing.settle(2)
+
+
+@pytest.mark.parametrize("knowing", ["api"], indirect=True)
+def test_a_rollout_costs_nothing_where_the_api_server_tells_the_pods(knowing, replicas):
+    replicas(2)
+    knowing.settle(2)
+    hold(knowing.load_during("rollout restart of kube-dns", restart, seconds=40), knowing)
+    hold(knowing.load_during("a pod deleted by force", delete_one, seconds=20), knowing)
