@@ -24,7 +24,7 @@ from .podlist import PodList
 from .pods import Pod, PodDestinations, PodSource
 from .registry import UpstreamRegistry
 from .request import CallbackRequest, Request
-from .runtime import Endpoint, Runtime
+from .runtime import Endpoint, Runtime, Timer
 from .settings import (
     DEFAULT_FAILOVER,
     DEFAULT_MAX_AGE_SECONDS,
@@ -59,6 +59,7 @@ __all__ = [
     "Runtime",
     "Settings",
     "Standing",
+    "Timer",
     "TlsSettings",
     "Upstream",
     "UpstreamCounts",

@@ -18,9 +18,10 @@ import logging
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
-from nodecache.forward import Failure
+from nodecache.forward import Failure, Timer
 from nodecache.wire import CLASS_IN, Answer, Ede, Query, Rcode
 
 log = logging.getLogger(__name__)
@@ -89,9 +90,14 @@ def plain_address(host: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AskNext:
-    """A directive's wish: have the next directive of the chain, or its end, answer `query`."""
+    """A directive's wish: have the next directive of the chain, or its end, answer `query`.
+
+    With `timeout_seconds` the directive waits no longer than that, and is sent `LATE` then. The
+    question stays asked, and its answer is cached.
+    """
 
     query: Query
+    timeout_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,12 @@ Lookup = Callable[[Query, Client, OnOutcome], PendingLookup | None]
 """Looks a query up. It calls `on_outcome` exactly once, perhaps before it returns."""
 
 
+CallLater = Callable[[float, Callable[[], None]], Timer]
+"""A loop's `call_later`: seconds from now, and what to do then."""
+
+LATE: Final = Failure(Rcode.SERVFAIL, Ede.NO_REACHABLE_AUTHORITY, b"", "no answer in time")
+"""What a directive is sent when its timeout has passed."""
+
 _NO_ANSWER: Final = Failure(
     Rcode.SERVFAIL, Ede.OTHER, b"no directive answers for this name", "no next plugin found"
 )
@@ -157,12 +169,14 @@ class Chain:
     """Directives in the order in which they see a query.
 
     `terminal` answers what no directive answers; `lookup` answers what a directive asks the server.
+    Without `call_later` directives wait for as long as an answer takes.
     """
 
     directives: Sequence[Directive]
     terminal: Lookup
     lookup: Lookup = no_forward
     counts: ChainCounts = field(default_factory=ChainCounts)
+    call_later: CallLater | None = None
 
     def start(self, query: Query, client: Client, done: OnResult) -> "ChainRun":
         """Run `query` through the chain; `done` is called exactly once, perhaps before this returns."""
@@ -171,17 +185,44 @@ class Chain:
         return chain_run
 
 
+class _Waiting:
+    """A directive that waits for what it wished, and the timer where it has a timeout."""
+
+    __slots__ = ("index", "steps", "timer", "wish")
+
+    def __init__(self, index: int, steps: Steps) -> None:
+        self.index = index
+        self.steps = steps
+        self.wish: object = None
+        self.timer: Timer | None = None
+
+    def stop_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
 class ChainRun:
     """One query's run through a chain, from the first directive to the end and back."""
 
-    __slots__ = ("_asked", "_chain", "_client", "_done", "_is_awaited", "_query", "_steps")
+    __slots__ = (
+        "_asked",
+        "_chain",
+        "_client",
+        "_done",
+        "_is_awaited",
+        "_lookups",
+        "_query",
+        "_waiting",
+    )
 
     def __init__(self, chain: Chain, query: Query, client: Client, done: OnResult) -> None:
         self._chain = chain
         self._query = query
         self._client = client
         self._done: OnResult | None = done
-        self._steps: list[tuple[int, Steps]] = []  # directives that wait, with their index
+        self._waiting: list[_Waiting] = []  # the last one waits for the next outcome
+        self._lookups = 0  # so far: only the outcome of the last one is wanted
         self._asked: PendingLookup | None = None
         self._is_awaited = True
 
@@ -194,8 +235,7 @@ class ChainRun:
         self._done = None
         if self._asked is not None:
             self._asked.cancel()
-        for _, steps in reversed(self._steps):
-            steps.close()
+        self._close_after(0)
 
     def mark_awaited(self, *, is_awaited: bool) -> None:
         """Whether somebody waits for the answer."""
@@ -212,22 +252,45 @@ class ChainRun:
             if isinstance(serve, Answer | Failure | Silence):
                 self._return(serve)
             else:
-                self._steps.append((at, serve))
+                self._waiting.append(_Waiting(at, serve))
                 self._resume(None)
             return
         self._ask(self._chain.terminal, query, self._client)
 
     def _resume(self, outcome: Result | None) -> None:
         """Send `outcome` to the directive that waits furthest down the chain."""
-        index, steps = self._steps[-1]
-        step = self._guarded(index, _next_step, steps, outcome)
+        waiting = self._waiting[-1]
+        waiting.stop_timer()
+        step = self._guarded(waiting.index, _next_step, waiting.steps, outcome)
+        waiting.wish = step
         if isinstance(step, AskNext):
-            self._call_next(step.query, index + 1)
+            self._call_next(step.query, waiting.index + 1)
+            if step.timeout_seconds is not None and waiting.wish is step:  # not answered at once
+                self._start_timer(waiting, step.timeout_seconds)
         elif isinstance(step, AskServer):
             self._ask_server(step.query)
         else:
-            self._steps.pop()
+            self._waiting.pop()
             self._return(step)
+
+    def _start_timer(self, waiting: _Waiting, seconds: float) -> None:
+        if self._chain.call_later is not None:
+            waiting.timer = self._chain.call_later(seconds, partial(self._time_out, waiting))
+
+    def _time_out(self, waiting: _Waiting) -> None:
+        """Send `LATE` to a directive, and end those after it, which it waits for no longer."""
+        waiting.timer = None
+        self._close_after(self._waiting.index(waiting) + 1)
+        self._asked = None
+        self._lookups += 1
+        self._resume(LATE)
+
+    def _close_after(self, count: int) -> None:
+        """End all waiting directives but the first `count`, the last one first."""
+        while len(self._waiting) > count:
+            waiting = self._waiting.pop()
+            waiting.stop_timer()
+            waiting.steps.close()
 
     def _guarded(
         self, index: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -242,7 +305,7 @@ class ChainRun:
 
     def _return(self, result: Result) -> None:
         """Give `result` to the directive that waits for it, or end the run with it."""
-        if not self._steps:
+        if not self._waiting:
             done, self._done = self._done, None
             if done is not None:
                 done(result)
@@ -268,12 +331,13 @@ class ChainRun:
 
     def _ask(self, terminal: Lookup, query: Query, client: Client) -> None:
         is_answered = False
+        number = self._lookups = self._lookups + 1
 
         def on_outcome(outcome: Outcome) -> None:
             nonlocal is_answered
             is_answered = True
-            self._asked = None
-            if self._done is not None:
+            if self._done is not None and self._lookups == number:
+                self._asked = None
                 self._return(outcome)
 
         asked = terminal(query, client, on_outcome)

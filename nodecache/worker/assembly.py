@@ -136,7 +136,13 @@ def build(
             ErrorLog(block.errors, context.loop.call_later) if block.errors else None,
         )
         if directives.above:
-            zone.above = Chain(directives.above, zone.terminal(), context.lookup, context.chains)
+            zone.above = Chain(
+                directives.above,
+                zone.terminal(),
+                context.lookup,
+                context.chains,
+                context.loop.call_later,
+            )
             zone.prepare_reply = directives.prepare_reply()
         if block.loop:
             for forwarder in forwarders:

@@ -330,7 +330,7 @@ DNS: dict[str, tuple[str, ...]] = {
         _REPLY + "errors_go_as_a_whole_before_records_do",
     ),
     "1794 | order of records": (_DIRECTIVES + "loadbalance.py::test_addresses_change_places_and_nothing_else_changes",),
-    "6147 | DNS64": (_DIRECTIVES + "dns64.py::test_a_name_without_ipv6_gets_its_ipv4_address_embedded", "scenarios/dns64_while_ipv6_fails.rpl", "scenarios/dns64_while_ipv6_is_never_answered.rpl"),
+    "6147 | DNS64": (_DIRECTIVES + "dns64.py::test_a_name_without_ipv6_gets_its_ipv4_address_embedded", "scenarios/dns64_while_ipv6_fails.rpl", "scenarios/dns64_while_ipv6_is_never_answered.rpl", "scenarios/dns64_while_ipv6_is_slow.rpl"),
     "7871 | client subnet": ("wire/test_upstream_options.py::test_a_clients_own_options_stay_here",),
     # Paragraphs
     "nodecache is a caching forwarder": (_ZONE + "a_miss_asks_upstream_and_the_next_query_is_a_hit",),

@@ -4,6 +4,7 @@ import pytest
 
 from nodecache.forward import Failure
 from nodecache.server.chain import (
+    LATE,
     MAX_LOOKUP_DEPTH,
     AskNext,
     AskServer,
@@ -121,6 +122,81 @@ def test_an_answer_may_come_later():
     assert results == []
     waiting[0](ANSWER)
     assert results == [ANSWER]
+
+
+class Hasty:
+    """Waits a second, and asks once more when nothing came."""
+
+    name = "hasty"
+
+    def __init__(self, seen) -> None:
+        self._seen = seen
+
+    def serve(self, query, client):
+        result = yield AskNext(query, 1.0)
+        self._seen.append(result)
+        return (yield AskNext(query)) if result is LATE else result
+
+
+class Timers:
+    """A loop's `call_later`, whose time is a number of the test."""
+
+    def __init__(self) -> None:
+        self.running = []
+
+    def call_later(self, seconds, callback):
+        self.running.append(callback)
+        return self._Timer(self.running, callback)
+
+    class _Timer:
+        def __init__(self, running, callback) -> None:
+            self._running, self._callback = running, callback
+
+        def cancel(self) -> None:
+            self._running.remove(self._callback)
+
+
+def hasty_chain():
+    """A chain whose first directive waits a second; what it saw, who waits, results, timers."""
+    seen, waiting, results, timers = [], [], [], Timers()
+    chain = Chain(
+        [Hasty(seen), Seeing("log", [])],
+        lambda query, client, back: waiting.append(back),
+        call_later=timers.call_later,
+    )
+    return chain.start(ASKED, client(), results.append), seen, waiting, results, timers
+
+
+def test_a_directive_that_waits_no_longer_goes_on_and_hears_nothing_of_the_late_answer():
+    _, seen, waiting, results, timers = hasty_chain()
+    timers.running.pop()()
+    assert seen == [LATE]
+    assert len(waiting) == 2
+    waiting[0](refusal(2, "too late"))
+    assert results == []
+    waiting[1](ANSWER)
+    assert results == [ANSWER]
+
+
+def test_an_answer_in_time_ends_the_wait():
+    _, seen, waiting, results, timers = hasty_chain()
+    waiting[0](ANSWER)
+    assert (seen, results, timers.running) == ([ANSWER], [ANSWER], [])
+
+
+def test_an_answer_at_once_costs_no_timer():
+    timers, results = Timers(), []
+    chain = Chain([Hasty([])], below(ANSWER), call_later=timers.call_later)
+    timers.call_later = None  # nobody may ask for one
+    chain.start(ASKED, client(), results.append)
+    assert results == [ANSWER]
+
+
+def test_who_gives_up_takes_the_timer_along():
+    walk, _, waiting, results, timers = hasty_chain()
+    walk.cancel()
+    waiting[0](ANSWER)
+    assert (results, timers.running) == ([], [])
 
 
 def test_who_does_not_wait_any_more_is_not_told():

@@ -4,13 +4,16 @@ from ipaddress import IPv6Network
 
 from nodecache.corefile import Dns64Options
 from nodecache.forward import Failure
-from nodecache.server.chain import AskNext, AskServer, Client, Outcome, Silence, Steps
+from nodecache.server.chain import LATE, AskNext, AskServer, Client, Outcome, Silence, Steps
 from nodecache.server.records import Record, Sections, message, sections_of
 from nodecache.server.requery import with_question
 from nodecache.wire import CLASS_IN, Answer, Flag, Kind, Query, Rcode, Rdtype
 
 # RFC 6147 §5.1.7: the TTL where no SOA says how long AAAA is known not to exist.
 _UNKNOWN_SOA_TTL = 600
+# RFC 6147 §5.1.3: no answer to the question for AAAA in this time counts as one without any. It is
+# for us to choose: clients ask again after 2.5 to 5 s, and few names take so long that have one.
+_TIMEOUT_SECONDS = 1.0
 _RESERVED_OCTET = 8  # RFC 6052 §2.2: bits 64 to 71 are zero
 _ADDRESS_OCTETS = 16
 _OWN_FLAGS = Flag.RD | Flag.CD
@@ -40,11 +43,16 @@ class Dns64:
         return self._translated(query, client)
 
     def _translated(self, query: Query, client: Client) -> Steps:
-        result = yield AskNext(query)
+        result = yield AskNext(query, _TIMEOUT_SECONDS)
         if isinstance(result, Silence) or not self._is_wanting(result):
             return result
         ipv4 = yield AskServer(with_question(query, rdtype=Rdtype.A))
-        if not isinstance(ipv4, Answer) or not (ipv4.is_truncated or _has(ipv4, Rdtype.A)):
+        has_ipv4 = isinstance(ipv4, Answer) and (ipv4.is_truncated or _has(ipv4, Rdtype.A))
+        if result is LATE:  # it may have come meanwhile; without an IPv4 address it is waited for
+            result = yield AskNext(query, 0.0 if has_ipv4 else None)
+            if isinstance(result, Silence) or not self._is_wanting(result):
+                return result
+        if not isinstance(ipv4, Answer) or not has_ipv4:
             return result
         self._counts[client.server] = self._counts.get(client.server, 0) + 1
         return self._synthesised(query, _soa_ttl(result), ipv4)

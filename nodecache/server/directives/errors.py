@@ -1,13 +1,13 @@
 """`errors`: a line for every query that failed, or one line for many that failed alike."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from nodecache.corefile import Consolidation, ErrorsOptions
-from nodecache.forward import Failure
+from nodecache.forward import Failure, Timer
+from nodecache.server.chain import CallLater
 from nodecache.server.dns_name import text_of
 from nodecache.server.mnemonics import type_text
 from nodecache.server.patterns import Pattern
@@ -21,17 +21,6 @@ _LEVELS = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-
-
-class Timer(Protocol):
-    """Something that will happen."""
-
-    def cancel(self) -> None:
-        """It will not."""
-
-
-CallLater = Callable[[float, Callable[[], None]], Timer]
-"""A loop's `call_later`: seconds from now, and what to do then."""
 
 
 @dataclass(slots=True)

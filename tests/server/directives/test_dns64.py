@@ -4,7 +4,7 @@ import dns.flags
 import pytest
 
 from nodecache.corefile import Dns64Options
-from nodecache.server.chain import refusal
+from nodecache.server.chain import LATE, refusal
 from nodecache.server.directives.dns64 import Dns64, embedded
 from tests.server.chains import answer, below, client, lines, query, run, told
 
@@ -102,6 +102,23 @@ def test_where_there_is_no_ipv4_address_either_the_first_result_stays(upstream):
 def test_where_the_ipv4_address_cannot_be_had_the_answer_stays():
     upstream = answer(ASKED, authority=[SOA])
     assert translated(upstream, refusal(2, "no"))[0] is upstream
+
+
+@pytest.mark.parametrize(
+    ("late", "found", "expected"),
+    [
+        (answer(ASKED, "example.com. 5 IN AAAA ::1"), A, "example.com. 5 IN AAAA ::1"),
+        (LATE, A, "example.com. 60 IN AAAA 64:ff9b::c000:22a"),
+        (answer(ASKED, authority=[SOA]), A, "example.com. 60 IN AAAA 64:ff9b::c000:22a"),
+        (answer(ASKED, "example.com. 5 IN AAAA ::1"), refusal(2, ""), "example.com. 5 IN AAAA ::1"),
+    ],
+    ids=["it came meanwhile", "it did not", "there are none", "no IPv4 address"],
+)
+def test_an_answer_that_does_not_come_in_time_is_looked_for_once_more(late, found, expected):
+    then = below(LATE, late)
+    result = run(Dns64(Dns64Options(), {}), ASKED, then=then, lookup=below(found), whom=V6)
+    assert lines(told(result).answer) == [expected]
+    assert len(then.asked) == 2
 
 
 def test_clients_of_ipv4_may_be_allowed():
