@@ -19,8 +19,8 @@ import pytest
 
 from nodecache.demo.__main__ import arguments, corefile_for
 from nodecache.demo.companion import Place
+from tests.helpers.patience import PATIENCE_SECONDS
 
-_PATIENCE_SECONDS = 20.0
 _PLACE = Place(dns_port=5300, metrics_port=9253, health_port=8080, stand_in_port=40053)
 
 
@@ -50,7 +50,7 @@ class Screen:
         self._descriptor = descriptor
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while (match := re.search(pattern, self.text)) is None:
             assert time.monotonic() < deadline, self.text
             if select.select([self._descriptor], [], [], 0.5)[0]:
@@ -75,7 +75,7 @@ def demo(port: int, *, has_terminal: bool) -> Iterator[tuple[subprocess.Popen, S
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(_PATIENCE_SECONDS)
+        process.wait(PATIENCE_SECONDS)
         os.close(ours)
 
 
@@ -93,7 +93,7 @@ def test_in_a_terminal_the_demo_tells_a_line_a_second_and_ends_on_ctrl_c():
         assert ask(port).answer[0].ttl <= 30
         screen.wait_for(r"\d queries/s   hit ratio \d+%   upstream ")
         os.killpg(process.pid, signal.SIGINT)  # what a terminal does on Ctrl-C
-        assert process.wait(_PATIENCE_SECONDS) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
         assert "Traceback" not in screen.text
 
 
@@ -104,6 +104,6 @@ def test_without_a_terminal_there_is_no_status_line():
         screen.wait_for("Ctrl-C ends it")
         ask(port)
         process.terminate()
-        process.wait(_PATIENCE_SECONDS)
+        process.wait(PATIENCE_SECONDS)
         rest = os.read(ours, 65536).decode()
         assert "queries/s" not in screen.text + rest

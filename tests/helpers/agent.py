@@ -14,8 +14,9 @@ from typing import Self
 import dns.message
 import dns.query
 
+from tests.helpers.patience import PATIENCE_SECONDS
+
 HOST = "127.0.0.1"
-_PATIENCE_SECONDS = 15.0
 _READY = "nodecache serves"
 
 
@@ -86,7 +87,7 @@ class Agent:
     def _read_more(self) -> bool:
         stdout = self.process.stdout
         assert stdout is not None
-        if not select.select([stdout], [], [], _PATIENCE_SECONDS)[0]:
+        if not select.select([stdout], [], [], PATIENCE_SECONDS)[0]:
             return False
         octets = os.read(stdout.fileno(), 65536)
         self._unread += octets
@@ -95,7 +96,7 @@ class Agent:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to end; its exit status."""
         self.process.send_signal(number)
-        return self.process.wait(_PATIENCE_SECONDS)
+        return self.process.wait(PATIENCE_SECONDS)
 
     @property
     def worker(self) -> int:

@@ -11,10 +11,11 @@ import dns.exception
 import dns.message
 import dns.query
 
+from tests.helpers.patience import PATIENCE_SECONDS
+
 from .agent import HOST, free_port
 
 _ELF = b"\x7fELF"
-_PATIENCE_SECONDS = 15.0
 
 
 def find_original() -> str | None:
@@ -39,14 +40,14 @@ class Original:
     def __enter__(self) -> Self:
         with (self._folder / "original.log").open("wb") as log:
             self.process = subprocess.Popen(self._command(), stdout=log, stderr=log)
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not self._answers():
             assert time.monotonic() < deadline, self.log
         return self
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
-        self.process.wait(_PATIENCE_SECONDS)
+        self.process.wait(PATIENCE_SECONDS)
 
     @property
     def log(self) -> str:

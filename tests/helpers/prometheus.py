@@ -12,11 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.helpers.patience import PATIENCE_SECONDS
 from tests.needs import need
 
 Sample = dict[str, Any]
-
-PATIENCE_SECONDS = 30.0
 
 
 def free_port() -> int:

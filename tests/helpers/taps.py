@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-_PATIENCE_SECONDS = 10.0
+from tests.helpers.patience import PATIENCE_SECONDS
+
 _CONTENT_TYPE = b"protobuf:dnstap.Dnstap"
 _ACCEPT, _START, _STOP, _READY, _FINISH = 1, 2, 3, 4, 5
 
@@ -145,14 +146,14 @@ class TapReader:
         """Wait until `count` payloads came."""
         with self._news:
             assert self._news.wait_for(
-                lambda: len(self.reading.payloads) >= count, _PATIENCE_SECONDS
+                lambda: len(self.reading.payloads) >= count, PATIENCE_SECONDS
             ), self.reading
             return list(self.reading.payloads)
 
     def wait_for_stop(self) -> list[int]:
         """Wait for the end of the stream; the control frames that came."""
         with self._news:
-            assert self._news.wait_for(lambda: _STOP in self.reading.controls, _PATIENCE_SECONDS), (
+            assert self._news.wait_for(lambda: _STOP in self.reading.controls, PATIENCE_SECONDS), (
                 self.reading
             )
             return list(self.reading.controls)

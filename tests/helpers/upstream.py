@@ -28,8 +28,8 @@ import dns.rdatatype
 from nodecache.demo.records import Records
 from nodecache.demo.standin import bind_both, reply_to
 from nodecache.wire import FrameBuffer, framed
+from tests.helpers.patience import PATIENCE_SECONDS
 
-_PATIENCE_SECONDS = 10.0
 _SOA_OF_ALL = ". 30 IN SOA ns. admin. 1 7200 1800 86400 5"
 
 
@@ -191,7 +191,7 @@ class FakeUpstream:
     def wait_for(self, count: int) -> list[Exchange]:
         """Wait until `count` queries came in; those that came."""
         with self._news:
-            assert self._news.wait_for(lambda: len(self.asked) >= count, _PATIENCE_SECONDS), (
+            assert self._news.wait_for(lambda: len(self.asked) >= count, PATIENCE_SECONDS), (
                 f"{len(self.asked)} of {count} queries came"
             )
             return list(self.asked)
@@ -201,7 +201,7 @@ class FakeUpstream:
         self._do(self._abort_all())
 
     def _do(self, work: "asyncio.coroutines.Coroutine[object, object, None]") -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE_SECONDS)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
 
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()

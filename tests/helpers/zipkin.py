@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
-_PATIENCE_SECONDS = 15.0
+from tests.helpers.patience import PATIENCE_SECONDS
+
 SpanJson = dict[str, Any]
 
 
@@ -71,7 +72,7 @@ class Zipkin:
     def wait_for(self, count: int) -> list[SpanJson]:
         """Wait until `count` spans came."""
         with self._news:
-            assert self._news.wait_for(lambda: len(self.spans) >= count, _PATIENCE_SECONDS), (
+            assert self._news.wait_for(lambda: len(self.spans) >= count, PATIENCE_SECONDS), (
                 self.posted
             )
             return self.spans
@@ -84,7 +85,7 @@ class Zipkin:
             return next(named, None)
 
         with self._news:
-            assert self._news.wait_for(lambda: top() is not None, _PATIENCE_SECONDS), self.posted
+            assert self._news.wait_for(lambda: top() is not None, PATIENCE_SECONDS), self.posted
             found = top()
             assert found is not None
             return nested([s for s in self.spans if s["traceId"] == found["traceId"]])

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
+from tests.helpers.patience import PATIENCE_SECONDS
 from tests.system.asking import NOERROR, Address, ask
 
 LOCAL, SERVICE = ip_address("169.254.20.10"), ip_address("10.96.0.10")
@@ -92,7 +93,7 @@ def run(*argv: str, check: bool = True, stdin: str = "") -> str:
     return done.stdout
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 10.0) -> float:
+def wait_until(is_so: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> float:
     """Wait for a fact; how long that took. AssertionError when it does not come."""
     begun = time.monotonic()
     while not is_so():

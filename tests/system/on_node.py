@@ -93,7 +93,7 @@ class Agent:
         """Until the rules are in place and every Service address is answered by it."""
         wait_until(lambda: "packet rules are in place" in self.log[self._begun_at :], 40)
         for address in [ip for ip in self.addresses if not ip.is_link_local]:
-            wait_until(lambda to=address: self.world.ask(to, seconds=0.3) == REFUSED, 20)
+            wait_until(lambda to=address: self.world.ask(to, seconds=0.3) == REFUSED)
         return self
 
     @property

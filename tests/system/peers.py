@@ -12,10 +12,10 @@ import dns.query
 
 from tests.helpers.agent import free_port
 from tests.helpers.certificates import Certificates
+from tests.helpers.patience import PATIENCE_SECONDS
 from tests.needs import need
 
 HOST = "127.0.0.1"
-_PATIENCE_SECONDS = 15.0
 ZONE = """\
 $ORIGIN example.
 $TTL 300
@@ -146,7 +146,7 @@ def _running(folder: Path, port: int, *argv: str) -> Iterator[None]:
 
 def _wait_until_answering(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     query = dns.message.make_query("www.example.", "A")
-    end = time.monotonic() + _PATIENCE_SECONDS
+    end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:
         assert process.poll() is None, log.read_text()
         try:

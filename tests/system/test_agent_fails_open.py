@@ -115,10 +115,10 @@ def test_while_one_worker_after_the_other_dies_kube_dns_answers(world, tmp_path,
     asker = Asker(patience_seconds=2)
     asker.start(SERVICE, world.pod, 0.005)
     deaths = agent.log.count("exited with 3")
-    wait_until(lambda: agent.log.count("exited with 3") >= deaths + 3, 20)
+    wait_until(lambda: agent.log.count("exited with 3") >= deaths + 3)
     assert from_pod(world) == {NOERROR}
     site.let_no_more("die")
-    wait_until(lambda: agent.log.count(SOMEBODY) == 2, 20)
+    wait_until(lambda: agent.log.count(SOMEBODY) == 2)
     wait_until(lambda: from_pod(world) == {REFUSED})
     assert asker.stop().lost <= IN_HANDS
     assert agent.stop() == 0
@@ -137,7 +137,7 @@ def test_while_an_agent_takes_its_time_to_start_kube_dns_answers(world, tmp_path
     wait_until(lambda: str(SERVICE) in world.node.run(*listed))
     assert from_pod(world) == {NOERROR}
     site.let_no_more("wait")
-    wait_until(lambda: from_pod(world) == {REFUSED}, 20)
+    wait_until(lambda: from_pod(world) == {REFUSED})
     assert asker.stop().lost <= IN_HANDS
     assert agent.stop() == 0
     assert world.traces() == ""

@@ -11,7 +11,6 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from time import monotonic
 
 import dns.flags
 import dns.message
@@ -115,13 +114,11 @@ def server(behave: Behaviour) -> Iterator[int]:
         listener.close()
 
 
-async def ask_round(asker: Asker, name: str, count: int) -> float:
-    """Ask for so many names at once; seconds until all were answered."""
-    began = monotonic()
+async def ask_round(asker: Asker, name: str, count: int) -> None:
+    """Ask for so many names at once, and have them all answered."""
     outcomes = await asyncio.gather(*(asker.ask(f"{name}-{n}.example.") for n in range(count)))
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     assert not failures, failures[:3]
-    return monotonic() - began
 
 
 @LOOPS
@@ -262,12 +259,10 @@ def test_a_server_that_has_all_of_it_by_udp_only_is_not_lost(new_loop, by_tcp, t
     """Whether TCP is refused, or hangs."""
 
     async def test(asker: Asker) -> None:
-        began = monotonic()
         answer = await asker.ask("big.example.", transport=transport)
         assert isinstance(answer, Answer)
         assert answer.is_truncated
         assert 0 < len(answer.ttl_offsets) <= 25
-        assert monotonic() - began < 2
         assert asker.forwarder.counts.failed == 0
 
     with server_of_both(lambda packet: with_addresses(packet, 400), by_tcp) as port:

@@ -83,7 +83,7 @@ def node(world, tmp_path):
 
 
 def wait_for(agent: Agent, text: str) -> None:
-    wait_until(lambda: text in agent.log, 20)
+    wait_until(lambda: text in agent.log)
 
 
 @pytest.mark.parametrize("rules", ["nftables", "iptables"])

@@ -125,7 +125,7 @@ def test_of_the_nodes_own_queries_one_is_refused_at_each_address_and_the_next_on
     assert list(refused.values()).count(None) <= len(ADDRESSES)
     assert from_node(world, ADDRESSES) == {NOERROR}
     again = start("nftables")
-    wait_until(lambda: from_node(world, ADDRESSES) == {REFUSED}, 20)
+    wait_until(lambda: from_node(world, ADDRESSES) == {REFUSED})
     again.stop()
 
 
@@ -134,7 +134,7 @@ def test_the_nodes_own_queries_leave_a_worker_that_answers_nothing(world, start)
     agent = start("nftables")
     assert from_node(world) == {REFUSED}
     agent.tell("stop")
-    wait_until(lambda: from_node(world) == {NOERROR}, 20)
+    wait_until(lambda: from_node(world) == {NOERROR})
     assert f"{SERVICE}/32" in world.node.run("ip", "address")
     agent.kill_all()
 
@@ -220,7 +220,7 @@ def test_a_kernel_without_the_match_fails_open_by_the_lease(
     assert from_pod(world) == {REFUSED}
     agent.kill_all()
     assert world.ask(SERVICE, seconds=0.2) is None
-    wait_until(lambda: from_pod(world) == {NOERROR}, 20)
+    wait_until(lambda: from_pod(world) == {NOERROR})
     again = start(rules, lease_seconds=2)
     log = again.stop()
     assert log.count("no match on sockets") == 1
@@ -263,7 +263,7 @@ def test_what_stays_on_a_node_where_nothing_runs_is_harmless_and_taken_over(worl
     """As after `kubectl delete` of an agent that had been killed: nothing was there to clean up."""
     world.proxy("nft")
     start(rules, lease_seconds=2, dns_pods=PODS).kill_all()
-    wait_until(lambda: f"{SERVICE}/32" not in world.node.run("ip", "address"), 20)
+    wait_until(lambda: f"{SERVICE}/32" not in world.node.run("ip", "address"))
     assert world.traces() != ""
     assert from_pod(world, ADDRESSES) == {NOERROR}
     assert from_node(world, [SERVICE]) == {NOERROR}  # IPv6 has no route to a Service in this world

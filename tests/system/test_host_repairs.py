@@ -96,7 +96,7 @@ def test_flushed_iptables_rules_are_put_back_each_once(node, variant):
     before = raw(node, variant)
     assert before.count("NOTRACK") == 2 * 8
     node.run(f"iptables-{variant}", "-t", "raw", "-F")
-    seconds = wait_until(lambda: raw(node, variant).count("NOTRACK") == 2 * 8, 5)
+    seconds = wait_until(lambda: raw(node, variant).count("NOTRACK") == 2 * 8)
     print(f"iptables-{variant} -t raw -F: mended within {1000 * seconds:.0f} ms")
     wait_until(lambda: agent.state()["repairs"]["rules"] == 2 * 8)
     agent.stop()
@@ -222,10 +222,10 @@ def test_a_lock_that_stays_taken_is_counted_and_the_rules_come_when_it_is_free(n
     with lock.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         agent = StandIn(node, [LOCAL], rules="iptables")
-        wait_until(lambda: agent.state()["setup_errors"]["iptables_lock"] > 0, 20)
+        wait_until(lambda: agent.state()["setup_errors"]["iptables_lock"] > 0)
         with node.entered():
             assert ask(LOCAL) == REFUSED  # it serves meanwhile
-    wait_until(lambda: raw(node, "legacy").count("NOTRACK") == 8, 10)
+    wait_until(lambda: raw(node, "legacy").count("NOTRACK") == 8)
     log = agent.stop()
     assert log.count("xtables.lock") == 1
     assert "NodeLocal" not in raw(node, "legacy")

@@ -164,7 +164,7 @@ def container(world, image, served, tmp_path) -> Iterator[Container]:
     text = sed(served[0], MANIFEST.read_text())
     running = Container(world, image, load(text), tmp_path)
     try:
-        wait_until(lambda: running.has_ended() or running.probe("readinessProbe") == 200, 30)
+        wait_until(lambda: running.has_ended() or running.probe("readinessProbe") == 200)
         assert not running.has_ended(), running.log()
         yield running
     finally:

@@ -14,10 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.helpers.agent import Agent, free_port
 from tests.helpers.certificates import make_certificates
+from tests.helpers.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
 
-PATIENCE_SECONDS = 15
 WEB = """
 tls_server_config:
   cert_file: server.pem

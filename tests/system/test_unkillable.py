@@ -55,10 +55,10 @@ def test_addresses_that_were_withdrawn_come_back_with_the_worker(world, tmp_path
     flags = ("-lease", "2s")
     agent = Agent(world, tmp_path, [LOCAL, SERVICE], *flags, before=WITHOUT_KILL).wait_ready()
     hung = agent.kill_worker(signal.SIGSTOP)
-    wait_until(lambda: LACK in agent.log and "withdrawing" in agent.log, 20)
+    wait_until(lambda: LACK in agent.log and "withdrawing" in agent.log)
     os.kill(hung, signal.SIGCONT)
-    wait_until(lambda: "restoring" in agent.log, 20)
-    wait_until(lambda: world.ask(SERVICE, seconds=0.3) == REFUSED, 20)
+    wait_until(lambda: "restoring" in agent.log)
+    wait_until(lambda: world.ask(SERVICE, seconds=0.3) == REFUSED)
     assert agent.worker == hung
     assert agent.stop() == 0
 
