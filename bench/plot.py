@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 PANEL_WIDTH = 360
-PANELS_A_ROW = 3
+PANELS_PER_ROW = 3
 LABEL_WIDTH = 100
 VALUE_WIDTH = 44
 BAR_HEIGHT = 15
@@ -88,8 +88,8 @@ def _panel(panel: Panel, x: float, y: float) -> list[str]:
 def draw(title: str, subtitle: str, panels: Sequence[Panel]) -> str:
     """The whole picture as SVG text."""
     height = HEAD_HEIGHT + max(len(panel.bars) for panel in panels) * ROW_HEIGHT + MARGIN
-    rows = -(-len(panels) // PANELS_A_ROW)
-    whole = (PANELS_A_ROW * PANEL_WIDTH + 2 * MARGIN, TITLE_HEIGHT + rows * height + MARGIN)
+    rows = -(-len(panels) // PANELS_PER_ROW)
+    whole = (PANELS_PER_ROW * PANEL_WIDTH + 2 * MARGIN, TITLE_HEIGHT + rows * height + MARGIN)
     size = f'width="{whole[0]}" height="{whole[1]}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" fill="#1b1f24">',
@@ -98,6 +98,6 @@ def draw(title: str, subtitle: str, panels: Sequence[Panel]) -> str:
         _text(MARGIN, 44, subtitle, size=11),
     ]
     for number, panel in enumerate(panels):
-        row, column = divmod(number, PANELS_A_ROW)
+        row, column = divmod(number, PANELS_PER_ROW)
         parts += _panel(panel, MARGIN + column * PANEL_WIDTH, TITLE_HEIGHT + row * height)
     return "\n".join([*parts, "</svg>\n"])

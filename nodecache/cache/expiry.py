@@ -15,7 +15,7 @@ from typing import Final
 from .entry import Entry
 
 _LIFE_BITS: Final = 9  # lives below two to this have buckets of one second
-_MOST_IN_A_SET: Final = 4096  # 0.1 ms to copy
+_MAX_SET_SIZE: Final = 4096  # 0.1 ms to copy
 
 
 class Expiry:
@@ -38,7 +38,7 @@ class Expiry:
         if life_seconds != self._life_seconds:
             self._life_seconds = life_seconds
             self._width = 1 << max(0, int(life_seconds).bit_length() - _LIFE_BITS)
-        elif entry.stored_at == self._stored_at and 0 < len(self._among) < _MOST_IN_A_SET:
+        elif entry.stored_at == self._stored_at and 0 < len(self._among) < _MAX_SET_SIZE:
             self._among.add(entry)
             entry.expiry_set = self._among
             return
@@ -52,7 +52,7 @@ class Expiry:
             heappush(self._order, due)
             return
         among = bucket[-1]
-        if len(among) >= _MOST_IN_A_SET:
+        if len(among) >= _MAX_SET_SIZE:
             among = set()
             bucket.append(among)
         among.add(entry)

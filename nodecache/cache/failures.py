@@ -13,10 +13,10 @@ from typing import Final
 from nodecache.wire import ExtendedErrors
 
 from .entry import ERROR_OCTETS
-from .freshness import LEAST_RECHECK_SECONDS, MOST_RECHECK_SECONDS, recheck_seconds
+from .freshness import MAX_RECHECK_SECONDS, MIN_RECHECK_SECONDS, recheck_seconds
 
-_MOST_KEPT: Final = 10_000  # CoreDNS's denial capacity
-_MOST_OCTETS: Final = 4 << 20
+_MAX_KEPT: Final = 10_000  # CoreDNS's denial capacity
+_MAX_OCTETS: Final = 4 << 20
 _FAILURE_OCTETS: Final = 300  # the object, the key's head, the place in the table
 
 
@@ -49,17 +49,17 @@ class Failures:
     ) -> None:
         """The question failed (again); `is_unheard`: as no upstream says anything at all."""
         before = self.failed.pop(key, None)
-        is_again = before is not None and now < before.until + MOST_RECHECK_SECONDS
+        is_again = before is not None and now < before.until + MAX_RECHECK_SECONDS
         count = before.count + 1 if before is not None and is_again else 1
         seconds = recheck_seconds(count) if self._fixed_seconds is None else self._fixed_seconds
         if before is not None:
             self._octets -= _octets_of(key, before)
         if seconds > 0:
-            unheard_until = now + LEAST_RECHECK_SECONDS if is_unheard else 0.0
+            unheard_until = now + MIN_RECHECK_SECONDS if is_unheard else 0.0
             failed = FailedQuestion(now + seconds, count, rcode, ede, unheard_until)
             self.failed[key] = failed
             self._octets += _octets_of(key, failed)
-        while len(self.failed) > _MOST_KEPT or self._octets > _MOST_OCTETS:
+        while len(self.failed) > _MAX_KEPT or self._octets > _MAX_OCTETS:
             self._octets -= _octets_of(*self.failed.popitem(last=False))
 
     def get(

@@ -11,9 +11,9 @@ from nodecache.wire import Ede, ExtendedErrors, Kind
 
 from .entry import Entry
 
-LEAST_RECHECK_SECONDS: Final = 1.0  # RFC 9520 §3.2: a failure is remembered for at least 1 s …
-MOST_RECHECK_SECONDS: Final = 30.0  # … with back-off; RFC 8767 §5 suggests 30 s between tries
-_MOST_DOUBLINGS: Final = 10  # beyond, numbers grow and nothing else
+MIN_RECHECK_SECONDS: Final = 1.0  # RFC 9520 §3.2: a failure is remembered for at least 1 s …
+MAX_RECHECK_SECONDS: Final = 30.0  # … with back-off; RFC 8767 §5 suggests 30 s between tries
+_MAX_DOUBLINGS: Final = 10  # beyond, numbers grow and nothing else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +71,8 @@ def stale_errors(entry: Entry) -> ExtendedErrors:
 
 def recheck_seconds(failures: int) -> float:
     """How long a question that failed `failures` times in a row is left alone."""
-    doublings = min(max(failures - 1, 0), _MOST_DOUBLINGS)
-    return min(LEAST_RECHECK_SECONDS * (1 << doublings), MOST_RECHECK_SECONDS)
+    doublings = min(max(failures - 1, 0), _MAX_DOUBLINGS)
+    return min(MIN_RECHECK_SECONDS * (1 << doublings), MAX_RECHECK_SECONDS)
 
 
 def note_failed_refresh(entry: Entry, now: float, seconds: float | None = None) -> None:
@@ -84,7 +84,7 @@ def note_failed_refresh(entry: Entry, now: float, seconds: float | None = None) 
     entry.is_refreshing = False
     if seconds is None:
         seconds = recheck_seconds(entry.failures)
-    entry.refresh_at = now + max(seconds, LEAST_RECHECK_SECONDS)
+    entry.refresh_at = now + max(seconds, MIN_RECHECK_SECONDS)
 
 
 def note_unkept_refresh(entry: Entry, now: float) -> None:

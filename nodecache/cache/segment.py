@@ -15,11 +15,9 @@ from .shards import LAST_SHARD, Ghosts, Shards
 
 _SMALL_SHARE: Final = 10  # the small queue holds a tenth, as in the paper
 _WORTH_KEEPING: Final = 2  # hits in the small queue, as in the paper
-_MOST_SPARED: Final = 500  # entries passed over by one eviction: 0.2 ms where all are asked for
-_MOST_DEAD_AT_A_PUT: Final = 16  # more than come in, so that a full segment is soon rid of its dead
-_MOST_DEAD_AT_A_SWEEP: Final = (
-    500  # so that a second in which thousands die delays no query: 0.4 ms
-)
+_MAX_SPARED: Final = 500  # entries passed over by one eviction: 0.2 ms where all are asked for
+_MAX_DEAD_PER_PUT: Final = 16  # more than come in, so that a full segment is soon rid of its dead
+_MAX_DEAD_PER_SWEEP: Final = 500  # so that a second in which thousands die delays no query: 0.4 ms
 GHOST_OCTETS: Final = 80  # a remembered hash: an int, its places in a set and in a deque
 
 
@@ -34,14 +32,14 @@ class Budget:
     def enforce(self, now: float) -> None:
         """Make room until the limit holds: what is past use, then from the heaviest segment."""
         if self.limit and self.used > self.limit:
-            self.sweep(now, _MOST_DEAD_AT_A_PUT)
+            self.sweep(now, _MAX_DEAD_PER_PUT)
             while self.used > self.limit:
                 filled = [segment for segment in self.segments if len(segment)]
                 if not filled:
                     return
                 max(filled, key=lambda segment: segment.octets).evict()
 
-    def sweep(self, now: float, most: int = _MOST_DEAD_AT_A_SWEEP) -> int:
+    def sweep(self, now: float, most: int = _MAX_DEAD_PER_SWEEP) -> int:
         """Drop up to `most` entries that are past all use; how many."""
         left = most
         for segment in self.segments:
@@ -110,7 +108,7 @@ class Segment:
     def _make_room(self, now: float) -> None:
         """Hold the capacity: what is past all use goes first."""
         if self._expiry.is_due(now):
-            self.sweep(now, _MOST_DEAD_AT_A_PUT)
+            self.sweep(now, _MAX_DEAD_PER_PUT)
         small, main, capacity = self._small, self._main, self.capacity
         while small.size + main.size > capacity and self.evict():
             pass
@@ -160,7 +158,7 @@ class Segment:
         while small.size or main.size:
             if not main.size or small.size * _SMALL_SHARE > small.size + main.size:
                 entry = small.pop()
-                if entry.frequency >= _WORTH_KEEPING and spared < _MOST_SPARED:
+                if entry.frequency >= _WORTH_KEEPING and spared < _MAX_SPARED:
                     spared += 1
                     entry.frequency = 0
                     entry.is_in_main = True
@@ -170,7 +168,7 @@ class Segment:
                     self._remember(hash(entry.key))
             else:
                 entry = main.pop()
-                if entry.frequency and spared < _MOST_SPARED:
+                if entry.frequency and spared < _MAX_SPARED:
                     spared += 1
                     entry.frequency -= 1
                     main.push(entry)

@@ -101,8 +101,8 @@ def _checked(key: bytes, wire: bytes) -> Answer | None:
         return None
     name_end = answer.question_end - 4
     asked = wire[_HEADER_SIZE:name_end].lower() + wire[name_end : answer.question_end]
-    is_its = key[:-1] == asked and key[-1] <= _MOST_FLAGS
+    is_its = key[:-1] == asked and key[-1] <= _MAX_FLAGS
     return answer if is_its and answer.wire == wire else None
 
 
-_MOST_FLAGS: Final = 3  # DO and CD
+_MAX_FLAGS: Final = 3  # DO and CD

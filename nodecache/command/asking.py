@@ -9,7 +9,7 @@ from nodecache.config.flags import parse_flags
 
 from .agent_arguments import agent_arguments
 
-MOST_LINE_OCTETS = 4 << 20
+MAX_LINE_OCTETS = 4 << 20
 _READ_OCTETS = 65_536
 
 
@@ -58,7 +58,7 @@ class Answers:
             raise CannotAsk(f"the agent does not answer: {error.strerror or error}") from None
         self.has_ended = not octets
         *lines, self._rest = (self._rest + octets).split(b"\n")
-        if len(self._rest) > MOST_LINE_OCTETS:
+        if len(self._rest) > MAX_LINE_OCTETS:
             raise CannotAsk("the agent says too much at once")
         return [read_answer(line) for line in lines]
 

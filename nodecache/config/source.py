@@ -41,7 +41,7 @@ from .watcher import POLL_SECONDS, Watcher
 
 log = logging.getLogger(__name__)
 
-_MOST_REFUSED_SECONDS = 300.0
+_MAX_REFUSED_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +175,7 @@ class ConfigSource:
         self.is_current = False
         if is_to_be_tried_again:
             self._retry_at = self._now + self._refused_seconds
-            self._refused_seconds = min(2 * self._refused_seconds, _MOST_REFUSED_SECONDS)
+            self._refused_seconds = min(2 * self._refused_seconds, _MAX_REFUSED_SECONDS)
 
     def _tell(self, faults: Iterable[object]) -> None:
         self.failures += 1

@@ -31,7 +31,7 @@ _BEGUN = event.MODIFY | event.CREATE
 _DONE = event.CLOSE_WRITE | event.MOVED_FROM | event.MOVED_TO | event.DELETE | event.ATTRIB
 _GONE = event.DELETE_SELF | event.MOVE_SELF
 _MASK = _BEGUN | _DONE | _GONE
-_MOST_LINKS = 40  # as many as the kernel follows
+_MAX_LINKS = 40  # as many as the kernel follows
 
 
 class Watcher:
@@ -142,7 +142,7 @@ def _places(path: str) -> Iterator[tuple[Path, str]]:
     if glob.has_magic(path):
         yield place.parent, ""
         return
-    for _ in range(_MOST_LINKS):
+    for _ in range(_MAX_LINKS):
         if place.is_dir():
             yield place, ""
         yield place.parent, place.name

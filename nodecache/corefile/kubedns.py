@@ -16,11 +16,11 @@ from typing import Any
 from .values import ip, port, split_host_port
 
 KEYS = ("stubDomains", "upstreamNameservers", "federations")
-_MOST_UPSTREAMS = 3
+_MAX_UPSTREAMS = 3
 # RFC 1123 names as Kubernetes has them: lower case only.
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _SUBDOMAIN = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
-_MOST_SERVERS = 15  # a `forward` takes no more
+_MAX_SERVERS = 15  # a `forward` takes no more
 _FEDERATION = re.compile(
     rf"\s*(?P<name>[a-z][-a-z0-9]*)\s*=\s*(?P<domain>{_LABEL}(\.{_LABEL})*)\s*"
 )
@@ -87,7 +87,7 @@ def _stub_servers(domain: str, servers: object, faults: list[str]) -> tuple[str,
         faults.append(f"{domain}: must have a list of servers, not {servers!r}")
         return ()
     found: list[str] = []
-    sound = _sound(servers, _stub_server_fault, _MOST_SERVERS, found)
+    sound = _sound(servers, _stub_server_fault, _MAX_SERVERS, found)
     faults += [f"{domain}: {fault}" for fault in found]
     return sound
 
@@ -126,7 +126,7 @@ def _stub_server_fault(server: object) -> str:
 def _upstream_nameservers(value: str, faults: list[str]) -> tuple[str, ...]:
     """`["1.2.3.4", "[2001:db8::1]:53"]`."""
     servers = _json(value, list, "a list of addresses", faults)
-    return _sound(servers, _upstream_fault, _MOST_UPSTREAMS, faults)
+    return _sound(servers, _upstream_fault, _MAX_UPSTREAMS, faults)
 
 
 def _upstream_fault(server: object) -> str:

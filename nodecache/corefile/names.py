@@ -6,8 +6,8 @@ from .values import ip, network
 _DEFAULT_PORTS = {"tls": 853}
 _SCHEMES = ("dns", "tls")
 _UNSERVED_SCHEMES = ("quic", "grpc", "https", "https3")
-_NAME_MOST_OCTETS = 255  # RFC 1035 §3.1, the root's label included
-_LABEL_MOST_OCTETS = 63  # RFC 1035 §2.3.4
+_NAME_MAX_OCTETS = 255  # RFC 1035 §3.1, the root's label included
+_LABEL_MAX_OCTETS = 63  # RFC 1035 §2.3.4
 
 
 class UnservedScheme(ValueError):
@@ -33,8 +33,8 @@ def is_domain_name(absolute: str) -> bool:
     return (
         absolute.isascii()
         and absolute.isprintable()
-        and all(0 < size <= _LABEL_MOST_OCTETS for size in sizes)
-        and sum(sizes) + len(sizes) + 1 <= _NAME_MOST_OCTETS
+        and all(0 < size <= _LABEL_MAX_OCTETS for size in sizes)
+        and sum(sizes) + len(sizes) + 1 <= _NAME_MAX_OCTETS
     )
 
 

@@ -21,7 +21,7 @@ from .rewriting import RewriteOptions
 Policy = Literal["random", "round_robin", "sequential"]
 AnswerClass = Literal["all", "success", "denial", "error"]
 
-LEAST_CAPACITY = 1024
+MIN_CAPACITY = 1024
 """Entries that a cache keeps of each kind whatever it is told: plugin/pkg/cache, 256 shards of 4."""
 
 CHAIN = (
@@ -112,7 +112,7 @@ class CacheOptions:
 
     zones: tuple[str, ...] = ()
     success_capacity: int = 9984
-    """As written; below `LEAST_CAPACITY` it is that."""
+    """As written; below `MIN_CAPACITY` it is that."""
     success_ttl: int = 3600
     success_min_ttl: int = 5
     denial_capacity: int = 9984

@@ -14,9 +14,9 @@ from .lexer import Origin, Token, tokens
 from .reading import Fault
 
 # CoreDNS's bounds on imports; and one on words, for snippets that hold snippets that hold snippets.
-_MOST_SNIPPETS = 10_000
-_MOST_FILES = 100_000
-_MOST_WORDS = 200_000
+_MAX_SNIPPETS = 10_000
+_MAX_FILES = 100_000
+_MAX_WORDS = 200_000
 _VARIABLE = re.compile(r"\{%(.+?)%\}|\{\$(.+?)\}", re.DOTALL)
 _SNIPPET_ARGUMENT = re.compile(r"\{args(?:\[([0-9]{1,4})\]|\.([0-9]{1,4}))\}")
 
@@ -129,8 +129,8 @@ class Stream:
         if source in self._open:
             raise Fault(name, f"import: {name.text!r} imports itself")
         self._words_imported += len(imported)
-        if self._words_imported > _MOST_WORDS:
-            raise EndlessImport(name, f"{_MOST_WORDS} words")
+        if self._words_imported > _MAX_WORDS:
+            raise EndlessImport(name, f"{_MAX_WORDS} words")
         if not imported:
             return
         first, *rest = imported
@@ -140,8 +140,8 @@ class Stream:
 
     def _snippet(self, name: Token, arguments: list[str]) -> list[Token]:
         self._snippets_used += 1
-        if self._snippets_used > _MOST_SNIPPETS:
-            raise EndlessImport(name, f"{_MOST_SNIPPETS} snippets")
+        if self._snippets_used > _MAX_SNIPPETS:
+            raise EndlessImport(name, f"{_MAX_SNIPPETS} snippets")
 
         def argument(match: re.Match[str]) -> str:
             number = int(match[1] or match[2])
@@ -165,8 +165,8 @@ class Stream:
                 pattern, f"import: must have at most one wildcard (*), not {pattern.text!r}"
             )
         self._files_used += 1
-        if self._files_used > _MOST_FILES:
-            raise EndlessImport(pattern, f"{_MOST_FILES} files")
+        if self._files_used > _MAX_FILES:
+            raise EndlessImport(pattern, f"{_MAX_FILES} files")
         self.imports.append(path)
         if not any(character in path for character in "*?[]"):
             return [path]

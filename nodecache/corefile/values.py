@@ -13,9 +13,9 @@ T = TypeVar("T")
 IpNetwork = IPv4Network | IPv6Network
 Reader = Callable[[str], T]
 
-_MOST_INTEGER = 2**63 - 1
-_MOST_NANOSECONDS = 2**63 - 1
-_PATTERN_MOST_OCTETS = 10_000  # CoreDNS's own bound
+_MAX_INTEGER = 2**63 - 1
+_MAX_NANOSECONDS = 2**63 - 1
+_PATTERN_MAX_OCTETS = 10_000  # CoreDNS's own bound
 
 _NANOSECONDS = {
     "ns": 1,
@@ -42,15 +42,15 @@ def text(word: str) -> str:
 
 def integer(word: str) -> int:
     """A whole number with or without a sign, as Go's strconv.Atoi takes it."""
-    if not _INTEGER.fullmatch(word) or abs(int(word)) > _MOST_INTEGER:
+    if not _INTEGER.fullmatch(word) or abs(int(word)) > _MAX_INTEGER:
         raise ValueError(f"must be a whole number, not {word!r}")
     return int(word)
 
 
-def whole(lowest: int, highest: int = _MOST_INTEGER) -> Reader[int]:
+def whole(lowest: int, highest: int = _MAX_INTEGER) -> Reader[int]:
     """A whole number from `lowest` to `highest`."""
     wanted = f"of {lowest} or more"
-    if highest != _MOST_INTEGER:
+    if highest != _MAX_INTEGER:
         wanted = f"from {lowest} to {highest}"
 
     def read(word: str) -> int:
@@ -70,7 +70,7 @@ def go_duration(word: str) -> float:
     if "".join(number + unit for number, unit in parts) != unsigned or not parts:
         raise ValueError(f"must be a duration such as 30s or 1m30s, not {word!r}")
     nanoseconds = sum(_nanoseconds(number, _NANOSECONDS[unit]) for number, unit in parts)
-    if nanoseconds > _MOST_NANOSECONDS:
+    if nanoseconds > _MAX_NANOSECONDS:
         raise ValueError(f"must be a duration below 292 years, not {word!r}")
     return sign * nanoseconds / 1e9
 
@@ -206,8 +206,8 @@ def pattern(word: str) -> str:
     import re2  # noqa: PLC0415 - only the Corefiles that have patterns pay for it
 
     size = len(word.encode())
-    if size > _PATTERN_MOST_OCTETS:
-        raise ValueError(f"must be at most {_PATTERN_MOST_OCTETS} octets long, not {size}")
+    if size > _PATTERN_MAX_OCTETS:
+        raise ValueError(f"must be at most {_PATTERN_MAX_OCTETS} octets long, not {size}")
     options = re2.Options()
     options.log_errors = False
     try:

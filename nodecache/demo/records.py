@@ -9,7 +9,7 @@ import dns.rdatatype
 import dns.rrset
 
 # A chain of CNAMEs longer than this is a loop, in all but theory.
-_MOST_CNAMES = 8
+_MAX_CNAMES = 8
 
 # kube-dns's own, for lines without a TTL.
 _DEFAULT_TTL = 30
@@ -60,7 +60,7 @@ class Records:
         self, owner: dns.name.Name, rdtype: dns.rdatatype.RdataType, answer: _Section
     ) -> dns.name.Name | None:
         """Add what `owner` has to `answer`, through CNAMEs; the name that had nothing, or None."""
-        for _ in range(_MOST_CNAMES):
+        for _ in range(_MAX_CNAMES):
             rrset = self._find(owner, rdtype)
             if rrset is not None:
                 answer.append(rrset)

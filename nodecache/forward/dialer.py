@@ -16,11 +16,11 @@ _REDIAL_SECONDS: Final = 0.025
 _REDIAL_FACTOR: Final = 3
 _UNKNOWN_TLS_SECONDS: Final = 0.05
 _SLOW_REDIAL_SECONDS: Final = 0.1
-_MOST_OPENING: Final = 8
+_MAX_OPENING: Final = 8
 # How long a query waits for a connection. CoreDNS: 1 to 30 s.
 DIAL_SECONDS: Final = 1.0
 _FIRST_BACK_OFF_SECONDS: Final = 0.02
-_MOST_BACK_OFF_SECONDS: Final = 0.25  # being refused costs little, and its end should not be missed
+_MAX_BACK_OFF_SECONDS: Final = 0.25  # being refused costs little, and its end should not be missed
 
 
 class Dialer:
@@ -38,7 +38,7 @@ class Dialer:
     def dial(self, now: float, wanted: int = 1) -> None:
         """Have up to `wanted` opening, unless it is too soon after one was refused."""
         if now >= self._may_dial_at:
-            for _ in range(min(wanted, _MOST_OPENING) - len(self.opening)):
+            for _ in range(min(wanted, _MAX_OPENING) - len(self.opening)):
                 self.opening.append(self._open_one(now))
 
     def opened(self, connection: StreamConnection, now: float) -> None:
@@ -51,7 +51,7 @@ class Dialer:
         """One was refused, or ended before it stood."""
         self.opening.remove(connection)
         self._back_off_seconds = min(
-            max(2 * self._back_off_seconds, _FIRST_BACK_OFF_SECONDS), _MOST_BACK_OFF_SECONDS
+            max(2 * self._back_off_seconds, _FIRST_BACK_OFF_SECONDS), _MAX_BACK_OFF_SECONDS
         )
         self._may_dial_at = now + self._back_off_seconds
 
@@ -67,13 +67,13 @@ class Dialer:
         if not self.opening:
             return True
         patience = max(_REDIAL_FACTOR * self._opened_in, _REDIAL_SECONDS)
-        if len(self.opening) == _MOST_OPENING:
+        if len(self.opening) == _MAX_OPENING:
             patience = max(patience, _SLOW_REDIAL_SECONDS)
         return now - self.opening[-1].opened_at > patience
 
     def dial_another(self, now: float) -> None:
         """Open one besides; the oldest makes room."""
-        if len(self.opening) == _MOST_OPENING:
+        if len(self.opening) == _MAX_OPENING:
             self.opening.pop(0).stream.close()
         self.opening.append(self._open_one(now))
 

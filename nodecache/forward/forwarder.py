@@ -36,7 +36,7 @@ class Forwarder(UpstreamGroup):
         """Who is asked where `next` says so: the block's next forwarder."""
         self._loop_zone_name = ""
         self._registry = upstreams
-        self._most_in_flight = settings.max_concurrent or math.inf
+        self._max_in_flight = settings.max_concurrent or math.inf
         self._from_zone = zone_suffix(settings.from_zone)
         self._except_zones = tuple(map(zone_suffix, settings.except_zones))
         self.takes_all = settings.from_zone == "." and not settings.except_zones
@@ -86,7 +86,7 @@ class Forwarder(UpstreamGroup):
 
     def send(self, request: Request, now: float) -> None:
         """Ask upstream. `request` hears the outcome once, after this has returned."""
-        is_full = self.in_flight >= self._most_in_flight
+        is_full = self.in_flight >= self._max_in_flight
         request.open(self, now)
         if is_full:
             self.counts.max_concurrent_rejects += 1

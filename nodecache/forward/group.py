@@ -28,7 +28,7 @@ _EXTRA_TRIES: Final = 4
 
 # CoreDNS gives up after twice the upstreams, within a few milliseconds. With our pauses between
 # them, four attempts last most of a second: as long as a kube-dns rollout leaves nobody to answer.
-_LEAST_CONNECT_ATTEMPTS: Final = 4
+_MIN_CONNECT_ATTEMPTS: Final = 4
 
 
 class NextForwarder(Protocol):
@@ -60,8 +60,8 @@ class UpstreamGroup:
             self.unwelcome_rcodes |= {Rcode.NOERROR}
         self.unwelcome_rcodes |= {Rcode.FORMERR}  # perhaps for our OPT
         self.in_flight = 0
-        self.most_tries = 0
-        self.most_connect_failures: float = math.inf
+        self.max_tries = 0
+        self.max_connect_failures: float = math.inf
         self._only: Upstream | None = None
         self._upstreams: list[Upstream] = []
 
@@ -76,11 +76,11 @@ class UpstreamGroup:
         self.policy.choose_from(upstreams)
         count = len(upstreams)
         self._only = upstreams[0] if count == 1 else None
-        self.most_tries = 2 * count + _EXTRA_TRIES
+        self.max_tries = 2 * count + _EXTRA_TRIES
         attempts = self.settings.max_connect_attempts
         if attempts is None:
-            attempts = max(2 * count, _LEAST_CONNECT_ATTEMPTS)
-        self.most_connect_failures = attempts or math.inf
+            attempts = max(2 * count, _MIN_CONNECT_ATTEMPTS)
+        self.max_connect_failures = attempts or math.inf
 
     def is_by_stream(self, transport: str) -> bool:
         """Whether a client's `transport` makes the query go by TCP, when nothing else does."""
@@ -139,7 +139,7 @@ class UpstreamGroup:
 
     def may_try_again(self, state: RetryState) -> bool:
         """Whether a query was not asked as often as may be."""
-        return state.tries < self.most_tries and state.connect_failures < self.most_connect_failures
+        return state.tries < self.max_tries and state.connect_failures < self.max_connect_failures
 
     def upstream_for_retry(self, state: RetryState, now: float) -> Upstream:
         """The upstream that would be asked next."""

@@ -12,7 +12,7 @@ from typing import Final
 # sent to it all the same, is answered. Without probes (`max_fails 0`) it is tried again after this
 # long, doubling while it stays silent.
 _SUSPECT_SECONDS: Final = 0.5
-_MOST_SUSPECT_SECONDS: Final = 30.0
+_MAX_SUSPECT_SECONDS: Final = 30.0
 
 # So many failures (SERVFAIL, REFUSED) in a row are the upstream's, not the names': users'
 # wishes (coredns#2524), and what unbound calls lame.
@@ -103,7 +103,7 @@ class Health:
             self._suspect_until = math.inf
         elif now >= self._suspect_until:
             self._suspect_until = now + self._suspect_seconds
-            self._suspect_seconds = min(2 * self._suspect_seconds, _MOST_SUSPECT_SECONDS)
+            self._suspect_seconds = min(2 * self._suspect_seconds, _MAX_SUSPECT_SECONDS)
         self.is_good = False
 
     def probed(self, *, is_alive: bool) -> None:

@@ -25,7 +25,7 @@ RETRY_SECONDS: Final = 30.0
 # How long a probe may take to come round, or to be answered; an upstream that does neither is
 # asked again so many times, as long in all as CoreDNS tries.
 _PROBE_SECONDS: Final = 2.0
-_MOST_PROBES: Final = 15
+_MAX_PROBES: Final = 15
 
 
 class LoopWatch:
@@ -149,7 +149,7 @@ class LoopProbe:
         self._timer = None
         if self.upstream.health.is_looping:
             self._try_later(RETRY_SECONDS)
-        elif self._sent < _MOST_PROBES:
+        elif self._sent < _MAX_PROBES:
             self._watch.expect_no_more(self)
             self.begin()
         else:

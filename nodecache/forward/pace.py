@@ -74,8 +74,8 @@ class Pace:
 
 # RFC 9520 §3.1 asks for restraint; 1 in 20 is what "The Tail at Scale" (2013) shows to be enough.
 _SHARE: Final = 0.05
-_MOST_TOKENS: Final = 100.0
-_TOKENS_A_SECOND: Final = 1.0  # so that a quiet node's few queries may be hedged too
+_MAX_TOKENS: Final = 100.0
+_TOKENS_PER_SECOND: Final = 1.0  # so that a quiet node's few queries may be hedged too
 
 
 class Budget:
@@ -87,13 +87,13 @@ class Budget:
         self.asks = 0  # counted by the forwarder, one for each query
         self._asks = 0
         self._at = now
-        self._tokens = _MOST_TOKENS / 5
+        self._tokens = _MAX_TOKENS / 5
 
     def spend(self, now: float) -> bool:
         """Spend one, if there is one."""
-        earned = (self.asks - self._asks) * _SHARE + (now - self._at) * _TOKENS_A_SECOND
+        earned = (self.asks - self._asks) * _SHARE + (now - self._at) * _TOKENS_PER_SECOND
         self._asks, self._at = self.asks, now
-        self._tokens = min(self._tokens + earned, _MOST_TOKENS)
+        self._tokens = min(self._tokens + earned, _MAX_TOKENS)
         if self._tokens < 1:
             return False
         self._tokens -= 1

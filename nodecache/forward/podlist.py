@@ -28,7 +28,7 @@ log = logging.getLogger("plugin/forward")
 SERVICE = "kube-dns-pods.kube-system.svc"
 _UDP, _TCP = "_dns._udp.", "_dns-tcp._tcp."
 
-MOST_PODS = 64
+MAX_PODS = 64
 
 _DEADLINE_SECONDS = 5.0
 # A list is believed no shorter and no longer than this, whatever its TTL, and asked for again when
@@ -42,9 +42,9 @@ _FIRST_RETRY_SECONDS = 1.0
 _LAST_RETRY_SECONDS = 30.0
 _FIRST_EMPTY_SECONDS = 5.0
 _LAST_EMPTY_SECONDS = 300.0
-_MOST_DOUBLINGS = 10
+_MAX_DOUBLINGS = 10
 # A pod that stopped answering may be told by many queries; the list is asked for once.
-_LEAST_PAUSE_SECONDS = 1.0
+_MIN_PAUSE_SECONDS = 1.0
 
 
 class PodList:
@@ -87,7 +87,7 @@ class PodList:
 
     def pod_fell_silent(self, now: float) -> None:
         """One of the pods does not answer: perhaps it is gone."""
-        if now - self._asked_at >= _LEAST_PAUSE_SECONDS:
+        if now - self._asked_at >= _MIN_PAUSE_SECONDS:
             self.resolve()
 
     def close(self) -> None:
@@ -153,7 +153,7 @@ class _Round:
         self._next = self._end
         targets = self._udp | self._tcp or {zone_suffix(self._service): DNS_PORT}
         missing = [target for target in targets if target not in self._addresses]
-        for target in missing[:MOST_PODS]:
+        for target in missing[:MAX_PODS]:
             self._ask(target, Rdtype.A)
             self._ask(target, Rdtype.AAAA)
         if not missing:
@@ -194,9 +194,9 @@ class _Round:
             for target, port in targets.items()
             for address in self._addresses.get(target, ())
         }
-        return sorted(pods)[:MOST_PODS]
+        return sorted(pods)[:MAX_PODS]
 
 
 def _doubled(first: float, times: int, last: float) -> float:
     """`first`, doubled from the second time on, up to `last`."""
-    return min(math.ldexp(first, min(times - 1, _MOST_DOUBLINGS)), last)
+    return min(math.ldexp(first, min(times - 1, _MAX_DOUBLINGS)), last)

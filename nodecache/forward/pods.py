@@ -9,7 +9,7 @@ from .runtime import DNS_PORT, Endpoint, Runtime
 
 # Each node keeps connections to so many pods at most, each node to others: kube-dns with 100 pods
 # must not have connections from every node to every pod.
-MOST_ASKED = 8
+MAX_PODS_ASKED = 8
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -64,7 +64,7 @@ class PodDestinations:
 
     def _update(self) -> None:
         if self._tell is not None:
-            pods = some_of(self._source.pods, MOST_ASKED, self._salt)
+            pods = some_of(self._source.pods, MAX_PODS_ASKED, self._salt)
             self._tell((*map(self._endpoint, pods), self._service))
 
     def _endpoint(self, pod: Pod) -> Endpoint:

@@ -30,7 +30,7 @@ _QUICK_SECONDS: Final = 0.005
 _FEW: Final = 4
 
 # To a server that takes one query on each.
-_MOST_CONNECTIONS: Final = 256
+_MAX_CONNECTIONS: Final = 256
 
 _AGE_JITTER: Final = 0.25  # connections of many nodes must not all end at once
 
@@ -148,7 +148,7 @@ class StreamPool:
         wanted = 1
         if limit := self.query_limit.queries:
             wanted = max(ceil(len(self._waiting) / limit), 1)
-        self._dialer.dial(now, min(wanted, _MOST_CONNECTIONS - len(self._connections)))
+        self._dialer.dial(now, min(wanted, _MAX_CONNECTIONS - len(self._connections)))
 
     def _open_one(self, now: float) -> StreamConnection:
         self.query_limit.expire(now)

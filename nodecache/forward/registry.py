@@ -20,7 +20,7 @@ log = logging.getLogger("plugin/loop")
 
 # Counters must not go back when an upstream's address leaves a file or a name. But the addresses of
 # pods are used up without end, and each is some fifty lines of a page.
-_MOST_GONE = 100
+_MAX_GONE = 100
 # So a pod that left is told no longer than the last queries to it can be of interest to a graph.
 _GONE_POD_SECONDS = 300.0
 
@@ -125,7 +125,7 @@ class UpstreamRegistry:
         """Keep no more counts of those that are gone than so many."""
         used = {upstream.to for upstream in self._upstreams.values()}
         gone = [to for to in self._counts if to not in used]
-        for to in gone[: len(gone) - _MOST_GONE]:
+        for to in gone[: len(gone) - _MAX_GONE]:
             del self._counts[to]
             self._gone_pods.pop(to, None)
 

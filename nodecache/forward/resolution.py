@@ -29,7 +29,7 @@ from .upstream import Upstream
 LAME_RCODES: Final = frozenset({Rcode.SERVFAIL, Rcode.REFUSED})
 
 # A server that takes one query a connection makes a pipeline move up by one each time.
-_MOST_LOSSES: Final = 8
+_MAX_LOSSES: Final = 8
 
 
 class Resolution:
@@ -135,7 +135,7 @@ class Resolution:
         """
         state = self._state_of(attempt)
         state.losses += 1
-        if state.open > 1 or state.losses > (_MOST_LOSSES if has_worked else 1):
+        if state.open > 1 or state.losses > (_MAX_LOSSES if has_worked else 1):
             self.attempt_failed(attempt, reason, now)
             return
         state.open -= 1

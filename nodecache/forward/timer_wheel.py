@@ -7,7 +7,7 @@ come here, and one timer for the whole worker serves all of them.
 from typing import Final, Generic, TypeVar
 
 TICK_SECONDS: Final = 0.01
-_TICKS_A_SECOND: Final = 100
+_TICKS_PER_SECOND: Final = 100
 
 T = TypeVar("T")
 
@@ -30,8 +30,8 @@ class TimerWheel(Generic[T]):
     def add(self, thing: T, at: float, now: float) -> None:
         """Have `thing` fall due at `at`, in seconds."""
         if not self._by_tick:
-            self._done = int(now * _TICKS_A_SECOND)
-        tick = max(int(at * _TICKS_A_SECOND), self._done) + 1
+            self._done = int(now * _TICKS_PER_SECOND)
+        tick = max(int(at * _TICKS_PER_SECOND), self._done) + 1
         things = self._by_tick.get(tick)
         if things is None:
             self._by_tick[tick] = [thing]
@@ -40,7 +40,7 @@ class TimerWheel(Generic[T]):
 
     def due(self, now: float) -> list[T]:
         """Everything that fell due by `now`, the earliest first."""
-        current = int(now * _TICKS_A_SECOND)
+        current = int(now * _TICKS_PER_SECOND)
         things: list[T] = []
         while self._by_tick and self._done < current:
             self._done += 1

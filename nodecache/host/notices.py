@@ -18,7 +18,7 @@ NFNL_SUBSYS_NFTABLES = 10
 NFT_MSG_DELTABLE, NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE = 2, 3, 6
 NFT_MSG_DELCHAIN, NFT_MSG_DELRULE = 5, 8
 NFTA_CHAIN_HOOK = 4  # only a base chain has one
-_CHANGES_A_CHAIN = {NFT_MSG_NEWCHAIN, NFT_MSG_DELCHAIN, NFT_MSG_NEWRULE, NFT_MSG_DELRULE}
+_CHANGES_PER_CHAIN = {NFT_MSG_NEWCHAIN, NFT_MSG_DELCHAIN, NFT_MSG_NEWRULE, NFT_MSG_DELRULE}
 
 _BODY = 20  # nlmsghdr (16) and nfgenmsg (4)
 _ATTRIBUTE = struct.Struct("=HH")  # size, type
@@ -77,7 +77,7 @@ def judge(message: bytes, kind: int, table: str, watched: WatchedChains, concern
         concern.is_table = True
     elif change == NFT_MSG_DELTABLE:
         concern.is_foreign |= any(its_table == name for name, _ in watched)
-    elif change in _CHANGES_A_CHAIN:
+    elif change in _CHANGES_PER_CHAIN:
         name_at = 3 if change in {NFT_MSG_NEWCHAIN, NFT_MSG_DELCHAIN} else 2
         is_base = change == NFT_MSG_NEWCHAIN and NFTA_CHAIN_HOOK in attributes
         concern.is_foreign |= is_base or (its_table, _text(attributes.get(name_at))) in watched

@@ -22,7 +22,7 @@ KEEPER_OOM_SCORE_ADJ = -998  # one above the kubelet's -999: the node's DNS goes
 
 _LAST_CAPABILITY = Path("/proc/sys/kernel/cap_last_cap")
 _WORKER_FIRST = 300  # of a thousand: more than what the keeper's size could outweigh
-_OOM_SCORE_MOST = 1000
+_OOM_SCORE_MAX = 1000
 _OOM_SCORE_ADJ = Path("/proc/self/oom_score_adj")
 _CAPABILITY_VERSION_3 = 0x20080522
 # linux/prctl.h
@@ -103,7 +103,7 @@ def _go_before_keeper() -> None:
     except (OSError, ValueError):
         return
     is_protected = inherited == KEEPER_OOM_SCORE_ADJ
-    set_oom_score_adj(0 if is_protected else min(inherited + _WORKER_FIRST, _OOM_SCORE_MOST))
+    set_oom_score_adj(0 if is_protected else min(inherited + _WORKER_FIRST, _OOM_SCORE_MAX))
 
 
 def set_oom_score_adj(score: int) -> bool:

@@ -18,7 +18,7 @@ from nodecache.process.channel import Channel, channel_pair, discard
 from nodecache.process.listen import ListenAddress
 from nodecache.process.memory_file import check_sealed
 from nodecache.process.messages import MalformedControlMessage, Message
-from nodecache.process.protocol import FROM_KEEPER, FROM_WORKER, MOST_CACHE_OCTETS
+from nodecache.process.protocol import FROM_KEEPER, FROM_WORKER, MAX_CACHE_OCTETS
 from nodecache.process.sockets import Sockets
 from nodecache.process.vitals import KeeperVitals
 
@@ -110,7 +110,7 @@ class Worker:
         if asked == "reload":
             self._reload_by = math.inf
         if message.kind == "cache":
-            check_sealed(message.descriptors[0], MOST_CACHE_OCTETS)
+            check_sealed(message.descriptors[0], MAX_CACHE_OCTETS)
 
     def is_silent(self, now: float) -> bool:
         """Whether it said nothing for too long, or not what it was asked for."""

@@ -25,7 +25,7 @@ from typing import Any, Protocol
 from nodecache.process.listen import ListenAddress
 from nodecache.process.messages import Message
 
-from .handover_messages import MOST_ADDRESSES, PROTOCOL, Claim, to_fields
+from .handover_messages import MAX_ADDRESSES, PROTOCOL, Claim, to_fields
 
 log = logging.getLogger(__name__)
 
@@ -266,9 +266,9 @@ class Handover:
         log.info("another agent prepares to take over, version %s", message.fields.get("version"))
         self.after.send(
             "sockets",
-            descriptors[: 2 * MOST_ADDRESSES],
+            descriptors[: 2 * MAX_ADDRESSES],
             protocol=PROTOCOL,
-            addresses=to_fields(addresses[:MOST_ADDRESSES]),
+            addresses=to_fields(addresses[:MAX_ADDRESSES]),
             makes_rules=self._actions.claim().makes_rules,
         )
 

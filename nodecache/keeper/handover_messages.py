@@ -9,14 +9,14 @@ from nodecache.process.messages import Form, MessageForms, addresses, flag, text
 from nodecache.process.protocol import PAGES
 
 PROTOCOL = 2
-MOST_ADDRESSES = 126  # two sockets each; a message carries 253 descriptors (SCM_MAX_FD)
+MAX_ADDRESSES = 126  # two sockets each; a message carries 253 descriptors (SCM_MAX_FD)
 
 FORMS = MessageForms(
     of={
         "hello": Form({"protocol": whole, "version": text(100)}),
         "sockets": Form(
-            {"protocol": whole, "addresses": addresses(MOST_ADDRESSES), "makes_rules": flag},
-            descriptors=range(0, 2 * MOST_ADDRESSES + 1, 2),
+            {"protocol": whole, "addresses": addresses(MAX_ADDRESSES), "makes_rules": flag},
+            descriptors=range(0, 2 * MAX_ADDRESSES + 1, 2),
         ),
         "no": Form({"why": text(200)}),
         "take": Form({"addresses": addresses(1_000), "pages": PAGES, "makes_rules": flag}),
@@ -24,7 +24,7 @@ FORMS = MessageForms(
         "retired": Form(),
         "cache": Form(descriptors=range(1, 2)),
     },
-    most_octets=65_536,
+    max_octets=65_536,
     is_of_any_version=True,
 )
 

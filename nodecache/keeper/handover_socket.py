@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 ANSWER_SECONDS = 2.0  # a keeper is never busy for longer than a fraction of this
 RETRY_SECONDS = 1.0
 HELLO_SECONDS = 2.0  # for who has connected to say so
-MOST_WAITING = 8  # who have connected and not said hello; the oldest gives way
+MAX_WAITING = 8  # who have connected and not said hello; the oldest gives way
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
 _NONSENSE = (OSError, ValueError)  # what reading another one's octets may raise
 _NOBODY_THERE = {errno.ECONNREFUSED, errno.ENOENT}
@@ -145,7 +145,7 @@ class HandoverSocket:
             log.warning("sent away at the door: %s", error)
             client.close()
             return
-        if len(self._silent) >= MOST_WAITING:
+        if len(self._silent) >= MAX_WAITING:
             self._send_away(next(iter(self._silent)), "others wait")
         link = Channel(client, FORMS)
         self._silent[link.fileno()] = link, now + HELLO_SECONDS
@@ -215,7 +215,7 @@ class HandoverSocket:
         server.setblocking(False)
         try:
             server.bind(self._path)
-            server.listen(MOST_WAITING)
+            server.listen(MAX_WAITING)
         except OSError as error:
             server.close()
             self._open_at = now + RETRY_SECONDS

@@ -2,7 +2,7 @@
 
 _YOUNG_SECONDS = 10.0
 _FIRST_PAUSE = 0.1
-_MOST_PAUSE = 10.0
+_MAX_PAUSE = 10.0
 
 
 class Respawn:
@@ -28,7 +28,7 @@ class Respawn:
         self._young_deaths += _FREE_DEATHS if is_hung else 1
         if self._young_deaths <= _FREE_DEATHS:
             return 0.0
-        return min(_FIRST_PAUSE * 2.0 ** (self._young_deaths - _FREE_DEATHS - 1), _MOST_PAUSE)
+        return min(_FIRST_PAUSE * 2.0 ** (self._young_deaths - _FREE_DEATHS - 1), _MAX_PAUSE)
 
 
 _FREE_DEATHS = 3  # killed three times in ten seconds may still be chance, or somebody's test

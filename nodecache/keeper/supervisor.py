@@ -16,7 +16,7 @@ from .respawn import Respawn
 log = logging.getLogger(__name__)
 
 _FORK_PAUSE = 0.1
-MOST_MESSAGES_A_TURN = 16  # a worker that never stops to talk holds up nothing else
+MAX_MESSAGES_PER_TURN = 16  # a worker that never stops to talk holds up nothing else
 
 
 class Employer(Protocol):
@@ -135,7 +135,7 @@ class Supervisor:
         """Hear the worker, a bounded lot: what is left is heard in the next turn."""
         now = monotonic()
         heard = 0
-        while heard < MOST_MESSAGES_A_TURN and self._hear(now):
+        while heard < MAX_MESSAGES_PER_TURN and self._hear(now):
             heard += 1
         if heard and self.worker is not None:
             self._employer.worker_heard(now)

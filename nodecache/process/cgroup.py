@@ -13,9 +13,9 @@ _NO_LIMIT = 1 << 50  # v1 writes a number near 2**63 for none
 
 # What both processes take before the first answer, of programs and libraries what they work with:
 # docs/operations.md says how it was measured. With less, pages are read in again and again, or we are killed.
-LEAST_LIMIT_OCTETS = 48 << 20
+MIN_LIMIT_OCTETS = 48 << 20
 _IDLE_OCTETS = 36 << 20
-_LEAST_BUDGET_OCTETS = 1 << 20
+_MIN_BUDGET_OCTETS = 1 << 20
 
 
 def default_budget() -> int:
@@ -27,16 +27,16 @@ def budget_within(limit: int | None) -> int:
     """A quarter of the limit, and of a small one half of what we leave; 64 MiB where there is none."""
     if limit is None:
         return _UNLIMITED_OCTETS
-    return max(min(limit // _SHARE, (limit - _IDLE_OCTETS) // 2), _LEAST_BUDGET_OCTETS)
+    return max(min(limit // _SHARE, (limit - _IDLE_OCTETS) // 2), _MIN_BUDGET_OCTETS)
 
 
 def too_small(limit: int | None) -> str:
     """What to tell the operator of a limit with which we may not live; nothing of another."""
-    if limit is None or limit >= LEAST_LIMIT_OCTETS:
+    if limit is None or limit >= MIN_LIMIT_OCTETS:
         return ""
     return (
         f"the container's memory limit of {limit >> 20} MiB is less than the "
-        f"{LEAST_LIMIT_OCTETS >> 20} MiB that nodecache needs: it is slow, or killed by the kernel"
+        f"{MIN_LIMIT_OCTETS >> 20} MiB that nodecache needs: it is slow, or killed by the kernel"
     )
 
 

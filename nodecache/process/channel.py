@@ -19,7 +19,7 @@ from .messages import Message, MessageForms, read_message
 # All that the kernel may bring, whatever is expected: those it has no room for here it would close
 # itself, and that may wait (see `discard`). SCM_MAX_FD is 253.
 _ANCILLARY_OCTETS = socket.CMSG_SPACE(4 * 253)
-_MOST_QUEUED = 10_000  # more than the buffer of a socket holds
+_MAX_QUEUED = 10_000  # more than the buffer of a socket holds
 _NO_LINGER = struct.pack("ii", 0, 0)
 
 
@@ -52,7 +52,7 @@ class Channel:
         """
         try:
             octets, ancillary, flags, _ = self._socket.recvmsg(
-                self._forms.most_octets + 1, _ANCILLARY_OCTETS, socket.MSG_CMSG_CLOEXEC
+                self._forms.max_octets + 1, _ANCILLARY_OCTETS, socket.MSG_CMSG_CLOEXEC
             )
         except ConnectionError:
             return None
@@ -69,7 +69,7 @@ class Channel:
 
     def drain(self) -> None:
         """Let go of what is queued and will not be read. The other end is dead."""
-        for _ in range(_MOST_QUEUED):
+        for _ in range(_MAX_QUEUED):
             try:
                 octets, ancillary, _, _ = self._socket.recvmsg(1, _ANCILLARY_OCTETS)
             except ConnectionError:  # told once, before what is queued

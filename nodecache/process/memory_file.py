@@ -35,7 +35,7 @@ def to_descriptor(content: bytes) -> int:
     return descriptor
 
 
-def check_sealed(descriptor: int, most_octets: int) -> None:
+def check_sealed(descriptor: int, max_octets: int) -> None:
     """Raise MalformedControlMessage where it is no sealed memory file of up to so many octets."""
     try:
         told = os.fstat(descriptor)
@@ -44,7 +44,7 @@ def check_sealed(descriptor: int, most_octets: int) -> None:
         raise MalformedControlMessage("a descriptor of no memory file") from error
     if not stat.S_ISREG(told.st_mode) or seals & _SEALS != _SEALS:
         raise MalformedControlMessage("a memory file that is not sealed")
-    if told.st_size > most_octets:
+    if told.st_size > max_octets:
         raise MalformedControlMessage(f"a memory file of {told.st_size} octets")
 
 
@@ -69,10 +69,10 @@ class _Whole(io.RawIOBase):
         super().close()
 
 
-def open_sealed(descriptor: int, most_octets: int) -> io.BufferedReader:
+def open_sealed(descriptor: int, max_octets: int) -> io.BufferedReader:
     """Read a sealed file; closing it closes the descriptor. Raises MalformedControlMessage."""
     try:
-        check_sealed(descriptor, most_octets)
+        check_sealed(descriptor, max_octets)
     except MalformedControlMessage:
         os.close(descriptor)
         raise

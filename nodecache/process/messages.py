@@ -14,10 +14,10 @@ from typing import Any
 Check = Callable[[Any], Any]
 """Takes a value as JSON has it and returns it typed; raises MalformedControlMessage."""
 
-_MOST_HOST_OCTETS = 64  # an IPv6 address with a zone of 15 octets (IFNAMSIZ) has 61
-_MOST_COUNTS = 1_000
-_MOST_NAME_OCTETS = 200
-_MOST_NUMBER = 1 << 63
+_MAX_HOST_OCTETS = 64  # an IPv6 address with a zone of 15 octets (IFNAMSIZ) has 61
+_MAX_COUNTS = 1_000
+_MAX_NAME_OCTETS = 200
+_MAX_NUMBER = 1 << 63
 
 
 class MalformedControlMessage(ValueError):
@@ -61,7 +61,7 @@ class MessageForms:
     """
 
     of: Mapping[str, Form]
-    most_octets: int
+    max_octets: int
     is_of_any_version: bool = False
 
 
@@ -69,7 +69,7 @@ def read_message(
     octets: bytes, descriptors: Sequence[int], forms: MessageForms, *, are_lost: bool = False
 ) -> Message:
     """The message in a datagram. `are_lost` tells that more descriptors were sent than arrived."""
-    read = _object(octets, forms.most_octets)
+    read = _object(octets, forms.max_octets)
     kind = read.pop("kind", None)
     if not isinstance(kind, str):
         raise MalformedControlMessage("no kind")
@@ -88,9 +88,9 @@ def read_message(
     return Message(kind, fields, tuple(descriptors))
 
 
-def _object(octets: bytes, most_octets: int) -> dict[str, Any]:
-    if len(octets) > most_octets:
-        raise MalformedControlMessage(f"more than {most_octets} octets")
+def _object(octets: bytes, max_octets: int) -> dict[str, Any]:
+    if len(octets) > max_octets:
+        raise MalformedControlMessage(f"more than {max_octets} octets")
     try:
         read = json.loads(octets.decode())
     except (ValueError, RecursionError) as error:
@@ -116,12 +116,12 @@ def _named(name: str, check: Check, value: Any) -> Any:
 # What fields may be
 
 
-def text(most_octets: int) -> Check:
+def text(max_octets: int) -> Check:
     """A string up to so long, as one printable line: it may end in the log."""
 
     def check(value: Any) -> str:
-        if not isinstance(value, str) or len(value) > most_octets:
-            raise MalformedControlMessage(f"no text of up to {most_octets} characters")
+        if not isinstance(value, str) or len(value) > max_octets:
+            raise MalformedControlMessage(f"no text of up to {max_octets} characters")
         return "".join(each if each.isprintable() else "?" for each in value)
 
     return check
@@ -136,7 +136,7 @@ def flag(value: Any) -> bool:
 
 def whole(value: Any) -> int:
     """A whole number that a counter can have."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST_NUMBER:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MAX_NUMBER:
         raise MalformedControlMessage("no count")
     return value
 
@@ -159,9 +159,9 @@ def by_name(check: Check) -> Check:
     """An object whose values are all of one sort, such as counts."""
 
     def check_all(value: Any) -> dict[str, Any]:
-        if not isinstance(value, dict) or len(value) > _MOST_COUNTS:
-            raise MalformedControlMessage(f"no object of up to {_MOST_COUNTS} members")
-        if any(len(name) > _MOST_NAME_OCTETS for name in value):
+        if not isinstance(value, dict) or len(value) > _MAX_COUNTS:
+            raise MalformedControlMessage(f"no object of up to {_MAX_COUNTS} members")
+        if any(len(name) > _MAX_NAME_OCTETS for name in value):
             raise MalformedControlMessage("an object with a name too long")
         return {name: check(each) for name, each in value.items()}
 
@@ -179,9 +179,9 @@ def shaped(checks: Mapping[str, Check]) -> Check:
     return check_each
 
 
-def texts(most: int, most_octets: int) -> Check:
+def texts(most: int, max_octets: int) -> Check:
     """A list of up to so many strings, each up to so long."""
-    check_each = text(most_octets)
+    check_each = text(max_octets)
 
     def check(value: Any) -> list[str]:
         if not isinstance(value, list) or len(value) > most:
@@ -205,7 +205,7 @@ def addresses(most: int) -> Check:
 def _host_and_port(value: Any) -> tuple[str, int]:
     match value:
         case [str(host), int(port)] if (
-            len(host) <= _MOST_HOST_OCTETS and not isinstance(port, bool) and 0 <= port <= 65_535
+            len(host) <= _MAX_HOST_OCTETS and not isinstance(port, bool) and 0 <= port <= 65_535
         ):
             return host, port
         case _:
@@ -214,7 +214,7 @@ def _host_and_port(value: Any) -> tuple[str, int]:
 
 def shown(words: str) -> str:
     """A stranger's words for a log line, which they cannot make long."""
-    return ascii(words if len(words) <= _MOST_SHOWN else f"{words[:_MOST_SHOWN]}...")
+    return ascii(words if len(words) <= _MAX_SHOWN else f"{words[:_MAX_SHOWN]}...")
 
 
-_MOST_SHOWN = 80
+_MAX_SHOWN = 80

@@ -9,8 +9,8 @@ from typing import Any
 
 from .messages import MalformedControlMessage
 
-MOST_PODS = 64
-_MOST_PORT = 65535
+MAX_PODS = 64
+_MAX_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,8 +49,8 @@ def _is_special(address: IPv4Address | IPv6Address) -> bool:
 
 def read_pods(value: Any) -> tuple[PodAddress, ...]:
     """A list of `[host, UDP port, TCP port]`, each once; MalformedControlMessage else."""
-    if not isinstance(value, list) or len(value) > MOST_PODS:
-        raise MalformedControlMessage(f"no list of up to {MOST_PODS} pods")
+    if not isinstance(value, list) or len(value) > MAX_PODS:
+        raise MalformedControlMessage(f"no list of up to {MAX_PODS} pods")
     return tuple(dict.fromkeys(_read_pod(each) for each in value))
 
 
@@ -65,4 +65,4 @@ def _read_pod(value: Any) -> PodAddress:
 
 
 def _is_port(number: int) -> bool:
-    return not isinstance(number, bool) and 0 < number <= _MOST_PORT
+    return not isinstance(number, bool) and 0 < number <= _MAX_PORT

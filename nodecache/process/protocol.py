@@ -15,22 +15,22 @@ from .messages import Form, MessageForms, addresses, flag, text, texts, whole
 from .pods import read_pods
 from .vitals import check_vitals
 
-MOST_REASON_OCTETS = 1_000
-MOST_CACHE_OCTETS = 1 << 30  # of the file that a cache travels in
-_MOST_ADDRESSES = 1_000
-PAGES = texts(_MOST_ADDRESSES, 300)  # HOST:PORT; a host has up to 253 octets
+MAX_REASON_OCTETS = 1_000
+MAX_CACHE_OCTETS = 1 << 30  # of the file that a cache travels in
+_MAX_ADDRESSES = 1_000
+PAGES = texts(_MAX_ADDRESSES, 300)  # HOST:PORT; a host has up to 253 octets
 
 FROM_WORKER = MessageForms(
     of={
         "ready": Form(),
         "alive": Form(),
         "reloaded": Form(),
-        "refused": Form({"why": text(MOST_REASON_OCTETS)}),
+        "refused": Form({"why": text(MAX_REASON_OCTETS)}),
         "paused": Form(),
         "cache": Form(descriptors=range(1, 2)),
         "pods": Form({"pods": read_pods}),
     },
-    most_octets=16_384,  # a reason of 1,000 characters, each of up to 12 octets in JSON
+    max_octets=16_384,  # a reason of 1,000 characters, each of up to 12 octets in JSON
 )
 FROM_KEEPER = MessageForms(
     of={
@@ -38,11 +38,11 @@ FROM_KEEPER = MessageForms(
         "reload": Form(descriptors=range(1, 254, 2)),
         "vitals": Form({"vitals": check_vitals, "reload_failures": whole}),
         "pause": Form(
-            {"dropped": addresses(_MOST_ADDRESSES), "pages": PAGES, "has_successor": flag}
+            {"dropped": addresses(_MAX_ADDRESSES), "pages": PAGES, "has_successor": flag}
         ),
         "cache": Form(descriptors=range(1, 2)),
         "resume": Form(),
         "stop": Form(),
     },
-    most_octets=65_536,
+    max_octets=65_536,
 )

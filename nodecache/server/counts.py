@@ -19,7 +19,7 @@ DURATION_BOUNDS: Final = tuple(0.00025 * 2**n for n in range(16))
 SIZE_BOUNDS: Final = (0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16e3, 32e3, 48e3, 64e3)
 
 # More kinds of replies than this are folded at once: somebody plays with sizes.
-_MOST_TALLIES: Final = 20_000
+_MAX_TALLIES: Final = 20_000
 
 
 class Outcome(IntEnum):
@@ -69,7 +69,7 @@ class ServerCounts:
         """Count a reply `times`; `tally` is a Tally or a plain tuple of the same fields."""
         tallies = self._tallies
         tallies[tally] = tallies.get(tally, 0) + times
-        if len(tallies) > _MOST_TALLIES:
+        if len(tallies) > _MAX_TALLIES:
             self.fold()
 
     def fold(self) -> None:

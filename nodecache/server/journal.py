@@ -19,13 +19,13 @@ _SLOT_OCTETS: Final = 512
 _SHORT_TEXT: Final = 112
 _SLOT: Final = Struct(f"=HBBH{_SHORT_TEXT}sd")
 _PUT_SLOT: Final = _SLOT.pack_into
-_MOST_TEXT: Final = _SHORT_TEXT + _SLOT_OCTETS - _SLOT.size
+_MAX_TEXT: Final = _SHORT_TEXT + _SLOT_OCTETS - _SLOT.size
 _FREE: Final = Struct("=d")
 _TIME_PLACE: Final = _SLOT.size - _FREE.size
 _PUT_TIME: Final = _FREE.pack_into
 _LOWEST: Final = Struct("=I")
 # After this long a client has asked again by itself, or given up.
-_MOST_AGE_SECONDS: Final = 5.0
+_MAX_AGE_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Journal:
         for slot in range(self._lowest, len(memory), _SLOT_OCTETS):
             port, label, host, packet, text, noted_at = _SLOT.unpack_from(memory, slot)
             _PUT_TIME(memory, slot + _TIME_PLACE, 0.0)
-            if noted_at and 0 <= now - noted_at < _MOST_AGE_SECONDS:
+            if noted_at and 0 <= now - noted_at < _MAX_AGE_SECONDS:
                 rest = slot + _SLOT.size
                 text += memory[rest : slot + _SLOT_OCTETS]
                 ends = label, label + host, label + host + packet
@@ -73,7 +73,7 @@ class Journal:
         """Write a query down; the slot to be freed, or -1 where it could not be noted."""
         text = label + host.encode() + packet
         size = len(text)
-        if size > _MOST_TEXT:
+        if size > _MAX_TEXT:
             return -1
         slot = self._free.pop() if self._free else self._take_unused()
         if slot < 0:

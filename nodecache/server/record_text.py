@@ -11,7 +11,7 @@ from .dns_name import wire_of
 from .records import Record
 
 _DEFAULT_TTL = 3600  # miekg/dns's own
-_MOST_TTL = 0xFFFFFFFF
+_MAX_TTL = 0xFFFFFFFF
 _TTL_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _TTL = re.compile(r"(\d+[smhdw]?)+", re.IGNORECASE)
 _TTL_PART = re.compile(r"(\d+)([smhdw]?)", re.IGNORECASE)
@@ -55,7 +55,7 @@ def _seconds(word: str) -> int:
     seconds = sum(
         int(count) * _TTL_UNITS[unit.lower() or "s"] for count, unit in _TTL_PART.findall(word)
     )
-    if seconds > _MOST_TTL:
+    if seconds > _MAX_TTL:
         raise ValueError(f"TTL does not fit into 32 bits: {word!r}")
     return seconds
 

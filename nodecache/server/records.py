@@ -23,7 +23,7 @@ _HEADER = Struct("!6H")
 _COUNTS = Struct("!3H")
 _FIXED = Struct("!HHIH")  # type, class, TTL, rdata size
 _QUESTION_POINTER = b"\xc0\x0c"  # RFC 1035 §4.1.4: the name at offset 12
-_MOST_HEADER_RCODE = 15  # RFC 6891 §6.1.3: more lives in the OPT
+_MAX_HEADER_RCODE = 15  # RFC 6891 §6.1.3: more lives in the OPT
 _AUTHORITATIVE = int(Flag.AA)
 
 
@@ -145,7 +145,7 @@ def message(
     if len(answer.ttl_offsets) > 1:
         answer = read_answer(compressed(wire), written_by)
     answer.ede = ede
-    if rcode > _MOST_HEADER_RCODE:
+    if rcode > _MAX_HEADER_RCODE:
         answer.rcode = rcode
         answer.kind = Kind.OTHER
     return answer

@@ -26,16 +26,18 @@ from .normalized import NormalizedQuery
 
 _PUT_TTL: Final = Struct("!I").pack_into
 
-_MOST_YOUNG: Final = 8192
+_MAX_YOUNG: Final = 8192
 # A reply weighs this beside its octets and its query's: the object, what it is counted as, its place
 # in the table, and the entry it was made of, which may be gone from the cache (its octets are then).
 REPLY_OVERHEAD_OCTETS: Final = 900
 _SHARE_OF_BUDGET: Final = 4
-_MOST_WITHOUT_BUDGET: Final = 32 << 20
+_MAX_WITHOUT_BUDGET: Final = 32 << 20
 # Names asked for less often than this gain nothing by the table, and would empty it of others.
 HOT_SECONDS: Final = 5.0
 _FOLDED_AT_ONCE: Final = 200  # at about 1.3 µs each where all were asked for
-_SEEN_OFF_AT_A_PUT: Final = 4  # more than come in, so that no more than one generation waits for it
+_RETIRED_DRAINED_PER_PUT: Final = (
+    4  # more than come in, so that no more than one generation waits for it
+)
 
 
 class ServingZone(Protocol):
@@ -173,7 +175,7 @@ class ReplyBudget:
     def most(self) -> int:
         """What the tables may weigh now."""
         limit = self._budget.limit
-        return limit // _SHARE_OF_BUDGET if limit else _MOST_WITHOUT_BUDGET
+        return limit // _SHARE_OF_BUDGET if limit else _MAX_WITHOUT_BUDGET
 
     def weigh(self, octets: int) -> None:
         """So much came; or went, where it is negative."""
@@ -196,14 +198,14 @@ def _octets_of(table: "ReplyTable") -> int:
 class ReplyTable:
     """CachedReply replies of one socket, by the query's octets behind its id."""
 
-    __slots__ = ("_most_young", "_old", "_reply_budget", "_retired", "octets", "young")
+    __slots__ = ("_max_young", "_old", "_reply_budget", "_retired", "octets", "young")
 
-    def __init__(self, reply_budget: ReplyBudget, most_young: int = _MOST_YOUNG) -> None:
+    def __init__(self, reply_budget: ReplyBudget, max_young: int = _MAX_YOUNG) -> None:
         self.young: dict[bytes, CachedReply] = {}
         self.octets = 0
         self._old: dict[bytes, CachedReply] = {}
         self._retired: list[dict[bytes, CachedReply]] = []
-        self._most_young = most_young
+        self._max_young = max_young
         self._reply_budget = reply_budget
         reply_budget.tables.append(self)
 
@@ -212,11 +214,11 @@ class ReplyTable:
 
     def put(self, query_tail: bytes, finished: CachedReply, now: float) -> None:
         """Keep a finished reply."""
-        if len(self.young) >= self._most_young:
+        if len(self.young) >= self._max_young:
             self._retired.append(self._old)
             self._old, self.young = self.young, {}
         elif self._retired:
-            self._drain_retired(_SEEN_OFF_AT_A_PUT, now)
+            self._drain_retired(_RETIRED_DRAINED_PER_PUT, now)
         before = self.young.get(query_tail)
         if before is not None:
             self._release(before, now)

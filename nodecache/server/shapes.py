@@ -24,7 +24,7 @@ from .replies import ZoneBinding
 
 _AD: Final = int(Flag.AD)
 _NO_AD: Final = 0xFFFF & ~_AD
-_MOST_SHAPES: Final = 2048  # at about 1 KiB each
+_MAX_SHAPES: Final = 2048  # at about 1 KiB each
 
 
 class Shape:
@@ -122,7 +122,7 @@ class Shapes:
 
     def learn(self, query: Query, shape: Shape) -> None:
         """Know the shape of a query that was read, from its octets too where others may repeat them."""
-        if len(self._by_query) >= _MOST_SHAPES:
+        if len(self._by_query) >= _MAX_SHAPES:
             self._by_query.clear()
         self._by_query[_in_common(query)] = shape
         self.learn_octets(query, shape)
@@ -142,7 +142,7 @@ class Shapes:
             and query.rdclass == CLASS_IN
             and packet.startswith(query.key[1 + label_size : -KEY_END_SIZE], behind_label)
         ):
-            if len(self._by_octets) >= _MOST_SHAPES:
+            if len(self._by_octets) >= _MAX_SHAPES:
                 self._by_octets.clear()
             self._by_octets[packet[2:HEADER_SIZE] + packet[behind_label:]] = shape
 

@@ -16,8 +16,8 @@ BACKLOG = 1024  # as many as the keeper's socket lets wait; the kernel caps it a
 
 
 _SWEEP_SECONDS = 0.5
-_MOST_A_TURN = 32  # for all who wait for their turn
-_MOST_AT_ONCE = 8  # for one, or where many wait
+_MAX_PER_TURN = 32  # for all who wait for their turn
+_MAX_AT_ONCE = 8  # for one, or where many wait
 _READ_OCTETS = 16_384
 
 
@@ -95,7 +95,7 @@ class TcpListener:
     def serve(self, connection: TcpConnection, now: float) -> None:
         """Take a few of its queries now, and the others when it is its turn again."""
         if not connection.is_in_line:
-            connection.take(_MOST_AT_ONCE, now)
+            connection.take(_MAX_AT_ONCE, now)
             self._line_up(connection)
 
     def _line_up(self, connection: TcpConnection) -> None:
@@ -109,8 +109,8 @@ class TcpListener:
         """A few queries of each in the line; of more, where the line is short."""
         now = monotonic()
         line, self._in_line = self._in_line, deque()
-        room = _MOST_A_TURN
-        most = max(_MOST_AT_ONCE, _MOST_A_TURN // len(line))
+        room = _MAX_PER_TURN
+        most = max(_MAX_AT_ONCE, _MAX_PER_TURN // len(line))
         while line and room > 0:
             connection = line.popleft()
             connection.is_in_line = False

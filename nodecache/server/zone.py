@@ -51,8 +51,8 @@ _NO_TRANSFERS: Final[ExtendedErrors] = ((Ede.NOT_SUPPORTED, b"zone transfers are
 _NO_ROOM: Final[ExtendedErrors] = ((Ede.NETWORK_ERROR, b"too many queries wait for an answer"),)
 # New questions that may wait for upstreams that are down: enough to notice their return by. More
 # would wait in vain, and their work would be at the cost of hits.
-_MOST_WHILE_DOWN: Final = 64
-_MOST_WITH_STALE_ANSWERS: Final = 4  # of those that might have a stale answer at once
+_MAX_WHILE_DOWN: Final = 64
+_MAX_WITH_STALE_ANSWERS: Final = 4  # of those that might have a stale answer at once
 # What a SERVFAIL's records, should it have any, are good for: CoreDNS's default.
 _SERVFAIL_TTL: Final = 5
 
@@ -196,7 +196,7 @@ class Zone:
         leader = self._inflight.get(entry.key)
         is_hopeless = leader is not None and leader.extras is not None and leader.extras.is_late
         if policy.client_timeout_seconds != 0 and self._source.is_silent(now):
-            is_hopeless |= leader is not None or len(self._inflight) >= _MOST_WITH_STALE_ANSWERS
+            is_hopeless |= leader is not None or len(self._inflight) >= _MAX_WITH_STALE_ANSWERS
         if is_hopeless or (now < entry.refresh_at and not entry.is_refreshing):
             self._respond_stale(query, entry, policy)
         elif policy.client_timeout_seconds == 0:
@@ -245,7 +245,7 @@ class Zone:
             query.respond_error(failed.rcode, failed.ede, self._missed)
             return
         leader = self._inflight.get(key)
-        if leader is None and len(self._inflight) >= _MOST_WHILE_DOWN and self._source.is_down():
+        if leader is None and len(self._inflight) >= _MAX_WHILE_DOWN and self._source.is_down():
             self._reject(query, stale)
             return
         if not self._limiter.admit(query.host):

@@ -30,10 +30,10 @@ _SHAPES: Final = {
 }
 """By the type and class asked for, as on the wire."""
 
-_MOST_QUESTION_END: Final = HEADER_SIZE + MAX_NAME_SIZE + 4
+_MAX_QUESTION_END: Final = HEADER_SIZE + MAX_NAME_SIZE + 4
 _TTL_PLACE: Final = 6  # in such a record: name, type and class before it
 # Where the TTL of a lone record stands, by the question's end: made once, not for each answer.
-_ONE_OFFSET: Final = [(end + _TTL_PLACE,) for end in range(_MOST_QUESTION_END + 1)]
+_ONE_OFFSET: Final = [(end + _TTL_PLACE,) for end in range(_MAX_QUESTION_END + 1)]
 _ADDITIONALS_PLACE: Final = 10  # of their count, in the header
 _BARE_OPT: Final = b"\x00\x00\x29"
 _BARE_OPT_SIZE: Final = 11

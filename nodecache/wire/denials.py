@@ -12,7 +12,7 @@ from .constants import HEADER_SIZE, POINTER_BITS, POINTER_MASK
 from .reader import read_answer
 
 _DENIALS: Final = (Kind.NXDOMAIN, Kind.NODATA)
-_MOST_KNOWN: Final = 16  # at about 500 octets each
+_MAX_KNOWN: Final = 16  # at about 500 octets each
 
 
 class KnownDenial:
@@ -69,7 +69,7 @@ class AnswerReader:
         has_pointers = max(tail) >= POINTER_BITS
         if has_pointers and _may_lead_into(tail, HEADER_SIZE + packet[HEADER_SIZE]):
             return
-        if len(self._known) >= _MOST_KNOWN:
+        if len(self._known) >= _MAX_KNOWN:
             self._known.clear()
         self._known[octets] = KnownDenial(answer, end if has_pointers else 0)
 

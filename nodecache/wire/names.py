@@ -16,12 +16,10 @@ from .errors import MalformedMessage
 # them, in steps of this, the pointers on the way to its end.
 _POINTER_STEP: Final = 512
 _OCTETS: Final = _POINTER_STEP - 1
-_MOST_POINTERS: Final = 126  # as miekg/dns; more would make long chains slow to follow
-_MOST_FORBIDDEN_POINTERS: Final = (
-    16  # where there should be none: nothing is noted there on the way
-)
+_MAX_POINTERS: Final = 126  # as miekg/dns; more would make long chains slow to follow
+_MAX_FORBIDDEN_POINTERS: Final = 16  # where there should be none: nothing is noted there on the way
 _POINTER_BASE: Final = POINTER_BITS << 8
-_MOST_NOTED: Final = _MOST_POINTERS * _POINTER_STEP + _OCTETS
+_MAX_NOTED: Final = _MAX_POINTERS * _POINTER_STEP + _OCTETS
 
 
 def question_name_end(packet: bytes, start: int) -> int:
@@ -77,7 +75,7 @@ def read_name_end(packet: bytes, start: int, places: dict[int, int]) -> int:
             raise MalformedMessage("name is longer than 255 octets")
         for label in labels:
             places[label] = offset - label + rest
-    if rest > _MOST_NOTED:
+    if rest > _MAX_NOTED:
         raise MalformedMessage("name has too many compression pointers")
     return end
 
@@ -99,11 +97,7 @@ def _read_place(packet: bytes, start: int, limit: int, places: dict[int, int]) -
     stretch = offset = start  # a stretch is what lies between two pointers
     read = 0
     while True:
-        if (
-            not HEADER_SIZE <= offset < limit
-            or read & _OCTETS > MAX_NAME_SIZE
-            or read > _MOST_NOTED
-        ):
+        if not HEADER_SIZE <= offset < limit or read & _OCTETS > MAX_NAME_SIZE or read > _MAX_NOTED:
             raise MalformedMessage("compression pointer does not lead to an earlier name")
         rest = places.get(offset)
         if rest is not None:
@@ -136,7 +130,7 @@ def end_of_compressed(packet: bytes, start: int, end: int) -> int:
     """
     offset = limit = start
     size = name_end = pointers = 0
-    while offset < len(packet) and size < MAX_NAME_SIZE and pointers <= _MOST_FORBIDDEN_POINTERS:
+    while offset < len(packet) and size < MAX_NAME_SIZE and pointers <= _MAX_FORBIDDEN_POINTERS:
         label_size = packet[offset]
         if label_size == 0:
             return name_end if name_end <= end else 0

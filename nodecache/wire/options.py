@@ -16,8 +16,8 @@ _CODE_SIZE: Final = 2
 
 # An upstream's errors are kept with its answer and go to every client: RFC 8914 §2 wants the texts
 # short. What known servers write fits, and a few errors fit a reply of 512 octets.
-_MOST_ERRORS: Final = 4
-_MOST_TEXT_OCTETS: Final = 255
+_MAX_ERRORS: Final = 4
+_MAX_TEXT_OCTETS: Final = 255
 
 
 def check_options(options: bytes) -> None:
@@ -40,7 +40,7 @@ def extended_errors(packet: bytes, offset: int, end: int) -> ExtendedErrors:
     What is not well formed is left out: it takes nothing from the answer.
     """
     errors: list[tuple[int, bytes]] = []
-    while offset + _OPTION_HEADER_SIZE <= end and len(errors) < _MOST_ERRORS:
+    while offset + _OPTION_HEADER_SIZE <= end and len(errors) < _MAX_ERRORS:
         option, size = _CODE_AND_SIZE.unpack_from(packet, offset)
         data = offset + _OPTION_HEADER_SIZE
         offset = data + size
@@ -52,9 +52,9 @@ def extended_errors(packet: bytes, offset: int, end: int) -> ExtendedErrors:
 
 def _shortened(text: bytes) -> bytes:
     """`text`, UTF-8, within what is kept; never cut within a character."""
-    if len(text) <= _MOST_TEXT_OCTETS:
+    if len(text) <= _MAX_TEXT_OCTETS:
         return text
-    return text[:_MOST_TEXT_OCTETS].decode(errors="ignore").encode()
+    return text[:_MAX_TEXT_OCTETS].decode(errors="ignore").encode()
 
 
 def errors_as_options(errors: ExtendedErrors) -> bytes:

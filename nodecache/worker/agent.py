@@ -30,7 +30,7 @@ from nodecache.process.channel import Channel, discard
 from nodecache.process.listen import ListenAddress
 from nodecache.process.memory_file import open_sealed
 from nodecache.process.messages import LostDescriptors, MalformedControlMessage, Message
-from nodecache.process.protocol import MOST_CACHE_OCTETS, MOST_REASON_OCTETS
+from nodecache.process.protocol import MAX_CACHE_OCTETS, MAX_REASON_OCTETS
 from nodecache.process.sockets import Sockets, sockets_from
 from nodecache.process.vitals import KeeperVitals
 from nodecache.server import InflightLimiter, Journal
@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 0.5
 _CACHE_OCTETS_SENT = 64 << 20  # to the next agent, where the cache has no budget
 DRAIN_SECONDS = 5.0  # what clients may still wait for when we are told to stop
-_MOST_CONFIGURATION_OCTETS = 64 << 20
+_MAX_CONFIGURATION_OCTETS = 64 << 20
 # The garbage collector looks at young objects in lots of 700, at those that outlived it after two
 # more: 2,100 objects, less than a millisecond. Old ones, a whole cache, it never looks at by chance: half
 # a million entries stop the world for 150 ms. Nothing here makes cycles in its daily work, so that
@@ -152,8 +152,8 @@ class Agent:
 
     async def _send_cache(self) -> None:
         """Send the cache to the agent that has taken over."""
-        most_octets = min(self._context.budget.limit or _CACHE_OCTETS_SENT, MOST_CACHE_OCTETS)
-        descriptor = await cache_transfer.write(self._serving.built, most_octets, monotonic())
+        max_octets = min(self._context.budget.limit or _CACHE_OCTETS_SENT, MAX_CACHE_OCTETS)
+        descriptor = await cache_transfer.write(self._serving.built, max_octets, monotonic())
         self._channel.send("cache", [descriptor])
         os.close(descriptor)
 
@@ -201,7 +201,7 @@ class Agent:
 
     def _refuse(self, error: Exception) -> None:
         why = str(error) or type(error).__name__
-        self._channel.send("refused", why=why[:MOST_REASON_OCTETS])
+        self._channel.send("refused", why=why[:MAX_REASON_OCTETS])
 
     # The passing of time
 
@@ -252,7 +252,7 @@ def received_configuration(message: Message) -> tuple[Config, dict[ListenAddress
     """
     descriptor, *lent = message.descriptors
     try:
-        with open_sealed(descriptor, _MOST_CONFIGURATION_OCTETS) as file:
+        with open_sealed(descriptor, _MAX_CONFIGURATION_OCTETS) as file:
             config, addresses = pickle.load(file)  # noqa: S301 - our keeper's
     except Exception:
         discard(lent)

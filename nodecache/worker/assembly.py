@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nodecache.cache import Bounds, Budget, Cache, Failures, Prefetch
 from nodecache.corefile import CacheOptions, DnstapOptions, ServerBlock
-from nodecache.corefile.options import LEAST_CAPACITY
+from nodecache.corefile.options import MIN_CAPACITY
 from nodecache.forward import Forwarder, UpstreamRegistry
 from nodecache.server import (
     Chain,
@@ -209,8 +209,8 @@ def _capacities(block: ServerBlock) -> tuple[int, int]:
     """How many answers and denials are kept at the most."""
     cache = block.cache or CacheOptions()
     return (
-        max(cache.success_capacity, LEAST_CAPACITY),
-        max(cache.denial_capacity, LEAST_CAPACITY),
+        max(cache.success_capacity, MIN_CAPACITY),
+        max(cache.denial_capacity, MIN_CAPACITY),
     )
 
 

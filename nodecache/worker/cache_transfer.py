@@ -25,7 +25,7 @@ from nodecache.cache import (
 )
 from nodecache.corefile import ServerBlock
 from nodecache.process.memory_file import new_memory_file, open_sealed, seal
-from nodecache.process.protocol import MOST_CACHE_OCTETS
+from nodecache.process.protocol import MAX_CACHE_OCTETS
 
 from .assembly import Built
 
@@ -42,12 +42,12 @@ def digest(block: ServerBlock) -> bytes:
     return hashlib.sha256(repr(told).encode()).digest()
 
 
-async def write(built: Iterable[Built], most_octets: int, now: float) -> int:
+async def write(built: Iterable[Built], max_octets: int, now: float) -> int:
     """Every answer still of use, up to so many octets; a descriptor to read them from."""
     descriptor = new_memory_file()
     pause = monotonic() + STEP_SECONDS
     with open(descriptor, "wb", _BUFFER_OCTETS, closefd=False) as file:  # noqa: ASYNC230 - memory
-        left = most_octets - file.write(FORM)
+        left = max_octets - file.write(FORM)
         for octets in _pieces(built, now):
             left -= len(octets)
             if left <= 0:
@@ -91,7 +91,7 @@ async def read(descriptor: int, built: Iterable[Built]) -> Count:
     zones = {digest(one.block): one for one in built if one.block.cache is not None}
     count = Count()
     pause = monotonic() + STEP_SECONDS
-    with open_sealed(descriptor, MOST_CACHE_OCTETS) as file:
+    with open_sealed(descriptor, MAX_CACHE_OCTETS) as file:
         try:
             for kept in unpacked(file.read):
                 if kept is not None and take(kept, zones.get(kept.digest), monotonic()):

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .control_request import MOST_REQUEST_OCTETS, MalformedRequest, Request, read_request
+from .control_request import MAX_REQUEST_OCTETS, MalformedRequest, Request, read_request
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ Answer = dict[str, Any]
 Command = Callable[[Request], AsyncGenerator[Answer, None]]
 """What a request is answered with, one line after the other."""
 
-_MOST_CONNECTIONS = 8
+_MAX_CONNECTIONS = 8
 _REQUEST_SECONDS = 2.0
 _UNREAD_SECONDS = 10.0
 _UNREAD_OCTETS = 4096  # beside what the kernel holds: the next line waits until less is unread
@@ -48,7 +48,7 @@ class Control:
             log.info("no nodecache explain and top: %s: %s", self._path, error)
             return
         self._server = await asyncio.start_unix_server(
-            self._connected, sock=listener, limit=MOST_REQUEST_OCTETS
+            self._connected, sock=listener, limit=MAX_REQUEST_OCTETS
         )
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class Control:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if len(self._tasks) >= _MOST_CONNECTIONS:
+        if len(self._tasks) >= _MAX_CONNECTIONS:
             writer.write(_line({"error": "too many connections"}))
             writer.close()
             return
@@ -137,7 +137,7 @@ def open_private_socket(path: str) -> socket.socket:
             listener.bind(fresh)
         finally:
             os.umask(mask)
-        listener.listen(_MOST_CONNECTIONS)
+        listener.listen(_MAX_CONNECTIONS)
         Path(fresh).rename(path)
     except OSError:
         listener.close()

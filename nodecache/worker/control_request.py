@@ -3,10 +3,10 @@
 import json
 from dataclasses import dataclass
 
-MOST_REQUEST_OCTETS = 4096
-_MOST_TYPE = 0xFFFF
-_MOST_SECONDS = 60.0
-_LEAST_SECONDS = 0.1
+MAX_REQUEST_OCTETS = 4096
+_MAX_TYPE = 0xFFFF
+_MAX_SECONDS = 60.0
+_MIN_SECONDS = 0.1
 
 
 class MalformedRequest(ValueError):
@@ -56,8 +56,8 @@ def read_request(line: bytes) -> Request:
         if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
             raise MalformedRequest(f"{name} is of another type")
     request = Request(**fields)
-    if not 0 < request.rdtype <= _MOST_TYPE:
+    if not 0 < request.rdtype <= _MAX_TYPE:
         raise MalformedRequest(f"rdtype must be 1 to 65535, not {request.rdtype}")
-    if not _LEAST_SECONDS <= request.seconds <= _MOST_SECONDS:
+    if not _MIN_SECONDS <= request.seconds <= _MAX_SECONDS:
         raise MalformedRequest(f"seconds must be 0.1 to 60, not {request.seconds}")
     return request

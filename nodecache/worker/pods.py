@@ -23,7 +23,7 @@ from nodecache.forward import (
     UpstreamSettings,
 )
 from nodecache.forward.podlist import SERVICE
-from nodecache.process.pods import MOST_PODS, is_pod_address
+from nodecache.process.pods import MAX_PODS, is_pod_address
 
 from .forwarding import Behind, settings_of
 
@@ -140,7 +140,7 @@ class ClusterPods:
 
     def _changed(self, pods: Sequence[Pod]) -> None:
         assert self._list is not None
-        usable = tuple(pod for pod in pods if is_pod_address(pod.host))[:MOST_PODS]
+        usable = tuple(pod for pod in pods if is_pod_address(pod.host))[:MAX_PODS]
         if usable:
             shown = " ".join(pod.host for pod in usable)
             log.info("kube-dns' pods are %s: so say %s", shown, self._list.origin)

@@ -19,8 +19,8 @@ from .sketch import Sketch
 CAPACITY = 256
 MEASURES = ("queries", "misses", "nxdomains", "failures")
 _STEPS = (1, 4, 16, 64)
-_MOST_SAMPLES_A_SECOND = 500
-_MOST_WAITING = 1024
+_MAX_SAMPLES_PER_SECOND = 500
+_MAX_WAITING = 1024
 _UNANSWERED_SECONDS = 10.0  # resolvers have given up by then
 _NXDOMAIN = 3
 _RCODE_MASK = 15
@@ -75,7 +75,7 @@ class Sampler:
     def begin_waiting(self, key: Any, sample: Sample) -> None:
         """Its reply will be sent from another place, under this key."""
         self._loop.call_soon(sample.wait)
-        if len(self._waiting) < _MOST_WAITING:
+        if len(self._waiting) < _MAX_WAITING:
             self._waiting[key] = sample
 
     def sent(self, key: Any, reply: bytes | bytearray) -> None:
@@ -93,10 +93,10 @@ class Sampler:
         elif rcode != 0:
             self._count(sample, "failures")
 
-    def tick(self, queries_a_second: float) -> None:
+    def tick(self, queries_per_second: float) -> None:
         """Choose the step by how busy it is, and let go of what was never answered."""
         self.step = next(
-            (each for each in _STEPS if queries_a_second / each <= _MOST_SAMPLES_A_SECOND),
+            (each for each in _STEPS if queries_per_second / each <= _MAX_SAMPLES_PER_SECOND),
             _STEPS[-1],
         )
         self.largest_step = max(self.largest_step, self.step)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _NDOTS = 5
-_MOST_OCTETS = 65_536
+_MAX_OCTETS = 65_536
 
 
 def search_path(name: str, namespace: str, domain: str, node: Sequence[str] = ()) -> list[str]:
@@ -27,7 +27,7 @@ def node_search(path: str = "/etc/resolv.conf") -> list[str]:
     """The search list of the node: what the agent's own resolv.conf says, its pod being of `Default`."""
     try:
         with Path(path).open(encoding="utf-8", errors="replace") as file:
-            text = file.read(_MOST_OCTETS)
+            text = file.read(_MAX_OCTETS)
     except OSError:
         return []
     found: list[str] = []

@@ -28,12 +28,12 @@ _UDP_NAME, _TCP_NAME = "dns", "dns-tcp"  # the ports, in every kube-dns since 1.
 
 # The server ends a watch after the first; where it does not, it is dead, and we do after the second.
 _SERVER_SECONDS = 240
-_MOST_WATCH_SECONDS = 300.0
+_MAX_WATCH_SECONDS = 300.0
 # A server that cannot be reached is asked again after the first, doubling up to the last. All nodes
 # of a cluster do so: at moments of their own.
 _FIRST_RETRY_SECONDS = 1.0
 _LAST_RETRY_SECONDS = 30.0
-_MOST_DOUBLINGS = 10
+_MAX_DOUBLINGS = 10
 
 
 class SliceWatch:
@@ -73,7 +73,7 @@ class SliceWatch:
     async def _run(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(_MOST_WATCH_SECONDS):
+                async with asyncio.timeout(_MAX_WATCH_SECONDS):
                     await self._follow()
             except Exception as error:  # noqa: BLE001 - whatever it is, the list stays and it is tried again
                 self._tell_failure(error)
@@ -114,7 +114,7 @@ class SliceWatch:
             log.warning("%s: %s; the last list stays", self.origin, str(error) or repr(error))
 
     def _pause(self) -> float:
-        doublings = min(max(self._failures - 1, 0), _MOST_DOUBLINGS)
+        doublings = min(max(self._failures - 1, 0), _MAX_DOUBLINGS)
         longest = min(_FIRST_RETRY_SECONDS * 2.0**doublings, _LAST_RETRY_SECONDS)
         return longest * random.uniform(0.5, 1)  # noqa: S311 (no secret)
 

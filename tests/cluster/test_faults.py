@@ -35,7 +35,7 @@ LOADS = {
     SERVICE + OVER_TCP: ("", "tcp", "100"),
     LOCAL + OVER_TCP: (agents.LOCAL, "tcp", "100"),
 }
-MOST_OVER_TCP = 30  # one in a hundred
+MAX_OVER_TCP = 30  # one in a hundred
 
 Outcome = dict[str, float]
 
@@ -163,7 +163,7 @@ def exhaust_memory(stand: Stand) -> None:
 def most(outcomes: dict[str, Outcome], lost: int, gap_ms: float, where: str) -> None:
     """At most so many were lost at an address; over TCP each death resets what is under way."""
     assert outcomes[where]["lost"] <= lost
-    assert outcomes[where + OVER_TCP]["lost"] <= min(lost, MOST_OVER_TCP)
+    assert outcomes[where + OVER_TCP]["lost"] <= min(lost, MAX_OVER_TCP)
     for place in (where, where + OVER_TCP):
         assert outcomes[place]["longest_gap_ms"] <= gap_ms, place
 

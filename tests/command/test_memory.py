@@ -15,7 +15,7 @@ from tests.helpers.agent import Agent, stock
 NOT_READ_IN = {
     *("dns", "pyroute2", "re2", "yaml", "h2", "lightkube", "rich", "difflib", "decimal"),
 }
-_MOST_MEBIOCTETS = 36
+_MAX_MEBIBYTES = 36
 
 
 def test_a_start_reads_in_no_more_than_the_stock_corefile_needs():
@@ -30,7 +30,7 @@ def test_a_start_reads_in_no_more_than_the_stock_corefile_needs():
 def test_both_processes_together_take_little(tmp_path):
     with Agent(tmp_path, stock("127.0.0.1:9")) as agent:
         octets = sum(own_octets(pid) for pid in (agent.process.pid, agent.worker))
-    assert octets / 2**20 < _MOST_MEBIOCTETS
+    assert octets / 2**20 < _MAX_MEBIBYTES
 
 
 def own_octets(pid: int) -> int:

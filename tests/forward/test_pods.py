@@ -17,7 +17,7 @@ from nodecache.forward import (
     UpstreamRegistry,
     UpstreamSettings,
 )
-from nodecache.forward.pods import MOST_ASKED, some_of
+from nodecache.forward.pods import MAX_PODS_ASKED, some_of
 from nodecache.wire import Answer, read_query
 from tests.scenarios.simulated import SimulatedWorld
 
@@ -199,8 +199,8 @@ def test_a_pod_that_is_back_counts_on():
 
 def test_of_many_pods_each_node_asks_some_and_all_are_asked_by_some():
     pods = [Pod(f"10.244.{n}.2") for n in range(40)]
-    nodes = [some_of(pods, MOST_ASKED, bytes([n])) for n in range(1, 200)]
-    assert all(len(chosen) == MOST_ASKED for chosen in nodes)
+    nodes = [some_of(pods, MAX_PODS_ASKED, bytes([n])) for n in range(1, 200)]
+    assert all(len(chosen) == MAX_PODS_ASKED for chosen in nodes)
     counted = Counter(pod for chosen in nodes for pod in chosen)
     assert len(counted) == 40
     assert max(counted.values()) < 3 * min(counted.values())
@@ -208,6 +208,6 @@ def test_of_many_pods_each_node_asks_some_and_all_are_asked_by_some():
 
 def test_a_pod_that_goes_changes_only_its_own_place():
     pods = [Pod(f"10.244.{n}.2") for n in range(40)]
-    before = some_of(pods, MOST_ASKED, b"node")
-    after = some_of([pod for pod in pods if pod != before[3]], MOST_ASKED, b"node")
-    assert len(set(before) & set(after)) == MOST_ASKED - 1
+    before = some_of(pods, MAX_PODS_ASKED, b"node")
+    after = some_of([pod for pod in pods if pod != before[3]], MAX_PODS_ASKED, b"node")
+    assert len(set(before) & set(after)) == MAX_PODS_ASKED - 1

@@ -9,7 +9,7 @@ import dns.opcode
 
 _POINTERS = (b"\xc0\x0c", b"\xc0\x00", b"\xff\xff", b"\xc0\xff", b"\x40\x00")
 _NUMBERS = (b"\x00\x00", b"\x00\x01", b"\x00\x02", b"\x7f\xff", b"\x80\x00", b"\xff\xff")
-_MOST_OCTETS = 4096
+_MAX_OCTETS = 4096
 
 Mutation = Callable[[bytearray, Random, Sequence[bytes]], bytearray]
 
@@ -42,7 +42,7 @@ def mutated(seeds: Sequence[bytes], random: Random, count: int) -> Iterator[byte
         octets = bytearray(random.choice(seeds))
         for _ in range(random.choice((0, 1, 1, 2, 3, 8))):
             octets = random.choice(_MUTATIONS)(octets, random, seeds)
-        yield bytes(octets[:_MOST_OCTETS])
+        yield bytes(octets[:_MAX_OCTETS])
 
 
 def _place(octets: bytearray, random: Random) -> int:

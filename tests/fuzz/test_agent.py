@@ -34,8 +34,8 @@ PACKETS = int(os.environ.get("NODECACHE_FUZZ_PACKETS", "20000"))
 SEED = int(os.environ.get("NODECACHE_FUZZ_SEED", "20260101"))
 
 _BATCH = 250
-_FRAMES_A_CONNECTION = 20
-_MOST_GROWTH_KIB = 64 * 1024
+_FRAMES_PER_CONNECTION = 20
+_MAX_GROWTH_KIB = 64 * 1024
 _LOG_OCTETS = 4 * 1024 * 1024
 _SHOWN_OCTETS = 8000
 _ASKED_ZONE = dns.name.from_text("example.org.")
@@ -138,7 +138,7 @@ class Watch:
     def check(self) -> None:
         self.check_answers()
         assert self._agent.worker == self._worker, self.told
-        assert resident_kib(self._worker) - self._size < _MOST_GROWTH_KIB
+        assert resident_kib(self._worker) - self._size < _MAX_GROWTH_KIB
         self._agent.process.send_signal(signal.SIGTERM)
         self._read_log()
         self._agent.process.wait(20)
@@ -185,8 +185,8 @@ def replies(udp: socket.socket, *, are_ours: bool = True) -> list[dns.message.Me
 def test_bent_frames_leave_the_agent_answering(agent):
     random = Random(SEED + 1)
     watch = Watch(agent)
-    for _ in range(PACKETS // 20 // _FRAMES_A_CONNECTION):
-        packets = list(mutated(queries(), random, _FRAMES_A_CONNECTION))
+    for _ in range(PACKETS // 20 // _FRAMES_PER_CONNECTION):
+        packets = list(mutated(queries(), random, _FRAMES_PER_CONNECTION))
         stream = b"".join(framed(packet) for packet in packets)
         if random.random() < 0.5:  # lengths that lie, ends in the middle
             stream = next(mutated([stream[:3000]], random, 1))

@@ -13,7 +13,7 @@ import pytest
 from nodecache.config.flags import parse_flags
 from nodecache.keeper.handover import Handover, Stage
 from nodecache.keeper.handover_messages import PROTOCOL, Claim
-from nodecache.keeper.handover_socket import HELLO_SECONDS, MOST_WAITING, HandoverSocket, name_of
+from nodecache.keeper.handover_socket import HELLO_SECONDS, MAX_WAITING, HandoverSocket, name_of
 from nodecache.process.listen import ListenAddress
 from nodecache.process.sockets import close_all, open_sockets
 from tests.helpers.agent import free_port
@@ -282,7 +282,7 @@ def test_a_peer_is_given_so_long_to_say_hello(old, name):
 
 def test_of_too_many_peers_the_oldest_gives_way(old, name):
     peers = []
-    for _ in range(MOST_WAITING + 2):
+    for _ in range(MAX_WAITING + 2):
         peers.append(connected(name))
         old.turn()
     assert [each.recv(100) for each in peers[:2]] == [b"", b""]

@@ -10,7 +10,7 @@ import pytest
 
 from nodecache.keeper.child import fork_worker
 from nodecache.keeper.loop import Loop
-from nodecache.keeper.supervisor import MOST_MESSAGES_A_TURN, Supervisor
+from nodecache.keeper.supervisor import MAX_MESSAGES_PER_TURN, Supervisor
 
 pytestmark = pytest.mark.system
 
@@ -157,7 +157,7 @@ def test_a_worker_that_never_stops_to_talk_is_heard_a_bounded_lot_in_a_turn():
     for _ in range(20):
         before = len(employer.told)
         supervised.loop.turn(1.0)
-        assert len(employer.told) - before <= MOST_MESSAGES_A_TURN
+        assert len(employer.told) - before <= MAX_MESSAGES_PER_TURN
     supervised.close()
 
 

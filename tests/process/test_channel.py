@@ -170,7 +170,7 @@ def test_what_is_queued_at_the_end_is_closed_too(spoken_to):
 
 def test_descriptors_that_found_no_room_are_told_with_what_they_came_with(monkeypatch):
     monkeypatch.setattr("nodecache.process.channel._ANCILLARY_OCTETS", socket.CMSG_SPACE(4))
-    forms = MessageForms(of={"sockets": Form(descriptors=range(1, 254))}, most_octets=100)
+    forms = MessageForms(of={"sockets": Form(descriptors=range(1, 254))}, max_octets=100)
     ours, theirs = channel_pair(forms, forms)
     before = descriptors_of_ours()
     with open(os.devnull, "rb") as file:  # noqa: PTH123 - a descriptor

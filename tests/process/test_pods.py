@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodecache.process.pods import MOST_PODS, PodAddress, is_pod_address, read_pods
+from nodecache.process.pods import MAX_PODS, PodAddress, is_pod_address, read_pods
 
 
 def test_a_list_is_read_and_what_is_told_twice_is_one():
@@ -40,7 +40,7 @@ def test_no_pod_has_such_an_address(host):
         [["10.244.0.2", 53]],
         [["10.244.0.2", 53, 53, 53]],
         ["10.244.0.2"],
-        [["10.244.0.2", 53, 53]] * (MOST_PODS + 1),
+        [["10.244.0.2", 53, 53]] * (MAX_PODS + 1),
         {"10.244.0.2": 53},
         None,
         "pods",

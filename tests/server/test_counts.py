@@ -65,7 +65,7 @@ def test_nothing_is_counted_twice():
 
 def test_the_number_of_tallies_is_bounded():
     counts = ServerCounts("dns://:53", ".")
-    kinds = counts_module._MOST_TALLIES + 10
+    kinds = counts_module._MAX_TALLIES + 10
     for size in range(kinds):
         counts.count(ONE._replace(request_size=size))
     assert len(counts._tallies) < 20

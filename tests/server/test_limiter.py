@@ -1,11 +1,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodecache.server.limiter import DEFAULT_MOST, InflightLimiter
+from nodecache.server.limiter import DEFAULT_MAX, InflightLimiter
 
 
 def test_there_is_room_for_so_many_and_no_more():
-    room = InflightLimiter(most=2, most_per_client=2)
+    room = InflightLimiter(most=2, max_per_client=2)
     assert [room.admit(host) for host in ("a", "b", "c")] == [True, True, False]
     assert len(room) == 2
     room.release("a")
@@ -16,12 +16,12 @@ def test_a_client_has_a_quarter_of_it_unless_told_otherwise():
     room = InflightLimiter(most=8)
     assert [room.admit("a") for _ in range(3)] == [True, True, False]
     assert room.admit("b")
-    assert InflightLimiter().most_per_client == DEFAULT_MOST // 4
-    assert InflightLimiter(most=2).most_per_client == 1
+    assert InflightLimiter().max_per_client == DEFAULT_MAX // 4
+    assert InflightLimiter(most=2).max_per_client == 1
 
 
 def test_a_client_that_was_answered_may_wait_again():
-    room = InflightLimiter(most=8, most_per_client=1)
+    room = InflightLimiter(most=8, max_per_client=1)
     assert room.admit("a")
     assert not room.admit("a")
     room.release("a")
@@ -29,7 +29,7 @@ def test_a_client_that_was_answered_may_wait_again():
 
 
 def test_a_smaller_room_sends_nobody_out():
-    room = InflightLimiter(most=8, most_per_client=8)
+    room = InflightLimiter(most=8, max_per_client=8)
     for _ in range(5):
         room.admit("a")
     room.resize(3, None)
@@ -38,12 +38,12 @@ def test_a_smaller_room_sends_nobody_out():
         room.release("a")
     assert room.admit("b")
     room.resize(None, None)
-    assert (room.most, room.most_per_client) == (DEFAULT_MOST, DEFAULT_MOST // 4)
+    assert (room.most, room.max_per_client) == (DEFAULT_MAX, DEFAULT_MAX // 4)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60))
 def test_places_are_never_lost_nor_given_twice(steps):
-    room = InflightLimiter(most=6, most_per_client=3)
+    room = InflightLimiter(most=6, max_per_client=3)
     waiting = dict.fromkeys("abc", 0)
     for host, enters in steps:
         if enters:

@@ -27,8 +27,8 @@ class FakeZone:
 class Table:
     """A reply table with a cache behind it."""
 
-    def __init__(self, most_young: int = 100) -> None:
-        self.replies = ReplyTable(ReplyBudget(Budget()), most_young)
+    def __init__(self, max_young: int = 100) -> None:
+        self.replies = ReplyTable(ReplyBudget(Budget()), max_young)
         self.cache = Cache(Budget(), 100, 100)
         self.zone = FakeZone()
         self.counts = ServerCounts("dns://:53", ".")
@@ -145,7 +145,7 @@ def test_hits_reach_the_counts_and_the_entry():
 
 
 def test_no_hit_is_counted_twice_or_lost():
-    table = Table(most_young=2)
+    table = Table(max_young=2)
     tails = [table.put(f"{letter}.example.") for letter in "ab"]
     for tail in tails * 3:
         table.ttl(tail, START)
@@ -158,7 +158,7 @@ def test_no_hit_is_counted_twice_or_lost():
 
 
 def test_hits_of_many_are_counted_in_steps():
-    table = Table(most_young=500)
+    table = Table(max_young=500)
     tails = [table.put(f"{number}.example.") for number in range(500)]
     for tail in tails:
         table.ttl(tail, START)
@@ -170,7 +170,7 @@ def test_hits_of_many_are_counted_in_steps():
 
 @pytest.mark.parametrize("is_dropped", [False, True], ids=["pushed out", "dropped"])
 def test_what_left_the_table_goes_a_little_at_each_put_with_its_hits_counted(is_dropped):
-    table = Table(most_young=40)
+    table = Table(max_young=40)
     for number in range(40):
         table.ttl(table.put(f"{number}.example."), START)
     if is_dropped:
@@ -199,14 +199,14 @@ def test_a_hit_or_two_make_nobody_a_favourite():
 
 
 def test_what_is_not_asked_for_again_leaves_the_table():
-    table = Table(most_young=2)
+    table = Table(max_young=2)
     tails = [table.put(f"{letter}.example.") for letter in "abcde"]
     assert len(table.replies) <= 4
     assert [table.ttl(tail, START) for tail in tails] == [None, None, 30, 30, 30]
 
 
 def test_what_is_asked_for_again_stays():
-    table = Table(most_young=2)
+    table = Table(max_young=2)
     favourite = table.put("a.example.")
     for letter in "bcdefgh":
         table.put(f"{letter}.example.")
@@ -214,7 +214,7 @@ def test_what_is_asked_for_again_stays():
 
 
 def test_an_old_reply_that_is_no_longer_good_is_gone():
-    table = Table(most_young=1)
+    table = Table(max_young=1)
     old = table.put("a.example.")
     table.put("b.example.")
     assert table.ttl(old, START + 31) is None

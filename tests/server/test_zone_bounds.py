@@ -16,7 +16,7 @@ from tests.wire.messages import name
 
 
 def test_nobody_waits_beyond_the_room_there_is():
-    zone = House(room=InflightLimiter(most=2, most_per_client=2))
+    zone = House(room=InflightLimiter(most=2, max_per_client=2))
     zone.ask("a.example. A")
     zone.ask("b.example. A", host="10.244.1.8")
     pod = zone.ask("c.example. A", host="10.244.1.9", use_edns=0)
@@ -27,14 +27,14 @@ def test_nobody_waits_beyond_the_room_there_is():
 
 
 def test_one_client_does_not_take_all_the_room():
-    zone = House(room=InflightLimiter(most=10, most_per_client=2))
+    zone = House(room=InflightLimiter(most=10, max_per_client=2))
     pods = [zone.ask(f"{letter}.example. A") for letter in "abc"]
     assert [pod.has_reply for pod in pods] == [False, False, True]
     assert not zone.ask("d.example. A", host="10.244.1.9").has_reply
 
 
 def test_without_room_a_stale_answer_is_better_than_none():
-    zone = House(room=InflightLimiter(most=1, most_per_client=1))
+    zone = House(room=InflightLimiter(most=1, max_per_client=1))
     zone.keep(ADDRESS)
     zone.pass_time(31)
     zone.ask("b.example. A")

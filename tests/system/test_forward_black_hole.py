@@ -29,8 +29,8 @@ COREFILE = """
     }}
 }}
 """
-MISSES_A_SECOND, HITS_A_SECOND, SECONDS = 20_000, 2_000, 8
-MOST_MEBIBYTES = 64
+MISSES_PER_SECOND, HITS_PER_SECOND, SECONDS = 20_000, 2_000, 8
+MAX_MEBIBYTES = 64
 
 
 @pytest.mark.parametrize("option", ["force_tcp", "prefer_udp"])
@@ -38,14 +38,14 @@ def test_a_black_hole_takes_bounded_memory(pods, tmp_path, option):
     node, first, second = pods
     with agent(node, tmp_path, COREFILE.format(service=SERVICE, option=option)) as process:
         worker = worker_of(process.pid)
-        hits = Dnsperf(node, tmp_path, HITS_A_SECOND, 1, prefix="warm")
+        hits = Dnsperf(node, tmp_path, HITS_PER_SECOND, 1, prefix="warm")
         assert hits.result().lost == 0
         before = resident_mebibytes(worker)
         for pod in (first, second):
             pod.drop_everything()
         try:
-            misses = Dnsperf(node, tmp_path, MISSES_A_SECOND, SECONDS, prefix="new")
-            hits = Dnsperf(node, tmp_path, HITS_A_SECOND, SECONDS, prefix="warm", names=1000)
+            misses = Dnsperf(node, tmp_path, MISSES_PER_SECOND, SECONDS, prefix="new")
+            hits = Dnsperf(node, tmp_path, HITS_PER_SECOND, SECONDS, prefix="warm", names=1000)
             most = before
             for _ in range(SECONDS * 4):
                 time.sleep(0.25)
@@ -56,7 +56,7 @@ def test_a_black_hole_takes_bounded_memory(pods, tmp_path, option):
                 pod.come_back()
         print(f"\n{option}: memory {before:.0f} MiB, at most {most:.0f} in the storm")
         print(f"hits meanwhile: {answered}\nmisses: {asked}")
-        assert most - before < MOST_MEBIBYTES
+        assert most - before < MAX_MEBIBYTES
         assert set(answered.rcodes) == {"NOERROR"}
         assert set(asked.rcodes) == {"SERVFAIL"}
 

@@ -17,8 +17,8 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 NAMES = 2_000
 TEXT = (b"\xff" + b"x" * 255) * 245  # 62,720 octets
 RECORD = b"\xc0\x0c\x00\x10\x00\x01\x00\x00\x01\x2c" + struct.pack("!H", len(TEXT)) + TEXT
-BUDGET_MEBIOCTETS = 1
-MOST_GROWTH_MEBIOCTETS = BUDGET_MEBIOCTETS + 32
+BUDGET_MEBIBYTES = 1
+MAX_GROWTH_MEBIBYTES = BUDGET_MEBIBYTES + 32
 
 
 class Giant:
@@ -54,7 +54,7 @@ class Giant:
 @pytest.fixture
 def agent(tmp_path):
     with Giant() as giant:
-        budget = f"nodecache {{\n budget {BUDGET_MEBIOCTETS}Mi\n }}"
+        budget = f"nodecache {{\n budget {BUDGET_MEBIBYTES}Mi\n }}"
         with Agent(tmp_path, stock(giant.address, more=budget)) as running:
             yield running
 
@@ -89,7 +89,7 @@ def test_large_answers_by_udp(agent, clients):
                 assert len(asking.recv(65_535)) > len(TEXT)
             if number % 50 == 49:
                 most = max(most, own_mebioctets(agent))
-    assert most - idle < MOST_GROWTH_MEBIOCTETS
+    assert most - idle < MAX_GROWTH_MEBIBYTES
 
 
 @pytest.mark.parametrize("clients", [1, 100])
@@ -106,4 +106,4 @@ def test_large_answers_by_tcp_that_nobody_reads(agent, clients):
         for _ in range(20):
             agent.ask("a.example.")
             most = max(most, own_mebioctets(agent))
-    assert most - idle < MOST_GROWTH_MEBIOCTETS
+    assert most - idle < MAX_GROWTH_MEBIBYTES

@@ -105,7 +105,7 @@ class Running:
         return {
             "budget": context.budget.limit,
             "segments": len(context.budget.segments),
-            "waiting": (context.room.most, context.room.most_per_client),
+            "waiting": (context.room.most, context.room.max_per_client),
             "own": context.upstreams.own_addresses,
             "upstreams": [each.to for each in context.upstreams.all()],
             "capacity": (cache.success.capacity, cache.denial.capacity),

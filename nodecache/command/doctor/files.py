@@ -15,7 +15,7 @@ RESOLVERS = "resolvers"
 KUBELET = "kubelet"
 _EDIT = "kubectl -n kube-system edit configmap node-local-dns"
 _STUB = "127.0.0.53"
-_MOST_SERVERS = 3  # resolv.conf(5): MAXNS
+_MAX_SERVERS = 3  # resolv.conf(5): MAXNS
 _RESOLV_CONF = "/etc/resolv.conf"
 _KUBELET_CONFIGS = ("/var/lib/kubelet/config.yaml", "/etc/kubernetes/kubelet-config.yaml")
 
@@ -76,14 +76,14 @@ def check_resolvers(subject: Subject) -> Iterator[Finding]:
             "outside names take one hop more, and fail where the stub asks the agent",
             mend,
         )
-    if len(servers) > _MOST_SERVERS:
+    if len(servers) > _MAX_SERVERS:
         yield look(
             RESOLVERS,
-            f"{_RESOLV_CONF} names {len(servers)} servers; resolvers take {_MOST_SERVERS}",
+            f"{_RESOLV_CONF} names {len(servers)} servers; resolvers take {_MAX_SERVERS}",
             "what runs on the node itself never asks the rest; the agent asks all",
-            f"leave {_MOST_SERVERS} nameserver lines",
+            f"leave {_MAX_SERVERS} nameserver lines",
         )
-    if servers and not own and _STUB not in servers and len(servers) <= _MOST_SERVERS:
+    if servers and not own and _STUB not in servers and len(servers) <= _MAX_SERVERS:
         yield ok(RESOLVERS, f"{_RESOLV_CONF} names {' '.join(servers)}")
 
 

@@ -18,7 +18,7 @@ from nodecache.command.asking import Answers, CannotAsk
 from .screen import screen
 from .view import View
 
-_MOST_KEYS = 64
+_MAX_KEYS = 64
 
 
 def watch(connection: socket.socket) -> None:
@@ -33,7 +33,7 @@ def watch(connection: socket.socket) -> None:
                 live.update(screen(told, view, console.height), refresh=True)
             ready, _, _ = select.select([keyboard, connection], [], [])
             if keyboard in ready:
-                keys = os.read(keyboard, _MOST_KEYS).decode("utf-8", "replace")
+                keys = os.read(keyboard, _MAX_KEYS).decode("utf-8", "replace")
                 for key in keys or "q":  # the terminal is gone
                     view.press(key)
             if connection in ready:

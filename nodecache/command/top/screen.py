@@ -17,15 +17,15 @@ _HEADINGS = {
     "failures": "failures",
 }
 _AROUND = 12  # lines that are no rows: facts, headings, the last line
-_LEAST_ROWS = 3
+_MIN_ROWS = 3
 _MIB = 1 << 20
 
 
 def screen(told: dict[str, Any], view: View, height: int) -> RenderableType:
     """All that is seen, in so many lines."""
     upstreams = told["upstreams"][: max(height // 6, 1)]
-    room = max(height - _AROUND - len(upstreams), 2 * _LEAST_ROWS)
-    clients = max(room // 3, _LEAST_ROWS)
+    room = max(height - _AROUND - len(upstreams), 2 * _MIN_ROWS)
+    clients = max(room // 3, _MIN_ROWS)
     return Group(
         *_facts(told),
         Text(),

@@ -9,7 +9,7 @@ _ENTER = ("\r", "\n")
 _ESCAPE = "\x1b"
 _BACKSPACE = ("\x7f", "\b")
 _INTERRUPT = "\x03"
-_MOST_FILTER = 60
+_MAX_FILTER = 60
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class View:
         elif key in _BACKSPACE:
             self.typed = typed[:-1]
         elif key.isprintable():
-            self.typed = (typed + key)[:_MOST_FILTER]
+            self.typed = (typed + key)[:_MAX_FILTER]
 
     def rows(self, told: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
         """The rows to show, the first first."""

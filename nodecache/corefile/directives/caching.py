@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from nodecache.corefile.names import zone_name, zone_names
-from nodecache.corefile.options import LEAST_CAPACITY, CacheOptions, PrefetchOptions, StaleOptions
+from nodecache.corefile.options import MIN_CAPACITY, CacheOptions, PrefetchOptions, StaleOptions
 from nodecache.corefile.reading import (
     Arguments,
     Context,
@@ -18,9 +18,9 @@ from nodecache.corefile.reading import (
 )
 from nodecache.corefile.values import duration, go_duration, integer, one_of, whole
 
-_SERVFAIL_MOST_SECONDS = 300.0  # RFC 2308 §7.1
-_RECHECK_MOST_SECONDS = 300.0
-_MOST_TTL = 2**32 - 1
+_SERVFAIL_MAX_SECONDS = 300.0  # RFC 2308 §7.1
+_RECHECK_MAX_SECONDS = 300.0
+_MAX_TTL = 2**32 - 1
 
 
 def cache(statement: Statement, context: Context) -> CacheOptions:
@@ -91,13 +91,13 @@ def _serve_stale(arguments: Arguments) -> Fields:
         fields["verify_timeout_seconds"] = arguments.take_or("timeout", duration(0), 0.0)
     fields["response_ttl"] = arguments.take_or("TTL", _ttl_duration, 0)
     fields["failure_recheck_seconds"] = arguments.take_or(
-        "recheck", duration(0, _RECHECK_MOST_SECONDS), 0.0
+        "recheck", duration(0, _RECHECK_MAX_SECONDS), 0.0
     )
     return {"serve_stale": StaleOptions(**fields)}
 
 
 def _ttl_duration(word: str) -> int:
-    seconds = duration(0, _MOST_TTL)(word)
+    seconds = duration(0, _MAX_TTL)(word)
     if seconds % 1:
         raise ValueError(f"must be whole seconds, not {word!r}")
     return int(seconds)
@@ -108,7 +108,7 @@ def _tell_of_none(statement: Statement, context: Context) -> None:
     for kind, *words in statement.lines:
         is_capacity = kind.text in ("success", "denial") and words and _is_integer(words[0].text)
         if is_capacity and integer(words[0].text) <= 0:
-            reason = f"{kind.text} {words[0].text} keeps {LEAST_CAPACITY} entries, as in CoreDNS"
+            reason = f"{kind.text} {words[0].text} keeps {MIN_CAPACITY} entries, as in CoreDNS"
             context.warn(kind, f"{reason}; 'disable {kind.text}' keeps none")
 
 
@@ -134,7 +134,7 @@ _CACHE = {
     "prefetch": Option(_prefetch),
     "serve_stale": Option(_serve_stale),
     "serve_stale_policy": once(single("stale_policy", one_of("prefer_positive"))),
-    "servfail": single("servfail_seconds", duration(0, _SERVFAIL_MOST_SECONDS)),
+    "servfail": single("servfail_seconds", duration(0, _SERVFAIL_MAX_SECONDS)),
     "disable": Option(_disable),
     "keepttl": flag("keepttl"),
 }

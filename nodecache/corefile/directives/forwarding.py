@@ -30,7 +30,7 @@ from nodecache.corefile.values import (
     whole,
 )
 
-_MOST_DESTINATIONS = 15
+_MAX_DESTINATIONS = 15
 _MOST_UINT32 = 2**32 - 1
 
 
@@ -39,8 +39,8 @@ def forward(statement: Statement, context: Context) -> ForwardOptions:
     arguments = statement.arguments
     from_zones = arguments.take("FROM", zone_names)
     destinations = arguments.rest("TO", destination, at_least=1)
-    if len(destinations) > _MOST_DESTINATIONS:
-        raise arguments.fault(f"at most {_MOST_DESTINATIONS} TOs, not {len(destinations)}")
+    if len(destinations) > _MAX_DESTINATIONS:
+        raise arguments.fault(f"at most {_MAX_DESTINATIONS} TOs, not {len(destinations)}")
     if len(from_zones) > 1:
         written = statement.words[0]
         context.warn(

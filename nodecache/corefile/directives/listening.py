@@ -15,10 +15,10 @@ from nodecache.corefile.reading import (
 from nodecache.corefile.values import duration, go_duration, integer, text, whole
 
 _DEFAULT_BUFSIZE = 1232  # DNS flag day 2020
-_LEAST_INTERVAL_SECONDS = 2.0
-_LEAST_JITTER_SECONDS = 1.0
-_LEAST_TIMEOUT_SECONDS = 1.0
-_MOST_TIMEOUT_SECONDS = 24 * 3600.0
+_MIN_INTERVAL_SECONDS = 2.0
+_MIN_JITTER_SECONDS = 1.0
+_MIN_TIMEOUT_SECONDS = 1.0
+_MAX_TIMEOUT_SECONDS = 24 * 3600.0
 
 
 def bare(statement: Statement, _: Context) -> bool:
@@ -55,7 +55,7 @@ def reload(statement: Statement, _: Context) -> ReloadOptions:
     arguments = statement.arguments
     default = ReloadOptions()
     interval = arguments.take_or(
-        "interval", duration(_LEAST_INTERVAL_SECONDS), default.interval_seconds
+        "interval", duration(_MIN_INTERVAL_SECONDS), default.interval_seconds
     )
     jitter = arguments.take_or("jitter", _jitter, default.jitter_seconds)
     arguments.end()
@@ -65,7 +65,7 @@ def reload(statement: Statement, _: Context) -> ReloadOptions:
 
 def _jitter(word: str) -> float:
     seconds = go_duration(word)
-    if seconds != 0 and seconds < _LEAST_JITTER_SECONDS:
+    if seconds != 0 and seconds < _MIN_JITTER_SECONDS:
         raise ValueError(f"must be 0 or at least 1s, not {word!r}")
     return seconds
 
@@ -89,7 +89,7 @@ def _seconds_or_duration(word: str) -> float:
     """A bare number is seconds here, unlike everywhere else."""
     if word.isascii() and word.isdigit():
         word += "s"
-    return duration(_LEAST_TIMEOUT_SECONDS, _MOST_TIMEOUT_SECONDS)(word)
+    return duration(_MIN_TIMEOUT_SECONDS, _MAX_TIMEOUT_SECONDS)(word)
 
 
 def _queries(word: str) -> int:

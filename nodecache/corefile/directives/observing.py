@@ -208,9 +208,9 @@ _TRACE = {
 }
 
 
-_MOST_WRITE_BUFFER_MIB = 1024
-_MOST_QUEUES = 4096
-_MESSAGES_A_QUEUE = 10_000
+_MAX_WRITE_BUFFER_MIB = 1024
+_MAX_QUEUES = 4096
+_MESSAGES_PER_QUEUE = 10_000
 
 
 def dnstap(statement: Statement, context: Context) -> DnstapOptions:
@@ -221,10 +221,10 @@ def dnstap(statement: Statement, context: Context) -> DnstapOptions:
         arguments.take("word", text)
     fields: dict[str, Any] = arguments.take("endpoint", _endpoint)
     fields["is_full"] = arguments.take_or("word after the endpoint", text, "") == "full"
-    buffer = whole(1, _MOST_WRITE_BUFFER_MIB)
+    buffer = whole(1, _MAX_WRITE_BUFFER_MIB)
     fields["write_buffer_mib"] = arguments.take_or("write buffer (MiB)", buffer, 1)
-    queues = arguments.take_or("queue (10,000 messages)", whole(1, _MOST_QUEUES), 1)
-    fields["queue_messages"] = queues * _MESSAGES_A_QUEUE
+    queues = arguments.take_or("queue (10,000 messages)", whole(1, _MAX_QUEUES), 1)
+    fields["queue_messages"] = queues * _MESSAGES_PER_QUEUE
     arguments.end()
     fields |= read_options(statement, _DNSTAP, context)
     options = DnstapOptions(is_listener=is_listener, **fields)

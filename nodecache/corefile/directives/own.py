@@ -13,9 +13,9 @@ from nodecache.corefile.reading import (
 )
 from nodecache.corefile.values import duration, octets, on_or_off, one_of, positive_duration, whole
 
-_LEAST_BUDGET_OCTETS = 1024 * 1024
-_MOST_CONNECTIONS = 64
-_MOST_STALE_SECONDS = 7 * 86400.0  # RFC 8767 §5 has one to three days in mind
+_MIN_BUDGET_OCTETS = 1024 * 1024
+_MAX_CONNECTIONS = 64
+_MAX_STALE_SECONDS = 7 * 86400.0  # RFC 8767 §5 has one to three days in mind
 
 
 def nodecache(statement: Statement, context: Context) -> OwnOptions:
@@ -26,13 +26,13 @@ def nodecache(statement: Statement, context: Context) -> OwnOptions:
 
 def _budget(word: str) -> int:
     size = octets(word)
-    if size < _LEAST_BUDGET_OCTETS:
+    if size < _MIN_BUDGET_OCTETS:
         raise ValueError(f"must be at least 1Mi, not {word!r}")
     return size
 
 
 def _stale(word: str) -> float:
-    return 0.0 if word.lower() == "off" else duration(0, _MOST_STALE_SECONDS)(word)
+    return 0.0 if word.lower() == "off" else duration(0, _MAX_STALE_SECONDS)(word)
 
 
 def _max_waiting(arguments: Arguments) -> Fields:
@@ -50,7 +50,7 @@ _OWN = {
     "stale": single("stale_seconds", _stale),
     "client_deadline": single("client_deadline_seconds", positive_duration),
     "hedge": single("hedges", on_or_off),
-    "pool": single("pool_size", whole(1, _MOST_CONNECTIONS)),
+    "pool": single("pool_size", whole(1, _MAX_CONNECTIONS)),
     "endpoints": single("asks_pods", on_or_off),
     "aaaa": single("suppresses_aaaa", lambda word: one_of("pass", "suppress")(word) == "suppress"),
     "denial_cap": single("denial_cap_seconds", duration(0)),

@@ -27,9 +27,9 @@ from nodecache.corefile.rewriting import (
 from nodecache.corefile.values import groups, one_of, pattern, text, whole
 
 _MATCHES = one_of(*get_args(Match))
-_MOST_TTL = 2**31 - 1
+_MAX_TTL = 2**31 - 1
 _MOST_UINT32 = 2**32 - 1
-_MOST_RCODE = 23
+_MAX_RCODE = 23
 _VARIABLES = (
     "{qname}",
     "{qtype}",
@@ -144,7 +144,7 @@ def _ttl(arguments: Arguments) -> TtlRule:
 
 def _ttl_range(word: str) -> tuple[int, int]:
     match = _TTL_RANGE.fullmatch(word)
-    lowest, highest = (int(match["low"] or 0), int(match["high"] or _MOST_TTL)) if match else (1, 0)
+    lowest, highest = (int(match["low"] or 0), int(match["high"] or _MAX_TTL)) if match else (1, 0)
     if match and not match["dash"]:
         highest = lowest
     if not lowest <= highest <= _MOST_UINT32:
@@ -162,7 +162,7 @@ def _rcode(arguments: Arguments) -> RcodeRule:
 
 def _rcode_or_number(word: str) -> int:
     try:
-        return whole(0, _MOST_RCODE)(word)
+        return whole(0, _MAX_RCODE)(word)
     except ValueError:
         return rcode(word)
 

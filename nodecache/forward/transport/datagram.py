@@ -24,8 +24,8 @@ from .pending import MAX_PENDING, Pending
 from .unmatched import note_unmatched
 
 _SOCKETS: Final = 32
-_MOST_USES: Final = 512
-_MOST_AGE_SECONDS: Final = 10.0
+_MAX_USES: Final = 512
+_MAX_AGE_SECONDS: Final = 10.0
 _LENGTH_SIZE: Final = 2  # what a datagram does not have before its message
 _AGEING_AT_ONCE: Final = 4  # each second: all of them within one such age
 # After a port turned out to lead nowhere, the good ones do for this long without new ones.
@@ -36,7 +36,7 @@ _WARY_SECONDS: Final = 2.0
 _PATIENCE_SECONDS: Final = 0.06
 _PATIENCE_FACTOR: Final = 1.5
 
-assert _MOST_USES < MAX_PENDING, "a socket never runs out of ids"
+assert _MAX_USES < MAX_PENDING, "a socket never runs out of ids"
 
 
 class SocketOwner(Protocol):
@@ -127,7 +127,7 @@ class DatagramPool:
         sockets = self._sockets
         if len(sockets) == _SOCKETS:
             socket = sockets[self.random_id() % _SOCKETS]
-            if socket.is_proven and socket.uses < _MOST_USES:
+            if socket.is_proven and socket.uses < _MAX_USES:
                 self._send_from(socket, attempt)
                 return
         try:
@@ -173,7 +173,7 @@ class DatagramPool:
             return True
         if now < self._wary_until:
             return False
-        return len(sockets) < _SOCKETS or any(s.uses >= _MOST_USES for s in sockets)
+        return len(sockets) < _SOCKETS or any(s.uses >= _MAX_USES for s in sockets)
 
     def _open_socket(self, now: float) -> DatagramSocket:
         """A socket on a new port, in the place of one that was used enough."""
@@ -271,7 +271,7 @@ class DatagramPool:
     def housekeep(self, now: float) -> bool:
         """Give up a few old ports, never all at once; False: none is open."""
         if now >= self._wary_until:
-            old = [s for s in self._sockets if now - s.born_at > _MOST_AGE_SECONDS]
+            old = [s for s in self._sockets if now - s.born_at > _MAX_AGE_SECONDS]
             for socket in old[:_AGEING_AT_ONCE]:
                 self._retire(socket)
         return bool(self._sockets or self._spent)

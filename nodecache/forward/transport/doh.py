@@ -13,10 +13,10 @@ from nodecache.wire import HEADER_SIZE, Flag, Rcode, Rdtype, errors_as_options, 
 
 PATH = "/dns-query"
 MEDIA_TYPE = "application/dns-message"
-MOST_OCTETS = 65535
+MAX_OCTETS = 65535
 _HTTPS_PORT = 443
 _OK = 200
-_MOST_QUOTED = 64
+_MAX_QUOTED = 64
 _NETWORK_ERROR = 23  # RFC 8914 §4.24
 
 
@@ -67,7 +67,7 @@ def servfail(message: bytes, reason: str) -> bytes:
     flags = int.from_bytes(message[2:4], "big") & Flag.RD | Flag.QR | Rcode.SERVFAIL
     has_opt = message[HEADER_SIZE - 2 : HEADER_SIZE] != b"\0\0"
     options = errors_as_options(((_NETWORK_ERROR, reason.encode()),))
-    opt = _OPT.pack(b"", Rdtype.OPT, MOST_OCTETS, 0, len(options)) + options if has_opt else b""
+    opt = _OPT.pack(b"", Rdtype.OPT, MAX_OCTETS, 0, len(options)) + options if has_opt else b""
     counts = _COUNTS.pack(1, 0, 0, has_opt)
     return message[:2] + flags.to_bytes(2, "big") + counts + question + opt
 
@@ -91,12 +91,12 @@ def answer_to(message: bytes, status: int, media_type: bytes, body: bytes) -> by
     """
     if status != _OK:
         return servfail(message, f"HTTP status {status}")
-    said = media_type.decode("latin-1")[:_MOST_QUOTED]
+    said = media_type.decode("latin-1")[:_MAX_QUOTED]
     if said.partition(";")[0].strip().lower() != MEDIA_TYPE:
         return servfail(message, f"the response is no DNS message but {said!r}")
     question = question_of(message)
     asked = body[HEADER_SIZE : HEADER_SIZE + len(question)]
-    if len(body) > MOST_OCTETS or not (
+    if len(body) > MAX_OCTETS or not (
         is_bare_reply(body)
         or asked.lower() == question.lower()  # its type too: Pending looks again
     ):

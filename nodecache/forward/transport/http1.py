@@ -7,13 +7,13 @@ import h11
 
 from nodecache.forward.runtime import Endpoint
 
-from .doh import MOST_OCTETS, BrokenHttp, answer_to, authority, request_for
+from .doh import MAX_OCTETS, BrokenHttp, answer_to, authority, request_for
 
-_MOST_HEAD_OCTETS = 16384
+_MAX_HEAD_OCTETS = 16384
 # What an honest server never needs: one that does loses its connection.
-_MOST_EVENTS = 2000  # of one response: heads that only promise, a body by the octet
+_MAX_EVENTS = 2000  # of one response: heads that only promise, a body by the octet
 # A second of work for a server that takes 4 ms: who waits for longer has been given up.
-_MOST_WAITING = 256
+_MAX_WAITING = 256
 
 
 class Http1:
@@ -22,8 +22,8 @@ class Http1:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._authority = authority(endpoint)
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HEAD_OCTETS)
-        self._waiting: deque[bytes] = deque(maxlen=_MOST_WAITING)
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD_OCTETS)
+        self._waiting: deque[bytes] = deque(maxlen=_MAX_WAITING)
         self._asked: bytes | None = None
         self._status = 0
         self._media_type = b""
@@ -66,14 +66,14 @@ class Http1:
             if event is h11.NEED_DATA or event is h11.PAUSED:
                 return
             self._events += 1
-            if self._asked is None or self._events > _MOST_EVENTS:
+            if self._asked is None or self._events > _MAX_EVENTS:
                 raise BrokenHttp("what nobody asked for")
             if isinstance(event, h11.Response):
                 self._status = event.status_code
                 self._media_type = dict(event.headers).get(b"content-type", b"")
             elif isinstance(event, h11.Data):
                 self._body += event.data
-                if len(self._body) > MOST_OCTETS:
+                if len(self._body) > MAX_OCTETS:
                     raise BrokenHttp("a body of no size an answer has")
             elif isinstance(event, h11.EndOfMessage):
                 yield answer_to(self._asked, self._status, self._media_type, bytes(self._body))

@@ -18,17 +18,17 @@ from h2.settings import SettingCodes, Settings
 
 from nodecache.forward.runtime import Endpoint
 
-from .doh import MOST_OCTETS, BrokenHttp, answer_to, authority, request_for, servfail
+from .doh import MAX_OCTETS, BrokenHttp, answer_to, authority, request_for, servfail
 
 # What an honest server never needs: one that does loses its connection.
-_MOST_EVENTS = 2000  # without a response among them: pings, settings, a body by the octet
-_MOST_IDLE_OCTETS = (
+_MAX_EVENTS = 2000  # without a response among them: pings, settings, a body by the octet
+_MAX_IDLE_OCTETS = (
     1 << 22
 )  # the same: twice what all streams may bring; h2 keeps a frame of any size
-_MOST_WAITING = 4096
+_MAX_WAITING = 4096
 # 3 ms of work: a turn of the loop that begins more would hold up hits.
-_MOST_STREAMS = 32
-_MOST_HEAD_OCTETS = 16384
+_MAX_STREAMS = 32
+_MAX_HEAD_OCTETS = 16384
 
 
 @dataclass(slots=True)
@@ -52,13 +52,13 @@ class Http2:
             client=True,
             initial_values={
                 SettingCodes.ENABLE_PUSH: 0,
-                SettingCodes.MAX_HEADER_LIST_SIZE: _MOST_HEAD_OCTETS,
+                SettingCodes.MAX_HEADER_LIST_SIZE: _MAX_HEAD_OCTETS,
             },
         )
         self._http.initiate_connection()
         self._streams: dict[int, _Stream] = {}
         # Who waits for longest has been given up by then.
-        self._waiting: deque[bytes] = deque(maxlen=_MOST_WAITING)
+        self._waiting: deque[bytes] = deque(maxlen=_MAX_WAITING)
         self._idle_events = self._idle_octets = 0
         self.is_over = False
 
@@ -77,7 +77,7 @@ class Http2:
             request = request_for(self._waiting[0], self._endpoint)
             settings = http.remote_settings
             window = min(http.outbound_flow_control_window, settings.initial_window_size)
-            most = min(settings.max_concurrent_streams, _MOST_STREAMS)
+            most = min(settings.max_concurrent_streams, _MAX_STREAMS)
             if len(request.body) > window or http.open_outbound_streams >= most:
                 return
             number = http.get_next_available_stream_id()
@@ -100,7 +100,7 @@ class Http2:
             self._idle_events = self._idle_octets = 0
         self._idle_events += len(events)
         self._idle_octets += len(data)
-        if self._idle_events > _MOST_EVENTS or self._idle_octets > _MOST_IDLE_OCTETS:
+        if self._idle_events > _MAX_EVENTS or self._idle_octets > _MAX_IDLE_OCTETS:
             raise BrokenHttp("much, and no response in it")
         return answers
 
@@ -128,7 +128,7 @@ class Http2:
 
     def _take(self, event: DataReceived, stream: _Stream) -> None:
         stream.body += event.data or b""
-        if len(stream.body) > MOST_OCTETS:
+        if len(stream.body) > MAX_OCTETS:
             raise BrokenHttp("a body of no size an answer has")
         self._http.acknowledge_received_data(
             event.flow_controlled_length or 0, event.stream_id or 0

@@ -30,7 +30,7 @@ _READ_OCTETS = 4096
 # sign. Reading into so much room costs no more than into little.
 _DATAGRAM_OCTETS = 65_535
 # More than thousands of queries are; a server that reads none of them is not sent more.
-_MOST_UNSENT_OCTETS = 2 * 1024 * 1024
+_MAX_UNSENT_OCTETS = 2 * 1024 * 1024
 
 # A dead peer behind an idle connection is found within 8 s, before the pool's own limit
 # of ten; behind unacknowledged data within the user time-out (RFC 5482), however long the kernel
@@ -218,7 +218,7 @@ class SocketStream:
             return
         if self._unsent or not self._is_open:
             self._unsent += data
-            if len(self._unsent) > _MOST_UNSENT_OCTETS:
+            if len(self._unsent) > _MAX_UNSENT_OCTETS:
                 self._loop.call_soon(self._end, OSError(errno.ENOBUFS, "it does not read"))
             return
         try:

@@ -10,7 +10,7 @@ from nodecache.server.records import reply_of
 from nodecache.wire import Ede, ExtendedErrors, Flag, Query, Rcode
 
 # Clients whose networks are remembered; a node has some hundred pods.
-_MOST_CLIENTS = 4096
+_MAX_CLIENTS = 4096
 
 _FILTERED: ExtendedErrors = ((17, b""),)  # RFC 8914 §4.18
 # glibc takes an empty NOERROR with neither bit for a lame server's, and its caller hears
@@ -91,7 +91,7 @@ class Acl:
         """The policies whose networks hold `host`, by index; worked out once a client."""
         covering = self._networks.get(host)
         if covering is None:
-            if len(self._networks) >= _MOST_CLIENTS:
+            if len(self._networks) >= _MAX_CLIENTS:
                 self._networks.clear()
             covering = frozenset(
                 index for index, policy in enumerate(self._policies) if _holds(policy, host)

@@ -68,10 +68,10 @@ class Dns64:
             return False
         return self._translates_all or not _has(result, Rdtype.AAAA)
 
-    def _synthesised(self, query: Query, most_ttl: int, ipv4: Answer) -> Answer:
+    def _synthesised(self, query: Query, max_ttl: int, ipv4: Answer) -> Answer:
         """The answer to the question for A, its addresses made into IPv6 ones."""
         sections = sections_of(ipv4)
-        made = [self._mapped(record, most_ttl) for record in sections.answer]
+        made = [self._mapped(record, max_ttl) for record in sections.answer]
         return message(
             query.question,
             Flag.QR | Flag.RA | query.flags & _OWN_FLAGS | (Flag.TC if ipv4.is_truncated else 0),
@@ -80,11 +80,11 @@ class Dns64:
             written_by=self.name,
         )
 
-    def _mapped(self, record: Record, most_ttl: int) -> Record:
+    def _mapped(self, record: Record, max_ttl: int) -> Record:
         if record.rdtype != Rdtype.A:
             return record
         address = embedded(self._prefix, record.rdata)
-        ttl = min(record.ttl, most_ttl)
+        ttl = min(record.ttl, max_ttl)
         return Record(record.owner, Rdtype.AAAA, record.rdclass, ttl, address)
 
 

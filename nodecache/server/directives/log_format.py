@@ -19,8 +19,8 @@ EMPTY = "-"
 
 _PLACEHOLDER = re.compile(r"(\{[^{}]*\})")
 _METADATA_MARK = "{/"
-_MOST_TCP_OCTETS = 65535
-_LEAST_UDP_OCTETS = 512
+_MAX_TCP_OCTETS = 65535
+_MIN_UDP_OCTETS = 512
 _ZERO_BIT = 0x0040  # RFC 1035 §4.1.1, the one bit of Z that is left
 _FLAG_WORDS = (
     (Flag.QR, "qr"),
@@ -83,8 +83,8 @@ def _bracketed(host: str) -> str:
 
 def _bufsize(facts: Facts) -> str:
     if facts.client.transport != "udp":
-        return str(_MOST_TCP_OCTETS)
-    return str(max(_LEAST_UDP_OCTETS, facts.query.payload_size))
+        return str(_MAX_TCP_OCTETS)
+    return str(max(_MIN_UDP_OCTETS, facts.query.payload_size))
 
 
 def _rcode(facts: Facts) -> str:

@@ -13,7 +13,7 @@ from .loadbalance import Pick
 log = logging.getLogger("plugin/loadbalance")
 
 _DEFAULT_WEIGHT = 1
-_MOST_WEIGHT = 255
+_MAX_WEIGHT = 255
 
 Weights = dict[bytes, dict[bytes, int]]
 """Owner name (lower case, on the wire) → address as in a record → weight."""
@@ -55,8 +55,8 @@ def _address(field: str, where: str) -> IPv4Address | IPv6Address:
 
 
 def _weight(field: str, where: str) -> int:
-    if not field.isascii() or not field.isdecimal() or not 1 <= int(field) <= _MOST_WEIGHT:
-        raise ValueError(f"{where}: a weight is 1 to {_MOST_WEIGHT}, not {field!r}")
+    if not field.isascii() or not field.isdecimal() or not 1 <= int(field) <= _MAX_WEIGHT:
+        raise ValueError(f"{where}: a weight is 1 to {_MAX_WEIGHT}, not {field!r}")
     return int(field)
 
 

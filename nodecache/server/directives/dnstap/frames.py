@@ -17,7 +17,7 @@ _CONTROL = Struct("!III")  # escape, size of what follows, type
 _FIELD = Struct("!II")
 _ESCAPE = 0
 _CONTENT_TYPE_FIELD = 1
-_MOST_CONTROL_OCTETS = 512
+_MAX_CONTROL_OCTETS = 512
 _NANOSECONDS = 1_000_000_000
 
 
@@ -60,7 +60,7 @@ class ControlReader:
         found = []
         while len(self._kept) >= _CONTROL.size:
             escape, size, kind = _CONTROL.unpack_from(self._kept)
-            if escape != _ESCAPE or not _U32.size <= size <= _MOST_CONTROL_OCTETS:
+            if escape != _ESCAPE or not _U32.size <= size <= _MAX_CONTROL_OCTETS:
                 raise MalformedStream("a reader sends control frames and nothing else")
             end = 2 * _U32.size + size
             if len(self._kept) < end:

@@ -20,7 +20,7 @@ log = logging.getLogger("plugin/dnstap")
 # CoreDNS's own times: for connecting, and between looks at what went wrong.
 _CONNECT_SECONDS = 4.0
 _LOOK_SECONDS = 10.0
-_OCTETS_A_MIB = 1 << 20
+_OCTETS_PER_MIB = 1 << 20
 
 
 class Sink(Protocol):
@@ -133,7 +133,7 @@ class TapClient:
             stream.write(data_frame(queue.popleft()))
 
     def _new_stream(self) -> _Stream:
-        octets = self._options.write_buffer_mib * _OCTETS_A_MIB
+        octets = self._options.write_buffer_mib * _OCTETS_PER_MIB
         return _Stream(octets, self._flush, self._lost)
 
     def _lost(self) -> None:
@@ -200,7 +200,7 @@ class TapListener:
             stream.end()
 
     def _new_stream(self) -> _Stream:
-        octets = self._options.write_buffer_mib * _OCTETS_A_MIB
+        octets = self._options.write_buffer_mib * _OCTETS_PER_MIB
         stream = _Stream(octets, lambda: None, lambda: self._streams.discard(stream))
         self._streams.add(stream)
         return stream

@@ -7,7 +7,7 @@ from math import isfinite, isnan
 
 _VERB = re.compile(r"%(?P<flags>[-+# 0]*)(?P<width>\*|\d+)?(?:\.(?P<precision>\*|\d*))?(?P<verb>.)")
 _DEFAULT_PRECISION = 6
-_LEAST_EXPONENT, _MOST_EXPONENT = -4, 6  # where %v changes to exponents
+_MIN_EXPONENT, _MAX_EXPONENT = -4, 6  # where %v changes to exponents
 
 
 def shown(value: object) -> str:
@@ -32,7 +32,7 @@ def _float_shown(value: float) -> str:
         return "NaN" if isnan(value) else f"{'+' if value > 0 else '-'}Inf"
     number = Decimal(repr(value)).normalize()
     exponent = number.adjusted() if value else 0
-    if _LEAST_EXPONENT <= exponent < _MOST_EXPONENT:
+    if _MIN_EXPONENT <= exponent < _MAX_EXPONENT:
         return f"{number:f}"
     return f"{number.scaleb(-exponent):f}e{exponent:+03d}"
 

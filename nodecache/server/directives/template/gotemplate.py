@@ -30,7 +30,7 @@ from .gotemplate_parser import (
 __all__ = ["Struct", "Template", "TemplateError"]
 
 # Templates may call each other in circles.
-_MOST_DEEP = 100
+_MAX_DEPTH = 100
 _SHORT_CIRCUITS = {"and": False, "or": True}
 
 _NOTHING = object()  # no value comes through the pipe
@@ -152,8 +152,8 @@ class _Run:
         nodes = self._tree.defined.get(node.name)
         if nodes is None:
             raise TemplateError(f"template {node.name!r} is not defined")
-        if self._depth >= _MOST_DEEP:
-            raise TemplateError(f"templates call each other more than {_MOST_DEEP} deep")
+        if self._depth >= _MAX_DEPTH:
+            raise TemplateError(f"templates call each other more than {_MAX_DEPTH} deep")
         inner = _Run(self._tree, self._functions, self._out, self._depth + 1)
         inner.nodes(nodes, NO_VALUE if node.pipe is None else self._pipe(node.pipe, dot))
 

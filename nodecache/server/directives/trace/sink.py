@@ -26,7 +26,7 @@ DEFAULT_BATCH_SPANS = 100
 DEFAULT_BATCH_SECONDS = 1.0
 POST_SECONDS = 5.0
 
-_MOST_RESPONSE_OCTETS = 65536
+_MAX_RESPONSE_OCTETS = 65536
 _TELL_SECONDS = 10.0  # between two lines about spans that were dropped
 # Spans that are written out before queries get their turn again: about 0.2 ms.
 _SLICE_SPANS = 20
@@ -45,7 +45,7 @@ class ZipkinSink:
         self.dropped = 0
         self._endpoint = local_endpoint(options.service, address)
         self._collector = Collector(options.endpoint)
-        self._most_spans = options.zipkin_max_backlog_size or DEFAULT_BACKLOG_SPANS
+        self._max_spans = options.zipkin_max_backlog_size or DEFAULT_BACKLOG_SPANS
         self._batch_spans = options.zipkin_max_batch_size or DEFAULT_BATCH_SPANS
         self._seconds = options.zipkin_max_batch_seconds or DEFAULT_BATCH_SECONDS
         self._loop = loop
@@ -62,7 +62,7 @@ class ZipkinSink:
             return
         backlog = self._backlog
         backlog.append(span)
-        if len(backlog) > self._most_spans:
+        if len(backlog) > self._max_spans:
             backlog.popleft()
             self._lose()
         if len(backlog) >= self._batch_spans and not self._is_failing:
@@ -128,7 +128,7 @@ class ZipkinSink:
 
     def _keep(self, spans: list[Span]) -> None:
         """Put back what did not get through, the youngest first, as far as there is room."""
-        room = max(0, self._most_spans - len(self._backlog))
+        room = max(0, self._max_spans - len(self._backlog))
         kept = spans[len(spans) - room :] if room < len(spans) else spans
         self._backlog.extendleft(reversed(kept))
         for _ in range(len(spans) - len(kept)):
@@ -168,7 +168,7 @@ class Collector:
     async def post(self, body: bytes) -> int:
         """Send `body`; the status of the response. OSError or ValueError where there is none."""
         reader, writer = await asyncio.open_connection(
-            self._host, self._port, ssl=self._context, limit=_MOST_RESPONSE_OCTETS
+            self._host, self._port, ssl=self._context, limit=_MAX_RESPONSE_OCTETS
         )
         try:
             writer.write(f"{self._head}Content-Length: {len(body)}\r\n\r\n".encode() + body)

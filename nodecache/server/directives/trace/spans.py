@@ -12,7 +12,7 @@ from typing import Any, Protocol
 Clock = Callable[[], int]
 """Nanoseconds."""
 
-_NANOSECONDS_A_MICROSECOND = 1000
+_NANOSECONDS_PER_MICROSECOND = 1000
 _ID_BITS = 64
 
 
@@ -98,7 +98,7 @@ class Span:
         told: dict[str, Any] = {
             "timestamp": self._wall_microseconds(self.started_at),
             # 0 would stand for "not known".
-            "duration": max(1, (self.ended_at - self.started_at) // _NANOSECONDS_A_MICROSECOND),
+            "duration": max(1, (self.ended_at - self.started_at) // _NANOSECONDS_PER_MICROSECOND),
             "traceId": self.trace_id,
             "id": self.own_id,
         }
@@ -117,4 +117,4 @@ class Span:
         return json.dumps(told, separators=(",", ":")).encode()
 
     def _wall_microseconds(self, at: int) -> int:
-        return (at + self.offset) // _NANOSECONDS_A_MICROSECOND
+        return (at + self.offset) // _NANOSECONDS_PER_MICROSECOND
