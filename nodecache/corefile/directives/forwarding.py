@@ -31,7 +31,7 @@ from nodecache.corefile.values import (
 )
 
 _MAX_DESTINATIONS = 15
-_MOST_UINT32 = 2**32 - 1
+_MAX_UINT32 = 2**32 - 1
 
 
 def forward(statement: Statement, context: Context) -> ForwardOptions:
@@ -128,8 +128,8 @@ _FORWARD = {
     "expire": single("expire_seconds", duration(0)),
     "max_age": single("max_age_seconds", duration(0)),
     "max_idle_conns": single("max_idle_conns", whole(0)),
-    "max_fails": single("max_fails", whole(0, _MOST_UINT32)),
-    "max_connect_attempts": single("max_connect_attempts", whole(0, _MOST_UINT32)),
+    "max_fails": single("max_fails", whole(0, _MAX_UINT32)),
+    "max_connect_attempts": single("max_connect_attempts", whole(0, _MAX_UINT32)),
     "read_timeout": single("read_timeout_seconds", positive_duration),
     "tls": Option(_tls),
     "tls_servername": single("tls_servername", text),

@@ -28,7 +28,7 @@ from nodecache.corefile.values import groups, one_of, pattern, text, whole
 
 _MATCHES = one_of(*get_args(Match))
 _MAX_TTL = 2**31 - 1
-_MOST_UINT32 = 2**32 - 1
+_MAX_UINT32 = 2**32 - 1
 _MAX_RCODE = 23
 _VARIABLES = (
     "{qname}",
@@ -147,7 +147,7 @@ def _ttl_range(word: str) -> tuple[int, int]:
     lowest, highest = (int(match["low"] or 0), int(match["high"] or _MAX_TTL)) if match else (1, 0)
     if match and not match["dash"]:
         highest = lowest
-    if not lowest <= highest <= _MOST_UINT32:
+    if not lowest <= highest <= _MAX_UINT32:
         raise ValueError(f"must be SECONDS, LOWEST-, -HIGHEST or both, not {word!r}")
     return lowest, highest
 
