@@ -64,15 +64,15 @@ class Guard:
         self._lease.worker_ready(now)
         self._probe_at = now
 
-    def worker_gone(self, now: float) -> None:
+    def worker_ended(self, now: float) -> None:
         """The worker ended. The silence counts on until another one answers."""
         self._probe.cancel()
         self._probe_at = math.inf
         if self._lease is not None:
-            self._lease.worker_gone()
+            self._lease.worker_ended()
             self._carry_out(self._lease.due(now), now)
 
-    def worker_heard(self, now: float) -> None:
+    def worker_alive(self, now: float) -> None:
         """A heartbeat: believed only while no address is there at which one could ask."""
         if self._lease is not None and not self._is_closing and not list(self._targets(now)):
             self._carry_out(self._lease.answered(now), now)

@@ -56,7 +56,7 @@ class Lease:
         self._has_worker = True
         self._patience_from = now
 
-    def worker_gone(self) -> None:
+    def worker_ended(self) -> None:
         """The worker ended, or was ended; the silence counts on."""
         self._has_worker = False
         self._is_last_answered = False

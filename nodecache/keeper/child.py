@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from nodecache.config.flags import Flags
 from nodecache.config.source import Config
-from nodecache.process.channel import Channel, channel_pair, discard
+from nodecache.process.channel import Channel, channel_pair, close_descriptors
 from nodecache.process.listen import ListenAddress
 from nodecache.process.memory_file import check_sealed
 from nodecache.process.messages import MalformedControlMessage, Message
@@ -70,7 +70,7 @@ class Worker:
         self._owed = Counter({"start": 1})  # answers that it may still give
         self._reload_by = math.inf
 
-    def tell(self, kind: str, descriptors: Sequence[int] = (), **fields: Any) -> bool:
+    def send(self, kind: str, descriptors: Sequence[int] = (), **fields: Any) -> bool:
         """Send it a message; False where it does not read what it was sent before."""
         if not self.channel.send(kind, descriptors, **fields):
             return self.has_ended
@@ -96,7 +96,7 @@ class Worker:
         try:
             self._check(message)
         except MalformedControlMessage:
-            discard(message.descriptors)
+            close_descriptors(message.descriptors)
             raise
         self.pulse.heard(now)
         return message
@@ -117,7 +117,7 @@ class Worker:
         is_building = not self.is_ready or self.owes("reload")
         return self.pulse.is_lost(now, is_building=is_building) or now > self._reload_by
 
-    def wait_anew(self, now: float) -> None:
+    def restart_patience(self, now: float) -> None:
         """Give it as much time again as at first."""
         self.pulse.heard(now)
         self._reload_by = math.inf

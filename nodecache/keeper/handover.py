@@ -34,7 +34,7 @@ PATIENCE_SECONDS = 10.0  # told to stop, how long to wait for a successor that i
 SUCCESSOR_SECONDS = 60.0  # to become ready, after which the next one may come in its place
 
 
-class Misunderstood(Exception):
+class UnexpectedMessage(Exception):
     """The other end said what we do not know; the text tells what."""
 
 
@@ -68,10 +68,10 @@ class KeeperActions(Protocol):
     def claim(self) -> Claim:
         """What is ours once the node is."""
 
-    def stand_back(self, claim: Claim) -> None:
-        """Begin to let go of what another one claims. `stood_back` ends it."""
+    def release_node(self, claim: Claim) -> None:
+        """Begin to let go of what another one claims. `node_released` ends it."""
 
-    def inherit(self, descriptors: Sequence[int]) -> None:
+    def receive_cache(self, descriptors: Sequence[int]) -> None:
         """Take the cache of the agent before us, one descriptor; a copy, it is closed then."""
 
     def take_over(self) -> None:
@@ -106,7 +106,7 @@ class Handover:
         return self.stage in {Stage.ARRIVING, Stage.TAKING, Stage.SERVING}
 
     @property
-    def is_door_wanted(self) -> bool:
+    def is_socket_wanted(self) -> bool:
         """Whether a successor shall find us."""
         return self.stage is Stage.SERVING
 
@@ -134,7 +134,7 @@ class Handover:
         """Wait no longer for a predecessor that does not let go."""
         if self.stage is Stage.TAKING and now >= self._give_up_at:
             log.warning("the agent before us does not let go: taking over without that")
-            self._hang_up(self.before)
+            self._close_link(self.before)
             self._serve()
 
     def _serve(self) -> None:
@@ -148,7 +148,7 @@ class Handover:
         """Somebody said hello; False where there is no room for another successor."""
         if self.after is not None and now >= self._after_until and self.stage is Stage.SERVING:
             log.warning("the next agent has not become ready: another one may take over")
-            self._hang_up(self.after)
+            self._close_link(self.after)
         if self.after is not None or self.stage is not Stage.SERVING:
             link.send("no", why="another agent is taking over")
             return False
@@ -157,7 +157,7 @@ class Handover:
         self.heard(link, hello)
         return self.after is link
 
-    def stood_back(self) -> None:
+    def node_released(self) -> None:
         """Our worker reads no more and nothing of ours touches the node: the successor may have it."""
         successor, self._claimant = self._claimant, None
         if successor is None:  # it died meanwhile
@@ -171,7 +171,7 @@ class Handover:
             self.stage = Stage.STANDBY
             if self.before is not None:
                 self.before.send("retired")
-                self._hang_up(self.before)
+                self._close_link(self.before)
         successor.send("yours")
 
     def send_cache(self, descriptors: Sequence[int]) -> None:
@@ -204,7 +204,7 @@ class Handover:
     def _yield_to(self, successor: Link, claim: Claim) -> None:
         self.stage = Stage.YIELDING
         self._claimant = successor
-        self._actions.stand_back(claim)
+        self._actions.release_node(claim)
 
     def _take_back(self, why: str) -> None:
         log.warning("%s: serving again", why)
@@ -222,7 +222,7 @@ class Handover:
                 self._heard_before(message)
             elif link is self.after:
                 self._heard_after(message)
-        except Misunderstood as error:
+        except UnexpectedMessage as error:
             log.warning("hanging up on another agent: %s", error)
             self._ended(link)
 
@@ -232,11 +232,11 @@ class Handover:
                 log.info("taken over from the agent before us")
                 self._serve()
             case "cache", Stage.TAKING | Stage.SERVING if len(message.descriptors) == 1:
-                self._actions.inherit(message.descriptors)
+                self._actions.receive_cache(message.descriptors)
             case kind, Stage.SERVING:  # hanging up would make it serve beside us
                 log.warning("the agent before us says %r: not understood", kind)
             case kind, stage:
-                raise Misunderstood(f"{kind!r} while {stage.value}")
+                raise UnexpectedMessage(f"{kind!r} while {stage.value}")
 
     def _heard_after(self, message: Message) -> None:
         match message.kind, self.stage:
@@ -246,22 +246,22 @@ class Handover:
                 assert self.after is not None
                 self._yield_to(self.after, Claim.from_fields(message.fields))
             case "yours", Stage.STANDBY:
-                self._hang_up(self.after)
+                self._close_link(self.after)
                 self._take_back("the next agent gives the node back")
             case "retired", Stage.STANDBY:
-                self._hang_up(self.after)
+                self._close_link(self.after)
                 self.stage = Stage.RETIRED
             case kind, Stage.YIELDING | Stage.STANDBY:  # hanging up would be to serve beside it
                 log.warning("the next agent says %r: not understood", kind)
             case kind, stage:
-                raise Misunderstood(f"{kind!r} while {stage.value}")
+                raise UnexpectedMessage(f"{kind!r} while {stage.value}")
 
     def _lend(self, message: Message) -> None:
         assert self.after is not None
         spoken = message.fields["protocol"]
         if spoken != PROTOCOL:
             self.after.send("no", why=f"protocol {spoken!r} is not {PROTOCOL}", protocol=PROTOCOL)
-            raise Misunderstood(f"it speaks protocol {spoken!r}, not {PROTOCOL}")
+            raise UnexpectedMessage(f"it speaks protocol {spoken!r}, not {PROTOCOL}")
         addresses, descriptors = self._actions.lend()
         log.info("another agent prepares to take over, version %s", message.fields.get("version"))
         self.after.send(
@@ -276,18 +276,18 @@ class Handover:
         if link is self._claimant:
             self._claimant = None
         if link is self.before:
-            self._hang_up(self.before)
+            self._close_link(self.before)
             if self.stage in {Stage.ARRIVING, Stage.TAKING}:
                 log.warning("the agent before us has ended: taking over without it")
                 self._serve()
         elif link is self.after:
-            self._hang_up(self.after)
+            self._close_link(self.after)
             if self.stage is Stage.STANDBY:
                 self._take_back("the next agent has ended")
             elif self.stage is Stage.SERVING:
                 log.warning("the next agent has ended before it took over: nothing changes")
 
-    def _hang_up(self, link: Link | None) -> None:
+    def _close_link(self, link: Link | None) -> None:
         if link is None:
             return
         link.close()

@@ -51,20 +51,20 @@ class HandoverActions:
             makes_rules=self._flags.rules != "none",
         )
 
-    def stand_back(self, claim: Claim) -> None:
+    def release_node(self, claim: Claim) -> None:
         """Have the worker read no more, and let go of the host: both may take a moment.
 
         Rules that nobody claims are taken away, for nobody else would ever do that.
         """
         self._yield_by = monotonic() + YIELD_SECONDS
         self._active.give_up()
-        self._reconfiguring.watch_no_more()
+        self._reconfiguring.stop_watching()
         dropped = [address for address in self._active.sockets if address not in claim.addresses]
         if self._guard is not None:
             self._guard.let_go()
             if not claim.makes_rules:
                 self._guard.remove_rules(monotonic())
-        self._supervisor.tell(
+        self._supervisor.send(
             "pause",
             dropped=to_fields(dropped),
             pages=sorted(claim.pages),
@@ -87,12 +87,12 @@ class HandoverActions:
         if is_over and not reads_no_more:
             reads_no_more = not self._supervisor.replace("does not stop to read")  # is let be
         if is_host_let_go and reads_no_more:
-            self.handover.stood_back()
+            self.handover.node_released()
 
-    def inherit(self, descriptors: Sequence[int]) -> None:
+    def receive_cache(self, descriptors: Sequence[int]) -> None:
         """The cache of the agent before us, for our worker."""
         if self._supervisor.is_ready:
-            self._supervisor.tell("cache", descriptors)
+            self._supervisor.send("cache", descriptors)
 
     def take_over(self) -> None:
         """The node is ours to hold up, once our worker answers."""
@@ -105,7 +105,7 @@ class HandoverActions:
         worker = self._supervisor.worker
         if worker is not None:
             worker.is_paused = False
-            self._supervisor.tell("resume")
+            self._supervisor.send("resume")
         if not self._active.is_whole:
             self._reconfiguring.offer(self._active.config)
         if worker is None:

@@ -17,12 +17,12 @@ from collections.abc import Iterable
 
 from nodecache import __version__
 from nodecache.config.flags import Flags
-from nodecache.process.channel import Channel, discard
+from nodecache.process.channel import Channel, close_descriptors
 from nodecache.process.listen import ListenAddress
 from nodecache.process.messages import Message
 from nodecache.process.sockets import Sockets, close_all
 
-from .handover import Handover, Misunderstood
+from .handover import Handover, UnexpectedMessage
 from .handover_messages import FORMS, PROTOCOL, from_fields
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class HandoverSocket:
 
     def next_wake(self) -> float:
         """When to call `turn` even if nothing is readable."""
-        is_closed = self._socket is None and self._handover.is_door_wanted
+        is_closed = self._socket is None and self._handover.is_socket_wanted
         return min(
             self._handover.next_wake(),
             self._open_at if is_closed else math.inf,
@@ -78,12 +78,12 @@ class HandoverSocket:
         """
         link = None
         try:
-            link = self._call()
+            link = self._connect()
             if link is None:
                 return {}
-            reply = _ask(link)
+            reply = _say_hello(link)
             lent = _lent(reply)
-        except (*_NONSENSE, Misunderstood) as error:
+        except (*_NONSENSE, UnexpectedMessage) as error:
             if link is not None:
                 link.close()
             log.warning("an agent is there that hands nothing over (%s): an ordinary start", error)
@@ -100,7 +100,7 @@ class HandoverSocket:
         self._watch(link)
         return kept
 
-    def _call(self) -> Channel | None:
+    def _connect(self) -> Channel | None:
         """A link to the agent at the door; None where there is none."""
         client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         client.settimeout(ANSWER_SECONDS)
@@ -118,18 +118,18 @@ class HandoverSocket:
         """Let in who knocks, and hear what they say. Never waits."""
         for descriptor, _ in self._poller.poll(0):
             if self._socket is not None and descriptor == self._socket.fileno():
-                self._let_in(self._socket, now)
+                self._accept(self._socket, now)
             elif descriptor in self._silent:
-                self._greet(descriptor, now)
+                self._read_hello(descriptor, now)
             elif descriptor in self._links:
-                self._listen(self._links[descriptor])
+                self._read_link(self._links[descriptor])
         for descriptor in [fd for fd, (_, until) in self._silent.items() if now >= until]:
-            self._send_away(descriptor, "it says nothing")
+            self._reject(descriptor, "it says nothing")
         self._handover.turn(now)
         self._forget_closed()
         self._open_or_close(now)
 
-    def _let_in(self, server: socket.socket, now: float) -> None:
+    def _accept(self, server: socket.socket, now: float) -> None:
         try:
             client, _ = server.accept()
         except (BlockingIOError, ConnectionError):
@@ -146,12 +146,12 @@ class HandoverSocket:
             client.close()
             return
         if len(self._silent) >= MAX_WAITING:
-            self._send_away(next(iter(self._silent)), "others wait")
+            self._reject(next(iter(self._silent)), "others wait")
         link = Channel(client, FORMS)
         self._silent[link.fileno()] = link, now + HELLO_SECONDS
         self._poller.register(link.fileno(), select.EPOLLIN)
 
-    def _greet(self, descriptor: int, now: float) -> None:
+    def _read_hello(self, descriptor: int, now: float) -> None:
         """Who says hello, and nothing else, may be the next agent."""
         link, _ = self._silent[descriptor]
         try:
@@ -159,25 +159,25 @@ class HandoverSocket:
         except BlockingIOError:
             return
         except _NONSENSE as error:
-            self._send_away(descriptor, str(error))
+            self._reject(descriptor, str(error))
             return
         if message is None or message.kind != "hello":
-            discard(message.descriptors if message is not None else ())
-            self._send_away(descriptor, "it does not say hello")
+            close_descriptors(message.descriptors if message is not None else ())
+            self._reject(descriptor, "it does not say hello")
             return
         del self._silent[descriptor]
-        discard(message.descriptors)
+        close_descriptors(message.descriptors)
         if self._handover.arrived(link, message, now):
             self._links[descriptor] = link
         else:
             link.close()
 
-    def _send_away(self, descriptor: int, why: str) -> None:
+    def _reject(self, descriptor: int, why: str) -> None:
         log.warning("sent away at the door: %s", why)
         link, _ = self._silent.pop(descriptor)
         link.close()
 
-    def _listen(self, link: Channel) -> None:
+    def _read_link(self, link: Channel) -> None:
         """Everything that a link has to say; it may be closed by what comes of it."""
         while link.fileno() in self._links:
             try:
@@ -190,7 +190,7 @@ class HandoverSocket:
             try:
                 self._handover.heard(link, message)
             finally:
-                discard(message.descriptors if message is not None else ())
+                close_descriptors(message.descriptors if message is not None else ())
             if message is None:
                 return
 
@@ -204,7 +204,7 @@ class HandoverSocket:
         self._links = {fd: link for fd, link in self._links.items() if link in open_ones}
 
     def _open_or_close(self, now: float) -> None:
-        if not self._handover.is_door_wanted:
+        if not self._handover.is_socket_wanted:
             self.close()
         elif self._socket is None and now >= self._open_at:
             self._open(now)
@@ -248,19 +248,19 @@ def _check(peer: socket.socket) -> None:
         raise PermissionError(errno.EPERM, f"user {uid} is neither root nor ours")
 
 
-def _ask(link: Channel) -> Message:
+def _say_hello(link: Channel) -> Message:
     """Say hello; the sockets that come back. Raises OSError, ValueError or Misunderstood."""
     link.send("hello", protocol=PROTOCOL, version=__version__)
     waiting = select.poll()
     waiting.register(link.fileno(), select.POLLIN)
     if not waiting.poll(ANSWER_SECONDS * 1000):
-        raise Misunderstood("it does not answer")
+        raise UnexpectedMessage("it does not answer")
     message = link.receive()
     if message is None:
-        raise Misunderstood("it hung up")
+        raise UnexpectedMessage("it hung up")
     if message.kind != "sockets":
-        discard(message.descriptors)
-        raise Misunderstood(str(message.fields.get("why")))
+        close_descriptors(message.descriptors)
+        raise UnexpectedMessage(str(message.fields.get("why")))
     return message
 
 
@@ -271,20 +271,20 @@ def _lent(message: Message) -> dict[ListenAddress, Sockets]:
         for descriptor in message.descriptors:
             opened.append(socket.socket(fileno=descriptor))  # noqa: PERF401 - to be closed if one fails
         return _paired(message, opened)
-    except (OSError, Misunderstood):
-        discard(message.descriptors[len(opened) :])
-        discard(each.detach() for each in opened)
+    except (OSError, UnexpectedMessage):
+        close_descriptors(message.descriptors[len(opened) :])
+        close_descriptors(each.detach() for each in opened)
         raise
 
 
 def _paired(message: Message, opened: list[socket.socket]) -> dict[ListenAddress, Sockets]:
     addresses = from_fields(message.fields)
     if message.fields["protocol"] != PROTOCOL:
-        raise Misunderstood(f"it speaks protocol {message.fields['protocol']}")
+        raise UnexpectedMessage(f"it speaks protocol {message.fields['protocol']}")
     kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
     wanted = [(kind, address.port) for address in addresses for kind in kinds]
     if [_kind_and_port(each) for each in opened] != wanted:
-        raise Misunderstood("it lends other than a UDP and a TCP socket for each address")
+        raise UnexpectedMessage("it lends other than a UDP and a TCP socket for each address")
     pairs = zip(addresses, opened[::2], opened[1::2], strict=True)
     return {address: Sockets(udp, tcp) for address, udp, tcp in pairs}
 

@@ -36,7 +36,7 @@ from .child import Work
 from .handover_actions import HandoverActions
 from .handover_socket import HandoverSocket, name_of
 from .loop import Loop
-from .pods import hand_on
+from .pods import pass_on_pods
 from .reconfiguring import Reconfiguring
 from .socket_mark import SocketMark
 from .supervisor import Supervisor
@@ -121,7 +121,7 @@ class Keeper:
             self._loop.attempt(step, now)
 
     def _wait(self) -> None:
-        self._loop.turn(self._patience(monotonic()))
+        self._loop.turn(self._timeout_seconds(monotonic()))
         logs.tick()
 
     def _turn_guard(self, now: float) -> None:
@@ -145,7 +145,7 @@ class Keeper:
         if now >= self._stop_at:
             self._is_stopping = self._handover.may_stop(now)
 
-    def _patience(self, now: float) -> float:
+    def _timeout_seconds(self, now: float) -> float:
         due = [
             now + _LONGEST_WAIT,
             self._vitals_at,
@@ -182,7 +182,7 @@ class Keeper:
         config, sockets = self._active.config, self._active.sockets
         return self._work(self._flags, config, sockets, channel, self._vitals(), self._journal)
 
-    def worker_said(self, message: Message, now: float) -> None:
+    def worker_message(self, message: Message, now: float) -> None:
         """A message from the worker."""
         match message.kind:
             case "ready":
@@ -196,28 +196,28 @@ class Keeper:
             case "cache":
                 self._handover.send_cache(message.descriptors)
             case "pods" if self._guard is not None:
-                hand_on(message.fields["pods"], self._guard.host, now)
+                pass_on_pods(message.fields["pods"], self._guard.host, now)
             case _:
                 pass  # a heartbeat: that it came is all it says
 
-    def worker_heard(self, now: float) -> None:
+    def worker_alive(self, now: float) -> None:
         """The worker lives."""
         if self._supervisor.is_ready:
             self._mark.heard(now)
         if self._guard is not None:
-            self._guard.worker_heard(now)
+            self._guard.worker_alive(now)
 
-    def worker_gone(self, now: float) -> None:
+    def worker_ended(self, now: float) -> None:
         """The worker has ended, with what it was offered."""
-        self._reconfiguring.worker_gone()
+        self._reconfiguring.worker_ended()
         if self._guard is not None:
-            self._guard.worker_gone(now)
+            self._guard.worker_ended(now)
 
     def worker_failed(self) -> None:
         """For a while there is no worker."""
         self._mark.failed()
 
-    def worker_stays(self) -> None:
+    def worker_unkillable(self) -> None:
         """It may come to itself: the guard asks on, and has it killed again."""
         if self._handover.has_node:
             self._actions.take_over()
@@ -239,7 +239,7 @@ class Keeper:
         if not self._flags.quiet:
             for place in config.places:
                 on = f" on {place.address.host}" if place.address.host else ""
-                logs.tell(f"{place.zone_name}:{place.address.port}{on}")
+                logs.print_line(f"{place.zone_name}:{place.address.port}{on}")
         worker = self._supervisor.worker
         log.info("nodecache serves, worker %d answers", worker.pid if worker else 0)
 
@@ -260,7 +260,7 @@ class Keeper:
         self._vitals_at = now + _VITALS_SECONDS
         self._reconfiguring.is_news = False
         if self._supervisor.is_ready:
-            self._supervisor.tell(
+            self._supervisor.send(
                 "vitals",
                 vitals=self._vitals().to_fields(),
                 reload_failures=self._reconfiguring.failures,

@@ -8,14 +8,14 @@ from nodecache.host import Endpoint
 from nodecache.process.pods import PodAddress
 
 
-class TakesPods(Protocol):
+class PodRules(Protocol):
     """The host, as far as it has to do with pods."""
 
     def set_dns_pods(self, pods: Sequence[Endpoint], now: float) -> None:
         """Send to these what nobody else takes."""
 
 
-def hand_on(pods: Sequence[PodAddress], host: TakesPods, now: float) -> None:
+def pass_on_pods(pods: Sequence[PodAddress], host: PodRules, now: float) -> None:
     """Tell the host what the worker told, once a minute and whenever it changed.
 
     The packet rules know one port a pod, which is kube-dns' own for both protocols nearly everywhere.

@@ -41,7 +41,7 @@ class Reconfiguring:
         """Act on changed files."""
         self._loop.listen(self._source, self.look)
 
-    def watch_no_more(self) -> None:
+    def stop_watching(self) -> None:
         """Let them change: another agent serves."""
         self._loop.forget(self._source)
         self._next = None
@@ -75,7 +75,7 @@ class Reconfiguring:
                 self._next = config
             else:
                 with self._active.offer(config) as descriptors:
-                    self._supervisor.tell("reload", descriptors)
+                    self._supervisor.send("reload", descriptors)
         except CannotListen as error:
             self.refused(str(error))
 
@@ -95,7 +95,7 @@ class Reconfiguring:
         self._active.give_up()
         self._offer_next()
 
-    def worker_gone(self) -> None:
+    def worker_ended(self) -> None:
         """The worker has ended; what it was offered is not tried on the next one."""
         if self._active.is_offering:
             self.refused("the worker ended over it", is_to_be_tried_again=False)

@@ -13,11 +13,11 @@ class Respawn:
         self._young_deaths = 0
         self._born_at = 0.0
 
-    def born(self, now: float) -> None:
+    def started(self, now: float) -> None:
         """A worker was started."""
         self._born_at = now
 
-    def died(self, now: float, *, is_hung: bool = False) -> float:
+    def ended(self, now: float, *, is_hung: bool = False) -> float:
         """A worker died; seconds until the next may be started.
 
         One that hung has cost seconds: where its successor does too, that is no chance any more.

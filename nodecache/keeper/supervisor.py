@@ -19,7 +19,7 @@ _FORK_PAUSE = 0.1
 MAX_MESSAGES_PER_TURN = 16  # a worker that never stops to talk holds up nothing else
 
 
-class Employer(Protocol):
+class WorkerOwner(Protocol):
     """Who has the worker, and is told of its life."""
 
     @property
@@ -29,30 +29,30 @@ class Employer(Protocol):
     def be_worker(self, channel: Channel) -> int:
         """What the forked child does; its exit status."""
 
-    def worker_said(self, message: Message, now: float) -> None:
+    def worker_message(self, message: Message, now: float) -> None:
         """It sent a message."""
 
-    def worker_heard(self, now: float) -> None:
+    def worker_alive(self, now: float) -> None:
         """It lives: all that it had to say is told."""
 
-    def worker_gone(self, now: float) -> None:
+    def worker_ended(self, now: float) -> None:
         """It has ended."""
 
     def worker_failed(self) -> None:
         """One after the other has ended: for a while there is none."""
 
-    def worker_stays(self) -> None:
+    def worker_unkillable(self) -> None:
         """It hangs and cannot be killed. It may come to itself."""
 
 
 class Supervisor:
     """At most one worker at a time. `deaths` counts by how: `exited`, `killed`, `hung`, `protocol`."""
 
-    def __init__(self, loop: Loop, employer: Employer) -> None:
+    def __init__(self, loop: Loop, owner: WorkerOwner) -> None:
         self.worker: Worker | None = None
         self.deaths: Counter[str] = Counter()
         self._loop = loop
-        self._employer = employer
+        self._owner = owner
         self._respawn = Respawn()
         self._respawn_at: float | None = None
 
@@ -68,15 +68,15 @@ class Supervisor:
     def spawn(self, now: float) -> None:
         """Fork a worker; where the kernel has no room for one, later."""
         self._respawn_at = now + _FORK_PAUSE  # whatever it is that fails below
-        self._respawn.born(now)
+        self._respawn.started(now)
         try:
-            worker = fork_worker(self._employer.be_worker, now)
+            worker = fork_worker(self._owner.be_worker, now)
         except OSError as error:
-            pause = max(self._respawn.died(now), _FORK_PAUSE)
+            pause = max(self._respawn.ended(now), _FORK_PAUSE)
             self._respawn_at = now + pause
             self._loop.faults += 1
             log.error("no worker can be forked: %s; tried again in %.1f s", error, pause)  # noqa: TRY400
-            self._employer.worker_failed()
+            self._owner.worker_failed()
             return
         self.worker = worker
         self._respawn_at = None
@@ -93,12 +93,12 @@ class Supervisor:
                 self.replace("said nothing for some seconds")
         if self.worker is None and now >= self.next_wake():
             self._respawn_at = None
-            if self._employer.is_worker_wanted:
+            if self._owner.is_worker_wanted:
                 self.spawn(now)
 
-    def tell(self, kind: str, descriptors: Sequence[int] = (), **fields: Any) -> None:
+    def send(self, kind: str, descriptors: Sequence[int] = (), **fields: Any) -> None:
         """Send the worker a message, if there is one. Who does not read them is replaced."""
-        if self.worker is not None and not self.worker.tell(kind, descriptors, **fields):
+        if self.worker is not None and not self.worker.send(kind, descriptors, **fields):
             self.replace("does not read what it is told")
 
     def replace(self, why: str, fault: str = "hung") -> bool:
@@ -106,30 +106,30 @@ class Supervisor:
         if self.worker is None:
             return True
         log.error("worker %d %s: it is replaced", self.worker.pid, why)
-        self.worker.wait_anew(monotonic())
+        self.worker.restart_patience(monotonic())
         is_killed = self.worker.kill()
         self.worker.fault = fault if is_killed else ""
         if not is_killed:
-            self._employer.worker_stays()
+            self._owner.worker_unkillable()
         return is_killed
 
     def finish(self, seconds: float) -> None:
         """Have the worker answer what is left and end, within `seconds`."""
         if self.worker is not None:
-            self.worker.tell("stop")
+            self.worker.send("stop")
             self.worker.finish(seconds)
 
     def _on_died(self, worker: Worker, now: float) -> None:
         self._loop.forget(worker.channel)
         how = worker.reap()
         self.deaths[worker.fault or how.partition(" ")[0]] += 1
-        pause = self._respawn.died(now, is_hung=worker.fault == "hung")
+        pause = self._respawn.ended(now, is_hung=worker.fault == "hung")
         self.worker, self._respawn_at = None, now + pause  # whatever fails below
-        if self._employer.is_worker_wanted:
+        if self._owner.is_worker_wanted:
             log.warning("worker %d %s; the next one starts in %.1f s", worker.pid, how, pause)
-        self._employer.worker_gone(now)
+        self._owner.worker_ended(now)
         if pause:
-            self._employer.worker_failed()
+            self._owner.worker_failed()
 
     def _on_says(self) -> None:
         """Hear the worker, a bounded lot: what is left is heard in the next turn."""
@@ -138,7 +138,7 @@ class Supervisor:
         while heard < MAX_MESSAGES_PER_TURN and self._hear(now):
             heard += 1
         if heard and self.worker is not None:
-            self._employer.worker_heard(now)
+            self._owner.worker_alive(now)
 
     def _hear(self, now: float) -> bool:
         """Pass on one message of the worker; whether there may be another one."""
@@ -155,5 +155,5 @@ class Supervisor:
         if message is None:  # it is about to die; else its silence will tell
             self._loop.forget(worker.channel)
             return False
-        self._employer.worker_said(message, now)
+        self._owner.worker_message(message, now)
         return True

@@ -26,7 +26,7 @@ from .source import Source
 class Collector:
     """Makes the page. Both metrics ports serve the same one, as the original does.
 
-    `read` says what there is to tell at the moment of a scrape, once `fold` has brought it up to
+    `read` says what there is to tell at the moment of a scrape, once `flush` has brought it up to
     date in steps. Counts of zones and upstreams that
     a reload takes away are given to `carry`, so that no counter ever goes back.
     """
@@ -35,21 +35,21 @@ class Collector:
         self,
         read: Callable[[], Source],
         keeper: KeeperVitals | None = None,
-        fold: Callable[[], Iterable[None]] = tuple,
+        flush: Callable[[], Iterable[None]] = tuple,
     ) -> None:
         self.keeper = keeper or KeeperVitals()
         """The newest that the keeper told; the agent puts each new one here."""
         self.pages: dict[int, int] = {}
         self.pages_in_flight = 0
         self._read = read
-        self._fold = fold
+        self._fold = flush
         self._texts = Texts()
         self._carried: dict[str, Family] = {}
 
     def carry(self, gone: Source) -> None:
         """Keep what the parts of `gone` have counted so far."""
         for counts in gone.servers:
-            counts.fold()
+            counts.flush()
         for family in counted_families(gone):
             if family.kind == "gauge":
                 continue
@@ -61,7 +61,7 @@ class Collector:
         """Every family, each made when it is asked for."""
         source = self._read()
         for counts in source.servers:
-            counts.fold()
+            counts.flush()
         source.agent.pages = self.pages
         source.agent.pages_in_flight = self.pages_in_flight
         for family in counted_families(source):

@@ -49,7 +49,7 @@ class ServerCounts(Protocol):
     def response_size(self) -> Mapping[str, Buckets]:
         """Octets of replies by transport, as they were sent."""
 
-    def fold(self) -> None:
+    def flush(self) -> None:
         """Bring all of the above up to date."""
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from .messages import Message, MessageForms, read_message
 
 # All that the kernel may bring, whatever is expected: those it has no room for here it would close
-# itself, and that may wait (see `discard`). SCM_MAX_FD is 253.
+# itself, and that may wait (see `close_descriptors`). SCM_MAX_FD is 253.
 _ANCILLARY_OCTETS = socket.CMSG_SPACE(4 * 253)
 _MAX_QUEUED = 10_000  # more than the buffer of a socket holds
 _NO_LINGER = struct.pack("ii", 0, 0)
@@ -58,13 +58,13 @@ class Channel:
             return None
         descriptors = _descriptors_in(ancillary)
         if not octets:  # also what an empty datagram looks like
-            discard(descriptors)
+            close_descriptors(descriptors)
             return None
         are_lost = bool(flags & socket.MSG_CTRUNC)
         try:
             return read_message(octets, descriptors, self._forms, are_lost=are_lost)
         except ValueError:
-            discard(descriptors)
+            close_descriptors(descriptors)
             raise
 
     def drain(self) -> None:
@@ -76,7 +76,7 @@ class Channel:
                 continue
             except BlockingIOError:
                 return
-            discard(_descriptors_in(ancillary))
+            close_descriptors(_descriptors_in(ancillary))
             if not octets:
                 return
 
@@ -93,7 +93,7 @@ def _descriptors_in(ancillary: Iterable[tuple[int, int, bytes]]) -> list[int]:
     return list(descriptors)
 
 
-def discard(descriptors: Iterable[int]) -> None:
+def close_descriptors(descriptors: Iterable[int]) -> None:
     """Close descriptors that a stranger may have sent, without waiting for anything.
 
     Closing a TCP socket with SO_LINGER waits for as long as that says (socket(7)), also where the

@@ -80,7 +80,7 @@ def lines_lost() -> int:
     return sum(handler.lost for handler in _handlers())
 
 
-def tell(line: str) -> None:
+def print_line(line: str) -> None:
     """Write what is no log line to standard output, as far as somebody reads it."""
     Sink(1).write(line)
 
@@ -91,7 +91,7 @@ def tick() -> None:
         handler.tick()
 
 
-def tell_the_rest() -> None:
+def write_summaries_now() -> None:
     """Sum up what is held back, window over or not: a forked worker ends without `logging`'s help."""
     for handler in _handlers():
         handler.close()
@@ -153,12 +153,12 @@ class LineHandler(logging.Handler):
     def tick(self) -> None:
         """Sum up floods that have ended, and tell how many lines were lost; once a second."""
         self._write_summaries(self._floods.ended(self._clock()))
-        self._tell_untold()
+        self._report_lost_lines()
 
     def close(self) -> None:
         """Sum up what is held back, window over or not."""
         self._write_summaries(self._floods.ended(float("inf")))
-        self._tell_untold()
+        self._report_lost_lines()
         super().close()
 
     def _write_summaries(self, summaries: Iterator[logging.LogRecord]) -> None:
@@ -166,12 +166,12 @@ class LineHandler(logging.Handler):
             self._write(summary)
 
     def _write(self, record: logging.LogRecord) -> None:
-        self._tell_untold()
+        self._report_lost_lines()
         if not self._sink.write(self.format(record)):
             self.lost += 1
             self._untold += 1
 
-    def _tell_untold(self) -> None:
+    def _report_lost_lines(self) -> None:
         if self._untold:
             text = f"{self._untold} log lines were lost because nobody read them in time"
             if self._sink.write(self.format(_record("nodecache", logging.WARNING, text))):

@@ -50,7 +50,7 @@ class ServerCounts:
     """Queries and replies of one zone at one listen address.
 
     `server` is CoreDNS's label, as `dns://169.254.20.10:53`; `zone` the longest of its block's
-    zones. `fold` brings `requests` and the rest up to date with the tallies.
+    zones. `flush` brings `requests` and the rest up to date with the tallies.
     """
 
     server: str
@@ -70,9 +70,9 @@ class ServerCounts:
         tallies = self._tallies
         tallies[tally] = tallies.get(tally, 0) + times
         if len(tallies) > _MAX_TALLIES:
-            self.fold()
+            self.flush()
 
-    def fold(self) -> None:
+    def flush(self) -> None:
         """Add what was tallied since the last time to the counts that are told."""
         tallies, self._tallies = self._tallies, {}
         for tally, times in tallies.items():

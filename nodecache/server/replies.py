@@ -124,7 +124,7 @@ class CachedReply:
         """The reply behind its id, for the next client."""
         return self.tail if self.order is None else self.order.shuffled_tail(self.tail)
 
-    def fold(self, now: float) -> None:
+    def flush(self, now: float) -> None:
         """Pass the hits on to the zone's counts and to the entry's, for prefetch."""
         if hits := self.hits:
             self.hits = 0
@@ -140,7 +140,7 @@ class CachedReply:
         That is when the entry holds another answer by now, is gone, is stale, or wants to be
         fetched again: the zone sees to all of these.
         """
-        self.fold(now)
+        self.flush(now)
         entry = self.entry
         ttl = entry.remaining_ttl(now)
         if ttl <= 0 or entry.stored_at != self.stored_at or not entry.is_kept:
@@ -251,7 +251,7 @@ class ReplyTable:
     def _release(self, finished: CachedReply, now: float) -> None:
         self._weigh(-finished.octets)
         if finished.hits:
-            finished.fold(now)
+            finished.flush(now)
 
     def close(self, now: float) -> None:
         """Keep nothing any more."""
@@ -283,19 +283,19 @@ class ReplyTable:
         return None
 
     def drop(self) -> None:
-        """Forget all: the zones have changed. Hits not counted yet are not lost, see `folding`."""
+        """Forget all: the zones have changed. Hits not counted yet are not lost, see `flush_in_slices`."""
         self._retired += [self.young, self._old]
         self.young = {}
         self._old = {}
 
-    def folding(self, now: float) -> Iterator[None]:
+    def flush_in_slices(self, now: float) -> Iterator[None]:
         """Count all hits not counted yet, in steps of some 0.3 ms: before a scrape."""
         for generation in (self.young, self._old):
             unseen = iter(list(generation.values()))
             while lot := list(islice(unseen, _FOLDED_AT_ONCE)):
                 for finished in lot:
                     if finished.hits:
-                        finished.fold(now)
+                        finished.flush(now)
                 yield
         while self._retired:
             self._drain_retired(_FOLDED_AT_ONCE, now)

@@ -96,9 +96,9 @@ class TcpListener:
         """Take a few of its queries now, and the others when it is its turn again."""
         if not connection.is_in_line:
             connection.take(_MAX_AT_ONCE, now)
-            self._line_up(connection)
+            self._enqueue(connection)
 
-    def _line_up(self, connection: TcpConnection) -> None:
+    def _enqueue(self, connection: TcpConnection) -> None:
         if connection.is_hungry:
             connection.is_in_line = True
             if not self._in_line:
@@ -115,7 +115,7 @@ class TcpListener:
             connection = line.popleft()
             connection.is_in_line = False
             room -= connection.take(most, now)
-            self._line_up(connection)
+            self._enqueue(connection)
         if line and not self._in_line:
             self._loop.call_soon(self._turn)
         self._in_line.extendleft(reversed(line))
@@ -127,9 +127,9 @@ class TcpListener:
         self._held += octets - connection.held
         connection.held = octets
         if self._held > self.limits.held_octets:
-            self._lighten()
+            self._shed_load()
 
-    def _lighten(self) -> None:
+    def _shed_load(self) -> None:
         """Count anew, for much may have been sent meanwhile; then the heaviest go first."""
         connections = list(self.connections)
         for connection in connections:

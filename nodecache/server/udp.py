@@ -112,7 +112,7 @@ class UdpListener:
                     served.append(finished)
                     send(packet[:2] + finished.next_tail(), address)
                 else:
-                    finished = self._look_further(packet, address, now)
+                    finished = self._serve_packet(packet, address, now)
                     if finished is not None:
                         served.append(finished)
                     get = self.replies.young.get
@@ -122,7 +122,7 @@ class UdpListener:
             self._note_error(error)
         self._note_batch(count, served, now)
 
-    def _look_further(self, packet: bytes, address: Any, now: float) -> CachedReply | None:
+    def _serve_packet(self, packet: bytes, address: Any, now: float) -> CachedReply | None:
         """What is not in the young table, or no longer good; the finished reply it got, if any."""
         query_tail = packet[2:]
         finished = self.replies.recover(query_tail, now)
@@ -131,7 +131,7 @@ class UdpListener:
             self.send(packet[:2] + finished.next_tail(), address)
             return finished
         if self._has_alike:
-            finished = self._answer_alike(packet, address, now)
+            finished = self._serve_normalized(packet, address, now)
             if finished is not None:
                 return finished
         made = self._handler.handle(packet, self, address, now)
@@ -143,7 +143,7 @@ class UdpListener:
                 self._alike.put(made.alike.key, made, now)
         return None
 
-    def _answer_alike(self, packet: bytes, address: Any, now: float) -> CachedReply | None:
+    def _serve_normalized(self, packet: bytes, address: Any, now: float) -> CachedReply | None:
         """Answer a query that differs in letter case or options only from one that was answered."""
         finished = self._alike.fresh(normalized_key(packet), now)
         if finished is None or finished.alike is None or not finished.alike.fits(packet):
@@ -159,10 +159,10 @@ class UdpListener:
         """How many are at hand."""
         return len(self.replies) + len(self._alike)
 
-    def folding(self, now: float) -> Iterator[None]:
+    def flush_in_slices(self, now: float) -> Iterator[None]:
         """Count all hits that were not counted yet, in steps that are quick: before a scrape."""
-        yield from self.replies.folding(now)
-        yield from self._alike.folding(now)
+        yield from self.replies.flush_in_slices(now)
+        yield from self._alike.flush_in_slices(now)
 
     def forget_replies(self) -> None:
         """Drop every finished reply: the zones have changed."""
@@ -257,7 +257,7 @@ class WildcardUdpListener(UdpListener):
             for _ in range(self._batch):
                 packet, ancillary, _, client = receive(MAX_QUERY_SIZE, _ANCILLARY_SIZE)
                 count += 1
-                finished = self._look_further(packet, (*client[:2], client, ancillary), now)
+                finished = self._serve_packet(packet, (*client[:2], client, ancillary), now)
                 if finished is not None:
                     served.append(finished)
         except BlockingIOError:

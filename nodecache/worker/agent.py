@@ -26,7 +26,7 @@ from nodecache.config.source import Config
 from nodecache.forward import Network, Pod, UpstreamRegistry
 from nodecache.host import privileges
 from nodecache.process import log as logs
-from nodecache.process.channel import Channel, discard
+from nodecache.process.channel import Channel, close_descriptors
 from nodecache.process.listen import ListenAddress
 from nodecache.process.memory_file import open_sealed
 from nodecache.process.messages import LostDescriptors, MalformedControlMessage, Message
@@ -139,7 +139,7 @@ class Agent:
                 self._pages.take_vitals(vitals, message.fields["reload_failures"])
             case "pause":
                 self._serving.pause(ListenAddress(*each) for each in message.fields["dropped"])
-                self._pages.give_up(message.fields["pages"])
+                self._pages.release_addresses(message.fields["pages"])
                 self._channel.send("paused")
                 if message.fields["has_successor"]:
                     self._loop.create_task(self._send_cache())
@@ -255,10 +255,10 @@ def received_configuration(message: Message) -> tuple[Config, dict[ListenAddress
         with open_sealed(descriptor, _MAX_CONFIGURATION_OCTETS) as file:
             config, addresses = pickle.load(file)  # noqa: S301 - our keeper's
     except Exception:
-        discard(lent)
+        close_descriptors(lent)
         raise
     if len(lent) != 2 * len(addresses):
-        discard(lent)
+        close_descriptors(lent)
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     return config, dict(zip(addresses, sockets_from(lent), strict=True))
 
@@ -283,5 +283,5 @@ def main(
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())
-    logs.tell_the_rest()
+    logs.write_summaries_now()
     return 0

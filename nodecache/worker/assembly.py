@@ -35,7 +35,7 @@ from nodecache.server import (
     open_directives,
 )
 
-from .forwarding import Behind, open_forwarders
+from .forwarding import DnsService, open_forwarders
 from .refreshing import Refreshing
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class WorkerContext:
 
 
 @dataclass(slots=True)
-class Built:
+class BuiltZone:
     """A block's running zone, its forwarders, and the options it was made from."""
 
     block: ServerBlock
@@ -89,31 +89,31 @@ class Built:
             self.zone.errors.close()
         if not keeps_cache:
             self.zone.cache.close()
-            empty(self.zone.cache, self.loop)
+            release_cache(self.zone.cache, self.loop)
 
 
-def empty(cache: Cache, loop: asyncio.AbstractEventLoop) -> None:
+def release_cache(cache: Cache, loop: asyncio.AbstractEventLoop) -> None:
     """Give a closed cache's entries back, a lot at a time: half a million take more than a second."""
     if cache.release(_LOT):
-        loop.call_later(_LOT_PAUSE_SECONDS, empty, cache, loop)
+        loop.call_later(_LOT_PAUSE_SECONDS, release_cache, cache, loop)
 
 
 def build(
     block: ServerBlock,
     context: WorkerContext,
-    before: Built | None = None,
-    behind: Behind | None = None,
-) -> Built:
+    before: BuiltZone | None = None,
+    dns_service: DnsService | None = None,
+) -> BuiltZone:
     """Make a block's zone; where `before` asked the same upstreams, it has its cache.
 
-    `behind` tells the pods of kube-dns.
+    `dns_service` tells the pods of kube-dns.
 
     Nothing that is running is changed: `adjust_cache` does that, once the zone is put to use. Raises
     OSError or ValueError with the reason, from what the block names (files, keys).
     """
     options = zone_options(block)
     with contextlib.ExitStack() as undoing:
-        forwarders = open_forwarders(block, context.upstreams, behind)
+        forwarders = open_forwarders(block, context.upstreams, dns_service)
         for forwarder in forwarders:
             undoing.callback(forwarder.close)
         source = ForwardSource(forwarders, context.upstreams.is_loop_probe)
@@ -149,7 +149,7 @@ def build(
                 forwarder.watch_for_loops(block.zone_names[0])
         refreshing = Refreshing(directives.refreshed, context.loop)
         undoing.pop_all()
-    return Built(block, zone, forwarders, directives, refreshing, context.loop)
+    return BuiltZone(block, zone, forwarders, directives, refreshing, context.loop)
 
 
 def _open_sink(loop: asyncio.AbstractEventLoop, options: DnstapOptions) -> "Sink":
@@ -198,7 +198,7 @@ def new_cache(block: ServerBlock, options: ZoneOptions, budget: Budget) -> Cache
     return Cache(budget, *_capacities(block), _stale_seconds(options))
 
 
-def adjust_cache(built: Built) -> None:
+def adjust_cache(built: BuiltZone) -> None:
     """Have the cache that a zone took over be as large, and as stale, as its own block says."""
     cache = built.zone.cache
     cache.success.capacity, cache.denial.capacity = _capacities(built.block)

@@ -27,7 +27,7 @@ from nodecache.corefile import ServerBlock
 from nodecache.process.memory_file import new_memory_file, open_sealed, seal
 from nodecache.process.protocol import MAX_CACHE_OCTETS
 
-from .assembly import Built
+from .assembly import BuiltZone
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def digest(block: ServerBlock) -> bytes:
     return hashlib.sha256(repr(told).encode()).digest()
 
 
-async def write(built: Iterable[Built], max_octets: int, now: float) -> int:
+async def write(built: Iterable[BuiltZone], max_octets: int, now: float) -> int:
     """Every answer still of use, up to so many octets; a descriptor to read them from."""
     descriptor = new_memory_file()
     pause = monotonic() + STEP_SECONDS
@@ -61,7 +61,7 @@ async def write(built: Iterable[Built], max_octets: int, now: float) -> int:
     return descriptor
 
 
-def _pieces(built: Iterable[Built], now: float) -> Iterator[bytes]:
+def _pieces(built: Iterable[BuiltZone], now: float) -> Iterator[bytes]:
     for one in built:
         cache = one.zone.cache
         yield zone_head(digest(one.block))
@@ -83,7 +83,7 @@ class Count:
     passed_over: int = 0
 
 
-async def read(descriptor: int, built: Iterable[Built]) -> Count:
+async def read(descriptor: int, built: Iterable[BuiltZone]) -> Count:
     """Take in what another agent wrote; the descriptor is closed. What is broken ends it.
 
     Raises MalformedControlMessage where the descriptor is none of a file that `write` makes.
@@ -106,7 +106,7 @@ async def read(descriptor: int, built: Iterable[Built]) -> Count:
     return count
 
 
-def take(kept: SnapshotEntry, one: Built | None, now: float) -> bool:
+def take(kept: SnapshotEntry, one: BuiltZone | None, now: float) -> bool:
     """Keep an answer as if it had been ours from the beginning; whether it is kept."""
     if one is None or not kept.stored_at <= now:
         return False

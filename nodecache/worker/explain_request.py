@@ -11,7 +11,7 @@ from nodecache.wire import Query
 
 from .control import Answer
 from .control_request import MalformedRequest, Request
-from .explaining import explain, place_of, query_for
+from .explaining import explain, query_for, route_of
 from .search_path import node_search, search_path
 from .serving import Serving
 
@@ -49,7 +49,7 @@ def ends_search(told: Answer) -> bool:
     return told["outcome"] in ("hit", "stale") and told["cache"]["kind"] == "positive"
 
 
-class _Asker:
+class _ReplyCapture:
     """A way back to ourselves: keeps the reply of the one query that is asked with it."""
 
     name = "udp"
@@ -78,14 +78,14 @@ class _Asker:
 
 async def ask(serving: Serving, query: Query) -> Answer:
     """Ask as a client of this node would, with all that follows: counts, cache, upstreams."""
-    found = place_of(serving, query)
+    found = route_of(serving, query)
     if found is None:
         return {"rcode": 5, "answers": 0, "milliseconds": 0.0, "from": "nobody", "reply": ""}
     listener = found[0]
     shape = listener.handler.zones.shape_of(query)
     assert shape is not None
     now = monotonic()
-    asker = _Asker(listener.udp.local)
+    asker = _ReplyCapture(listener.udp.local)
     client_query = ClientQuery(query, shape, asker, _CLIENT, now)
     shape.serve(client_query, now)
     is_at_once = asker.reply.done()

@@ -16,7 +16,7 @@ from nodecache.server.dns_name import text_of, wire_of
 from nodecache.server.mnemonics import type_text
 from nodecache.wire import CLASS_IN, Ede, Query, Rdtype, rcode_text, read_query
 
-from .assembly import Built
+from .assembly import BuiltZone
 from .control_request import MalformedRequest
 from .explain_upstreams import destination
 from .serving import Listener, Serving
@@ -40,7 +40,7 @@ def query_for(name: str, rdtype: int) -> Query:
 def explain(serving: Serving, query: Query, now: float) -> Told:
     """What would happen to `query` at the first address that has a block for its name."""
     told: Told = {"name": text_of(query.qname), "type": type_text(query.qtype)}
-    found = place_of(serving, query)
+    found = route_of(serving, query)
     if found is None:
         told |= {"block": None, "outcome": "refused"}
         told["because"] = "no server block is for this name"
@@ -60,7 +60,7 @@ def explain(serving: Serving, query: Query, now: float) -> Told:
     return told
 
 
-def place_of(serving: Serving, query: Query) -> tuple[Listener, ZoneBinding, Built] | None:
+def route_of(serving: Serving, query: Query) -> tuple[Listener, ZoneBinding, BuiltZone] | None:
     """Who answers a query: the first listener with a zone for it, that zone, and its block."""
     for listener in serving.listeners.values():
         binding = listener.handler.zones.match(query)
@@ -70,7 +70,7 @@ def place_of(serving: Serving, query: Query) -> tuple[Listener, ZoneBinding, Bui
     return None
 
 
-def _outcome(made: Built, query: Query, now: float) -> Told:
+def _outcome(made: BuiltZone, query: Query, now: float) -> Told:
     """What the cache has to say, and what is below it where it is asked."""
     zone = made.zone
     told: Told = {}
@@ -169,7 +169,7 @@ def _because_of_stale(entry: Entry, zone: Zone, now: float) -> str:
     )
 
 
-def _below(made: Built, query: Query, now: float) -> Told:
+def _below(made: BuiltZone, query: Query, now: float) -> Told:
     """Who answers what the cache does not know: directives of the block, or an upstream."""
     client = Client(address=("127.0.0.1", 0), local=("127.0.0.1", 0), transport="udp")
     unsure = [each for each in made.block.directives if each in ("rewrite", "template")]

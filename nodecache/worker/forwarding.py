@@ -37,7 +37,7 @@ _NODE_RESOLVERS = "/etc/resolv.conf"
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
+class DnsService:
     """The cluster DNS address, and who knows the pods behind it."""
 
     address: str
@@ -46,17 +46,17 @@ class Behind:
 
 
 def open_forwarders(
-    block: ServerBlock, upstreams: UpstreamRegistry, behind: Behind | None = None
+    block: ServerBlock, upstreams: UpstreamRegistry, dns_service: DnsService | None = None
 ) -> list[Forwarder]:
     """One forwarder for each `forward` of a block, in order; `next` leads from one to the following.
 
-    `behind` is None where no pods are to be asked.
+    `dns_service` is None where no pods are to be asked.
     OSError where a file of theirs cannot be read; ValueError for what they ask and we lack.
     """
     opened: list[Forwarder] = []
     try:
         opened.extend(
-            _open_forwarder(options, block.nodecache, upstreams, behind)
+            _open_forwarder(options, block.nodecache, upstreams, dns_service)
             for options in block.forwards
         )
     except Exception:
@@ -69,11 +69,14 @@ def open_forwarders(
 
 
 def _open_forwarder(
-    options: ForwardOptions, own: OwnOptions, upstreams: UpstreamRegistry, behind: Behind | None
+    options: ForwardOptions,
+    own: OwnOptions,
+    upstreams: UpstreamRegistry,
+    dns_service: DnsService | None,
 ) -> Forwarder:
     settings = settings_of(options, own)
-    if behind is not None and own.asks_pods and is_asked_by(options, behind.address):
-        pods = _pod_destinations(options, behind)
+    if dns_service is not None and own.asks_pods and is_asked_by(options, dns_service.address):
+        pods = _pod_destinations(options, dns_service)
         return Forwarder(replace(settings, policy=BALANCED), upstreams, pods)
     destinations = Destinations(
         [
@@ -85,11 +88,13 @@ def _open_forwarder(
     return Forwarder(settings, upstreams, destinations)
 
 
-def _pod_destinations(options: ForwardOptions, behind: Behind) -> PodDestinations:
+def _pod_destinations(options: ForwardOptions, dns_service: DnsService) -> PodDestinations:
     (there,) = options.destinations
     service = _destination(there, options.tls_servername, options.doh_method)
     assert isinstance(service, Endpoint)
-    return PodDestinations(service, behind.source, is_by_tcp=options.force_tcp, salt=behind.salt)
+    return PodDestinations(
+        service, dns_service.source, is_by_tcp=options.force_tcp, salt=dns_service.salt
+    )
 
 
 def _resolver_forwarder(resolver: Sequence[str], upstreams: UpstreamRegistry) -> Forwarder:

@@ -27,7 +27,7 @@ _HEALTH_BOUNDS = (0.00025, 0.0025, 0.025, 0.25, 2.5)  # plugin/health of CoreDNS
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedPage:
     """A page that is asked for, where, and how it is to be served."""
 
     page: str
@@ -39,7 +39,7 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class Opened:
+class OpenPage:
     """A page that is served, and how."""
 
     server: web.WebServer
@@ -57,15 +57,15 @@ class Pages:
         self._flags = flags
         self._serving = serving
         self._readings = Readings(serving)
-        self._collector = Collector(self._read, vitals, serving.folding)
+        self._collector = Collector(self._read, vitals, serving.flush_in_slices)
         self._health_duration = Histogram(_HEALTH_BOUNDS)
         self._reload_failures = 0
         self._loaded_at = time.time()
-        self._servers: dict[Wanted, Opened] = {}
+        self._servers: dict[WantedPage, OpenPage] = {}
         self._check: probes.SelfCheck | None = None
         self._checking: asyncio.Task[None] | None = None
-        self._asked_for: list[Wanted] = []
-        self._refused: set[Wanted] = set()
+        self._asked_for: list[WantedPage] = []
+        self._refused: set[WantedPage] = set()
         self._opening: asyncio.Task[None] | None = None
         self._history = History()
         self._sampling: asyncio.Task[None] | None = None
@@ -104,20 +104,20 @@ class Pages:
         if len(self._servers) > before and self._serving.config is not None:
             self._check_health(self._serving.config)
 
-    def _wanted(self, config: Config) -> Iterator[Wanted]:
-        yield Wanted("/metrics", self._flags.metrics_listen_address)
+    def _wanted(self, config: Config) -> Iterator[WantedPage]:
+        yield WantedPage("/metrics", self._flags.metrics_listen_address)
         for block in config.corefile.blocks:
             if (metrics := block.prometheus) is not None:
-                yield Wanted("/metrics", metrics.address, metrics.tls_config_file)
+                yield WantedPage("/metrics", metrics.address, metrics.tls_config_file)
             if block.health is not None:
-                yield Wanted("/health", block.health.address)
+                yield WantedPage("/health", block.health.address)
             if (ready := block.ready) is not None:
                 is_continuous = ready.monitor == "continuously"
-                yield Wanted("/ready", ready.address, is_continuous=is_continuous)
+                yield WantedPage("/ready", ready.address, is_continuous=is_continuous)
             if block.pprof is not None:
-                yield Wanted(pprof.PATH, block.pprof.address)
+                yield WantedPage(pprof.PATH, block.pprof.address)
 
-    def _contents(self, wanted: Wanted) -> Mapping[str, web.Page]:
+    def _contents(self, wanted: WantedPage) -> Mapping[str, web.Page]:
         if wanted.page == "/metrics":
             return {wanted.page: self._collector.page, "/": self._front_page}
         if wanted.page == "/health":
@@ -128,7 +128,7 @@ class Pages:
             return {wanted.page: ready.page if wanted.is_continuous else ready.page_until_ready}
         return pprof.pages()
 
-    async def _open(self, wanted: Wanted) -> None:
+    async def _open(self, wanted: WantedPage) -> None:
         try:
             secured = _read(wanted.web_config)
             listener = web.open_listener(wanted.address)
@@ -141,8 +141,8 @@ class Pages:
         if wanted.address.endswith(":0") or wanted in self._refused:
             log.info("%s is served on %s:%d", wanted.page, host, port)
         self._refused.discard(wanted)
-        server = web.WebServer(self._contents(wanted), secured.headers, _welcome(secured))
-        self._servers[wanted] = Opened(server, secured)
+        server = web.WebServer(self._contents(wanted), secured.headers, _access_rule(secured))
+        self._servers[wanted] = OpenPage(server, secured)
         await server.serve(listener, secured.context)
 
     async def _renew(self) -> None:
@@ -162,9 +162,9 @@ class Pages:
 
     def _check_health(self, config: Config) -> None:
         """Ask for our own /health once a second, as CoreDNS does."""
-        self._check_no_more()
+        self._stop_health_check()
         health = next((b.health for b in config.corefile.blocks if b.health is not None), None)
-        if health is not None and Wanted("/health", health.address) in self._servers:
+        if health is not None and WantedPage("/health", health.address) in self._servers:
             host, port = web.split_address(health.address)
             self._check = probes.SelfCheck(
                 host=host or "127.0.0.1", port=port, observe=self._health_duration.observe
@@ -199,11 +199,11 @@ class Pages:
 
     async def _sample(self) -> None:
         """Keep what is counted now, for the page that people look at."""
-        for _ in self._serving.folding():
+        for _ in self._serving.flush_in_slices():
             await asyncio.sleep(0)
         source = self._read()
         for counts in source.servers:
-            counts.fold()
+            counts.flush()
         self._history.add(source, time.monotonic())
 
     def tick(self) -> None:
@@ -221,14 +221,14 @@ class Pages:
         elif any(opened.secured.has_changed() for opened in self._servers.values()):
             self._opening = loop.create_task(self._renew())
 
-    def give_up(self, addresses: Sequence[str]) -> None:
+    def release_addresses(self, addresses: Sequence[str]) -> None:
         """Close what another agent serves at `addresses`; `begin` opens it again.
 
         The other pages stay: where two agents of one node do not replace each other, each has its
         own probe.
         """
 
-        def is_elsewhere(wanted: Wanted) -> bool:
+        def is_elsewhere(wanted: WantedPage) -> bool:
             return not any(web.overlap(wanted.address, address) for address in addresses)
 
         self._asked_for = [wanted for wanted in self._asked_for if is_elsewhere(wanted)]
@@ -236,9 +236,9 @@ class Pages:
         for gone in [each for each in self._servers if each not in self._asked_for]:
             self._servers.pop(gone).server.close()
         if self._check is not None and not any(each.page == "/health" for each in self._servers):
-            self._check_no_more()
+            self._stop_health_check()
 
-    def _check_no_more(self) -> None:
+    def _stop_health_check(self) -> None:
         if self._checking is not None:
             self._checking.cancel()
             self._checking = None
@@ -247,7 +247,7 @@ class Pages:
         """Close every page."""
         self._asked_for = []
         self._refused.clear()
-        self._check_no_more()
+        self._stop_health_check()
         for opened in self._servers.values():
             opened.server.close()
         self._servers.clear()
@@ -291,7 +291,7 @@ def _read(web_config: str) -> WebConfig:
     return open_web_config(web_config)
 
 
-def _welcome(secured: WebConfig) -> Callable[[asyncio.StreamWriter], bool]:
+def _access_rule(secured: WebConfig) -> Callable[[asyncio.StreamWriter], bool]:
     """Who may ask: everybody, or whoever's certificate has one of the names."""
     allowed = secured.allowed_names
     if allowed is None:

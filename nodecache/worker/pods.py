@@ -25,7 +25,7 @@ from nodecache.forward import (
 from nodecache.forward.podlist import SERVICE
 from nodecache.process.pods import MAX_PODS, is_pod_address
 
-from .forwarding import Behind, settings_of
+from .forwarding import DnsService, settings_of
 
 __all__ = ["SERVICE", "ZONE_VARIABLE", "ClusterPods", "api_lister", "pods_now"]
 
@@ -88,9 +88,9 @@ class ClusterPods:
 
     # Who follows the list
 
-    def behind(self, cluster: ClusterDns | None) -> Behind | None:
+    def dns_service(self, cluster: ClusterDns | None) -> DnsService | None:
         """The pods, for forwarders; None where a configuration does not ask kube-dns."""
-        return Behind(cluster.address, self, self._salt) if cluster is not None else None
+        return DnsService(cluster.address, self, self._salt) if cluster is not None else None
 
     def follow(self, changed: Callable[[], None]) -> None:
         """Call `changed` when there are other pods."""

@@ -7,7 +7,7 @@ from nodecache.cache import Cache
 from nodecache.metrics import CacheNumbers, DirectiveCounts, Source, UpstreamState
 from nodecache.server import Outcome
 
-from .assembly import Built
+from .assembly import BuiltZone
 from .serving import Serving
 
 # Directives that handle no query, which CoreDNS's `coredns_plugin_enabled` leaves out.
@@ -114,7 +114,7 @@ class Readings:
         )
 
 
-def _zones_label(made: Built) -> str:
+def _zones_label(made: BuiltZone) -> str:
     """The zones of a block's cache, as CoreDNS joins them to one label (plugin/cache/setup.go)."""
     block = made.block
     return ",".join((block.cache.zones if block.cache else ()) or block.zone_names)

@@ -34,7 +34,7 @@ from nodecache.server import (
 )
 from nodecache.wire import Query, Rcode
 
-from .assembly import Built, WorkerContext, adjust_cache, build
+from .assembly import BuiltZone, WorkerContext, adjust_cache, build
 from .observing import apply_options
 from .pods import ClusterPods
 
@@ -81,7 +81,7 @@ class Routing:
     """Who answers what in a configuration: zones and limits by address, and what is counted."""
 
     zones: dict[ListenAddress, Zones]
-    placed: list[tuple[str, str, Built]]
+    placed: list[tuple[str, str, BuiltZone]]
     counts: dict[tuple[str, str], ServerCounts]
     limits: dict[ListenAddress, TcpLimits]
 
@@ -107,10 +107,10 @@ class Serving:
         self.pods = pods
         self.context = context
         self.config: Config | None = None
-        self.built: list[Built] = []
+        self.built: list[BuiltZone] = []
         self.listeners: dict[ListenAddress, Listener] = {}
         self.counts: dict[tuple[str, str], ServerCounts] = {}
-        self.placed: list[tuple[str, str, Built]] = []
+        self.placed: list[tuple[str, str, BuiltZone]] = []
         self.is_paused = False
         context.lookup = self.lookup
 
@@ -149,14 +149,16 @@ class Serving:
             return []
         return await self.context.loop.run_in_executor(None, read_hosts_files, blocks)
 
-    def _build(self, config: Config, undoing: contextlib.ExitStack) -> tuple[list[Built], set[int]]:
+    def _build(
+        self, config: Config, undoing: contextlib.ExitStack
+    ) -> tuple[list[BuiltZone], set[int]]:
         """The new zones, and which of the old ones lend their cache."""
-        built: list[Built] = []
+        built: list[BuiltZone] = []
         kept: set[int] = set()
-        behind = self.pods.behind(config.cluster_dns)
+        dns_service = self.pods.dns_service(config.cluster_dns)
         for block in config.corefile.blocks:
             before = next((old for old in self.built if _asks_alike(old, block)), None)
-            made = build(block, self.context, before, behind)
+            made = build(block, self.context, before, dns_service)
             undoing.callback(made.close, keeps_cache=before is not None)
             built.append(made)
             if before is not None:
@@ -164,7 +166,7 @@ class Serving:
         return built, kept
 
     def _route(
-        self, config: Config, sockets: Mapping[ListenAddress, Sockets], built: list[Built]
+        self, config: Config, sockets: Mapping[ListenAddress, Sockets], built: list[BuiltZone]
     ) -> Routing:
         """Which zone answers what, at each address."""
         routing = Routing({}, [], dict(self.counts), {a: _limits(config, a) for a in sockets})
@@ -198,7 +200,7 @@ class Serving:
         self,
         config: Config,
         sockets: Mapping[ListenAddress, Sockets],
-        built: list[Built],
+        built: list[BuiltZone],
         routing: Routing,
         fresh: Mapping[ListenAddress, Listener],
     ) -> None:
@@ -239,13 +241,13 @@ class Serving:
         on_outcome(Failure(Rcode.REFUSED, 0, b"", ""))
         return None
 
-    def folding(self) -> Iterator[None]:
+    def flush_in_slices(self) -> Iterator[None]:
         """Bring every count up to date, in steps that are quick."""
         now = monotonic()
         for listener in list(self.listeners.values()):
-            yield from listener.udp.folding(now)
+            yield from listener.udp.flush_in_slices(now)
         for counts in list(self.counts.values()):
-            counts.fold()
+            counts.flush()
             yield
 
     def tick(self, now: float) -> None:
@@ -322,7 +324,7 @@ def _limits(config: Config, address: ListenAddress) -> TcpLimits:
     return limits
 
 
-def _asks_alike(old: Built, block: ServerBlock) -> bool:
+def _asks_alike(old: BuiltZone, block: ServerBlock) -> bool:
     """Whether a block gets the same answers for the same names: those it has stay true."""
     return _origins(old.block) == _origins(block)
 

@@ -17,7 +17,7 @@ from .control_request import Request
 from .sampling import CAPACITY, MEASURES, Sampler
 from .serving import Serving
 from .sketch import Sketch
-from .watching import Watch
+from .watching import SampledListeners
 
 _ROWS = 40  # of each measure
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -42,7 +42,7 @@ class Top:
         self._watchers = 0
         self._began_at = 0.0
         self._sampler: Sampler | None = None
-        self._watch: Watch | None = None
+        self._watch: SampledListeners | None = None
 
     async def lines(self, request: Request) -> AsyncGenerator[Answer, None]:
         """A line every `request.seconds`."""
@@ -62,7 +62,7 @@ class Top:
         if self._sampler is None or self._watch is None:
             draw = random.Random(secrets.randbits(64)).randrange  # noqa: S311 (no secret)
             self._sampler = Sampler(asyncio.get_running_loop(), draw)
-            self._watch = Watch(self._serving, self._sampler)
+            self._watch = SampledListeners(self._serving, self._sampler)
             self._began_at = monotonic()
         self._watch.cover()
         return self._sampler
@@ -76,13 +76,13 @@ class Top:
     async def _read(self) -> Reading:
         """Bring the counts up to date, a little at a time, and read them."""
         serving = self._serving
-        for _ in serving.folding():
+        for _ in serving.flush_in_slices():
             await asyncio.sleep(0)
         outcomes: Counter[str] = Counter()
         rcodes: Counter[str] = Counter()
         buckets = [0] * (len(DURATION_BOUNDS) + 1)
         for counts in serving.counts.values():
-            counts.fold()
+            counts.flush()
             for outcome, times in counts.outcomes.items():
                 outcomes[Outcome(outcome).name] += times
             for (rcode, _), times in counts.responses.items():

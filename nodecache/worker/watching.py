@@ -110,7 +110,7 @@ class _SampledTransport:
         self._transport.forget(address)
 
 
-class Watch:
+class SampledListeners:
     """The listeners that a sampler looks at."""
 
     def __init__(self, serving: Serving, sampler: Sampler) -> None:

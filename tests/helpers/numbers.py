@@ -40,7 +40,7 @@ class FakeServer:
     request_size: dict[str, Histogram] = field(default_factory=dict)
     response_size: dict[str, Histogram] = field(default_factory=dict)
 
-    def fold(self) -> None:
+    def flush(self) -> None:
         pass
 
 

@@ -91,7 +91,7 @@ def probed(guard: Guard, now: float, worker: Worker) -> Verdict:
 def test_the_first_ready_worker_brings_the_host_up_and_no_later_one_does(host, worker):
     guard = Guard(host, targets=lambda now: [worker.target])
     guard.worker_ready(0.0)
-    guard.worker_gone(1.0)
+    guard.worker_ended(1.0)
     guard.worker_ready(1.1)
     assert host.noted == ["bring_up"]
 
@@ -130,13 +130,13 @@ def test_a_heartbeat_counts_only_where_nothing_can_be_asked(host, worker):
     guard = Guard(host, targets=lambda now: targets)
     guard.worker_ready(0.0)
     for now in range(60):
-        guard.worker_heard(float(now))
+        guard.worker_alive(float(now))
         assert guard.turn(float(now)) is Verdict.KEEP
     assert host.noted.count("renew") > 10
     targets.append((ip("192.0.2.1"), 53))
     verdicts = set()
     for now in range(60, 70):
-        guard.worker_heard(float(now))
+        guard.worker_alive(float(now))
         verdicts.add(guard.turn(float(now)))
     assert verdicts == {Verdict.KEEP, Verdict.REPLACE}
 
@@ -157,8 +157,8 @@ def test_after_letting_go_nothing_is_touched_until_a_worker_is_ready_again(host,
     guard.let_go()
     assert [guard.turn(float(now)) for now in range(1, 60)] == [Verdict.KEEP] * 59
     assert guard.next_wake(60.0) == float("inf")
-    guard.worker_heard(60.0)
-    guard.worker_gone(60.0)
+    guard.worker_alive(60.0)
+    guard.worker_ended(60.0)
     assert host.noted == ["bring_up", "let_go"]
     guard.worker_ready(61.0)
     assert host.noted[-1] == "bring_up"

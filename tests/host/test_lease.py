@@ -42,7 +42,7 @@ def test_nothing_is_renewed_while_the_last_probe_is_unanswered():
 def test_silence_replaces_the_worker_at_half_and_withdraws_at_three_quarters():
     lease = served()
     assert silence(lease, 1, 9) == {6.0: [REPLACE]}
-    lease.worker_gone()
+    lease.worker_ended()
     assert silence(lease, 9, 20) == {9.0: [WITHDRAW]}
     assert not lease.is_held
 
@@ -56,7 +56,7 @@ def test_a_worker_is_replaced_once_until_another_one_is_ready():
 def test_a_new_worker_has_half_a_lease_of_its_own():
     lease = served()
     silence(lease, 1, 7)
-    lease.worker_gone()
+    lease.worker_ended()
     lease.worker_ready(7.0)
     assert REPLACE in silence(lease, 8, 14)[13.0]
 
@@ -64,7 +64,7 @@ def test_a_new_worker_has_half_a_lease_of_its_own():
 def test_a_new_worker_that_answers_keeps_the_addresses():
     lease = served()
     silence(lease, 1, 7)
-    lease.worker_gone()
+    lease.worker_ended()
     lease.worker_ready(6.1)
     assert lease.answered(6.2) == [RENEW]
     assert lease.is_held
@@ -144,6 +144,6 @@ def test_whatever_the_worker_does_the_addresses_are_renewed_only_on_an_answer(an
         assert RESTORE not in actions or (is_answered and not was_held)
         assert WITHDRAW not in actions or was_held
         if REPLACE in actions:
-            lease.worker_gone()
+            lease.worker_ended()
             lease.worker_ready(now)
     assert lease.next_wake() > now or lease.next_wake() == math.inf

@@ -130,10 +130,10 @@ def test_what_was_asked_for_once_may_be_said_once(kind):
     worker = fork_worker(body, monotonic())
     if kind == "reloaded":
         with open(os.devnull, "rb") as file:  # noqa: PTH123 - a descriptor
-            worker.tell("reload", [file.fileno()])
+            worker.send("reload", [file.fileno()])
         assert worker.owes("reload")
     else:
-        worker.tell("pause", dropped=[], pages=[], has_successor=False)
+        worker.send("pause", dropped=[], pages=[], has_successor=False)
     assert heard(worker) == [kind, "alive", f"{kind!r}, which nobody asked for"]
     assert not worker.owes("reload")
     worker.reap()
@@ -151,8 +151,8 @@ def test_a_cache_is_taken_where_there_is_an_heir_and_sealed(has_successor):
 
     worker = fork_worker(body, monotonic())
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    worker.tell("pause", dropped=[], pages=[], has_successor=has_successor)
-    worker.tell("pause", dropped=[], pages=[], has_successor=has_successor)
+    worker.send("pause", dropped=[], pages=[], has_successor=has_successor)
+    worker.send("pause", dropped=[], pages=[], has_successor=has_successor)
     said = heard(worker)
     if has_successor:
         assert said == ["cache", "a descriptor of no memory file"]
@@ -165,24 +165,24 @@ def test_a_cache_is_taken_where_there_is_an_heir_and_sealed(has_successor):
 def test_a_worker_that_does_not_read_is_told_so_much_and_no_more():
     worker = fork_worker(lambda _: time.sleep(60), monotonic())
     told = 0
-    while worker.tell("resume"):
+    while worker.send("resume"):
         told += 1
     assert told < 10_000
     worker.kill()
     wait_for_death(worker)
-    assert worker.tell("resume")  # its death is told by other means
+    assert worker.send("resume")  # its death is told by other means
     worker.reap()
 
 
 def test_a_worker_that_does_not_answer_a_reload_is_as_good_as_silent():
     worker = fork_worker(lambda _: time.sleep(60), monotonic())
     with open(os.devnull, "rb") as file:  # noqa: PTH123 - a descriptor
-        worker.tell("reload", [file.fileno()])
+        worker.send("reload", [file.fileno()])
     late = monotonic() + RELOAD_SECONDS
     worker.pulse.heard(late)
     assert not worker.is_silent(late - 1)
     assert worker.is_silent(late + 1)
-    worker.wait_anew(late + 1)
+    worker.restart_patience(late + 1)
     assert not worker.is_silent(late + 1)
     worker.kill()
     wait_for_end(worker)

@@ -55,11 +55,11 @@ class KeeperActions:
     def lend(self):
         return self.addresses, list(range(2 * len(self.addresses)))
 
-    def stand_back(self, claim):
+    def release_node(self, claim):
         self.deeds.append(("stand back", claim))
 
-    def inherit(self, descriptors):
-        self.deeds.append("inherit")
+    def receive_cache(self, descriptors):
+        self.deeds.append("receive_cache")
 
     def take_over(self):
         self.deeds.append("take over")
@@ -95,7 +95,7 @@ class Pair:
     def hand_over(self):
         self.new.ready(0.0)
         self.deliver_to_old()
-        self.old.stood_back()
+        self.old.node_released()
         self.deliver_to_new()
         return self
 
@@ -125,7 +125,7 @@ def test_a_ready_successor_waits_until_the_old_one_has_let_go(pair):
     assert pair.old_actions.deeds == [("stand back", pair.new_actions.claim())]
     assert pair.old.stage is Stage.YIELDING
     assert pair.to_new.kinds == []
-    pair.old.stood_back()
+    pair.old.node_released()
     pair.deliver_to_new()
     assert (pair.old.stage, pair.new.stage) == (Stage.STANDBY, Stage.SERVING)
     assert pair.new_actions.deeds == ["take over"]
@@ -137,7 +137,7 @@ def test_there_is_never_a_moment_with_two_that_hold_up_the_node(pair):
     seen.append((pair.old.has_node, pair.new.has_node))
     pair.deliver_to_old()
     seen.append((pair.old.has_node, pair.new.has_node))
-    pair.old.stood_back()
+    pair.old.node_released()
     pair.deliver_to_new()
     seen.append((pair.old.has_node, pair.new.has_node))
     assert seen == [(True, False), (True, False), (False, False), (False, True)]
@@ -160,7 +160,7 @@ def test_a_successor_that_dies_while_the_old_one_lets_go_is_not_waited_for(pair)
     pair.new.ready(0.0)
     pair.deliver_to_old()
     pair.old.heard(pair.to_new, None)
-    pair.old.stood_back()
+    pair.old.node_released()
     assert pair.old.stage is Stage.SERVING
     assert pair.old_actions.deeds[-1] == "take back"
 
@@ -170,7 +170,7 @@ def test_the_one_that_stands_by_serves_again_when_its_successor_dies(pair):
     pair.old.heard(pair.to_new, None)
     assert pair.old.has_node
     assert pair.old_actions.deeds[-1] == "take back"
-    assert pair.old.is_door_wanted
+    assert pair.old.is_socket_wanted
 
 
 def test_the_one_that_stands_by_may_stop_at_once_and_does_not_have_the_node(pair):
@@ -210,7 +210,7 @@ def test_told_to_stop_while_the_successor_becomes_ready_it_leaves_the_node_to_it
     pair.new.ready(5.0)
     pair.deliver_to_old()
     assert not pair.old.may_stop(5.1)
-    pair.old.stood_back()
+    pair.old.node_released()
     assert pair.old.may_stop(5.2)
     assert not pair.old.has_node
 
@@ -224,7 +224,7 @@ def test_told_to_stop_it_gives_the_node_back_to_the_one_that_stands_by(pair):
     pair.hand_over()
     assert not pair.new.may_stop(1.0)
     assert pair.new_actions.deeds[-1] == ("stand back", pair.new_actions.claim())
-    pair.new.stood_back()
+    pair.new.node_released()
     pair.deliver_to_old()
     assert pair.old.has_node
     assert pair.old_actions.deeds[-1] == "take back"
@@ -238,7 +238,7 @@ def test_of_three_only_the_last_but_one_stands_by(pair):
     third, to_third = Handover(KeeperActions(LOCAL)), Wire()
     assert second.arrived(to_third, HELLO, 1.0)
     second.heard(to_third, Message("take", KeeperActions(LOCAL).claim().to_fields()))
-    second.stood_back()
+    second.node_released()
     third.found(Wire(), makes_rules=True)
     assert pair.to_old.kinds == ["retired", None]
     pair.deliver_to_old()
@@ -303,11 +303,11 @@ def test_the_cache_follows_while_or_after_the_old_one_lets_go(pair):
     pair.new.ready(0.0)
     pair.deliver_to_old()
     pair.old.send_cache([os.dup(0)])
-    pair.old.stood_back()
+    pair.old.node_released()
     pair.old.send_cache([os.dup(0)])
     assert pair.to_new.kinds == ["cache", "yours", "cache"]
     pair.deliver_to_new()
-    assert pair.new_actions.deeds == ["inherit", "take over", "inherit"]
+    assert pair.new_actions.deeds == ["receive_cache", "take over", "receive_cache"]
 
 
 def test_a_cache_for_nobody_is_closed(pair):

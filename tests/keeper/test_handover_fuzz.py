@@ -56,10 +56,10 @@ class KeeperActions:
     def claim(self):
         return Claim(frozenset(), frozenset(), makes_rules=True)
 
-    def stand_back(self, claim):
+    def release_node(self, claim):
         """Let go."""
 
-    def inherit(self, descriptors):
+    def receive_cache(self, descriptors):
         """Take a cache; a copy, it is closed by who called."""
 
     def take_over(self):
@@ -125,7 +125,7 @@ def test_who_serves_lives_on_whatever_a_successor_says(messages, is_greeted):
     peer.close()
     settled(door)
     if not handover.has_node:  # it was asked to let go, properly
-        handover.stood_back()
+        handover.node_released()
         settled(door)
     assert handover.has_node
     assert open_files() == before

@@ -35,7 +35,7 @@ class KeeperActions:
     def claim(self):
         return Claim(frozenset(self.sockets), frozenset(), makes_rules=True)
 
-    def stand_back(self, claim):
+    def release_node(self, claim):
         self.deeds.append(claim.addresses)
 
     def take_over(self):
@@ -115,7 +115,7 @@ def test_the_sockets_come_over_and_the_node_follows(old, new, address):
     assert not new.handover.ready(monotonic())
     old.turn()
     assert list(old.house.deeds) == [frozenset({address})]
-    old.handover.stood_back()
+    old.handover.node_released()
     new.turn()
     assert new.handover.has_node
     assert list(new.house.deeds) == ["take over"]
@@ -136,7 +136,7 @@ def test_only_the_one_that_serves_is_found(old, new, name, address):
     old.turn()
     with pytest.raises(ConnectionRefusedError), socket.socket(socket.AF_UNIX, SEQPACKET) as client:
         client.connect(f"\0{name}")
-    old.handover.stood_back()
+    old.handover.node_released()
     new.turn()
     with socket.socket(socket.AF_UNIX, SEQPACKET) as client:
         client.connect(f"\0{name}")

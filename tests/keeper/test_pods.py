@@ -1,7 +1,7 @@
 from ipaddress import ip_address
 
 from nodecache.host import Endpoint
-from nodecache.keeper.pods import hand_on
+from nodecache.keeper.pods import pass_on_pods
 from nodecache.process.pods import PodAddress
 
 
@@ -16,7 +16,7 @@ class FakeHost:
 def test_the_host_is_told_the_pods_in_its_own_terms():
     host = FakeHost()
     pods = (PodAddress("10.244.0.2", 5353, 53), PodAddress("fd00:10:244::2", 53, 53))
-    hand_on(pods, host, 7.0)
+    pass_on_pods(pods, host, 7.0)
     endpoints = [
         Endpoint(ip_address("10.244.0.2"), 5353),
         Endpoint(ip_address("fd00:10:244::2"), 53),

@@ -4,9 +4,9 @@ from nodecache.keeper.respawn import Respawn
 def deaths(respawn, count, *, age, now=0.0):
     pauses = []
     for _ in range(count):
-        respawn.born(now)
+        respawn.started(now)
         now += age
-        pauses.append(respawn.died(now))
+        pauses.append(respawn.ended(now))
         now += pauses[-1]
     return pauses
 
@@ -34,7 +34,7 @@ def test_an_old_death_ends_the_back_off():
 
 def test_a_second_one_in_a_row_that_hangs_is_no_chance():
     respawn = Respawn()
-    respawn.born(0.0)
-    assert respawn.died(100.0, is_hung=True) == 0.0
-    respawn.born(100.0)
-    assert respawn.died(102.0, is_hung=True) > 0.0
+    respawn.started(0.0)
+    assert respawn.ended(100.0, is_hung=True) == 0.0
+    respawn.started(100.0)
+    assert respawn.ended(102.0, is_hung=True) > 0.0

@@ -15,7 +15,7 @@ from nodecache.keeper.supervisor import MAX_MESSAGES_PER_TURN, Supervisor
 pytestmark = pytest.mark.system
 
 
-class Employer:
+class WorkerOwner:
     """Who has the worker; it remembers what it is told."""
 
     is_worker_wanted = True
@@ -25,28 +25,28 @@ class Employer:
         self.told = []
         self.heard = 0
 
-    def worker_said(self, message, now):
+    def worker_message(self, message, now):
         self.told.append(message.kind)
 
-    def worker_heard(self, now):
+    def worker_alive(self, now):
         self.heard += 1
 
-    def worker_gone(self, now):
+    def worker_ended(self, now):
         self.told.append("gone")
 
     def worker_failed(self):
         self.told.append("failed")
 
-    def worker_stays(self):
+    def worker_unkillable(self):
         self.told.append("stays")
 
 
 class Supervised:
     """A supervisor in a loop of its own, turned until something has come about."""
 
-    def __init__(self, employer):
+    def __init__(self, owner):
         self.loop = Loop()
-        self.supervisor = Supervisor(self.loop, employer)
+        self.supervisor = Supervisor(self.loop, owner)
         self.supervisor.spawn(monotonic())
 
     def turn_until(self, is_so):
@@ -63,36 +63,36 @@ class Supervised:
 
 
 @pytest.fixture
-def employer():
-    return Employer()
+def owner():
+    return WorkerOwner()
 
 
 @pytest.fixture
-def supervised(employer):
-    made = Supervised(employer)
+def supervised(owner):
+    made = Supervised(owner)
     yield made
     made.close()
 
 
-def test_a_worker_that_ends_is_replaced_at_once(supervised, employer):
+def test_a_worker_that_ends_is_replaced_at_once(supervised, owner):
     supervisor = supervised.supervisor
     first = supervisor.worker
     os.kill(first.pid, signal.SIGKILL)
     supervised.turn_until(lambda: supervisor.worker not in (first, None))
-    assert employer.told == ["gone"]
+    assert owner.told == ["gone"]
     assert supervisor.deaths == {"killed": 1}
 
 
 def test_one_that_ends_again_and_again_has_failed():
-    employer = Employer(lambda _: 3)
-    supervised = Supervised(employer)
-    supervised.turn_until(lambda: "failed" in employer.told)
-    assert employer.told == ["gone"] * 4 + ["failed"]
+    owner = WorkerOwner(lambda _: 3)
+    supervised = Supervised(owner)
+    supervised.turn_until(lambda: "failed" in owner.told)
+    assert owner.told == ["gone"] * 4 + ["failed"]
     supervised.close()
 
 
 def test_a_stopped_worker_is_killed_and_replaced_once_its_silence_is_too_long(
-    supervised, employer, monkeypatch
+    supervised, owner, monkeypatch
 ):
     monkeypatch.setattr("nodecache.keeper.pulse.BUILD_SECONDS", 0.2)
     supervisor = supervised.supervisor
@@ -100,7 +100,7 @@ def test_a_stopped_worker_is_killed_and_replaced_once_its_silence_is_too_long(
     os.kill(first.pid, signal.SIGSTOP)
     supervised.turn_until(lambda: supervisor.worker not in (first, None))
     assert supervisor.deaths == {"hung": 1}
-    assert employer.heard == 0  # that it is looked at once more is no sign of its life
+    assert owner.heard == 0  # that it is looked at once more is no sign of its life
 
 
 def test_what_a_silent_worker_has_said_meanwhile_is_heard_first(monkeypatch):
@@ -112,7 +112,7 @@ def test_what_a_silent_worker_has_said_meanwhile_is_heard_first(monkeypatch):
             channel.send("alive")
             time.sleep(0.01)
 
-    supervised = Supervised(Employer(talk))
+    supervised = Supervised(WorkerOwner(talk))
     supervisor = supervised.supervisor
     first = supervisor.worker
     time.sleep(0.4)
@@ -123,7 +123,7 @@ def test_what_a_silent_worker_has_said_meanwhile_is_heard_first(monkeypatch):
 
 
 @pytest.mark.parametrize("lack", [errno.EAGAIN, errno.ENOMEM])
-def test_a_fork_that_fails_is_tried_again_with_a_pause(employer, monkeypatch, caplog, lack):
+def test_a_fork_that_fails_is_tried_again_with_a_pause(owner, monkeypatch, caplog, lack):
     forks = []
     fork = os.fork
 
@@ -134,13 +134,13 @@ def test_a_fork_that_fails_is_tried_again_with_a_pause(employer, monkeypatch, ca
         return fork()
 
     monkeypatch.setattr(os, "fork", refuse_twice)
-    supervised = Supervised(employer)
+    supervised = Supervised(owner)
     assert supervised.supervisor.worker is None
     supervised.turn_until(lambda: supervised.supervisor.worker is not None)
     assert forks[1] - forks[0] >= 0.1
     assert forks[2] - forks[1] >= 0.1
     assert supervised.loop.faults == 2
-    assert employer.told == ["failed", "failed"]
+    assert owner.told == ["failed", "failed"]
     assert "no worker can be forked" in caplog.text
     supervised.close()
 
@@ -150,14 +150,14 @@ def test_a_worker_that_never_stops_to_talk_is_heard_a_bounded_lot_in_a_turn():
         while True:
             channel.send("alive")
 
-    employer = Employer(talk)
-    supervised = Supervised(employer)
-    while not employer.told:
+    owner = WorkerOwner(talk)
+    supervised = Supervised(owner)
+    while not owner.told:
         supervised.loop.turn(1.0)
     for _ in range(20):
-        before = len(employer.told)
+        before = len(owner.told)
         supervised.loop.turn(1.0)
-        assert len(employer.told) - before <= MAX_MESSAGES_PER_TURN
+        assert len(owner.told) - before <= MAX_MESSAGES_PER_TURN
     supervised.close()
 
 
@@ -166,11 +166,11 @@ def test_a_worker_that_says_what_it_may_not_is_replaced_and_counted(caplog):
         channel.send("reloaded")
         time.sleep(60)
 
-    employer = Employer(lie)
-    supervised = Supervised(employer)
+    owner = WorkerOwner(lie)
+    supervised = Supervised(owner)
     supervised.turn_until(lambda: supervised.supervisor.deaths)
     assert supervised.supervisor.deaths == {"protocol": 1}
-    assert employer.told[:1] == ["gone"]
+    assert owner.told[:1] == ["gone"]
     assert (
         "is not to be trusted ('reloaded', which nobody asked for): it is replaced" in caplog.text
     )
@@ -181,14 +181,14 @@ def test_a_worker_that_does_not_read_is_replaced(supervised, caplog):
     supervisor = supervised.supervisor
     first = supervisor.worker
     while first.fault == "":
-        supervisor.tell("resume")
+        supervisor.send("resume")
     supervised.turn_until(lambda: supervisor.worker not in (first, None))
     assert supervisor.deaths == {"hung": 1}
     assert "does not read what it is told" in caplog.text
 
 
 def test_whatever_fails_as_a_worker_ends_or_starts_there_is_another_one(
-    supervised, employer, monkeypatch
+    supervised, owner, monkeypatch
 ):
     faults = []
 
@@ -197,7 +197,7 @@ def test_whatever_fails_as_a_worker_ends_or_starts_there_is_another_one(
             faults.append(monotonic())
             raise MemoryError
 
-    monkeypatch.setattr(employer, "worker_gone", fail)
+    monkeypatch.setattr(owner, "worker_ended", fail)
     monkeypatch.setattr("nodecache.keeper.supervisor.fork_worker", failing_once(fail))
     supervisor, loop = supervised.supervisor, supervised.loop
     first = supervisor.worker

@@ -135,7 +135,7 @@ def counted_lines(collector: Collector) -> list[str]:
 def test_counts_are_brought_up_to_date_in_steps_before_they_are_read():
     steps = []
 
-    def fold():
+    def flush():
         for step in range(3):
             steps.append(step)
             yield
@@ -144,7 +144,7 @@ def test_counts_are_brought_up_to_date_in_steps_before_they_are_read():
         assert steps == [0, 1, 2]
         return busy_node()
 
-    pieces = Collector(read, fold=fold).pieces()
+    pieces = Collector(read, flush=flush).pieces()
     assert [next(pieces) for _ in range(3)] == [b""] * 3
     assert steps == [0, 1, 2]
     assert next(pieces).startswith(b"# HELP")

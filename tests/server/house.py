@@ -239,7 +239,7 @@ class House:
         self.world.pass_time(seconds)
 
     def counted(self, outcome: Outcome) -> int:
-        self.served.counts.fold()
+        self.served.counts.flush()
         return self.served.counts.outcomes[outcome]
 
     @property

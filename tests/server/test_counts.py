@@ -11,7 +11,7 @@ def counted(*tallies: Tally, times: int = 1) -> ServerCounts:
     counts = ServerCounts("dns://169.254.20.10:53", "cluster.local.")
     for tally in tallies:
         counts.count(tally, times)
-    counts.fold()
+    counts.flush()
     return counts
 
 
@@ -57,9 +57,9 @@ def test_plain_tuples_of_the_same_fields_count_like_tallies():
 
 def test_nothing_is_counted_twice():
     counts = counted(ONE)
-    counts.fold()
+    counts.flush()
     counts.count(ONE)
-    counts.fold()
+    counts.flush()
     assert counts.requests == {("udp", "1", 1): 2}
 
 
@@ -69,7 +69,7 @@ def test_the_number_of_tallies_is_bounded():
     for size in range(kinds):
         counts.count(ONE._replace(request_size=size))
     assert len(counts._tallies) < 20
-    counts.fold()
+    counts.flush()
     assert counts.requests == {("udp", "1", 1): kinds}
 
 
@@ -82,6 +82,6 @@ def test_sizes_are_those_of_what_was_sent():
             house.upstream.says(*(f"a.example. 30 IN A 192.0.2.{n}" for n in range(60)))
         assert len(client.reply.to_wire()) <= 512
     counts = house.served.counts
-    counts.fold()
+    counts.flush()
     (sizes,) = counts.response_size.values()
     assert sizes.sum == sum(len(octets) for sent in house.udp.sent.values() for octets in sent)

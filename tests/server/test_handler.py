@@ -54,7 +54,7 @@ def test_a_name_that_no_block_serves_is_refused_and_counted_as_dropped():
     assert dns.flags.to_text(reply.flags) == "QR RD CD"
     (octets,) = door.hand(query("a.other. A", use_edns=0))
     assert parsed(octets).options == (dns.edns.EDEOption(20, "no server block is for this name"),)
-    door.dropped.fold()
+    door.dropped.flush()
     assert door.dropped.responses == {("REFUSED", ""): 2}
     assert door.dropped.outcomes[Outcome.UNCACHED] == 2
 
@@ -88,8 +88,8 @@ def test_what_is_broken_gets_an_error_and_is_not_counted_as_a_query(packet, rcod
     (octets,) = door.hand(packet)
     assert octets[:2] == packet[:2]
     assert dns.rcode.to_text(parsed(octets).rcode()) == rcode
-    door.dropped.fold()
-    door.house.served.counts.fold()
+    door.dropped.flush()
+    door.house.served.counts.flush()
     assert door.dropped.requests == door.house.served.counts.requests == {}
     assert not door.house.upstream.asked
 
@@ -104,7 +104,7 @@ def test_the_keepers_question_is_answered_at_once_and_not_counted():
     door = Door(".")
     assert len(door.hand(query("id.server. CH TXT"))) == 1
     assert not door.house.upstream.asked
-    door.house.served.counts.fold()
+    door.house.served.counts.flush()
     assert door.house.served.counts.requests == {}
 
 

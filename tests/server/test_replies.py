@@ -63,12 +63,12 @@ class Table:
         assert len(message.answer[0]) == 2
         return message.answer[0].ttl
 
-    def fold(self) -> None:
-        for _ in self.replies.folding(START):
+    def flush(self) -> None:
+        for _ in self.replies.flush_in_slices(START):
             pass
 
     def hits(self) -> int:
-        self.counts.fold()
+        self.counts.flush()
         return self.counts.outcomes[Outcome.HIT_SUCCESS]
 
 
@@ -137,7 +137,7 @@ def test_hits_reach_the_counts_and_the_entry():
     for _ in range(5):
         table.ttl(tail, START)
     assert table.hits() == 0
-    table.fold()
+    table.flush()
     assert table.hits() == 5
     entry = table.replies.young[tail].entry
     assert (entry.hits, entry.frequency) == (5, 3)
@@ -153,7 +153,7 @@ def test_no_hit_is_counted_twice_or_lost():
     table.put("d.example.")
     table.put("e.example.")
     table.replies.drop()
-    table.fold()
+    table.flush()
     assert table.hits() == 6
 
 
@@ -162,7 +162,7 @@ def test_hits_of_many_are_counted_in_steps():
     tails = [table.put(f"{number}.example.") for number in range(500)]
     for tail in tails:
         table.ttl(tail, START)
-    counted = [table.hits() for _ in table.replies.folding(START)]
+    counted = [table.hits() for _ in table.replies.flush_in_slices(START)]
     assert len(counted) > 2
     assert counted[0] <= 200
     assert table.hits() == 500
@@ -191,7 +191,7 @@ def test_a_hit_or_two_make_nobody_a_favourite():
     tail = table.put()
     entry = table.replies.young[tail].entry
     table.ttl(tail, START)
-    table.fold()
+    table.flush()
     assert entry.frequency == 1
 
 
@@ -303,7 +303,7 @@ def test_what_a_table_weighed_is_given_back():
         table.put(b"%06d" % number, made[number], START)
     table.recover(b"000001", START + 60)
     table.drop()
-    for _ in table.folding(START):
+    for _ in table.flush_in_slices(START):
         pass
     assert (table.octets, bounded.room.used) == (0, 0)
     table.close(START)

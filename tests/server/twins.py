@@ -136,7 +136,7 @@ class Twin:
 
     def state(self) -> dict[str, object]:
         """All that can be told from outside."""
-        self.counts.fold()
+        self.counts.flush()
         upstream = self.built.forwarders[0].upstreams[0]
         forwarder = self.built.forwarders[0]
         return {

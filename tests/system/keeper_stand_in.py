@@ -74,10 +74,10 @@ class StandIn:
             if self.guard.turn(now) is Verdict.REPLACE:
                 self.replace()
             elif os.waitpid(self.worker, os.WNOHANG)[0]:
-                self.guard.worker_gone(now)
+                self.guard.worker_ended(now)
                 self.fork()
             else:
-                self.guard.worker_heard(now)
+                self.guard.worker_alive(now)
             if self.guard.is_settled and not self.is_told:
                 self.is_told = True
                 print("ready", flush=True)
@@ -95,7 +95,7 @@ class StandIn:
     def replace(self) -> None:
         os.kill(self.worker, signal.SIGKILL)
         os.waitpid(self.worker, 0)
-        self.guard.worker_gone(time.monotonic())
+        self.guard.worker_ended(time.monotonic())
         self.fork()
 
     def fork(self) -> None:

@@ -2,7 +2,7 @@ import pytest
 
 from nodecache.cache import Budget, Cache
 from nodecache.corefile import parse
-from nodecache.worker.assembly import bounds_of, empty, new_cache, zone_options
+from nodecache.worker.assembly import bounds_of, new_cache, release_cache, zone_options
 from tests.cache.made import START, answer
 
 
@@ -23,7 +23,7 @@ def test_a_cache_that_nobody_needs_is_emptied_a_lot_at_a_time():
     for number in range(1000):
         cache.put(b"%d" % number, answer(), 30, START)
     cache.close()
-    empty(cache, timers)
+    release_cache(cache, timers)
     left = []
     while timers.due:
         left.append(len(cache))

@@ -33,7 +33,7 @@ NOW = 1000.0
 STOCK = "cache 30\nforward . 10.0.0.1 10.0.0.2 {\n force_tcp\n}\nrewrite name a.b. c.d."
 
 
-class Built:
+class BuiltZone:
     """A block and its cache, as far as an inheritance goes."""
 
     def __init__(self, body: str = STOCK, capacity: int = 9984) -> None:
@@ -54,7 +54,7 @@ class Built:
         return self.zone.cache.get(read_query(query(qname)).key, now)
 
 
-def carry(old: Built, new: Built, monkeypatch, now: float = NOW, most: int = 1 << 20):
+def carry(old: BuiltZone, new: BuiltZone, monkeypatch, now: float = NOW, most: int = 1 << 20):
     """Write and read, at `now`."""
     monkeypatch.setattr(cache_transfer, "monotonic", lambda: now)
 
@@ -68,7 +68,7 @@ A = "a.example. 300 IN A 192.0.2.1"
 
 
 def test_an_answer_comes_over_with_its_age_and_rank(monkeypatch):
-    old, new = Built(), Built()
+    old, new = BuiltZone(), BuiltZone()
     kept = old.keep(A, at=NOW - 100, asked=2)
     assert carry(old, new, monkeypatch).taken == 1
     had = new.get()
@@ -80,7 +80,7 @@ def test_an_answer_comes_over_with_its_age_and_rank(monkeypatch):
 
 
 def test_what_is_past_its_ttl_comes_over_for_as_long_as_it_may_help_out(monkeypatch):
-    old, new = Built(), Built()
+    old, new = BuiltZone(), BuiltZone()
     old.keep(A, at=NOW - 350)
     old.keep("b.example. 30 IN A 192.0.2.1", at=NOW - 350, qname="b.example. A")
     assert carry(old, new, monkeypatch).taken == 1
@@ -88,7 +88,7 @@ def test_what_is_past_its_ttl_comes_over_for_as_long_as_it_may_help_out(monkeypa
 
 
 def test_what_the_new_agent_has_asked_for_itself_is_newer(monkeypatch):
-    old, new = Built(), Built()
+    old, new = BuiltZone(), BuiltZone()
     old.keep(A, at=NOW - 10)
     own = new.keep("a.example. 300 IN A 192.0.2.99", at=NOW - 1)
     assert carry(old, new, monkeypatch).passed_over == 1
@@ -107,13 +107,13 @@ def test_what_the_new_agent_has_asked_for_itself_is_newer(monkeypatch):
     ],
 )
 def test_a_block_that_would_get_or_keep_other_answers_takes_none(monkeypatch, body):
-    old, new = Built(), Built(body)
+    old, new = BuiltZone(), BuiltZone(body)
     old.keep(A)
     assert carry(old, new, monkeypatch).taken == 0
 
 
 def test_a_smaller_cache_keeps_what_is_asked_for(monkeypatch):
-    old, new = Built(), Built(capacity=20)
+    old, new = BuiltZone(), BuiltZone(capacity=20)
     for number in range(100):
         name = f"n{number}.example."
         wanted = 3 if number % 10 == 0 else 0
@@ -124,7 +124,7 @@ def test_a_smaller_cache_keeps_what_is_asked_for(monkeypatch):
 
 
 def test_no_more_is_written_than_asked_for(monkeypatch):
-    old, new = Built(), Built()
+    old, new = BuiltZone(), BuiltZone()
     for number in range(100):
         name = f"n{number}.example."
         old.keep(f"{name} 300 IN A 192.0.2.1", qname=f"{name} A")
@@ -198,7 +198,7 @@ def test_a_time_that_cannot_be_is_not_believed(monkeypatch, stored_at):
     entry = made(read_answer(response("a.example. A", A)))
     entry.stored_at = stored_at
     (carried,) = unpacked(io.BytesIO(written(entry)).read)
-    assert not cache_transfer.take(carried, Built(), NOW)
+    assert not cache_transfer.take(carried, BuiltZone(), NOW)
 
 
 @pytest.mark.parametrize("size", [0, 1, len(FORM), len(FORM) + 10, len(written(SOUND)) - 1])
@@ -216,7 +216,7 @@ def test_another_version_of_the_form_is_refused():
 def test_octets_of_a_stranger_are_read_or_refused_and_nothing_else(octets, place, size):
     sound = written(SOUND, SOUND)
     for bent in (octets, FORM + octets, sound[:place] + octets + sound[place + size :]):
-        built = Built()
+        built = BuiltZone()
         try:
             for carried in unpacked(io.BytesIO(bent).read):
                 if carried is not None and cache_transfer.take(carried, built, NOW):

@@ -62,7 +62,7 @@ def test_hits_are_told_where_they_were_asked_and_entries_at_the_first_address():
     worker = Worker("cache", (SERVER, other))
     worker.built[0].zone.cache.put(b"k", answer(), 30, START)
     worker.counts[other, "cluster.local."].count(HIT)
-    worker.counts[other, "cluster.local."].fold()
+    worker.counts[other, "cluster.local."].flush()
     hits, entries = (
         {labels[0]: value for labels, value in worker.series(name).items() if "success" in labels}
         for name in ("coredns_cache_hits_total", "coredns_cache_entries")

@@ -10,7 +10,7 @@ from nodecache.server.handler import Handler
 from nodecache.worker.control_request import Request
 from nodecache.worker.sampling import MEASURES, Sampler
 from nodecache.worker.toplist import Top, quantiles
-from nodecache.worker.watching import SampledHandler, SampledSocket, Watch
+from nodecache.worker.watching import SampledHandler, SampledListeners, SampledSocket
 from tests.wire.messages import query
 from tests.worker.test_serving import RUNNING, Running, config
 
@@ -149,7 +149,7 @@ def test_a_listener_that_goes_while_it_is_watched_leaves_no_descriptor():
     async def run():
         running = Running(asyncio.get_running_loop())
         await running.change_to(config(RUNNING))
-        watch = Watch(running.serving, sampler())
+        watch = SampledListeners(running.serving, sampler())
         watch.cover()
         (listener,) = running.serving.listeners.values()
         sampled = listener.udp.socket
