@@ -214,6 +214,19 @@ def test_monitoring_dashboard_and_network_policy_are_a_value_each():
     assert "prometheus.io/scrape" not in template["metadata"].get("annotations", {})
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_pod_names_are_the_component(mode, tmp_path):
+    expected = filled_in(mode, with_components(tmp_path, "podnames", mode=mode))
+    objects = rendered(mode, podNames={"enabled": True})
+
+    def mounted(objects: list[Object]) -> list[Any]:
+        volumes = pick(objects, "DaemonSet")["spec"]["template"]["spec"]["volumes"]
+        parts = (volumes, container_of(objects)["volumeMounts"])
+        return [sorted(part, key=lambda each: each["name"]) for part in parts]
+
+    assert mounted(objects) == mounted(expected)
+
+
 def test_versions_are_the_projects():
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     chart = yaml.safe_load(Path(CHART, "Chart.yaml").read_text(encoding="utf-8"))

@@ -3,6 +3,7 @@
 import kubernetes_validate
 import pytest
 
+from nodecache.command.top.pod_names import RESULTS
 from nodecache.config.flags import parse_flags
 from nodecache.worker.pods import ZONE_VARIABLE
 from tests.deploy.manifests import (
@@ -144,6 +145,15 @@ def test_dashboard_is_where_grafana_looks_for_it(tmp_path):
     dashboard = pick(objects, "ConfigMap", "node-local-dns-dashboard")
     assert dashboard["metadata"]["labels"] == {"grafana_dashboard": "1"}
     assert list(dashboard["data"]) == ["node-local-dns.json"]
+
+
+def test_podnames_component_brings_the_files_that_top_reads_and_no_right_to_change_them(tmp_path):
+    objects = load(with_components(tmp_path, "podnames"))
+    (mount,) = [m for m in container_of(objects)["volumeMounts"] if m["mountPath"] == RESULTS]
+    assert mount["readOnly"] is True
+    pod = pick(objects, "DaemonSet")["spec"]["template"]["spec"]
+    (volume,) = [v for v in pod["volumes"] if v["name"] == mount["name"]]
+    assert volume["hostPath"]["path"] == RESULTS
 
 
 def test_endpointslices_component_lets_the_agent_read_slices_and_nothing_else(tmp_path):

@@ -26,6 +26,14 @@ def check_agent(subject: Subject) -> Iterator[Finding]:
     metrics = subject.metrics
     if metrics is None:
         where = subject.flags.metrics_listen_address
+        if subject.is_silent:
+            yield broken(
+                AGENT,
+                f"its page at {where} does not answer: the worker hangs, or gets no CPU",
+                "what is not answered in time goes to kube-dns, past the cache",
+                f"look at cpu below, and at {_LOGS}",
+            )
+            return
         yield look(
             AGENT,
             f"no agent answers at {where} (-metrics-listen-address); what follows is of files alone",

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from nodecache.command.agent_arguments import agent_arguments
 from nodecache.config.flags import FlagError, HelpWanted, parse_flags, usage
 from nodecache.host.commands import Command, run_now
 
-from . import agent, files, network, node
+from . import agent, files, network, node, others
 from .findings import Finding, as_json, as_text, worst
 from .subject import Subject, metrics_of
+
+_LISTING_SECONDS = 2.0
 
 _USAGE = """Usage of nodecache doctor:
 Looks at an agent and its node, and says what is wrong, what that means for pods, and what mends it.
@@ -39,8 +42,19 @@ def main(argv: Sequence[str], env: Mapping[str, str] = os.environ, root: Path = 
         print(f"nodecache doctor: {error}", file=sys.stderr)  # noqa: T201
         return 2
     corefile, found = files.read_corefile(flags, dict(env))
+    metrics, is_silent = None, False
+    try:
+        metrics = metrics_of(flags)
+    except TimeoutError:
+        is_silent = True
     subject = Subject(
-        flags=flags, env=env, root=root, metrics=metrics_of(flags), corefile=corefile, run=_listed
+        flags=flags,
+        env=env,
+        root=root,
+        metrics=metrics,
+        is_silent=is_silent,
+        corefile=corefile,
+        run=_listed,
     )
     found += examine(subject)
     print(as_json(found) if is_json else as_text(found))  # noqa: T201
@@ -48,7 +62,7 @@ def main(argv: Sequence[str], env: Mapping[str, str] = os.environ, root: Path = 
 
 
 def examine(subject: Subject) -> list[Finding]:
-    """What every check finds, in the order in which one would look."""
+    """What every check finds, in the order in which one would look; all of them look at once."""
     checks = (
         files.check_resolvers,
         files.check_kubelet,
@@ -56,7 +70,7 @@ def examine(subject: Subject) -> list[Finding]:
         network.check_sockets,
         node.check_interface,
         node.check_rules,
-        node.check_kube_proxy,
+        others.check_others,
         partial(network.check_interception, read_again=partial(metrics_of, subject.flags)),
         agent.check_pods,
         network.check_upstreams,
@@ -65,10 +79,12 @@ def examine(subject: Subject) -> list[Finding]:
         agent.check_cpu,
         agent.check_descriptors,
     )
-    return [finding for check in checks for finding in check(subject)]
+    with ThreadPoolExecutor(len(checks)) as pool:
+        found = pool.map(lambda check: list(check(subject)), checks)
+        return [finding for each in found for finding in each]
 
 
 def _listed(argv: tuple[str, ...]) -> str | None:
     """What a program of the host's prints; None where it cannot be run."""
-    result = run_now(Command(argv))
+    result = run_now(Command(argv, deadline_seconds=_LISTING_SECONDS))
     return result.stdout if result.is_ok else None

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from nodecache.config.plan import listen_addresses, places
 from nodecache.corefile import CorefileError, ForwardOptions
@@ -85,11 +86,16 @@ def check_interception(
     if before is None:
         return
     addresses = [str(address) for address in subject.flags.local_ips]
-    asked = 0
-    for address in addresses:
-        asked += exchange(address, subject.flags.dns_port, socket.SOCK_DGRAM, _UNUSUAL) is not None
-    after = read_again()
-    if after is None or not addresses:
+    if not addresses:
+        return
+    ask = partial(exchange, port=subject.flags.dns_port, kind=socket.SOCK_DGRAM, question=_UNUSUAL)
+    with ThreadPoolExecutor(len(addresses)) as pool:
+        asked = sum(seconds is not None for seconds in pool.map(ask, addresses))
+    try:
+        after = read_again()
+    except TimeoutError:
+        return
+    if after is None:
         return
     seen = _unusual(after) - _unusual(before)
     if asked and seen < asked:

@@ -1,19 +1,17 @@
 """What the node's kernel tells: link, addresses, packet rules, connection tracking."""
 
-import json
 from collections.abc import Iterator
 from ipaddress import ip_address
 
 from nodecache.host import netlink
-from nodecache.host.foreign import host_chains
 from nodecache.host.nft_script import TABLE
 
 from .findings import Finding, broken, look, ok
+from .listings import nft_entries
 from .subject import Subject
 
 INTERFACE = "interface"
 RULES = "packet rules"
-PROXY = "kube-proxy"
 CONNTRACK = "conntrack"
 _MUCH = 0.9
 _RESTART = "kubectl -n kube-system rollout restart ds/node-local-dns"
@@ -55,7 +53,7 @@ def check_interface(subject: Subject) -> Iterator[Finding]:
 
 
 def check_rules(subject: Subject) -> Iterator[Finding]:
-    """Our rules, what they fail open by, and who else may drop."""
+    """Our rules, and what they fail open by."""
     metrics = subject.metrics
     if metrics is None or subject.flags.rules == "none":
         return
@@ -92,7 +90,6 @@ def check_rules(subject: Subject) -> Iterator[Finding]:
         )
     else:
         yield ok(RULES, f"{backend}, fail open by the {fails_by}")
-    yield from _droppers(subject)
 
 
 def _is_table_there(subject: Subject) -> bool:
@@ -100,49 +97,8 @@ def _is_table_there(subject: Subject) -> bool:
     listing = subject.run(("nft", "-j", "list", "tables"))
     if listing is None:
         return True
-    tables = (entry.get("table", {}) for entry in json.loads(listing)["nftables"])
+    tables = nft_entries(listing, "table")
     return any(f"{table.get('family')} {table.get('name')}" == TABLE for table in tables)
-
-
-def _droppers(subject: Subject) -> Iterator[Finding]:
-    """Filters of others that drop what no rule of theirs takes."""
-    listing = subject.run(("nft", "-j", "list", "chains"))
-    dropping = [chain for chain in host_chains(listing or "") if chain.policy == "drop"]
-    for chain in dropping:
-        rules = subject.run(("nft", "list", "chain", chain.family, chain.table, chain.name)) or ""
-        if "NodeLocal DNS Cache" not in rules:
-            yield broken(
-                RULES,
-                f"chain {chain} drops by default, and takes no DNS for the agent",
-                "queries are dropped before the agent sees them",
-                f"nft insert rule {chain} udp dport {subject.flags.dns_port} accept (and tcp)",
-            )
-
-
-def check_kube_proxy(subject: Subject) -> Iterator[Finding]:
-    """In which mode kube-proxy is, as far as its traces tell, and whether -localip fits."""
-    flags = subject.flags
-    shared = [str(address) for address in flags.local_ips if not address.is_link_local]
-    if subject.read("/proc/net/dev") is None:
-        return
-    links = {
-        line.partition(":")[0].strip()
-        for line in (subject.read("/proc/net/dev") or "").splitlines()
-    }
-    if "kube-ipvs0" in links and shared and flags.setup_interface:
-        yield broken(
-            PROXY,
-            f"it is in IPVS mode, and -localip names {' '.join(shared)}, which IPVS holds",
-            "kube-proxy and the agent fight for the address",
-            "deploy/overlays/ipvs (or the chart's mode: ipvs), and kubelets with --cluster-dns",
-        )
-    elif "cilium_host" in links and flags.rules != "none":
-        yield look(
-            PROXY,
-            "Cilium is here, which sends Service traffic past these packet rules",
-            "they may go past the cache",
-            "deploy/overlays/cilium (or the chart's mode: cilium)",
-        )
 
 
 def check_conntrack(subject: Subject) -> Iterator[Finding]:

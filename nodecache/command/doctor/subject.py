@@ -1,6 +1,6 @@
 """What is examined: the agent's command line, files of the node, its metrics page."""
 
-import urllib.request
+import http.client
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from nodecache.config.flags import Flags
 from nodecache.corefile import Corefile
 from nodecache.corefile.values import split_host_port
 
-_PAGE_SECONDS = 2.0
+_PAGE_SECONDS = 1.0
 
 Sample = tuple[Mapping[str, str], float]
 
@@ -50,6 +50,8 @@ class Subject:
     env: Mapping[str, str]
     root: Path
     metrics: Metrics | None
+    is_silent: bool = False
+    """Somebody is there, and does not answer."""
     corefile: Corefile | None
     """None where it cannot be read."""
     run: Callable[[tuple[str, ...]], str | None]
@@ -64,11 +66,21 @@ class Subject:
 
 
 def metrics_of(flags: Flags) -> Metrics | None:
-    """The page of the agent with these flags, where one runs."""
+    """The page of the agent with these flags, None where nobody is there. TimeoutError where one hangs."""
     host, port = split_host_port(flags.metrics_listen_address)
     host = host if host not in ("", "0.0.0.0", "::") else "127.0.0.1"
+    # Not urllib: it would ask the proxy that the environment names.
+    connection = http.client.HTTPConnection(host, int(port), timeout=_PAGE_SECONDS)
     try:
-        with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=_PAGE_SECONDS) as page:
-            return Metrics(page.read().decode())
-    except (OSError, ValueError):
+        try:
+            connection.connect()
+        except TimeoutError:  # nobody has the address
+            return None
+        connection.request("GET", "/metrics")
+        return Metrics(connection.getresponse().read().decode())
+    except TimeoutError:
+        raise
+    except (OSError, ValueError, http.client.HTTPException):
         return None
+    finally:
+        connection.close()

@@ -6,6 +6,7 @@ import select
 import socket
 import sys
 import termios
+import time
 import tty
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from rich.live import Live
 
 from nodecache.command.asking import Answers, CannotAsk
 
+from .pod_names import PodNames
 from .screen import screen
 from .view import View
 
@@ -23,7 +25,7 @@ _MAX_KEYS = 64
 
 def watch(connection: socket.socket) -> None:
     """Show what comes until somebody quits, or the agent ends. CannotAsk then."""
-    view, answers = View(), Answers(connection)
+    view, answers, names = View(), Answers(connection), PodNames()
     told: dict[str, Any] | None = None
     keyboard = sys.stdin.fileno()
     console = Console()
@@ -42,6 +44,7 @@ def watch(connection: socket.socket) -> None:
                     raise CannotAsk("the agent has ended")
                 if came and not (view.is_paused and told is not None):
                     told = came[-1]
+                    names.tell(told["clients"], time.monotonic())
 
 
 @contextlib.contextmanager

@@ -3,10 +3,13 @@
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 
 from nodecache.command.asking import Answers, CannotAsk, ask, control_path, printable
 from nodecache.command.options import Parser
+
+from .pod_names import PodNames
 
 _PATIENCE_SECONDS = 10.0
 
@@ -59,6 +62,7 @@ def _top(options: argparse.Namespace) -> int:
         told = next(iter(Answers(connection)), None)
         if told is None:
             raise CannotAsk("the agent has ended")
+        PodNames().tell(told["clients"], time.monotonic())
         if options.json:
             print(json.dumps(told))  # noqa: T201
             return 0

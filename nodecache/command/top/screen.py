@@ -65,8 +65,15 @@ def _counted(what: str, told: list[dict[str, Any]], view: View, most: int) -> Ta
     for row in view.rows(told, most - 1):
         off = row["plus_minus"] + row["too_high_by_at_most"]
         numbers = [str(row[measure]) for measure in SORTS]
-        table.add_row(Text(printable(row["key"])), *numbers, str(off) if off else "")
+        table.add_row(_who(row), *numbers, str(off) if off else "")
     return table
+
+
+def _who(row: dict[str, Any]) -> Text:
+    """A name, an address, or a pod with its address behind it."""
+    key = printable(row["key"])
+    pod = row.get("pod")
+    return Text(key) if pod is None else Text.assemble(f"{printable(pod)}  ", (key, "dim"))
 
 
 def _upstreams(told: list[dict[str, Any]]) -> Table:

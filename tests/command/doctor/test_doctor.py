@@ -1,13 +1,16 @@
 """Faults that are planted one at a time: each is found, and named with what mends it."""
 
+import dataclasses
 import json
+import socket
 from pathlib import Path
 
 import pytest
 
-from nodecache.command.doctor import agent, files, node
+from nodecache.command.doctor import agent, files, node, others
 from nodecache.command.doctor.findings import Finding, Level, as_json, as_text, look, ok, worst
 from nodecache.command.doctor.main import main
+from nodecache.command.doctor.subject import metrics_of
 from nodecache.config.flags import parse_flags
 from tests.command.doctor.subjects import (
     NO_CHAINS,
@@ -32,7 +35,7 @@ def test_a_healthy_node_has_nothing_to_look_at(tmp_path):
     subject = subject_of(tmp_path)
     checks = (
         files.check_resolvers, files.check_kubelet, agent.check_agent, node.check_rules,
-        node.check_kube_proxy, agent.check_pods, node.check_conntrack, agent.check_memory,
+        others.check_others, agent.check_pods, node.check_conntrack, agent.check_memory,
         agent.check_cpu, agent.check_descriptors,
     )  # fmt: skip
     found = [finding for check in checks for finding in check(subject)]
@@ -141,6 +144,29 @@ def test_what_the_metrics_tell_is_named_with_its_mend(check, metrics, level, wor
     assert finding.for_pods
 
 
+def test_an_agent_that_hangs_is_told_from_none():
+    subject = dataclasses.replace(subject_of(metrics=None), is_silent=True)
+    found = one(agent.check_agent(subject))
+    assert (found.level, "does not answer" in found.what) == (Level.BROKEN, True)
+
+
+def test_a_page_that_says_nothing_is_an_agent_that_hangs(tmp_path, capsys):
+    with socket.create_server((HOST, 0)) as silent:
+        page = f"{HOST}:{silent.getsockname()[1]}"
+        argv = ["--json", "-conf", "/none", "-basecorefile=", "-metrics-listen-address", page]
+        assert main(argv, {}, tmp_path) == 2
+    told = json.loads(capsys.readouterr().out)
+    (found,) = [each for each in told["findings"] if each["area"] == "agent"]
+    assert (found["level"], page in found["what"]) == ("broken", True)
+
+
+def test_a_proxy_in_the_environment_is_not_asked_for_the_agents_page(monkeypatch):
+    with socket.create_server((HOST, 0)) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://{HOST}:{proxy.getsockname()[1]}")
+        flags = parse_flags(["-metrics-listen-address", f"{HOST}:{free_port()}"], is_served=False)
+        assert metrics_of(flags) is None
+
+
 def test_a_limit_below_what_the_budget_needs(tmp_path):
     planted(tmp_path, "/sys/fs/cgroup/memory.max", str(64 << 20))
     found = one(agent.check_memory(subject_of(tmp_path)))
@@ -160,33 +186,6 @@ def test_a_cpu_limit_that_holds_the_agent_up(tmp_path):
 def test_a_table_that_somebody_flushed():
     found = one(node.check_rules(subject_of(listings={("nft", "-j", "list", "tables"): NO_CHAINS})))
     assert (found.level, "is gone" in found.what) == (Level.BROKEN, True)
-
-
-def test_a_firewall_that_drops_and_takes_no_dns():
-    chain = {
-        "family": "inet", "table": "filter", "name": "input", "type": "filter", "hook": "input",
-        "policy": "drop",
-    }  # fmt: skip
-    listings = {
-        ("nft", "-j", "list", "chains"): json.dumps({"nftables": [{"chain": chain}]}),
-        ("nft", "list", "chain", "inet", "filter", "input"): "chain input { tcp dport 22 accept }",
-    }
-    found = list(node.check_rules(subject_of(listings=listings)))
-    assert found[-1].level is Level.BROKEN
-    assert "inet filter input" in found[-1].what
-    assert "udp dport 53 accept" in found[-1].mend
-
-
-def test_ipvs_with_the_plain_manifest(tmp_path):
-    planted(tmp_path, "/proc/net/dev", "kube-ipvs0: 0 0\n")
-    found = one(node.check_kube_proxy(subject_of(tmp_path)))
-    assert (found.level, "overlays/ipvs" in found.mend) == (Level.BROKEN, True)
-
-
-def test_cilium_with_packet_rules(tmp_path):
-    planted(tmp_path, "/proc/net/dev", "cilium_host: 0 0\n")
-    found = one(node.check_kube_proxy(subject_of(tmp_path)))
-    assert (found.level, "overlays/cilium" in found.mend) == (Level.LOOK, True)
 
 
 def conntrack(root: Path, *, count: int = 10, failed: int = 0, entries: str = "") -> list[Finding]:

@@ -118,3 +118,15 @@ def test_an_address_where_nobody_answers():
     text = f".:{free_port()} {{\n    bind {HOST}\n    whoami\n}}\n"
     found = one(network.check_sockets(subject_of(corefile=text)))
     assert (found.level, "does not answer" in found.what) == (Level.BROKEN, True)
+
+
+def test_all_addresses_are_asked_at_once(monkeypatch):
+    """Four that say nothing cost the patience for one."""
+    together = threading.Barrier(4)
+
+    def silent(host, port, kind, question):
+        together.wait(timeout=30)  # each waits for the others to be asked
+
+    monkeypatch.setattr(network, "exchange", silent)
+    flags = ("-localip", "169.254.20.10,10.96.0.10,fd00:169::10,fd00:96::10")
+    assert list(network.check_interception(subject_of(flags=flags), lambda: Metrics(HEALTHY))) == []

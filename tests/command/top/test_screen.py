@@ -62,6 +62,15 @@ def test_it_says_what_is_known_and_how_well():
         assert part in text
 
 
+def test_a_pod_that_is_known_is_named_before_its_address():
+    sample = told(2)
+    sample["clients"][0]["pod"] = "shop/cart-85ffd558d-htpfl"
+    sample["clients"][1]["pod"] = None
+    lines = drawn(sample, View())
+    assert any(line.startswith("shop/cart-85ffd558d-htpfl  10.244.1.0 ") for line in lines)
+    assert any(line.startswith("10.244.1.1 ") for line in lines)
+
+
 def test_the_filter_that_is_typed_stands_in_the_last_line():
     view = View()
     for key in "/n1.":
@@ -73,7 +82,7 @@ def test_the_filter_that_is_typed_stands_in_the_last_line():
 
 def test_names_cannot_drive_the_terminal():
     sample = told(1)
-    sample["names"][0]["key"] = "\x1b[2J[red]a"
+    sample["names"][0]["key"] = sample["clients"][0]["pod"] = "\x1b[2J[red]a"
     text = "\n".join(drawn(sample, View()))
     assert "\x1b" not in text
-    assert "?[2J[red]a" in text
+    assert text.count("?[2J[red]a") == 2

@@ -38,6 +38,12 @@ def test_rows_are_sorted_and_filtered(keys, shown):
     assert "".join(row["key"][0] for row in pressed(keys).rows(ROWS, 10)) == shown
 
 
+def test_clients_are_filtered_by_their_pods_names_and_addresses():
+    clients = [{**ROWS[0], "key": "10.244.0.7", "pod": "shop/cart"}, {**ROWS[1], "pod": None}]
+    for keys in ("/shop", "/0.7"):
+        assert [row["key"] for row in pressed(keys).rows(clients, 10)] == ["10.244.0.7"]
+
+
 def test_no_more_rows_than_there_is_room_for():
     assert len(View().rows(ROWS, 2)) == 2
 
