@@ -62,6 +62,7 @@ class PodList:
         self._changed = changed
         self._round: _Round | None = None
         self._asked_at = 0.0
+        self._is_doubted = False  # a pod fell silent since then
         self._failures = 0
         self._empty_answers = 0
         self._timer: Timer | None = None
@@ -82,13 +83,15 @@ class PodList:
         if self._is_closed or self._round is not None:
             return
         self._asked_at = self._forwarder.runtime.clock()
+        self._is_doubted = False
         self._round = _Round(self._forwarder, self.service, self._resolved)
         self._round.begin()
 
     def pod_fell_silent(self, now: float) -> None:
         """One of the pods does not answer: perhaps it is gone."""
-        if now - self._asked_at >= _MIN_PAUSE_SECONDS:
-            self.resolve()
+        self._is_doubted = True
+        if self._round is None and not self._is_closed:
+            self._resolve_after(self._asked_at + _MIN_PAUSE_SECONDS - now)
 
     def close(self) -> None:
         """Ask no more."""
@@ -109,7 +112,15 @@ class PodList:
         if pods is not None and tuple(pods) != self.pods:
             self.pods = tuple(pods)
             self._changed(self.pods)
-        self._timer = self._forwarder.runtime.call_later(self._pause(pods, ttl), self.resolve)
+        seconds = self._pause(pods, ttl)
+        self._resolve_after(min(seconds, _MIN_PAUSE_SECONDS) if self._is_doubted else seconds)
+
+    def _resolve_after(self, seconds: float) -> None:
+        self._stop_timer()
+        if seconds > 0:
+            self._timer = self._forwarder.runtime.call_later(seconds, self.resolve)
+        else:
+            self.resolve()
 
     def _pause(self, pods: Sequence[Pod] | None, ttl: float) -> float:
         """Seconds until the list is asked for again."""
@@ -121,7 +132,7 @@ class PodList:
             self._empty_answers += 1
             return _doubled(_FIRST_EMPTY_SECONDS, self._empty_answers, _LAST_EMPTY_SECONDS)
         self._empty_answers = 0
-        return max(_PART * min(ttl, _LONGEST_SECONDS), _SHORTEST_SECONDS)
+        return _PART * min(max(ttl, _SHORTEST_SECONDS), _LONGEST_SECONDS)
 
 
 class _Round:

@@ -63,7 +63,7 @@ def test_a_service_whose_ports_have_other_names_tells_addresses():
     assert node.list.pods == (Pod("10.244.0.2"), Pod("10.244.0.3"))
 
 
-@pytest.mark.parametrize(("ttl", "seconds"), [(30, 27), (0, 5), (5, 5), (3600, 54)])
+@pytest.mark.parametrize(("ttl", "seconds"), [(30, 27), (0, 4.5), (5, 4.5), (3600, 54)])
 def test_the_list_is_asked_for_again_before_its_ttl_ends_within_bounds(ttl, seconds):
     node = Node("10.244.0.2", ttl=ttl)
     node.kubedns.pods = ("10.244.0.3",)
@@ -128,6 +128,21 @@ def test_a_pod_that_falls_silent_has_the_list_asked_for_at_once():
     assert node.kubedns.answer() == 2
     node.list.pod_fell_silent(node.world.now)
     assert node.kubedns.answer() == 0  # once a second is enough
+
+
+@pytest.mark.parametrize("is_answered", [True, False], ids=["just asked", "under way"])
+def test_a_pod_that_falls_silent_as_the_list_is_asked_for_has_it_asked_for_once_more(is_answered):
+    node = Node("10.244.0.2", "10.244.0.3", ttl=60)
+    node.world.advance(2)
+    node.list.resolve()
+    if is_answered:
+        node.kubedns.answer()
+    node.list.pod_fell_silent(node.world.now)
+    node.kubedns.answer()
+    node.kubedns.pods = ("10.244.0.3",)
+    assert node.asked_after(1.2) == 2
+    assert node.told[-1] == ("10.244.0.3",)
+    assert node.asked_after(50) == 0
 
 
 def test_a_port_that_is_told_for_one_protocol_is_that_of_both():

@@ -185,13 +185,14 @@ class Dnsperf:
         seconds: int,
         prefix: str = "n",
         names: int = 0,
+        zone: str = "example",
     ) -> None:
         """Ask `rate` times a second; each of `names` names in turn, or a new one each time."""
         need("dnsperf", package="dnsperf")
         total = rate * seconds
         names = names or total
         file = folder / f"names-{prefix}-{names}"
-        file.write_text("".join(f"{prefix}{number}.example A\n" for number in range(names)))
+        file.write_text("".join(f"{prefix}{number}.{zone} A\n" for number in range(names)))
         # Not a pipe: a full one would hold dnsperf up.
         self._output = folder / f"dnsperf-{prefix}"
         with self._output.open("w") as output:

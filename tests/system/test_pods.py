@@ -1,0 +1,205 @@
+"""kube-dns' pods are asked themselves: who they are is what kube-dns says of a headless Service."""
+
+import threading
+import time
+
+import pytest
+
+from tests.needs import need, need_root
+from tests.system.backends import Dnsperf
+from tests.system.busy import Lateness
+from tests.system.kube_dns import Agent, agent, kube_dns
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+
+need_root()
+for tool, package in (("nft", "nftables"), ("dnsperf", "dnsperf"), ("curl", "curl")):
+    need(tool, package=package)
+
+ZONE = "default.svc.cluster.local"
+# What a client may notice (the original: 2 s), and how late a busy machine is besides.
+MOST_SECONDS = 0.3
+LONG_TTL = 60
+
+
+@pytest.fixture
+def two(tmp_path):
+    """kube-dns with two pods."""
+    with kube_dns(tmp_path, 0.0, 0.0) as found:
+        yield found
+
+
+def load(there, folder, rate: int, seconds: int, prefix: str = "n") -> Dnsperf:
+    return Dnsperf(there.node, folder, rate, seconds, prefix=prefix, zone=ZONE)
+
+
+def ask_many(there_agent: Agent, count: int, prefix: str) -> set[str | None]:
+    """Who answered so many new names."""
+    return {there_agent.ask(f"{prefix}{number}.{ZONE}.") for number in range(count)}
+
+
+def test_the_list_is_asked_for_at_the_service_address_and_again_before_its_ttl_ends(two, tmp_path):
+    first, second = two.pods
+    with agent(two, tmp_path) as ours:
+        ours.until_known(2)
+        assert (
+            f"kube-dns' pods are {first.address} {second.address}: so say the DNS records of "
+            in ours.log
+        )
+        assert ask_many(ours, 40, "a") == {first.address, second.address}
+        assert two.service.asked() == []
+        changed_at = two.tell([second.address])
+        ours.until_known(1)
+        assert two.service.asked_for_the_list(changed_at)
+        assert first.asked_for_the_list() == second.asked_for_the_list() == []
+        assert ask_many(ours, 20, "b") == {second.address}
+
+
+def test_check_tells_the_pods_and_who_says_so(two, tmp_path):
+    with agent(two, tmp_path) as ours:
+        ours.until_known(2)
+        both = " ".join(pod.address for pod in two.pods)
+        assert (
+            f"# kube-dns' pods are {both}, as 10.96.0.11 tells them of kube-dns-pods."
+            in ours.check()
+        )
+
+
+def test_the_list_is_asked_for_at_once_when_a_pod_stops_answering(two, tmp_path):
+    first, second = two.pods
+    two.tell([first.address, second.address], ttl=LONG_TTL)
+    with agent(two, tmp_path) as ours:
+        ours.until_known(2)
+        begun = load(two, tmp_path, 200, 5)
+        first.hang()
+        hung_at = two.tell([second.address], ttl=LONG_TTL)
+        ours.until_known(1)
+        asked = two.service.asked_for_the_list(hung_at)
+        print(f"\nasked {asked[0] - hung_at:.1f} s after the pod fell silent")
+        assert begun.result().lost == 0
+        first.go_on()
+    assert asked[0] - hung_at < LONG_TTL / 2  # far from the end of the TTL
+
+
+def test_equal_pods_have_equal_shares(tmp_path):
+    with kube_dns(tmp_path, 0.0, 0.0, 0.0) as there, agent(there, tmp_path) as ours:
+        ours.until_known(3)
+        result = load(there, tmp_path, 1000, 10).result()
+        shares = [len(pod.asked()) for pod in there.pods]
+        print(f"\n{shares}: {result}")
+        assert (result.lost, set(result.rcodes)) == (0, {"NOERROR"})
+        # A machine that starves one of them makes it slower; tests/cluster wants a fifth.
+        assert max(shares) < 1.5 * min(shares)
+        assert there.service.asked() == []
+
+
+def test_a_near_pod_is_preferred(tmp_path):
+    with kube_dns(tmp_path, 0.0, 0.03) as there, agent(there, tmp_path) as ours:
+        ours.until_known(2)
+        load(there, tmp_path, 500, 4, "learn").result()
+        learnt_at = time.monotonic()
+        load(there, tmp_path, 500, 4).result()
+        near, far = (len(pod.asked(learnt_at)) for pod in there.pods)
+        print(f"\nnear {near}, far {far}")
+        assert near > 4 * far
+
+
+def test_a_pod_that_left_the_list_gets_no_new_question_and_its_answers_count(tmp_path):
+    with kube_dns(tmp_path, 0.2, 0.0) as there:
+        slow, other = there.pods
+        there.tell([slow.address])
+        with agent(there, tmp_path, own="nodecache {\n hedge off\n}") as ours:
+            ours.until_known(1)
+            answered: list[tuple[float, str | None]] = []
+
+            def ask(number: int) -> None:
+                address = ours.ask(f"x{number}.{ZONE}.")
+                answered.append((time.monotonic(), address))
+
+            asking = []
+            changed_at = there.tell([other.address])
+            while not other.asked():
+                asking.append(threading.Thread(target=ask, args=(len(asking),)))
+                asking[-1].start()
+                time.sleep(0.01)
+            left_at = other.asked()[0][0]
+            for thread in asking:
+                thread.join()
+            assert changed_at < left_at
+            assert {address for _, address in answered} == {slow.address, other.address}
+            assert max(at for at, address in answered if address == slow.address) > left_at
+            assert slow.asked(left_at) == []
+
+
+@pytest.mark.parametrize("option", ["force_tcp", "prefer_udp"])
+def test_nobody_waits_long_for_a_pod_that_hangs(two, tmp_path, option):
+    first, _ = two.pods
+    with agent(two, tmp_path, option=option) as ours:
+        ours.until_known(2)
+        begun = load(two, tmp_path, 500, 8)
+        time.sleep(2)
+        with Lateness() as lateness:
+            first.hang()
+            result = begun.result()
+        first.go_on()
+    print(f"\n{option}, one of two hangs: {result}")
+    assert (result.lost, set(result.rcodes)) == (0, {"NOERROR"})
+    assert result.quantile(1.0) < MOST_SECONDS + lateness.allowance
+
+
+def test_an_empty_list_is_the_service_address(two, tmp_path):
+    with agent(two, tmp_path) as ours:
+        ours.until_known(2)
+        two.tell([])
+        ours.until_known(0)
+        assert ask_many(ours, 20, "e") == {two.service.address}
+        assert "kube-dns' address is asked: the DNS records of" in ours.log
+        two.tell([two.pods[0].address])
+        ours.until_known(1)
+        assert ask_many(ours, 20, "f") == {two.pods[0].address}
+
+
+def test_the_list_survives_a_kube_dns_that_is_away(two, tmp_path):
+    with agent(two, tmp_path) as ours:
+        ours.until_known(2)
+        two.service.hang()
+        begun = load(two, tmp_path, 100, 12)  # more than two TTLs
+        result = begun.result()
+        assert (result.lost, set(result.rcodes)) == (0, {"NOERROR"})
+        assert ours.known() == 2
+        two.service.go_on()
+        two.tell([two.pods[1].address])
+        ours.until_known(1)
+
+
+@pytest.mark.parametrize(
+    ("flags", "own"),
+    [(("-endpoints", "off"), ""), ((), "nodecache {\n endpoints off\n}")],
+    ids=["flag", "directive"],
+)
+def test_turned_off_the_service_address_is_asked(two, tmp_path, flags, own):
+    with agent(two, tmp_path, *flags, own=own) as ours:
+        assert ask_many(ours, 20, "o") == {two.service.address}
+        assert two.service.asked_for_the_list() == []
+        assert ours.known() is None
+        assert "pods" not in ours.log
+
+
+def test_a_stock_manifest_without_the_service_is_as_before(two, tmp_path):
+    two.tell(None)
+    with agent(two, tmp_path) as ours:
+        ours.until_known(0)
+        result = load(two, tmp_path, 500, 4).result()
+        assert (result.lost, set(result.rcodes)) == (0, {"NOERROR"})
+        assert len(two.service.asked()) >= 2000
+        assert [pod.asked() for pod in two.pods] == [[], []]
+
+
+def test_metrics_are_by_the_pods_address(two, tmp_path):
+    with agent(two, tmp_path) as ours:
+        ours.until_known(2)
+        ask_many(ours, 40, "m")
+        page = ours.page()
+        for pod in two.pods:
+            sample = f'coredns_forward_request_duration_seconds_count{{rcode="NOERROR",to="{pod.address}:53"}}'
+            assert sample in page
