@@ -26,6 +26,9 @@ from .upstream import Upstream
 # so that a query of five seconds does not even get there.
 _EXTRA_TRIES: Final = 4
 
+# What servers say to an OPT that know none, or to its version: RFC 6891 §7, RFC 8906 §3.2.
+OPT_BLAMING_RCODES: Final = frozenset({Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS})
+
 # CoreDNS gives up after twice the upstreams, within a few milliseconds. With our pauses between
 # them, four attempts last most of a second: as long as a kube-dns rollout leaves nobody to answer.
 _MIN_CONNECT_ATTEMPTS: Final = 4
@@ -58,7 +61,7 @@ class UpstreamGroup:
         self.unwelcome_rcodes: frozenset[int] = settings.failover_rcodes | settings.next_rcodes
         if settings.next_on_nodata:
             self.unwelcome_rcodes |= {Rcode.NOERROR}
-        self.unwelcome_rcodes |= {Rcode.FORMERR}  # perhaps for our OPT
+        self.unwelcome_rcodes |= OPT_BLAMING_RCODES
         self.in_flight = 0
         self.max_tries = 0
         self.max_connect_failures: float = math.inf
@@ -139,7 +142,11 @@ class UpstreamGroup:
 
     def may_try_again(self, state: RetryState) -> bool:
         """Whether a query was not asked as often as may be."""
-        return state.tries < self.max_tries and state.connect_failures < self.max_connect_failures
+        return (
+            state.tries < self.max_tries
+            and state.connect_failures < self.max_connect_failures
+            and state.nonsense <= len(self._upstreams)
+        )
 
     def upstream_for_retry(self, state: RetryState, now: float) -> Upstream:
         """The upstream that would be asked next."""

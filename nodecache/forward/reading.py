@@ -14,10 +14,13 @@ def read_unsound(
     """The answer in a reply that has a `fault`, and whether it is cut off without saying so.
 
     Middleboxes and some servers cut what came by UDP in the middle of a record, without TC: such an
-    answer reads as one with TC. MalformedMessage where nothing can be made of it.
+    answer reads as one with TC. By TCP nothing is cut on the way, but some servers count more records
+    than they send: where none is cut off, what they sent is better than nothing. MalformedMessage
+    where nothing can be made of it.
     """
     if is_bare_reply(packet):
         return read_answer(attempt.with_question(packet)), False
-    if attempt.by_stream:
+    answer = read_cut_answer(packet, question_end)
+    if attempt.by_stream and not (answer.has_answers and len(answer.wire) == len(packet)):
         raise fault
-    return read_cut_answer(packet, question_end), True
+    return answer, True

@@ -46,6 +46,9 @@ class FollowUp(AttemptOwner, Protocol):
     def answered_badly(self, attempt: Attempt, answer: Answer, now: float) -> None:
         """An answer came that may not be the last word."""
 
+    def answered_with_nonsense(self, attempt: Attempt, reason: str, now: float) -> None:
+        """An answer came that cannot be read, for this `reason`."""
+
     def cancel(self) -> None:
         """Nobody waits any more."""
 
@@ -204,7 +207,9 @@ def take_answer(request: Request, attempt: Attempt, packet: bytes, now: float) -
             answer, is_cut = read_unsound(attempt, packet, question_end, fault)
         except MalformedMessage as last:
             upstream.counts.malformed += 1
-            attempt.failed(f"malformed answer from {upstream.to}: {last}", now)
+            if request.is_open:
+                reason = f"malformed answer from {upstream.to}: {last}"
+                request.owner.answered_with_nonsense(attempt, reason, now)
             return
         upstream.counts.malformed += is_cut
     rcode = answer.rcode

@@ -5,8 +5,8 @@
              ├ silent connection, or lost one ─ the same again elsewhere, at once
              ├ no answer, refused, nonsense ─ the next upstream
              ├ cut off ─ by TCP; where that brings no more, it has to do
-             ├ SERVFAIL, REFUSED ─ the next upstream; the last one's word stands
-             ├ FORMERR to an OPT ─ the same again without (RFC 6891 §7)
+             ├ SERVFAIL, REFUSED, NOTIMP ─ the next upstream; the last one's word stands
+             ├ FORMERR, NOTIMP, BADVERS to an OPT ─ the same again without (RFC 6891 §7)
              └ deadline, or nobody left to ask ──────► done(failure)
 
 An attempt that was given up for lost stays known to its connection: a late answer is welcome
@@ -20,7 +20,7 @@ from nodecache.wire import Answer, Rcode
 
 from .attempt import Attempt, LaterAttempt
 from .failure import Failure, timed_out, unreachable
-from .group import UpstreamGroup
+from .group import OPT_BLAMING_RCODES, UpstreamGroup
 from .request import CallbackRequest, Request, take_answer
 from .retry_state import RetryState
 from .upstream import Upstream
@@ -94,7 +94,7 @@ class Resolution:
         """An answer that blames our OPT, or sends us elsewhere."""
         upstream = attempt.upstream
         state = self._state_of(attempt)
-        blames_opt = answer.rcode == Rcode.FORMERR
+        blames_opt = answer.rcode in OPT_BLAMING_RCODES
         if blames_opt and self.query.has_opt_upstream:
             state.open -= 1
             self.query = self.query.without_edns()
@@ -112,7 +112,14 @@ class Resolution:
             self._finish(best)
             return
         state.open -= 1
+        state.accept_failure(now)
+        self._sleep(state, now)
         self._proceed(now)
+
+    def answered_with_nonsense(self, attempt: Attempt, reason: str, now: float) -> None:
+        """An upstream answered what cannot be read."""
+        self._state_of(attempt).nonsense += 1
+        self.attempt_failed(attempt, reason, now)
 
     def attempt_failed(
         self, attempt: Attempt, reason: str, now: float, *, is_connect: bool = False
@@ -170,7 +177,7 @@ class Resolution:
         state = self._state
         if self.is_done or state is None:
             return
-        if now >= self.deadline or now >= state.accept_truncated_at:
+        if now >= self.deadline or now >= state.accept_best_at:
             self._time_out(state)
             return
         if now >= state.retry_at:
@@ -183,7 +190,7 @@ class Resolution:
             self._sleep(state, now)
 
     def _sleep(self, state: RetryState, now: float) -> None:
-        at = min(self.deadline, state.hedge_at, state.retry_at, state.accept_truncated_at)
+        at = min(self.deadline, state.hedge_at, state.retry_at, state.accept_best_at)
         if not now < state.wakes_at <= at:
             state.wakes_at = at
             self._group.ticker.wake_at(self, at, now)
@@ -239,6 +246,7 @@ class Resolution:
         following = self._group.next_upstream(state.asked, now)
         if following is not None and may_try:
             self._group.counts.failed_over += 1
+            self.query = self._request.query  # who knew no OPT was the one before
             self._send(following, now)
         elif state.best is not None:
             self._finish(state.best)

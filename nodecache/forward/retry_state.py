@@ -10,10 +10,15 @@ from .upstream import Upstream
 
 # A truncated answer is given after this long, where nobody brings more: TCP does not get through,
 # and clients that give up after a second would never hear of it.
-_SETTLE_SECONDS: Final = 0.7
+_TRUNCATED_SECONDS: Final = 0.7
 # Before an upstream that failed at once is asked again, doubling: coredns#7723 tells of
 # thousands of dials for one query.
 _PAUSE_SECONDS: Final = 0.05
+# From its beginning, where upstreams failed it and others say nothing: CoreDNS's read time-out, after
+# which the failure is what its client hears.
+_FAILURE_SECONDS: Final = 2.0
+# But whoever is asked last has this long.
+_LAST_CHANCE_SECONDS: Final = 0.5
 # How long an answer that nobody waits for may take before it is asked for again.
 _UNAWAITED_SECONDS: Final = 1.0
 _OF_USE: Final = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
@@ -22,13 +27,14 @@ _OF_USE: Final = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
 class RetryState:
     """What the resolution of a query remembers.
 
-    `open` attempts may still bring an answer. `best` is an answer that is no good, but better
-    than none; at `accept_truncated_at` it will do. `asked` are the upstreams tried, the first first, and
-    `asked_by_stream` those that were by TCP. `patience` doubles with each time-out.
+    `open` attempts may still bring an answer; `nonsense` is how many brought what cannot be read.
+    `best` is an answer that is no good, but better than none; at `accept_best_at` it will do. `asked` are
+    the upstreams tried, the first first, and `asked_by_stream` those that were by TCP. `patience`
+    doubles with each time-out.
     """
 
     __slots__ = (
-        "accept_truncated_at",
+        "accept_best_at",
         "asked",
         "asked_by_stream",
         "began_at",
@@ -38,6 +44,7 @@ class RetryState:
         "hedge_at",
         "latest",
         "losses",
+        "nonsense",
         "open",
         "patience",
         "reason",
@@ -57,11 +64,12 @@ class RetryState:
         self.began_by_stream = first.by_stream
         self.connect_failures = 0
         self.losses = 0
+        self.nonsense = 0
         self.patience = 1
         self.turned_to_streams = False
         self.wakes_at = 0.0
         self.best: Answer | None = None
-        self.accept_truncated_at = math.inf
+        self.accept_best_at = math.inf
         self.reason = ""
         self.hedge_at = first.sent_at + pace.hedge_seconds
         self.retry_at = first.sent_at + pace.lost_seconds
@@ -110,12 +118,17 @@ class RetryState:
     def accept_truncated(self, answer: Answer, now: float) -> None:
         """Have a truncated answer do, unless the whole one comes soon."""
         self.keep_best(answer)
-        self.accept_truncated_at = min(self.accept_truncated_at, now + _SETTLE_SECONDS)
+        self.accept_best_at = min(self.accept_best_at, now + _TRUNCATED_SECONDS)
+
+    def accept_failure(self, now: float) -> None:
+        """Have the error that is the best answer do, unless somebody else brings better in time."""
+        due_at = max(self.began_at + _FAILURE_SECONDS, now + _LAST_CHANCE_SECONDS)
+        self.accept_best_at = min(self.accept_best_at, due_at)
 
     def next_transport(self) -> bool:
         """Whether the same upstream is asked by TCP next: the other way than before, if that is mute."""
         upstream, by_stream = self.latest.upstream, self.latest.by_stream
-        if self.accept_truncated_at < math.inf:
+        if self.best is not None and self.best.is_truncated:
             return True  # UDP has said what it can
         if upstream.is_stream_only or upstream.is_heard(by_stream=by_stream, since=self.began_at):
             return by_stream

@@ -9,8 +9,9 @@ from nodecache.wire import Rcode
 DEFAULT_MAX_AGE_SECONDS = 120.0
 
 # Which answers make the next upstream be asked where the Corefile does not say. CoreDNS: none;
-# users have wished for these two since 2018 (coredns#2524).
-DEFAULT_FAILOVER = frozenset({int(Rcode.SERVFAIL), int(Rcode.REFUSED)})
+# users have wished for it since 2018 (coredns#2524). They are those after which a stub resolver
+# such as glibc's goes on to its next server.
+DEFAULT_FAILOVER = frozenset({int(Rcode.SERVFAIL), int(Rcode.REFUSED), int(Rcode.NOTIMP)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,7 +127,6 @@ def _whole(packet: bytes, name_end: int) -> Answer:
     if sections.pseudo:
         extended_rcode, ede = _read_pseudo(packet, sections)
         rcode |= extended_rcode << 4
-        records = [record for record in records if record[0] not in _PSEUDO]
         wire, ttl_offsets = _without_pseudo(packet, sections, records)
     is_written_out = _has_forbidden_pointer(packet, records)
     if is_written_out:
@@ -157,12 +156,16 @@ def _counted_down(packet: bytes, less: int) -> bytes:
 
 
 class _Sections:
-    """The records of a response, read and checked; `pseudo` are those that are none."""
+    """The records of a response, read and checked; `pseudo` are those that are none.
+
+    `has_strays`: some of these stand elsewhere than in the additional section.
+    """
 
     __slots__ = (
         "answers",
         "authorities",
         "end",
+        "has_strays",
         "missing",
         "pseudo",
         "qtype",
@@ -178,12 +181,25 @@ class _Sections:
         self.authorities, end = read_records(packet, end, authorities, places)
         self.records = self.answers + self.authorities
         self.missing = 0
+        last_section = end
         if additionals:
             last, end = read_additionals(packet, end, additionals, places)
             self.records += last
             self.missing = additionals - len(last)
         self.end = end
         self.pseudo = [record for record in self.records if record[0] in _PSEUDO]
+        self.has_strays = False
+        if self.pseudo:
+            self.records = _real(self.records)
+            if self.pseudo[0][3] < last_section:
+                self.has_strays = True
+                self.answers = _real(self.answers)
+                self.authorities = _real(self.authorities)
+
+
+def _real(records: list[Record]) -> list[Record]:
+    """`records` less those that are none: OPT and TSIG."""
+    return [record for record in records if record[0] not in _PSEUDO]
 
 
 def _has_forbidden_pointer(packet: bytes, records: list[Record]) -> bool:
@@ -214,10 +230,9 @@ def _soa_ttl(packet: bytes, authorities: list[Record]) -> int | None:
 def _read_pseudo(packet: bytes, sections: _Sections) -> tuple[int, ExtendedErrors]:
     """The OPT's share of the rcode, and the errors it tells.
 
-    A second OPT, or one with an owner, is wrong and spoils nothing: the records are what counts.
+    A second OPT, or one with an owner or in another section, is wrong and spoils nothing: the records
+    are what counts.
     """
-    if any(record in sections.pseudo for record in sections.answers + sections.authorities):
-        raise MalformedMessage("OPT or TSIG record outside the additional section")
     opts = [record for record in sections.pseudo if record[0] == _OPT]
     if not opts:
         return 0, ()
@@ -233,7 +248,7 @@ def _without_pseudo(
     They stand last in all but strange messages; else what is behind them has to move.
     """
     start = sections.pseudo[0][3]
-    if records and records[-1][5] > start:
+    if sections.has_strays or (records and records[-1][5] > start):
         return rewritten(packet, without=_PSEUDO)
     return _counted_down(packet[:start], len(sections.pseudo)), None
 

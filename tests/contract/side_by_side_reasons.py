@@ -60,6 +60,9 @@ REASONS: dict[str, Callable[[Difference], bool]] = {
     "A client without EDNS gets an empty reply with TC for what upstream cut.": _is_cut,
     "RD and CD of a reply are what upstream copied.": lambda d: d.what in _COPIED_FLAGS,
     "the class is no part of the cache's key": lambda d: _asks(d, " CH "),
+    "With no A record to be had, `dns64` answers NOERROR without records.": (
+        lambda d: d.case == "dns64" and d.what == "AA" and _asks(d, "text.")
+    ),
     "AXFR and IXFR are forwarded.": lambda d: _asks(d, "AXFR"),
     "NOTIFY is handled like a query.": lambda d: d.query.startswith("NOTIFY"),
     "A SERVFAIL or NOTIMP that is remembered comes with AA, and with RA as upstream had it.": (

@@ -112,8 +112,16 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
         "scenarios/forward_truncated_bare_header.rpl",
         "scenarios/forward_truncated_udp_and_tcp_is_refused.rpl",
     ),
-    "FORMERR goes to the client": ("scenarios/forward_formerr_to_edns.rpl",),
-    "SERVFAIL and REFUSED go": ("scenarios/forward_failover_on_servfail.rpl", "scenarios/forward_failover_as_the_corefile_says.rpl"),
+    "FORMERR, NOTIMP and BADVERS": (
+        "scenarios/forward_formerr_to_edns.rpl",
+        "scenarios/forward_opt_is_blamed.rpl",
+    ),
+    "SERVFAIL, REFUSED and NOTIMP": (
+        "scenarios/forward_failover_on_servfail.rpl",
+        "scenarios/forward_failover_as_the_corefile_says.rpl",
+        "scenarios/forward_opt_is_blamed.rpl",
+        "scenarios/forward_error_in_hand_while_another_is_silent.rpl",
+    ),
     "An upstream that answers everything": ("forward/test_health.py::test_four_failures_in_a_row_make_it_lame_for_ten_seconds", "scenarios/forward_lame_upstream_comes_last.rpl"),
     "No limit on queries": (
         _BOUNDS + "nobody_waits_beyond_the_room_there_is",
@@ -356,7 +364,11 @@ DNS: dict[str, tuple[str, ...]] = {
     "another opcode": (_QUERY + "other_opcodes_are_not_implemented",),
     "EDNS of a later version": (_RECORDS + "a_later_edns_version_is_answered_badvers_with_our_own", _RECORDS + "broken_edns_is_a_formerr"),
     "an upstream's bare header with TC": ("scenarios/forward_truncated_bare_header.rpl", "scenarios/forward_udp_answer_is_cut_without_a_sign.rpl"),
-    "an upstream's answer with two OPTs": (_READER + "an_upstreams_odd_opt_takes_nothing_from_its_records",),
+    "an upstream's answer with two OPTs": (
+        _READER + "an_upstreams_odd_opt_takes_nothing_from_its_records",
+        _READER + "an_upstreams_opt_in_the_wrong_section_takes_nothing_from_its_records",
+    ),
+    "an answer by TCP with fewer": ("scenarios/forward_more_records_counted_than_sent.rpl",),
     "a class other than IN": (_INPUT + "another_class_is_asked_apart", "server/test_chain.py::test_nobody_below_is_a_server_failure"),
     "a name that no block serves": ("server/test_handler.py::test_a_name_that_no_block_serves_is_refused_and_counted_as_dropped",),
     "a TCP frame that is never": (_STREAMS + "a_client_that_never_finishes_its_query_is_closed", _STREAMS + "a_client_that_does_not_read_slows_nobody_else"),

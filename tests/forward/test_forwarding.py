@@ -29,7 +29,8 @@ def settings(line: str, own: str = ""):
 def test_the_defaults_are_the_originals_but_for_failover_and_age():
     found = settings(". 10.0.0.1")
     assert found.policy == "random"
-    assert found.failover_rcodes == DEFAULT_FAILOVER == {Rcode.SERVFAIL, Rcode.REFUSED}
+    assert found.failover_rcodes == DEFAULT_FAILOVER
+    assert found.failover_rcodes == {Rcode.SERVFAIL, Rcode.REFUSED, Rcode.NOTIMP}
     assert found.max_concurrent == 0
     assert found.max_connect_attempts is None
     assert not found.fails_fast

@@ -10,7 +10,7 @@ Steps beside those of `notation`: TIMES are in seconds, LABELs name a query or a
     CUT_OFF [of=LABEL]                      the connection a message left on is cut without a word
     HANG_UP, RESET [of=LABEL]               the same, ended by the other side
     CHECK_CONNECTIONS ADDRESS N             connections open to it
-    REPLY_OCTETS HEX                        one answer record that is nothing but these octets
+    REPLY_OCTETS HEX [counting=N]           one answer record that is nothing but these octets; or N, says the header
     REPLY_BARE RCODE [flags=TC]             a header with that rcode, and no question
     CHECK_PROBE, REPLY_PROBE [ADDRESS]      health probes (`. NS`) stand apart from queries
     COMES_BACK                              what left last arrives as a client's query
@@ -223,7 +223,8 @@ class Play:
         outgoing = self._outgoing_of(step)
         octets = bytes.fromhex(step.words[0])
         end = 12 + len(outgoing.packet[12:].split(b"\0", 1)[0]) + 5
-        header = outgoing.packet[:2] + bytes.fromhex("8180 0001 0001 0000 0000")
+        count = int(step.options.get("counting", "1"))
+        header = outgoing.packet[:2] + bytes.fromhex(f"8180 0001 {count:04x} 0000 0000")
         outgoing.answer(header + outgoing.packet[12:end] + octets)
 
     def _reply_bare(self, step: Step) -> None:

@@ -203,11 +203,6 @@ def test_an_extended_rcode_is_no_noerror():
 @pytest.mark.parametrize(
     ("parts", "counts", "rule"),
     [
-        pytest.param([opt(), A], (1, 2, 0, 0), "outside", id="OPT in the answer section"),
-        pytest.param([opt()], (1, 0, 1, 0), "outside", id="OPT in the authority section"),
-        pytest.param(
-            [record(b"\0", "TSIG", b"")], (1, 1, 0, 0), "outside", id="TSIG in the answers"
-        ),
         pytest.param([A, opt()[:-1]], (1, 1, 0, 1), "cut off", id="OPT cut off"),
         pytest.param(
             [A, record(b"\0", "OPT", b"", size=2)], (1, 1, 0, 1), "past the end", id="too long"
@@ -232,6 +227,23 @@ def test_an_upstreams_odd_opt_takes_nothing_from_its_records(pseudo):
     answer = read(A, *pseudo, counts=(1, 1, 0, len(pseudo)))
     assert answer.wire == raw(A, counts=(1, 1, 0, 0))
     assert answer.rcode == Rcode.BADVERS
+
+
+@pytest.mark.parametrize(
+    ("parts", "counts"),
+    [
+        pytest.param([opt(), A], (1, 2, 0, 0), id="OPT before the answer"),
+        pytest.param([A, opt()], (1, 2, 0, 0), id="OPT behind the answer"),
+        pytest.param([A, opt()], (1, 1, 1, 0), id="OPT in the authority section"),
+        pytest.param([A, opt(), opt()], (1, 1, 1, 1), id="OPT in two sections"),
+        pytest.param([A, record(b"\0", "TSIG", b"")], (1, 2, 0, 0), id="TSIG in the answers"),
+    ],
+)
+def test_an_upstreams_opt_in_the_wrong_section_takes_nothing_from_its_records(parts, counts):
+    answer = read(*parts, counts=counts)
+    assert answer.wire == raw(A, counts=(1, 1, 0, 0))
+    assert answer.kind is Kind.POSITIVE
+    assert answer.ttl_offsets == read(A, counts=(1, 1, 0, 0)).ttl_offsets
 
 
 # Truncation
