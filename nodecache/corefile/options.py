@@ -318,6 +318,8 @@ class OwnOptions:
     """TCP connections to each upstream."""
     asks_pods: bool = True
     """Whether a `forward` to the cluster DNS address asks kube-dns' pods themselves."""
+    searches_ahead: bool = True
+    """Whether the next steps of a client's search list are asked as soon as one is denied."""
     suppresses_aaaa: bool = False
     """Answer AAAA with "no such data" (for clusters without IPv6)."""
     denial_cap_seconds: float | None = None

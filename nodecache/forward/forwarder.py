@@ -64,6 +64,11 @@ class Forwarder(UpstreamGroup):
             for upstream in self._upstreams:
                 self._registry.loops.watch(upstream, self._loop_zone_name)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether at most half of the queries that may be under way are."""
+        return self.in_flight * 2 <= self._max_in_flight
+
     def covers(self, query: Query) -> bool:
         """Whether this `forward` takes the query's name."""
         return self.takes_all or covers(query.qname, self._from_zone, self._except_zones)

@@ -117,6 +117,11 @@ class Request(Attempt):
         return not self.is_open
 
     @property
+    def is_optional(self) -> bool:
+        """Whether it is given up, rather than asked again, where it is late or lost."""
+        return False
+
+    @property
     def owner(self) -> FollowUp:
         """Who looks after it, from the first time on that it is needed."""
         resolution = self.resolution

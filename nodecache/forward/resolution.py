@@ -142,7 +142,8 @@ class Resolution:
         """
         state = self._state_of(attempt)
         state.losses += 1
-        if state.open > 1 or state.losses > (_MAX_LOSSES if has_worked else 1):
+        max_losses = _MAX_LOSSES if has_worked else 1
+        if state.open > 1 or state.losses > max_losses or self._request.is_optional:
             self.attempt_failed(attempt, reason, now)
             return
         state.open -= 1
@@ -160,7 +161,7 @@ class Resolution:
         state = self._state_of(attempt)
         if is_unread:
             state.tries -= 1
-        if state.latest is not attempt or not self._group.may_try_again(state):
+        if state.latest is not attempt or not self._may_try_again(state):
             return
         if attempt.by_stream or self._group.upstream_for_retry(state, now).health.is_good:
             self._group.counts.retried += 1
@@ -220,7 +221,9 @@ class Resolution:
         state.retry_at = now + latest.upstream.pace.lost_seconds * state.patience
         if latest.carrier is not None and state.open:
             latest.upstream.fell_silent(latest.sent_at, now)
-        if not self._group.may_try_again(state):
+        if self._request.is_optional:
+            self._time_out(state)
+        elif not self._group.may_try_again(state):
             state.retry_at = math.inf
         elif self._group.may_retry(state, now):
             self._group.counts.retried += 1
@@ -242,7 +245,7 @@ class Resolution:
         assert state is not None
         if state.open > 0:
             return  # another one may still bring an answer; if not, its own time runs out
-        may_try = self._group.may_try_again(state)
+        may_try = self._may_try_again(state)
         following = self._group.next_upstream(state.asked, now)
         if following is not None and may_try:
             self._group.counts.failed_over += 1
@@ -272,6 +275,10 @@ class Resolution:
             self._send_elsewhere(state, now, by_stream=by_stream)
         else:
             self._send(upstream, now)
+
+    def _may_try_again(self, state: RetryState) -> bool:
+        """Whether another attempt is allowed, and wanted."""
+        return not self._request.is_optional and self._group.may_try_again(state)
 
     def _state_of(self, attempt: Attempt) -> RetryState:
         if self._state is None:
@@ -318,7 +325,8 @@ class Resolution:
         self._delegate.is_awaited = request.is_awaited
 
     def _fail(self, failure: Failure) -> None:
-        self._group.counts.failed += 1
+        if not self._request.is_optional:
+            self._group.counts.failed += 1
         self._request.end(failure)
 
     def fail_soon(self, failure: Failure) -> None:

@@ -84,6 +84,21 @@ def load_families(agent: AgentNumbers) -> Iterator[Family]:
         agent.queries_shed,
     )
     yield one_counter(
+        "nodecache_ahead_queries_total",
+        "Questions asked upstream before their client did.",
+        agent.ahead_asked,
+    )
+    yield one_counter(
+        "nodecache_ahead_queries_used_total",
+        "Those that their client asked for then.",
+        agent.ahead_used,
+    )
+    yield one_counter(
+        "nodecache_ahead_queries_unused_total",
+        "Those that it did not ask for.",
+        agent.ahead_unused,
+    )
+    yield one_counter(
         "nodecache_log_lines_lost_total",
         "Log lines that nobody read in time.",
         agent.log_lines_lost,

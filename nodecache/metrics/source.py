@@ -154,6 +154,12 @@ class AgentNumbers:
     tasks: int = 0
     queries_in_flight: int = 0
     queries_shed: int = 0
+    ahead_asked: int = 0
+    """Questions that were asked upstream before a client did."""
+    ahead_used: int = 0
+    """Those of them that their client asked for then."""
+    ahead_unused: int = 0
+    """Those that it did not."""
     log_lines_lost: int = 0
     pages: Mapping[int, int] = field(default_factory=dict)
     """Metrics pages served, by HTTP status."""

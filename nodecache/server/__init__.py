@@ -16,6 +16,7 @@ from .limiter import InflightLimiter
 from .policy import StalePolicy, ZoneOptions
 from .replies import ReplyBudget, ZoneBinding
 from .router import Zones, name_to_wire
+from .search_ahead import SearchAhead
 from .source import ChainSource, ForwardSource, Source, forward_lookup
 from .tcp import TcpListener
 from .tcp_connection import TcpLimits
@@ -41,6 +42,7 @@ __all__ = [
     "PendingLookup",
     "Refreshable",
     "ReplyBudget",
+    "SearchAhead",
     "ServerCounts",
     "Source",
     "StalePolicy",

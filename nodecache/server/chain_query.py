@@ -1,14 +1,16 @@
 """Queries and the directives above a zone's cache: down to it, and what it says back up."""
 
+from collections.abc import Callable
 from typing import Final
 
 from nodecache.cache import Entry
 from nodecache.forward import Failure
-from nodecache.wire import Answer, AnswerReader, ExtendedErrors, Query, reply_to
+from nodecache.wire import Answer, AnswerReader, Ede, ExtendedErrors, Query, Rcode, reply_to
 
-from .chain import Client, OnOutcome
+from .chain import Chain, Client, OnOutcome, PendingLookup, Silence
+from .client_query import ClientQuery
 from .counts import Outcome
-from .inflight import InflightQuery, QueryOwner
+from .inflight import InflightQuery, QueryOwner, failure_errors
 from .replies import CachedReply
 
 _NO_LIMIT: Final = 65_535
@@ -43,6 +45,12 @@ class ChainQuery(InflightQuery):
     def client(self) -> Client:
         """Whom directives are told that the query is for."""
         return self._client
+
+    @property
+    def is_from_client(self) -> bool:
+        """Whether a client asked it, and not the server itself on its behalf."""
+        depth: int = self._client.depth
+        return depth == 0
 
     def begin_waiting(self) -> None:
         """The client's query behind this one, if any, is not noted: it would come twice."""
@@ -93,3 +101,39 @@ class ChainQuery(InflightQuery):
         if note is not None:
             note.outcome = outcome
         return note
+
+
+def serve_by_chain(
+    chain: Chain, query: ClientQuery, log: Callable[[Query, Failure], None]
+) -> CachedReply | None:
+    """Send a client's query through the directives above the cache; `log` hears of failures."""
+    cached: CachedReply | None = None
+    note = CacheNote()
+    client = query.client()
+    client.cache_note = note
+
+    def done(result: Answer | Failure | Silence) -> None:
+        nonlocal cached
+        if isinstance(result, Answer):
+            cached = query.respond_with_result(result, note.outcome, note.made_of)
+        elif isinstance(result, Failure):
+            log(query.query, result)
+            query.respond_error(result.rcode, failure_errors(result), note.outcome)
+        else:
+            query.ignore()
+
+    chain.start(query.query, client, done)
+    return cached
+
+
+def serve_lookup(
+    chain: Chain, query: Query, client: Client, on_outcome: OnOutcome
+) -> PendingLookup:
+    """Answer a question that the server asks itself."""
+
+    def done(result: Answer | Failure | Silence) -> None:
+        if isinstance(result, Silence):
+            result = Failure(Rcode.REFUSED, Ede.PROHIBITED, b"", "")
+        on_outcome(result)
+
+    return chain.start(query, client, done)

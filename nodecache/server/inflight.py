@@ -31,6 +31,9 @@ class QueryOwner(Protocol):
     def completed(self, query: "InflightQuery", outcome: Answer | Failure) -> None:
         """This came of a query that was sent upstream."""
 
+    def abandoned(self, query: "InflightQuery") -> None:
+        """Nothing came of a query that nobody waits for."""
+
 
 class Extras:
     """What only few queries need on their way upstream.
@@ -114,6 +117,11 @@ class InflightQuery(Request):
             self.extras.chain_run.mark_awaited(is_awaited=is_awaited)
 
     @property
+    def is_from_client(self) -> bool:
+        """Whether a client asked it, and not the server itself on its behalf."""
+        return True
+
+    @property
     def stale(self) -> Entry | None:
         """The expired answer that will do."""
         return None if self.extras is None else self.extras.stale
@@ -156,8 +164,26 @@ class InflightQuery(Request):
         """No answer."""
 
 
-class RefreshQuery(InflightQuery):
-    """A question asked again with nobody waiting, on the occasion of another query."""
+class UnawaitedQuery(InflightQuery):
+    """A question that goes upstream with nobody waiting."""
+
+    def begin_waiting(self) -> None:
+        """Nobody waits."""
+
+    def respond_from_cache(
+        self, entry: Entry, ttl: int, ede: ExtendedErrors, good_until: float = 0.0
+    ) -> CachedReply | None:
+        """Nobody hears."""
+
+    def respond(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
+        """Nobody hears."""
+
+    def respond_error(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
+        """Nobody hears."""
+
+
+class RefreshQuery(UnawaitedQuery):
+    """A question asked again, on the occasion of another query."""
 
     __slots__ = ("_occasion",)
 
@@ -177,20 +203,6 @@ class RefreshQuery(InflightQuery):
     def client(self) -> Client:
         """Whom directives are told that the query is for."""
         return self._occasion.client()
-
-    def begin_waiting(self) -> None:
-        """Nobody waits."""
-
-    def respond_from_cache(
-        self, entry: Entry, ttl: int, ede: ExtendedErrors, good_until: float = 0.0
-    ) -> CachedReply | None:
-        """Nobody hears."""
-
-    def respond(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
-        """Nobody hears."""
-
-    def respond_error(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
-        """Nobody hears."""
 
 
 def failure_errors(outcome: Answer | Failure) -> ExtendedErrors:

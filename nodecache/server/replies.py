@@ -55,8 +55,17 @@ class ServingZone(Protocol):
     def serve_lookup(self, query: Query, client: Any, back: Any) -> Any:
         """Answer a question that the server asks itself."""
 
+    def ask_ahead(self, query: Any, now: float) -> bool:
+        """Ask upstream what a client is expected to ask; whether that was needed, and done."""
+
+    def was_asked(self, key: bytes, since: float) -> bool:
+        """Whether a client was told what the cache has of a question, since then."""
+
     def completed(self, query: Any, outcome: Any) -> None:
         """This came of a query that was sent upstream."""
+
+    def abandoned(self, query: Any) -> None:
+        """Nothing came of a query that nobody waits for."""
 
     def wants_prefetch(self, entry: Entry, now: float) -> bool:
         """Whether the next hit on `entry` should go to the zone, to fetch it again."""

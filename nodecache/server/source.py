@@ -33,6 +33,9 @@ class Source(Protocol):
     def is_silent(self, now: float) -> bool:
         """Whether nobody says anything at the moment: all are down, or owe answers for too long."""
 
+    def has_room(self, now: float) -> bool:
+        """Whether upstreams are in a state to be asked what nobody waits for."""
+
 
 class ForwardSource:
     """A block's `forward` directives: the first that covers the name is asked.
@@ -112,12 +115,17 @@ class ForwardSource:
             for upstream in forwarder.upstreams
         )
 
+    def has_room(self, now: float) -> bool:
+        """Whether some upstream is healthy, and no forwarder is near its limit."""
+        return not self.is_silent(now) and all(forwarder.has_room for forwarder in self.forwarders)
+
 
 @dataclass(slots=True)
 class ChainSource:
-    """Directives below the cache, and what they end in."""
+    """Directives below the cache, and the source that they end in."""
 
     chain: Chain
+    end: Source
 
     def is_down(self) -> bool:
         """Directives are never down; what they end in tells by its failures."""
@@ -126,6 +134,10 @@ class ChainSource:
     def is_silent(self, now: float) -> bool:  # noqa: ARG002
         """The same."""
         return False
+
+    def has_room(self, now: float) -> bool:
+        """Whether what they end in has room."""
+        return self.end.has_room(now)
 
     def send(self, query: InflightQuery, now: float) -> None:  # noqa: ARG002 - its end has a clock
         """Send the query down the chain."""

@@ -32,8 +32,8 @@ from nodecache.cache import (
 from nodecache.forward import Failure
 from nodecache.wire import Answer, Ede, ExtendedErrors, Kind, Query, Rcode, Rdtype
 
-from .chain import Chain, Client, Lookup, OnOutcome, PendingLookup, Silence
-from .chain_query import CacheNote, ChainQuery
+from .chain import Chain, Client, Lookup, OnOutcome, PendingLookup
+from .chain_query import ChainQuery, serve_by_chain, serve_lookup
 from .client_query import ClientQuery
 from .counts import Outcome
 from .directives.errors import ErrorLog
@@ -42,6 +42,7 @@ from .inflight import Extras, InflightQuery, RefreshQuery, failure_errors
 from .limiter import InflightLimiter
 from .policy import StalePolicy, ZoneOptions, may_replace
 from .replies import HOT_SECONDS, CachedReply, PrepareReply, Serve
+from .search_ahead import SearchAhead
 from .source import Source
 
 _TRANSFERS: Final = frozenset((int(Rdtype.AXFR), int(Rdtype.IXFR)))
@@ -69,6 +70,7 @@ class Zone:
         limiter: InflightLimiter,
         loop: asyncio.AbstractEventLoop,
         errors: ErrorLog | None = None,
+        search_ahead: SearchAhead | None = None,
     ) -> None:
         self.options = options
         self.cache = cache
@@ -78,6 +80,7 @@ class Zone:
         self.deadline_seconds = options.deadline_seconds
         self.above: Chain | None = None
         self.prepare_reply: PrepareReply = keep_reply
+        self.admits: Callable[[Query, Client], bool] | None = None
         self.errors = errors
         self.coalesced = 0
         self.clock: Callable[[], float] = monotonic
@@ -91,6 +94,7 @@ class Zone:
         self._source = source
         self._limiter = limiter
         self._loop = loop
+        self._search_ahead = search_ahead
         self._inflight: dict[bytes, InflightQuery] = {}
 
     @property
@@ -111,23 +115,7 @@ class Zone:
     def _serve_by_chain(self, query: ClientQuery, now: float) -> CachedReply | None:  # noqa: ARG002
         """Send the query through the directives that stand above the cache."""
         assert self.above is not None
-        cached: CachedReply | None = None
-        note = CacheNote()
-        client = query.client()
-        client.cache_note = note
-
-        def done(result: Answer | Failure | Silence) -> None:
-            nonlocal cached
-            if isinstance(result, Answer):
-                cached = query.respond_with_result(result, note.outcome, note.made_of)
-            elif isinstance(result, Failure):
-                self._log(query.query, result)
-                query.respond_error(result.rcode, failure_errors(result), note.outcome)
-            else:
-                query.ignore()
-
-        self.above.start(query.query, client, done)
-        return cached
+        return serve_by_chain(self.above, query, self._log)
 
     def serve_lookup(
         self, query: Query, client: Client, on_outcome: OnOutcome
@@ -135,13 +123,7 @@ class Zone:
         """Answer a question that the server asks itself, through all its directives."""
         if self.above is None:
             return self._ask(query, client, on_outcome)
-
-        def done(result: Answer | Failure | Silence) -> None:
-            if isinstance(result, Silence):
-                result = Failure(Rcode.REFUSED, Ede.PROHIBITED, b"", "")
-            on_outcome(result)
-
-        return self.above.start(query, client, done)
+        return serve_lookup(self.above, query, client, on_outcome)
 
     def terminal(self) -> Lookup:
         """What the directives above end in: the cache, and what is below it."""
@@ -263,6 +245,8 @@ class Zone:
             extras.stale = stale
             self._arm_stale_timer(query, extras)
         self._send(query, now)
+        if self._search_ahead is not None:
+            self._search_ahead.missed(query, now)
 
     def _reject(self, query: InflightQuery, stale: Entry | None) -> None:
         """Nobody may wait any more: a stale answer, or none."""
@@ -283,6 +267,36 @@ class Zone:
     def _send(self, query: InflightQuery, now: float) -> None:
         self._inflight[query.key] = query
         self._source.send(query, now)
+
+    # Ahead of clients
+
+    def ask_ahead(self, query: InflightQuery, now: float) -> bool:
+        """Ask upstream what a client is expected to ask; whether that was needed, and done.
+
+        Only where it would go upstream, what comes is kept, and upstreams are healthy.
+        """
+        key = query.key
+        if (
+            self._search_ahead is None
+            or key in self._inflight
+            or not (self._caches_all and self._keeps_all)
+            or (self.admits is not None and not self.admits(query.query, query.client()))
+            or not self._source.has_room(now)
+            or self._failures.get(key, now, self._source.is_silent) is not None
+        ):
+            return False
+        entry = self.cache.get(key, now)
+        if entry is not None:
+            if entry.remaining_ttl(now) > 0 or now < entry.refresh_at:
+                return False
+            query.with_extras().stale = entry
+        self._send(query, now)
+        return True
+
+    def was_asked(self, key: bytes, since: float) -> bool:
+        """Whether a client was told what the cache has of a question, since then."""
+        entry = self.cache.find(key)
+        return entry is not None and entry.counted_at >= since
 
     # What came back
 
@@ -305,8 +319,16 @@ class Zone:
         shown = self._keep_if_wanted(query, outcome, reply_ttl(outcome, self._bounds), now)
         if self._failures.failed:
             self._failures.clear(key)
-        for waiting in self._released(query):
+        waiters = self._released(query)
+        for waiting in waiters:
             waiting.respond(outcome, shown, self._missed)
+        if self._search_ahead is not None:
+            self._search_ahead.told(waiters, outcome.kind, now)
+
+    def abandoned(self, query: InflightQuery) -> None:
+        """Nothing came of a query that nobody waits for."""
+        if self._inflight.get(query.key) is query:
+            del self._inflight[query.key]
 
     def _keep_if_wanted(
         self, query: InflightQuery, answer: Answer, ttl: int, now: float

@@ -25,6 +25,7 @@ from nodecache.server import (
     ForwardSource,
     InflightLimiter,
     Lookup,
+    SearchAhead,
     Source,
     StalePolicy,
     Zone,
@@ -66,6 +67,10 @@ class WorkerContext:
     chains: ChainCounts = field(default_factory=ChainCounts)
     lookup: Lookup = no_forward
     """How the server asks itself."""
+    search_ahead: SearchAhead = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.search_ahead = SearchAhead(self.room)
 
 
 @dataclass(slots=True)
@@ -134,7 +139,10 @@ def build(
             context.room,
             context.loop,
             ErrorLog(block.errors, context.loop.call_later) if block.errors else None,
+            context.search_ahead if _searches_ahead(block) else None,
         )
+        if (acl := directives.acl) is not None:
+            zone.admits = acl.admits
         if directives.above:
             zone.above = Chain(
                 directives.above,
@@ -190,7 +198,18 @@ def _below(
     if not directives.below:
         return source
     end = forward_lookup(source, options.deadline_seconds, monotonic)
-    return ChainSource(Chain(directives.below, end, context.lookup, context.chains))
+    return ChainSource(Chain(directives.below, end, context.lookup, context.chains), source)
+
+
+def _searches_ahead(block: ServerBlock) -> bool:
+    """Whether a block's questions are asked ahead of clients.
+
+    Not where directives may answer them here: `template` counts its matches, `hosts` and `whoami`
+    take no time, and `metadata` and `trace` note things of queries that were asked.
+    """
+    answers_itself = block.templates or block.hosts is not None or block.whoami
+    notes_queries = block.metadata is not None or block.trace is not None
+    return block.nodecache.searches_ahead and not answers_itself and not notes_queries
 
 
 def new_cache(block: ServerBlock, options: ZoneOptions, budget: Budget) -> Cache:

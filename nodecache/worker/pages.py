@@ -261,6 +261,7 @@ class Pages:
     def _agent_numbers(self) -> AgentNumbers:
         serving = self._serving
         config = serving.config
+        ahead = serving.context.search_ahead.budget
         return AgentNumbers(
             panics=serving.panics,
             reload_failures=self._reload_failures,
@@ -278,6 +279,9 @@ class Pages:
             tasks=len(asyncio.all_tasks()),
             queries_in_flight=len(serving.context.room),
             queries_shed=serving.context.room.refused,
+            ahead_asked=ahead.asked,
+            ahead_used=ahead.used,
+            ahead_unused=ahead.unused,
             log_lines_lost=lines_lost(),
         )
 

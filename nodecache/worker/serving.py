@@ -113,6 +113,7 @@ class Serving:
         self.placed: list[tuple[str, str, BuiltZone]] = []
         self.is_paused = False
         context.lookup = self.lookup
+        context.search_ahead.zones_at = self.zones_at
 
     async def begin(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
         """Build everything and start to read, what a dead worker left unanswered first."""
@@ -241,6 +242,13 @@ class Serving:
         on_outcome(Failure(Rcode.REFUSED, 0, b"", ""))
         return None
 
+    def zones_at(self, server: str) -> Zones | None:
+        """The zones of an address, by its label."""
+        for address, listener in self.listeners.items():
+            if address.label == server:
+                return listener.handler.zones
+        return None
+
     def flush_in_slices(self) -> Iterator[None]:
         """Bring every count up to date, in steps that are quick."""
         now = monotonic()
@@ -251,8 +259,9 @@ class Serving:
             yield
 
     def tick(self, now: float) -> None:
-        """Once a second: drop what is past all use, a bounded lot."""
+        """Once a second: drop what is past all use, a bounded lot, and see what was asked in vain."""
         self.context.budget.sweep(now)
+        self.context.search_ahead.settle(now)
 
     @property
     def panics(self) -> int:

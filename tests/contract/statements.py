@@ -32,6 +32,10 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
         _ZONE + "one_clients_ad_is_not_lost_by_another_who_did_not_ask",
     ),
     "Nothing is fetched ahead": ("scenarios/prefetch_popular_names.rpl", "cache/test_freshness.py::test_what_is_asked_for_is_fetched_again_near_its_end"),
+    "Each step of a client's search list": (
+        "server/test_search_ahead.py::test_a_walk_costs_two_waits_where_it_cost_one_a_step",
+        "server/test_search_ahead.py::test_upstream_is_asked_the_same_questions_as_without",
+    ),
     "`prefetch` begins when": ("cache/test_freshness.py::test_a_tenth_is_a_tenth_however_short_the_ttl", "scenarios/prefetch_of_a_short_ttl.rpl"),
     "A failure behind a stale answer": (_STALE + "a_failure_is_remembered_for_a_second_behind_a_stale_answer",),
     "A `cache` without TTLs": ("worker/test_assembly.py::test_denials_are_kept_as_long_as_coredns_does_but_for_the_clusters_own",),

@@ -22,6 +22,8 @@ def test_defaults_stand_where_the_directive_does_not():
         ("pool 8", OwnOptions(pool_size=8)),
         ("endpoints off", OwnOptions(asks_pods=False)),
         ("endpoints on", OwnOptions()),
+        ("search_ahead off", OwnOptions(searches_ahead=False)),
+        ("search_ahead on", OwnOptions()),
         ("aaaa suppress", OwnOptions(suppresses_aaaa=True)),
         ("aaaa pass", OwnOptions()),
         ("denial_cap 30s", OwnOptions(denial_cap_seconds=30.0)),

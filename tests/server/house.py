@@ -128,6 +128,9 @@ class FakeSource:
     def is_silent(self, now: float) -> bool:
         return self.down
 
+    def has_room(self, now: float) -> bool:
+        return not self.down
+
     def send(self, query: InflightQuery, now: float) -> None:
         asked = Asked(query.query, query.transport_name, query.deadline, query.done)
         asked.mark_awaited(is_awaited=query.is_awaited)

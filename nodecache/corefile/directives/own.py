@@ -52,6 +52,7 @@ _OWN = {
     "hedge": single("hedges", on_or_off),
     "pool": single("pool_size", whole(1, _MAX_CONNECTIONS)),
     "endpoints": single("asks_pods", on_or_off),
+    "search_ahead": single("searches_ahead", on_or_off),
     "aaaa": single("suppresses_aaaa", lambda word: one_of("pass", "suppress")(word) == "suppress"),
     "denial_cap": single("denial_cap_seconds", duration(0)),
 }

@@ -74,6 +74,10 @@ class Acl:
             written_by=self.name,
         )
 
+    def admits(self, query: Query, client: Client) -> bool:
+        """Whether a query would pass, without counting it: nobody has asked it yet."""
+        return self._decide(query, client)[0] == "allow"
+
     def _decide(self, query: Query, client: Client) -> tuple[str, str]:
         """What to do, and the zone of the rule that says so."""
         covering = self._covering(client.host)

@@ -100,6 +100,11 @@ class Directives:
             return skip_table
         return keep_reply if self.pick is None else shuffle_addresses(self.pick)
 
+    @property
+    def acl(self) -> Acl | None:
+        """Who may ask what, where the block says so."""
+        return next((each for each in self.above if isinstance(each, Acl)), None)
+
     def close(self) -> None:
         """Close sinks and tracers."""
         for tap in self.taps:

@@ -1,0 +1,47 @@
+"""What may be asked upstream ahead of clients: who asks for what nobody wants pays for it.
+
+Each question that clients had asked upstream pays for a share of one that nobody may ask for after all.
+So those are never more than that share of all questions, and a few at the start: whatever clients do.
+"""
+
+from typing import Final
+
+_START: Final = 64.0  # some eight walks that are learned from
+# One in 25. With what they come to, questions in vain stay below a twentieth of all.
+_SHARE: Final = 0.04
+_MAX: Final = 1024.0  # under way and not known to be of use yet; at 0.5 KiB each
+
+
+class AheadBudget:
+    """Questions that may still be asked; and how many were, of use or not, since the start."""
+
+    __slots__ = ("asked", "left", "unused", "used")
+
+    def __init__(self) -> None:
+        self.left = _START
+        self.asked = 0
+        self.used = 0
+        self.unused = 0
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing may be asked ahead now."""
+        return self.left < 1.0
+
+    def earn(self) -> None:
+        """A client's question went upstream."""
+        self.left = min(self.left + _SHARE, _MAX)
+
+    def spend(self) -> None:
+        """A question was asked ahead."""
+        self.asked += 1
+        self.left -= 1.0
+
+    def note_used(self) -> None:
+        """A client asked for it: it is as if that had gone upstream."""
+        self.used += 1
+        self.left = min(self.left + 1.0 + _SHARE, _MAX)
+
+    def note_unused(self) -> None:
+        """Nobody did."""
+        self.unused += 1

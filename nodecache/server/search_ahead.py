@@ -1,0 +1,230 @@
+"""Questions that clients are about to ask, asked before they do, within a budget.
+
+    a client is told that N.S1 does not exist
+      └ what it is expected to ask next (`search_path`) goes upstream at once, side by side
+          ├ the client asks while that is under way ─► joins it       (`inflight`)
+          ├ or later ─► a hit
+          └ or never ─► paid for by the budget; it is expected to do so no longer
+
+So a walk along a search list costs two waits, however long it is. Each step is still asked for by the
+client and answered as upstream answered it. What is asked ahead goes the way of the client's own query,
+below the directives that see every query (`log`, `dnstap`, …): no client has asked yet. It is not hedged
+and not retried, and a failure that nobody waits for is forgotten.
+
+A client that asks for the other address of a name once it has heard of the first (`single-request` of
+resolv.conf(5)) has both asked for at once.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from nodecache.forward import Failure
+from nodecache.wire import CLASS_IN, KEY_END_SIZE, Answer, Kind, Query, Rdtype
+
+from .ahead_budget import AheadBudget
+from .chain import Client
+from .inflight import Extras, InflightQuery, UnawaitedQuery
+from .limiter import InflightLimiter
+from .requery import with_question
+from .router import Zones
+from .search_habits import Expected
+from .search_path import ClientHabits, SearchPaths
+from .shapes import Shape
+
+_A: Final = int(Rdtype.A)
+_AAAA: Final = int(Rdtype.AAAA)
+# Members of an enum cost a look-up each time.
+_NXDOMAIN: Final = Kind.NXDOMAIN
+_NODATA: Final = Kind.NODATA
+_POSITIVE: Final = Kind.POSITIVE
+# Ahead is asked only while at most half of the places for queries that wait are taken.
+_SHARE_OF_ROOM: Final = 2
+# A client asks its next step at once. Who did not for so long will not.
+_PATIENCE_SECONDS: Final = 3.0
+
+
+class AheadQuery(UnawaitedQuery):
+    """A question that its client is expected to ask. `is_used`: it did, while this was under way."""
+
+    __slots__ = ("_budget", "_client", "is_used", "shape")
+
+    def __init__(
+        self, query: Query, shape: Shape, client: Client, budget: AheadBudget, now: float
+    ) -> None:
+        InflightQuery.__init__(
+            self, query, shape.reader, shape.binding.zone, client.address[0], client.transport, now
+        )
+        self.is_awaited = False
+        self.is_used = False
+        self.shape = shape
+        self._client = client
+        self._budget = budget
+
+    def client(self) -> Client:
+        """Whom directives are told that the query is for."""
+        client, counts = self._client, self.shape.binding.counts
+        return Client(
+            client.address,
+            client.local,
+            client.transport,
+            counts.server,
+            counts.zone,
+            self.asked_at,
+        )
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether it is given up rather than asked again."""
+        return not self.is_awaited
+
+    def join(self, query: InflightQuery) -> Extras:
+        """Its client asks."""
+        self.note_used()
+        return InflightQuery.join(self, query)
+
+    def note_used(self) -> None:
+        """Its client asked, the first time."""
+        if not self.is_used:
+            self.is_used = True
+            self._budget.note_used()
+
+    def done(self, outcome: Answer | Failure) -> None:
+        """This came of it. Where nobody waits, only an answer about the name is of interest."""
+        if self.is_used or (
+            isinstance(outcome, Answer) and outcome.kind in (_POSITIVE, _NXDOMAIN, _NODATA)
+        ):
+            self.zone.completed(self, outcome)
+        else:
+            self.zone.abandoned(self)
+
+
+class _Asked:
+    """Questions that were asked ahead together, until it is known which were of use.
+
+    They were `expected` of a walk, or are for the other addresses of a client that asks in `pairs`.
+    """
+
+    __slots__ = ("_at", "_expected", "_pairs", "queries")
+
+    def __init__(self, expected: Expected | None, pairs: ClientHabits | None, now: float) -> None:
+        self.queries: list[AheadQuery] = []
+        self._expected = expected
+        self._pairs = pairs
+        self._at = now
+
+    def is_settled(self, budget: AheadBudget, now: float) -> bool:
+        """Find out which were of use; whether that is the last word."""
+        unused: list[bytes] = []
+        is_under_way = False
+        for query in self.queries:
+            if query.is_used:
+                continue
+            if query.shape.binding.zone.was_asked(query.key, self._at):
+                query.note_used()
+            else:
+                unused.append(query.query.qname)
+                is_under_way |= query.is_open
+        if unused and (is_under_way or now - self._at < _PATIENCE_SECONDS):
+            return False
+        for _ in unused:
+            budget.note_unused()
+        if self._expected is not None:
+            self._expected.judge(unused)
+        if self._pairs is not None:
+            self._pairs.judge_pair(is_used=not unused)
+        return True
+
+
+class SearchAhead:
+    """Asks ahead for all zones of a worker. `zones_at` tells the zones behind a server label."""
+
+    def __init__(self, limiter: InflightLimiter) -> None:
+        self.budget = AheadBudget()
+        self.paths = SearchPaths()
+        self.zones_at: Callable[[str], Zones | None] = _no_zones
+        self._limiter = limiter
+        self._unsettled: deque[_Asked] = deque()
+
+    def told(self, clients: list[InflightQuery], kind: Kind, now: float) -> None:
+        """These clients were told what upstream said: learn from it, and ask what they will ask."""
+        if clients:
+            self.budget.earn()
+        for query in clients:
+            asked = query.query
+            if not _is_for_address(query) or not query.is_from_client:
+                continue
+            qname, sort = asked.key[:-KEY_END_SIZE], asked.key[-KEY_END_SIZE:]
+            if kind is _NXDOMAIN:
+                expected = self.paths.denied(query.host, qname, sort, query.asked_at, now)
+                if expected is not None:
+                    self._ask_steps(query, expected, now)
+            elif kind is _POSITIVE or kind is _NODATA:
+                self.paths.answered(query.host, qname, sort, query.asked_at, now)
+
+    def missed(self, query: InflightQuery, now: float) -> None:
+        """A client's question went upstream: ask for the other address too, if the client will."""
+        if self.paths.asks_in_pairs(query.host) and _is_for_address(query):
+            names = (query.query.qname,)
+            pairs = self.paths.known(query.host)
+            self._ask(query, names, _other(query.query.qtype), _Asked(None, pairs, now), now)
+
+    def settle(self, now: float) -> None:
+        """Find out which questions were of use: once a second."""
+        unsettled = self._unsettled
+        for _ in range(len(unsettled)):
+            asked = unsettled.popleft()
+            if not asked.is_settled(self.budget, now):
+                unsettled.append(asked)
+
+    def _ask_steps(self, query: InflightQuery, expected: Expected, now: float) -> None:
+        """Ask what is expected after a denial; of the type that was denied."""
+        qtype = query.query.qtype
+        self._ask(query, expected.names, qtype, _Asked(expected, None, now), now)
+        if self.paths.asks_in_pairs(query.host):
+            pairs = self.paths.known(query.host)
+            self._ask(query, expected.names, _other(qtype), _Asked(None, pairs, now), now)
+
+    def _ask(
+        self,
+        query: InflightQuery,
+        names: tuple[bytes, ...],
+        qtype: int,
+        asked: _Asked,
+        now: float,
+    ) -> None:
+        """Ask for names as the client would, as far as there is room and means."""
+        limiter, budget = self._limiter, self.budget
+        if budget.is_spent or len(limiter) * _SHARE_OF_ROOM > limiter.most:
+            return
+        client = query.client()
+        zones = self.zones_at(client.server)
+        if zones is None:
+            return
+        for name in names:
+            other = with_question(query.query, name, qtype)
+            shape = zones.shape_of(other)
+            if shape is None or budget.is_spent:
+                continue
+            other.payload_size = shape.payload_size
+            ahead = AheadQuery(other, shape, client, budget, now)
+            if shape.binding.zone.ask_ahead(ahead, now):
+                budget.spend()
+                asked.queries.append(ahead)
+        if asked.queries:
+            self._unsettled.append(asked)
+
+
+def _no_zones(_server: str) -> Zones | None:
+    return None
+
+
+def _is_for_address(query: InflightQuery) -> bool:
+    """Whether this is a plain question for an address, with an answer for everybody."""
+    asked = query.query
+    is_address = asked.qtype in (_A, _AAAA)
+    return is_address and asked.rdclass == CLASS_IN and query.is_for_all and asked.is_plain
+
+
+def _other(qtype: int) -> int:
+    return _AAAA if qtype == _A else _A

@@ -1,0 +1,404 @@
+"""A client's next steps are asked ahead: how long it waits, and what upstream is asked for it.
+
+Upstream holds its answers until it is told to give all that it owes: that is one wait.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nodecache.cache import Budget, Cache, Failures
+from nodecache.server.counts import Outcome, ServerCounts
+from nodecache.server.handler import Handler
+from nodecache.server.limiter import InflightLimiter
+from nodecache.server.policy import ZoneOptions
+from nodecache.server.replies import ZoneBinding
+from nodecache.server.router import Zones, name_to_wire
+from nodecache.server.search_ahead import SearchAhead
+from nodecache.server.zone import Zone
+from nodecache.wire import Query, Rcode
+from tests.server.house import FakeSource, Pod, Transport, World
+from tests.wire.messages import parsed, query
+
+SERVER = "dns://169.254.20.10:53"
+SHOP = ("shop.svc.cluster.local", "svc.cluster.local", "cluster.local", "lab.example", "")
+SOA = "{zone} 60 IN SOA ns.{zone} root.{zone} 1 7200 1800 86400 30"
+STEPS = len(SHOP)
+
+
+@dataclass
+class Node:
+    """A listen address with the zones of a stock Corefile, and pods that search."""
+
+    without: Sequence[str] = ()
+    room: InflightLimiter = field(default_factory=InflightLimiter)
+    exists: Callable[[str], bool] = lambda qname: qname.endswith(".com.")
+
+    def __post_init__(self) -> None:
+        self.world = World()
+        self.ahead = SearchAhead(self.room)
+        self.zones: dict[str, Zone] = {}
+        self.sources: dict[str, FakeSource] = {}
+        self.counts: dict[str, ServerCounts] = {}
+        self.transport = Transport()
+        self._ports = count(1)
+        bound = []
+        for name in ("cluster.local.", "."):
+            ahead = None if name in self.without else self.ahead
+            source = self.sources[name] = FakeSource()
+            zone = Zone(
+                ZoneOptions(),
+                Cache(Budget(), 1000, 1000, 3600.0),
+                Failures(None),
+                source,
+                self.room,
+                self.world,
+                search_ahead=ahead,
+            )
+            zone.clock = lambda: self.world.now
+            zone.wall_clock = lambda: 2000.0
+            self.zones[name] = zone
+            counts = self.counts[name] = ServerCounts(SERVER, name)
+            bound.append((name_to_wire(name), ZoneBinding(zone, counts)))
+        zones = Zones(bound)
+        self.ahead.zones_at = {SERVER: zones}.get
+        self.handler = Handler(zones, ServerCounts(SERVER, "dropped"))
+
+    def ask(self, qname: str, qtype: str = "A", host: str = "pod", **edns: object) -> Pod:
+        pod = Pod(self.transport, (host, next(self._ports)))
+        packet = query(f"{qname} {qtype}", **edns)
+        self.handler.handle(packet, self.transport, pod.address, self.world.now)
+        return pod
+
+    def answer_all(self, seconds: float = 0.005) -> None:
+        """Upstream answers everything that it owes by now."""
+        self.world.pass_time(seconds)
+        for source in self.sources.values():
+            for _ in range(len(source.open)):
+                self._answer_oldest(source)
+
+    def _answer_oldest(self, source: FakeSource) -> None:
+        question = parsed(source.open[0].query.packet).question[0]
+        qname = question.name.to_text().lower()
+        soa = SOA.format(zone="cluster.local." if qname.endswith("local.") else "example.")
+        if not self.exists(qname):
+            source.says(rcode="NXDOMAIN", authority=(soa,))
+        elif question.rdtype == 1:
+            source.says(f"{qname} 30 IN A 192.0.2.1")
+        else:
+            source.says(authority=(soa,))
+
+    def look_up(
+        self,
+        name: str,
+        suffixes: Sequence[str] = SHOP,
+        types: Sequence[str] = ("A", "AAAA"),
+        host: str = "pod",
+    ) -> int:
+        """Search as glibc does, both types at once at each step; how often the client waits."""
+        waits = 0
+        for suffix in suffixes:
+            qname = f"{name}.{suffix}." if suffix else f"{name}."
+            pods = [self.ask(qname, qtype, host) for qtype in types]
+            if not all(pod.has_reply for pod in pods):
+                waits += 1
+                self.answer_all()
+            assert all(pod.has_reply for pod in pods)
+            if any(pod.rcode == "NOERROR" for pod in pods):
+                break
+        self.tick(1.0)
+        return waits
+
+    def look_up_one_by_one(self, name: str, host: str = "pod") -> int:
+        """The same with `single-request`: one type after the other."""
+        waits = 0
+        for suffix in SHOP:
+            qname = f"{name}.{suffix}." if suffix else f"{name}."
+            for qtype in ("A", "AAAA"):
+                pod = self.ask(qname, qtype, host)
+                if not pod.has_reply:
+                    waits += 1
+                    self.answer_all()
+            if pod.rcode == "NOERROR":
+                break
+        self.tick(1.0)
+        return waits
+
+    def tick(self, seconds: float) -> None:
+        self.world.pass_time(seconds)
+        self.ahead.settle(self.world.now)
+
+    @property
+    def asked(self) -> list[str]:
+        """All that upstreams were asked, in the order of each zone."""
+        return [
+            f"{question.name} {'A' if question.rdtype == 1 else 'AAAA'}"
+            for source in self.sources.values()
+            for each in source.asked
+            for question in parsed(each.query.packet).question
+        ]
+
+    @property
+    def totals(self) -> tuple[int, int, int]:
+        budget = self.ahead.budget
+        return budget.asked, budget.used, budget.unused
+
+
+def trained(**options: object) -> Node:
+    """A node that knows how `pod` searches."""
+    node = Node(**options)
+    for name in ("one.com", "two.com"):
+        assert node.look_up(name) == STEPS
+    return node
+
+
+def test_a_walk_costs_two_waits_where_it_cost_one_a_step():
+    node = trained()
+    before = len(node.asked)
+    assert node.look_up("three.com") == 2
+    assert len(node.asked) - before == 2 * STEPS
+
+
+def test_upstream_is_asked_the_same_questions_as_without():
+    node, off = trained(), trained(without=("cluster.local.", "."))
+    for number in range(50):
+        assert node.look_up(f"name{number}.com") == 2
+        assert off.look_up(f"name{number}.com") == STEPS
+    assert sorted(node.asked) == sorted(off.asked)
+    node.tick(10)
+    assert node.totals == (50 * 2 * (STEPS - 1), 50 * 2 * (STEPS - 1), 0)
+
+
+def test_clients_are_told_and_counted_what_they_asked_and_nothing_else():
+    node = trained()
+    node.look_up("three.com")
+    for name, steps in (("cluster.local.", 3), (".", 2)):
+        counts = node.counts[name]
+        counts.flush()
+        assert sum(counts.requests.values()) == 3 * steps * 2
+        outcomes = counts.outcomes
+        assert (
+            outcomes[Outcome.MISS] + outcomes[Outcome.HIT_DENIAL] + outcomes[Outcome.HIT_SUCCESS]
+            == 3 * steps * 2
+        )
+    assert len(node.room) == 0
+
+
+def test_steps_whose_answers_have_expired_are_asked_ahead_as_well():
+    """Denials of the cluster's domain live for seconds and are stale then: that is nearly every walk."""
+    node = trained()
+    node.look_up("three.com")
+    node.tick(120)
+    assert node.look_up("three.com") == 2
+    node.tick(10)
+    assert node.totals[2] == 0
+
+
+def test_of_a_client_that_asks_for_one_type_the_other_is_not_asked():
+    node = trained()
+    assert node.look_up("three.com", types=("A",)) == 2
+    assert "three.com. AAAA" not in node.asked
+
+
+def test_a_client_that_asks_one_type_after_the_other_waits_twice_as_well():
+    node = Node()
+    for name in ("one.com", "two.com"):
+        assert node.look_up_one_by_one(name) > 2
+    node.look_up_one_by_one("three.com")
+    before = len(node.asked)
+    assert node.look_up_one_by_one("four.com") == 2
+    assert len(node.asked) - before == 2 * STEPS
+    node.tick(10)
+    assert node.totals[2] == 0
+
+
+def test_a_name_that_is_found_earlier_is_asked_for_no_further():
+    node = Node(exists=lambda qname: qname.startswith("api.billing.svc."))
+    for _ in range(3):
+        node.look_up("api.billing")
+        node.tick(60)
+    assert not any(name.startswith("api.billing. ") for name in node.asked)
+
+
+def test_a_client_that_does_not_walk_gets_nothing_ahead():
+    node = trained()
+    for number in range(50):
+        node.ask(f"n{number}.com.shop.svc.cluster.local.", host="other")
+        node.answer_all()
+    assert node.totals[0] == 0
+
+
+@pytest.mark.parametrize("suffix", ["com.shop.svc.cluster.local.", "shop.svc.cluster.local.", ""])
+def test_who_asks_for_random_names_gets_nothing_ahead(suffix):
+    node = trained()
+    for number in range(200):
+        node.ask(f"x{number * 7919}.y{number}.{suffix}", host="mallory")
+        node.answer_all()
+        node.tick(0.01)
+    assert node.totals[0] == 0
+
+
+def test_who_walks_twice_and_then_asks_for_random_names_gets_one_walk_ahead():
+    node = trained()
+    for number in range(200):
+        node.ask(f"x{number}.com.shop.svc.cluster.local.", "A", "pod")
+        node.answer_all()
+        node.tick(4)
+    assert node.totals[2] <= STEPS - 1
+
+
+def test_a_step_that_was_not_taken_is_paid_for_and_learned():
+    node = trained()
+    node.ask("three.com.shop.svc.cluster.local.")
+    node.answer_all()
+    assert node.ahead.budget.asked == STEPS - 1
+    left = node.ahead.budget.left
+    node.answer_all()
+    node.tick(2)
+    assert node.totals[2] == 0, "it may come still"
+    node.tick(2)
+    assert node.totals == (STEPS - 1, 0, STEPS - 1)
+    assert node.ahead.budget.left <= left + 1
+    assert node.look_up("four.com") == STEPS
+
+
+# When it is not done
+
+
+def test_nothing_is_asked_ahead_while_half_of_the_places_are_taken():
+    node = trained(room=InflightLimiter(most=8, max_per_client=8))
+    waiting = [node.ask(f"slow{number}.org.", host="busy") for number in range(5)]
+    node.ask("three.com.shop.svc.cluster.local.")
+    node._answer_oldest(node.sources["cluster.local."])
+    assert not any(pod.has_reply for pod in waiting)
+    assert node.ahead.budget.asked == 0
+
+
+def test_nothing_is_asked_ahead_of_upstreams_that_are_down():
+    node = trained()
+    node.sources["."].down = True
+    node.ask("three.com.shop.svc.cluster.local.")
+    node.answer_all()
+    assert {each.query.key for each in node.sources["."].open} == set()
+    assert node.ahead.budget.asked == 2  # the cluster's own
+
+
+def test_a_block_that_has_it_off_neither_teaches_nor_is_asked():
+    node = trained(without=(".",))
+    before = len(node.sources["."].asked)
+    node.ask("three.com.shop.svc.cluster.local.")
+    node.answer_all()
+    assert len(node.sources["."].asked) == before
+
+
+def test_nobody_is_asked_for_a_client_that_the_block_does_not_admit():
+    node = trained()
+    refused: list[Query] = []
+
+    def admits(query: Query, client: object) -> bool:
+        refused.append(query)
+        return False
+
+    node.zones["."].admits = admits
+    before = len(node.sources["."].asked)
+    node.ask("three.com.shop.svc.cluster.local.")
+    node.answer_all()
+    assert len(node.sources["."].asked) == before
+    assert refused
+
+
+def test_what_is_remembered_to_fail_is_not_asked_ahead():
+    node = trained()
+    node.ask("three.com.")
+    node.sources["."].fails()
+    before = len(node.sources["."].asked)
+    node.ask("three.com.shop.svc.cluster.local.")
+    node.answer_all()
+    assert len(node.sources["."].asked) - before == 1  # the cloud's suffix
+
+
+# What comes of it
+
+
+def test_a_failure_that_nobody_waits_for_is_forgotten():
+    node = trained()
+    node.ask("three.com.shop.svc.cluster.local.")
+    node._answer_oldest(node.sources["cluster.local."])
+    while node.sources["."].open:
+        node.sources["."].fails()
+    own = node.ask("three.com.")
+    assert not own.has_reply
+    node.answer_all()
+    assert own.rcode == "NOERROR"
+
+
+def test_a_failure_that_its_client_waits_for_is_its_answer():
+    node = trained()
+    node.ask("three.com.shop.svc.cluster.local.")
+    node._answer_oldest(node.sources["cluster.local."])
+    own = node.ask("three.com.")
+    while node.sources["."].open:
+        node.sources["."].fails(Rcode.SERVFAIL)
+    assert own.rcode == "SERVFAIL"
+
+
+def test_it_is_asked_as_the_client_asks():
+    node = trained()
+    node.ask("three.com.shop.svc.cluster.local.", use_edns=0, payload=1232, want_dnssec=True)
+    node.answer_all()
+    for source in node.sources.values():
+        for asked in source.open:
+            assert asked.query.has_do
+            assert asked.query.payload_size == 1232
+            assert asked.transport == "udp"
+            assert not asked.is_awaited
+
+
+def test_a_query_without_rd_has_nothing_asked_ahead():
+    node = trained()
+    node.ask("three.com.shop.svc.cluster.local.", flags="")
+    node.answer_all()
+    assert node.ahead.budget.asked == 0
+
+
+# The budget
+
+LOOKS = st.lists(
+    st.tuples(
+        st.sampled_from(["pod", "mallory", "eve"]),
+        st.integers(0, 400),
+        st.sampled_from(["com", "org", "billing"]),
+        st.integers(1, STEPS),  # steps taken before it gives up
+        st.sampled_from([("A",), ("A", "AAAA")]),
+    ),
+    min_size=20,
+    max_size=60,
+)
+
+
+@settings(max_examples=25)
+@given(LOOKS)
+def test_questions_in_vain_stay_within_the_budget_whatever_clients_do(looks):
+    node = Node()
+    for host, number, ending, steps, types in looks:
+        node.look_up(f"n{number}.{ending}", SHOP[:steps], types, host)
+    node.tick(10)
+    asked, used, unused = node.totals
+    assert asked == used + unused
+    assert unused <= 64 + 0.05 * len(node.asked)
+    assert node.ahead.budget.left >= 0
+
+
+def test_a_client_that_learns_us_to_ask_in_vain_spends_the_budget_and_no_more():
+    """Two honest walks, then one that is broken off, for ever: 5 % of what upstream is asked, and 64."""
+    node = Node()
+    for number in range(150):
+        name = f"n{number}.com"
+        node.look_up(name, SHOP[: 1 if number % 3 == 2 else STEPS], ("A",), "mallory")
+        node.tick(4)
+    _, _, unused = node.totals
+    assert 0 < unused <= 64 + 0.05 * len(node.asked)
