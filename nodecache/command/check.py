@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nodecache.config.cluster_dns import ClusterDns, cluster_dns
-from nodecache.config.flags import FlagError, Flags, HelpWanted, parse_flags, usage
+from nodecache.config.flags import FlagError, Flags, HelpWanted, flag_usage, parse_flags
 from nodecache.config.rendering import (
     CorefileText,
     check_templates,
@@ -84,7 +84,7 @@ def main(
             return max(_check_source(source, env) for source in sources_at(argv[0]))
         return _check_flags(argv, env, agent_command)
     except HelpWanted:
-        _tell(_USAGE + usage())
+        _tell(_USAGE + flag_usage())
         return 0
     except FlagError as error:
         _tell(f"nodecache check: {error}")

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from nodecache.config.flags import flag_names
 
 from .commands import COMMANDS
+from .explain.main import parser as explain_parser
+from .options import HELP_FLAGS
+from .top.main import parser as top_parser
 
 _USAGE = """Usage of nodecache completion:
 Prints a script with which a shell completes commands and flags.
@@ -18,7 +21,13 @@ _BASH = """\
 _nodecache() {{
     local word=${{COMP_WORDS[COMP_CWORD]}}
     if [[ $word == -* ]]; then
-        COMPREPLY=($(compgen -W "{flags}" -- "$word"))
+        case ${{COMP_WORDS[1]}} in
+            check) COMPREPLY=($(compgen -W "{check}" -- "$word")) ;;
+            doctor) COMPREPLY=($(compgen -W "{doctor}" -- "$word")) ;;
+            explain) COMPREPLY=($(compgen -W "{explain}" -- "$word")) ;;
+            top) COMPREPLY=($(compgen -W "{top}" -- "$word")) ;;
+            *) COMPREPLY=($(compgen -W "{flags}" -- "$word")) ;;
+        esac
     elif [[ $COMP_CWORD == 1 ]]; then
         COMPREPLY=($(compgen -W "{commands}" -- "$word"))
     elif [[ ${{COMP_WORDS[1]}} == completion ]]; then
@@ -31,21 +40,31 @@ _nodecache() {{
 }}
 complete -F _nodecache nodecache node-cache
 """
+_ZSH = """\
+autoload -Uz compinit bashcompinit
+(( $+functions[compdef] )) || compinit
+bashcompinit
+"""
 
 
 def main(argv: Sequence[str]) -> int:
     """Print the script for the shell that is named; 2 for any other."""
+    flags = [f"-{name}" for name in flag_names()]
     words = {
-        "flags": " ".join(f"-{name}" for name in flag_names()),
-        "commands": " ".join(sorted(COMMANDS)),
+        "commands": sorted(COMMANDS),
+        "flags": flags,
+        "check": ["--diff", *flags],
+        "doctor": ["--json", *flags],
+        "explain": explain_parser().options,
+        "top": top_parser().options,
     }
-    script = _BASH.format(**words)
+    script = _BASH.format(**{name: " ".join(each) for name, each in words.items()})
     if list(argv) == ["bash"]:
         print(script, end="")  # noqa: T201
     elif list(argv) == ["zsh"]:
-        print(f"autoload -Uz bashcompinit && bashcompinit\n{script}", end="")  # noqa: T201
+        print(_ZSH + script, end="")  # noqa: T201
     else:
-        is_asked = list(argv) in (["-h"], ["-help"], ["--help"])
+        is_asked = len(argv) == 1 and argv[0] in HELP_FLAGS
         print(_USAGE, end="", file=sys.stdout if is_asked else sys.stderr)
         return 0 if is_asked else 2
     return 0

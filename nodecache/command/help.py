@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from .commands import COMMANDS
+from .options import HELP_FLAGS
 
 USAGE = """Usage: nodecache [FLAGS]              run the agent (nodecache -h shows its flags)
        nodecache COMMAND [ARGUMENTS]  one of
@@ -20,7 +21,7 @@ USAGE = """Usage: nodecache [FLAGS]              run the agent (nodecache -h sho
 
 def main(argv: Sequence[str]) -> int:
     """Print the usage of `nodecache` or of one command; 2 for a command that there is not."""
-    if not argv or argv[0] == "help":
+    if not argv or argv[0] in ("help", *HELP_FLAGS):
         print(USAGE, end="")  # noqa: T201
         return 0
     if argv[0] not in COMMANDS:

@@ -3,6 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
+HELP_FLAGS = ("-h", "-help", "--help")
+
 
 class Parser(argparse.ArgumentParser):
     """argparse's, whose help begins as that of every command."""
@@ -10,6 +12,11 @@ class Parser(argparse.ArgumentParser):
     def format_help(self) -> str:
         """`Usage of nodecache …:`, and the rest as argparse has it."""
         return f"Usage of {self.prog}:\n{super().format_help().removeprefix('usage: ')}"
+
+    @property
+    def options(self) -> list[str]:
+        """Every option it knows, as it is typed."""
+        return sorted(self._option_string_actions)
 
     def parsed(self, argv: Sequence[str]) -> argparse.Namespace | int:
         """What was asked for; or the exit status, where the help was, or nothing that can be."""

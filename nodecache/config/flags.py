@@ -154,10 +154,13 @@ def flag_names() -> list[str]:
 
 def usage() -> str:
     """What `-h` shows."""
-    lines = [
-        "Usage of nodecache:",
-        "A DNS cache for one Kubernetes node. `nodecache help` tells of its other commands.",
-    ]
+    head = "A DNS cache for one Kubernetes node. `nodecache help` tells of its other commands."
+    return f"Usage of nodecache:\n{head}\n{flag_usage()}"
+
+
+def flag_usage() -> str:
+    """Every flag, its default, and what it does."""
+    lines: list[str] = []
     for flag in sorted(TABLE, key=lambda flag: flag.name):
         shown = f" (default {flag.default})" if flag.default not in ("", "false") else ""
         lines += [f"  -{flag.name} {flag.kind}".rstrip(), f"    \t{flag.help}{shown}"]

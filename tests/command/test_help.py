@@ -22,6 +22,20 @@ def test_every_command_tells_how_it_is_used(name, capsys):
     assert (out + err).startswith(f"Usage of nodecache {name}")
 
 
+@pytest.mark.parametrize("name", ["check", "doctor"])
+def test_the_agents_flags_follow_without_a_second_usage(name, capsys):
+    assert help_command.main([name]) == 0
+    text = capsys.readouterr()
+    assert (text.out + text.err).count("Usage of") == 1
+    assert "  -localip addresses\n" in text.out + text.err
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help_of_help_is_the_help(word, capsys):
+    assert help_command.main([word]) == 0
+    assert "doctor" in capsys.readouterr().out
+
+
 def test_a_command_that_there_is_not(capsys):
     assert help_command.main(["dance"]) == 2
     assert "'dance'" in capsys.readouterr().err
@@ -33,6 +47,9 @@ def test_a_command_that_there_is_not(capsys):
         (["nodecache", "do"], ["doctor"]),
         (["nodecache", "-locali"], ["-localip"]),
         (["nodecache", "completion", ""], ["bash", "zsh"]),
+        (["nodecache", "top", "--s"], ["--seconds"]),
+        (["nodecache", "doctor", "--"], ["--json"]),
+        (["nodecache", "check", "-localip", "-con"], ["-conf", "-control"]),
     ],
 )
 def test_bash_completes_commands_and_flags(typed, offered, capsys):

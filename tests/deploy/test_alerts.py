@@ -108,6 +108,37 @@ def test_every_series_an_alert_asks_for_is_on_the_page():
         assert asked <= told, alert["alert"]
 
 
+def test_every_alert_ends_with_the_line_that_looks_into_it():
+    for alert in alerts():
+        text = alert["annotations"]["description"]
+        assert re.search(r": kubectl -n kube-system exec \S.* -- nodecache doctor$", text), text
+
+
+@pytest.mark.parametrize(
+    ("labels", "pod"), [(',pod="node-local-dns-x7"', "node-local-dns-x7"), ("", "POD")]
+)
+def test_that_line_names_the_pod_where_prometheus_knows_it(tmp_path, labels, pod):
+    """The operator's PodMonitor tells it; a scrape by annotations need not."""
+    file = write_case(tmp_path, {}, "1m", [])
+    case = yaml.safe_load(file.read_text())
+    series = f'up{{job="node-local-dns",instance="node1"{labels}}}'
+    case["tests"][0]["input_series"] = [{"series": series, "values": "0x20"}]
+    line = f"kubectl -n kube-system exec {pod} -- nodecache doctor"
+    text = f"The agent on node1 has not answered a scrape for 5 minutes. To look into it: {line}"
+    (down,) = [each for each in alerts() if each["alert"] == "NodeLocalDNSDown"]
+    expected = {
+        "exp_labels": {"severity": "critical", "job": "node-local-dns", "instance": "node1"}
+        | ({"pod": pod} if labels else {}),
+        "exp_annotations": down["annotations"] | {"description": text},
+    }
+    case["tests"][0]["promql_expr_test"] = []
+    case["tests"][0]["alert_rule_test"] = [
+        {"eval_time": "10m", "alertname": "NodeLocalDNSDown", "exp_alerts": [expected]}
+    ]
+    file.write_text(yaml.safe_dump(case))
+    promtool("test", "rules", str(file))
+
+
 def test_every_alert_has_its_place_in_the_operators_guide():
     guide = (ROOT / "docs/operations.md").read_text(encoding="utf-8").lower()
     for alert in alerts():

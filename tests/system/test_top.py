@@ -1,7 +1,6 @@
 """`nodecache top` beside a running agent: once for scripts, and live in a terminal (tmux)."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -14,11 +13,10 @@ import dns.query
 import pytest
 
 from tests.helpers.prometheus import wait_until
-from tests.needs import need
 from tests.system.agent import Load, running_agent, stand_in
+from tests.system.terminal import Terminal
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
-TMUX = need("tmux", package="tmux")
 POPULAR = "kubernetes.default.svc.cluster.local."
 
 
@@ -70,36 +68,6 @@ def test_without_a_terminal_nothing_is_live(busy):
     done = run(busy[1])
     assert done.returncode == 2
     assert "no terminal" in done.stderr
-
-
-class Terminal:
-    """A tmux of its own with one window in which a program runs."""
-
-    def __init__(self, folder: Path, *argv: str) -> None:
-        self._tmux = [TMUX, "-S", str(folder / "tmux"), "-f", "/dev/null"]
-        size = ("-x", "110", "-y", "40")
-        self._run("new-session", "-d", *size, *argv)
-
-    def _run(self, *words: str, check: bool = True) -> str:
-        env = {**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
-        return subprocess.run(
-            [*self._tmux, *words], capture_output=True, text=True, check=check, env=env
-        ).stdout
-
-    def screen(self) -> str:
-        return self._run("capture-pane", "-p", check=False)
-
-    def press(self, *keys: str) -> None:
-        self._run("send-keys", *keys)
-
-    def has_ended(self) -> bool:
-        return not self._run("list-sessions", check=False)
-
-    def close(self) -> None:
-        self._run("kill-server", check=False)
-
-    def wait_for(self, text: str) -> None:
-        wait_until(lambda: text in self.screen(), text)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from nodecache.command.agent_arguments import agent_arguments
-from nodecache.config.flags import FlagError, HelpWanted, parse_flags, usage
+from nodecache.config.flags import FlagError, HelpWanted, flag_usage, parse_flags
 from nodecache.host.commands import Command, run_now
 
 from . import agent, files, network, node, others
@@ -36,7 +36,7 @@ def main(argv: Sequence[str], env: Mapping[str, str] = os.environ, root: Path = 
     try:
         flags = parse_flags(words or agent_arguments(), is_served=False)
     except HelpWanted:
-        print(_USAGE + usage(), file=sys.stderr)  # noqa: T201
+        print(_USAGE + flag_usage(), file=sys.stderr)  # noqa: T201
         return 0
     except FlagError as error:
         print(f"nodecache doctor: {error}", file=sys.stderr)  # noqa: T201

@@ -14,30 +14,31 @@ from .words import as_line, as_text
 _SECONDS = 60.0  # six names of a search list, each asked for until its deadline
 
 
-def _parser() -> Parser:
-    parser = Parser(
+def parser() -> Parser:
+    """What may be asked for."""
+    made = Parser(
         prog="nodecache explain",
         description="What would happen to a query for NAME here: the block that has it, what its cache "
         "says, which upstream would be asked, and why. It changes nothing, unless it is to --ask.",
         epilog="kubectl -n kube-system exec ds/node-local-dns -- nodecache explain example.org AAAA",
     )
-    parser.add_argument("name", metavar="NAME")
-    parser.add_argument("type", metavar="TYPE", nargs="?", default="A")
-    parser.add_argument("--ask", action="store_true", help="ask really, and show the answer")
-    parser.add_argument(
+    made.add_argument("name", metavar="NAME")
+    made.add_argument("type", metavar="TYPE", nargs="?", default="A")
+    made.add_argument("--ask", action="store_true", help="ask really, and show the answer")
+    made.add_argument(
         "--namespace",
         metavar="NS",
         default="",
         help="look for NAME as a pod of this namespace does: along its search list, with ndots:5",
     )
-    parser.add_argument("--json", action="store_true", help="as JSON, one object a name")
-    parser.add_argument("--control", metavar="PATH", help="the agent's socket (its flag -control)")
-    return parser
+    made.add_argument("--json", action="store_true", help="as JSON, one object a name")
+    made.add_argument("--control", metavar="PATH", help="the agent's socket (its flag -control)")
+    return made
 
 
 def main(argv: Sequence[str]) -> int:
     """Ask the agent, print; the exit status: 0, 1 where no agent answers, 2 for usage."""
-    options = _parser().parsed(argv)
+    options = parser().parsed(argv)
     if isinstance(options, int):
         return options
     try:

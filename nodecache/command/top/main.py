@@ -14,26 +14,27 @@ from .pod_names import PodNames
 _PATIENCE_SECONDS = 10.0
 
 
-def _parser() -> Parser:
-    parser = Parser(
+def parser() -> Parser:
+    """What may be asked for."""
+    made = Parser(
         prog="nodecache top",
         description="What the agent does now: queries a second, hits, latency, rcodes; which names are "
         "asked for, and by which clients; upstreams. Names and clients are counted while somebody looks, "
         "by samples where there are many.",
         epilog="kubectl -n kube-system exec -it ds/node-local-dns -- nodecache top",
     )
-    parser.add_argument("--once", action="store_true", help="one sample, and no terminal")
-    parser.add_argument("--json", action="store_true", help="that sample as JSON")
-    parser.add_argument(
+    made.add_argument("--once", action="store_true", help="one sample, and no terminal")
+    made.add_argument("--json", action="store_true", help="that sample as JSON")
+    made.add_argument(
         "--seconds", type=float, default=1.0, metavar="N", help="between samples: 0.1 to 60"
     )
-    parser.add_argument("--control", metavar="PATH", help="the agent's socket (its flag -control)")
-    return parser
+    made.add_argument("--control", metavar="PATH", help="the agent's socket (its flag -control)")
+    return made
 
 
 def main(argv: Sequence[str]) -> int:
     """Watch; the exit status: 0, 1 where no agent answers, 2 for usage."""
-    options = _parser().parsed(argv)
+    options = parser().parsed(argv)
     if isinstance(options, int):
         return options
     try:
