@@ -81,7 +81,7 @@ def main(
         if argv[:1] == ["--diff"]:
             return _diff(argv[1:], env)
         if len(argv) == 1 and is_manifest(argv[0]):
-            return max(_check_source(source, env) for source in sources_at(argv[0]))
+            return _check_sources(argv[0], env)
         return _check_flags(argv, env, agent_command)
     except HelpWanted:
         _tell(_USAGE + flag_usage())
@@ -162,6 +162,19 @@ def _names_base(argv: Sequence[str]) -> bool:
 # What people have in hand
 
 
+def _check_sources(path: str, env: Mapping[str, str]) -> int:
+    sources, not_understood = sources_at(path)
+    _tell(*not_understood)
+    status = 1 if not_understood else 0
+    for source in sources:
+        try:
+            status = max(status, _check_source(source, env))
+        except NoConfiguration as error:
+            _tell(error)
+            status = 1
+    return status
+
+
 def _check_source(source: Source, env: Mapping[str, str]) -> int:
     with laid_out(source) as laid:
         try:
@@ -194,7 +207,10 @@ def _diff(paths: Sequence[str], env: Mapping[str, str]) -> int:
 def _zones_at(path: str, env: Mapping[str, str]) -> dict[str, str]:
     """What becomes of each zone's queries, by the zone's key."""
     zones: dict[str, str] = {}
-    for source in sources_at(path):
+    sources, not_understood = sources_at(path)
+    if not_understood:
+        raise not_understood[0]
+    for source in sources:
         with laid_out(source) as laid:
             try:
                 checked = _read_laid(laid, env)
@@ -215,6 +231,6 @@ def _changed(zone: str, old: Mapping[str, str], new: Mapping[str, str]) -> Itera
     yield f"  + {after or 'has no block: the one above it answers, or nobody'}"
 
 
-def _tell(*lines: str) -> None:
+def _tell(*lines: object) -> None:
     for line in lines:
         print(line, file=sys.stderr)  # noqa: T201

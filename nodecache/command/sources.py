@@ -92,31 +92,44 @@ def is_manifest(path: str) -> bool:
     return path == "-" or Path(path).is_dir() or path.endswith(_MANIFEST_ENDINGS)
 
 
-def sources_at(path: str) -> list[Source]:
-    """Every Corefile in a file, a folder or, for `-`, standard input. Raises NoConfiguration."""
-    if path == "-":
-        return _sources_in("standard input", sys.stdin.read())
+def sources_at(path: str) -> tuple[list[Source], list[NoConfiguration]]:
+    """Every Corefile in a file, a folder or, for `-`, standard input; and what in the folder is not understood.
+
+    Raises NoConfiguration where there is none.
+    """
     try:
+        if path == "-":
+            return _sources_in("standard input", sys.stdin.buffer.read().decode()), []
         if not Path(path).is_dir():
-            return _sources_in(path, Path(path).read_text(encoding="utf-8"))
+            return _sources_in(path, Path(path).read_text(encoding="utf-8")), []
         files = sorted(file for file in Path(path).iterdir() if file.is_file())
         return _sources_in_folder(path, files)
-    except (OSError, UnicodeDecodeError) as error:
-        raise NoConfiguration(f"{path}: cannot be read: {error}") from None
+    except OSError as error:
+        raise NoConfiguration(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        label = "standard input" if path == "-" else path
+        raise NoConfiguration(f"{label}: no Corefile: not in UTF-8 ({error.reason})") from None
 
 
-def _sources_in_folder(path: str, files: Iterable[Path]) -> list[Source]:
-    manifests, corefiles = [], []
+def _sources_in_folder(
+    path: str, files: Iterable[Path]
+) -> tuple[list[Source], list[NoConfiguration]]:
+    corefiles: list[Source] = []
+    objects: list[Object] = []
+    not_understood: list[NoConfiguration] = []
     for file in files:
         text = file.read_text(encoding="utf-8", errors="replace")
         if file.name.endswith(_MANIFEST_ENDINGS):
-            manifests.append((str(file), text))
-        elif is_like_a_corefile(text):
+            try:
+                objects += _objects(str(file), text)
+            except NoConfiguration as error:
+                not_understood.append(error)
+        elif is_like_a_corefile(text) or file.name.startswith("Corefile"):
             corefiles.append(Source(label=str(file), text=text))
-    found = [*corefiles, *_sources_of([each for pair in manifests for each in _objects(*pair)])]
-    if not found:
+    found = [*corefiles, *_sources_of(objects)]
+    if not found and not not_understood:
         raise NoConfiguration(f"{path}: no file in it holds a Corefile")
-    return found
+    return found, not_understood
 
 
 def _sources_in(label: str, text: str) -> list[Source]:
@@ -154,7 +167,7 @@ def _objects(label: str, text: str) -> list[Object]:
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f":{where.line + 1}" if where is not None else ""
-        problem = getattr(error, "problem", None) or "cannot be read"
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise NoConfiguration(f"{label}{line}: no YAML: {problem}") from None
     objects: list[Object] = []
     for document in documents:

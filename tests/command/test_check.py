@@ -274,8 +274,41 @@ def test_a_manifest_whose_placeholders_are_left_is_one_line(check_file):
     assert err == "ConfigMap node-local-dns, Corefile: not filled in yet: __PILLAR__LOCAL__DNS__\n"
 
 
+def typed(octets: bytes) -> io.TextIOWrapper:
+    """Standard input as it is where the locale is UTF-8, strict."""
+    return io.TextIOWrapper(io.BytesIO(octets), encoding="utf-8")
+
+
+def test_octets_at_standard_input_that_are_no_text_are_one_line(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", typed(b"\x7fELF\xbc\0\n" * 100))
+    assert check.main(["-"], {}) == 1
+    assert capsys.readouterr().err.startswith("standard input: no Corefile: not in UTF-8")
+
+
+def test_in_a_folder_what_is_broken_is_named_and_the_rest_is_checked(capsys, tmp_path):
+    (tmp_path / "a.yaml").write_bytes(b"\x7fELF\xbc\0\n")
+    (tmp_path / "b.yaml").write_text(
+        (CONFIG_MAP % "cache").replace("cluster.local", "__PILLAR__DNS__DOMAIN__")
+    )
+    (tmp_path / "c.yaml").write_text("{{ include }}\n")
+    (tmp_path / "Corefile").write_bytes(b"\xbc" * 100)
+    (tmp_path / "Corefile.good").write_text(". {\n  whoami\n}\n")
+    assert check.main([str(tmp_path)], {}) == 1
+    out, err = capsys.readouterr()
+    assert "answers by whoami" in out
+    told = err.splitlines()
+    assert len(told) == 4
+    for each in (
+        "a.yaml: no YAML",
+        "c.yaml:1: no YAML",
+        f"{tmp_path}/Corefile:1",
+        "not filled in yet",
+    ):
+        assert any(each in line for line in told), err
+
+
 def test_standard_input_and_a_folder(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO(CONFIG_MAP % "cache"))
+    monkeypatch.setattr("sys.stdin", typed((CONFIG_MAP % "cache").encode()))
     assert check.main(["-"], {}) == 0
     (tmp_path / "cm.yaml").write_text(CONFIG_MAP % "cache")
     (tmp_path / "Corefile").write_text(". {\n  whoami\n}\n")
