@@ -143,14 +143,16 @@ def _show(checked: Checked, said: Callable[[object], str] = str) -> None:
 
 
 def _pods(corefile: Corefile, cluster: ClusterDns, flags: Flags, *, is_asked: bool) -> str:
-    """Where kube-dns' pods are asked for; and, beside an agent that asks kube-dns, who they are now."""
+    """Where kube-dns' pods are asked for; and, beside an agent, who they are now."""
     if flags.endpoints == "api":
-        service = flags.upstream_service
-        return f"kube-dns' pods are asked themselves, as the EndpointSlices of {service} tell them"
-    origin = f"as {cluster.address} tells them of {SERVICE}.{cluster.domain}"
+        origin = f"as the EndpointSlices of {flags.upstream_service} tell them"
+    else:
+        origin = f"as {cluster.address} tells them of {SERVICE}.{cluster.domain}"
     if not is_asked:
         return f"kube-dns' pods are asked themselves, {origin}"
-    hosts = asyncio.run(pods_now(corefile, cluster))
+    hosts = asyncio.run(pods_now(corefile, cluster, flags))
+    if hosts is None:
+        return f"kube-dns' pods are asked themselves, {origin}; nobody answers now"
     return f"kube-dns' pods are {' '.join(hosts) or 'nobody now'}, {origin}"
 
 

@@ -101,10 +101,14 @@ class ClusterPods:
         self._followers.remove(changed)
 
     def counted(self) -> dict[str, int]:
-        """How many there are, by where the list is from; nothing before the first answer."""
-        is_told = self._list is not None and self._list.pods is not None
+        """How many there are, by where the list is from; nothing where nobody is asked for it."""
         source = "api" if self._ask_api is not None else "dns"
-        return {source: len(self.pods)} if is_told else {}
+        return {source: len(self.pods)} if self._list is not None else {}
+
+    @property
+    def is_told(self) -> bool:
+        """Whether there was an answer."""
+        return self._list is not None and self._list.pods is not None
 
     # Where it comes from
 
@@ -187,14 +191,19 @@ def api_lister(flags: Flags) -> Callable[[Changed], Lister] | None:
 
 
 async def pods_now(
-    corefile: Corefile, cluster: ClusterDns, patience_seconds: float = _PATIENCE_SECONDS
-) -> list[str]:
-    """The addresses of the pods that kube-dns tells at this moment; none if it tells nobody in time."""
+    corefile: Corefile,
+    cluster: ClusterDns,
+    flags: Flags,
+    patience_seconds: float = _PATIENCE_SECONDS,
+) -> list[str] | None:
+    """The addresses of the pods that are told at this moment, by whom `flags` name; None: no answer."""
     told = asyncio.Event()
     upstreams = UpstreamRegistry(Network(asyncio.get_running_loop()))
-    pods = ClusterPods(upstreams, lambda _: told.set())
+    pods = ClusterPods(upstreams, lambda _: told.set(), api_lister(flags))
     pods.change_to(corefile, cluster)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(told.wait(), patience_seconds)
+    answer = [pod.host for pod in pods.pods] if pods.is_told else None
+    pods.change_to(corefile, None)
     upstreams.close()
-    return [pod.host for pod in pods.pods]
+    return answer

@@ -205,7 +205,8 @@ class Agent:
         command = f"/proc/{self._process.pid}/cmdline"
         code = f"from nodecache.command.check import main; main([], agent_command={command!r})"
         variables = (f"{name}={value}" for name, value in self._told.items())
-        return self._node.run("env", *variables, sys.executable, "-c", code)
+        inside = ("nsenter", "-t", str(self._process.pid), "-m", "-n")
+        return run(*inside, "env", *variables, sys.executable, "-c", code)
 
     def stop(self) -> None:
         self._process.terminate()

@@ -99,6 +99,14 @@ def test_how_many_there_are_is_told_by_where_the_list_is_from(node):
     assert node.pods.counted() == {}
 
 
+def test_before_an_answer_there_are_none():
+    node = Node()
+    node.pods.change_to(corefile(STOCK), ClusterDns(ADDRESS, "cluster.local."))
+    assert (node.pods.counted(), node.pods.is_told) == ({"dns": 0}, False)
+    node.kubedns.answer()
+    assert (node.pods.counted(), node.pods.is_told) == ({"dns": 0}, True)
+
+
 class FakeLister:
     """Somebody else who knows the pods."""
 

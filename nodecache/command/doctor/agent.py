@@ -166,5 +166,7 @@ def check_pods(subject: Subject) -> Iterator[Finding]:
             PODS,
             "none is known: everything is asked of the cluster DNS address",
             "when the agent dies, what they ask of the node-local address is lost",
-            "the Service kube-dns-pods of deploy/nodelocaldns.yaml, and its endpoints",
+            "the Role of deploy/components/endpointslices, and the agent's log: what the API server says"
+            if subject.flags.endpoints == "api"
+            else "the Service kube-dns-pods of deploy/nodelocaldns.yaml, and its endpoints",
         )
