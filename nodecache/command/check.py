@@ -29,11 +29,11 @@ from nodecache.worker.pods import SERVICE, pods_now
 from .agent_arguments import AGENT, agent_arguments
 from .sources import (
     UNKNOWN_ADDRESS,
-    Laid,
     NoConfiguration,
     Source,
+    SourceFolder,
     is_manifest,
-    laid_out,
+    source_folder,
     sources_at,
 )
 from .summary import summary
@@ -178,18 +178,18 @@ def _check_sources(path: str, env: Mapping[str, str]) -> int:
 
 
 def _check_source(source: Source, env: Mapping[str, str]) -> int:
-    with laid_out(source) as laid:
+    with source_folder(source) as folder:
         try:
-            checked = _read_laid(laid, env)
+            checked = _read_folder(folder, env)
         except CorefileError as error:
-            _tell(*map(laid.said, _faults_of(error)))
+            _tell(*map(folder.relabel, _faults_of(error)))
             return 1
-        _show(checked, laid.said)
+        _show(checked, folder.relabel)
     return 1 if checked.faults else 0
 
 
-def _read_laid(laid: Laid, env: Mapping[str, str]) -> Checked:
-    flags = laid.flags
+def _read_folder(folder: SourceFolder, env: Mapping[str, str]) -> Checked:
+    flags = folder.flags
     return _read(flags, {service_variable(flags.upstream_service): UNKNOWN_ADDRESS, **env})
 
 
@@ -213,13 +213,13 @@ def _zones_at(path: str, env: Mapping[str, str]) -> dict[str, str]:
     if not_understood:
         raise not_understood[0]
     for source in sources:
-        with laid_out(source) as laid:
+        with source_folder(source) as folder:
             try:
-                checked = _read_laid(laid, env)
+                checked = _read_folder(folder, env)
             except CorefileError as error:
-                raise NoConfiguration("\n".join(map(laid.said, _faults_of(error)))) from None
+                raise NoConfiguration("\n".join(map(folder.relabel, _faults_of(error)))) from None
             for block in checked.corefile.blocks:
-                _, _, does = laid.said(summary(block)).partition(" on ")
+                _, _, does = folder.relabel(summary(block)).partition(" on ")
                 zones |= {str(zone).removeprefix("dns://"): does for zone in block.zones}
     return zones
 

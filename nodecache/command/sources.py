@@ -47,7 +47,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Laid:
+class SourceFolder:
     """A source in a folder, as the agent's volumes would hold it."""
 
     source: Source
@@ -68,14 +68,14 @@ class Laid:
             label = self.source.label
             raise NoConfiguration(f"{label}: the container's arguments: {error}") from None
 
-    def said(self, message: object) -> str:
+    def relabel(self, message: object) -> str:
         """A message, with the source's label for the file, and no address that was made up."""
         told = str(message).replace(f"{self.folder}/Corefile", self.source.label)
         return told.replace(UNKNOWN_ADDRESS, CLUSTER_DNS)
 
 
 @contextmanager
-def laid_out(source: Source) -> Iterator[Laid]:
+def source_folder(source: Source) -> Iterator[SourceFolder]:
     """The source in a folder of its own. NoConfiguration where placeholders are left to people."""
     if words := source.unfilled:
         raise NoConfiguration(f"{source.label}: not filled in yet: {', '.join(words)}")
@@ -84,7 +84,7 @@ def laid_out(source: Source) -> Iterator[Laid]:
         Path(folder, "kube-dns").mkdir()
         for key, text in source.kube_dns.items():
             Path(folder, "kube-dns", Path(key).name).write_text(text, encoding="utf-8")
-        yield Laid(source, folder)
+        yield SourceFolder(source, folder)
 
 
 def is_manifest(path: str) -> bool:

@@ -9,7 +9,7 @@ from nodecache.process.listen import ListenAddress
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServedZone:
     """One zone name of one block at one address. `block` is an index into the Corefile's."""
 
     address: ListenAddress
@@ -21,14 +21,14 @@ Resolve = Callable[[str], list[str]]
 """An interface's name → the addresses it has; empty where there is no such interface."""
 
 
-def places(corefile: Corefile, resolve: Resolve) -> tuple[Place, ...]:
+def served_zones(corefile: Corefile, resolve: Resolve) -> tuple[ServedZone, ...]:
     """Every zone of every block at every address it is bound to; CorefileError on overlaps."""
-    found: dict[tuple[ListenAddress, str], Place] = {}
+    found: dict[tuple[ListenAddress, str], ServedZone] = {}
     for index, block in enumerate(corefile.blocks):
         for host in _hosts(block, resolve):
             for zone in block.zones:
                 address = ListenAddress(host, zone.port)
-                place = Place(address, zone.zone_name, index)
+                served = ServedZone(address, zone.zone_name, index)
                 if (address, zone.zone_name) in found:
                     raise CorefileError(
                         block.file,
@@ -36,7 +36,7 @@ def places(corefile: Corefile, resolve: Resolve) -> tuple[Place, ...]:
                         f"cannot serve dns://{zone.zone_name}:{zone.port} on {address}: "
                         "it is already defined",
                     )
-                found[address, zone.zone_name] = place
+                found[address, zone.zone_name] = served
     return tuple(found.values())
 
 
@@ -80,6 +80,6 @@ def page_addresses(corefile: Corefile, metrics_address: str) -> frozenset[str]:
     return frozenset(addresses)
 
 
-def listen_addresses(planned: Iterable[Place]) -> tuple[ListenAddress, ...]:
+def listen_addresses(planned: Iterable[ServedZone]) -> tuple[ListenAddress, ...]:
     """Each address once, in the order of the Corefile."""
-    return tuple(dict.fromkeys(place.address for place in planned))
+    return tuple(dict.fromkeys(served.address for served in planned))

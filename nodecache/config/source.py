@@ -25,7 +25,7 @@ from nodecache.corefile import (
 
 from .cluster_dns import ClusterDns, cluster_dns
 from .flags import Flags
-from .plan import Place, Resolve, places
+from .plan import Resolve, ServedZone, served_zones
 from .rendering import (
     CorefileText,
     Lookup,
@@ -50,7 +50,7 @@ class Config:
 
     text: str
     corefile: Corefile
-    places: tuple[Place, ...]
+    served_zones: tuple[ServedZone, ...]
     own: OwnOptions
     """What `nodecache { … }` asks of the process as a whole."""
     kube_dns: KubeDns = NO_KUBE_DNS
@@ -253,7 +253,7 @@ class ConfigSource:
         return Config(
             text=found.text,
             corefile=corefile,
-            places=places(corefile, self._resolve),
+            served_zones=served_zones(corefile, self._resolve),
             own=own,
             kube_dns=found.kube_dns,
             left_out=(*found.left_out, *corefile.left_out),

@@ -11,7 +11,7 @@ tested with strings. Text either becomes a Corefile or CorefileError tells every
     structure   words → server blocks, directives, options
     directives  one module a kind: words of a directive → its options
     parser      all of it together
-    neighbours  what blocks may not be to each other, and what they may not look like
+    conflicts   errors and warnings about two blocks together
     options     what comes out
 """
 

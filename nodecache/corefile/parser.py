@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .conflicts import conflicts, warnings
 from .directives import DIRECTIVES, ELSEWHERE, Directive, Repeat
 from .errors import CorefileError
 from .lexer import Origin, Token
 from .names import UnservedScheme, zone_keys
-from .neighbours import clashes, oddities
 from .options import BindLine, BindOptions, Corefile, OwnOptions, ServerBlock, ZoneKey
 from .reading import Context, Fault, Statement
 from .stream import Glob, Read, Sources
@@ -39,11 +39,11 @@ def parse(
     """
     found = structure(text, file, Sources(env, read, glob, origin))
     imports = tuple(dict.fromkeys(found.imports))
-    told = _Told(errors=[fault.to_error() for fault in found.faults])
+    told = _Findings(errors=[fault.to_error() for fault in found.faults])
     told.warnings = [fault.to_error() for fault in found.warnings]
     blocks = [block for raw in found.blocks if (block := _block(raw, default_port, told))]
-    told.errors += clashes(blocks)
-    told.warnings += oddities(blocks)
+    told.errors += conflicts(blocks)
+    told.warnings += warnings(blocks)
     if not blocks and not told.errors:
         place = origin(1) if origin is not None else (file, 1)
         told.errors = told.left_out or [CorefileError(*place, "there is no server block")]
@@ -61,7 +61,7 @@ def parse(
 
 
 @dataclass(slots=True)
-class _Told:
+class _Findings:
     """What there is to say of a Corefile."""
 
     errors: list[CorefileError] = field(default_factory=list)
@@ -70,7 +70,7 @@ class _Told:
     left_out: list[CorefileError] = field(default_factory=list)
 
 
-def _block(raw: RawBlock, default_port: int, told: _Told) -> ServerBlock | None:
+def _block(raw: RawBlock, default_port: int, told: _Findings) -> ServerBlock | None:
     """A server block; None where nothing of it can be served, but other blocks can."""
     before = len(told.errors)
     zones = tuple(_zones(raw.keys, default_port, told))
@@ -114,7 +114,7 @@ def _words(raw: RawBlock) -> Iterator[Token]:
             yield from line
 
 
-def _zones(keys: Iterable[Token], default_port: int, told: _Told) -> Iterator[ZoneKey]:
+def _zones(keys: Iterable[Token], default_port: int, told: _Findings) -> Iterator[ZoneKey]:
     for key in keys:
         try:
             yield from zone_keys(key.text, default_port)

@@ -26,7 +26,7 @@ class ActiveConfig:
 
     def open(self, lent: Mapping[ListenAddress, Sockets]) -> None:
         """Have sockets that are lent, else new ones. CannotListen."""
-        self.sockets = open_all(listen_addresses(self.config.places), lent)
+        self.sockets = open_all(listen_addresses(self.config.served_zones), lent)
 
     @property
     def lent(self) -> list[int]:
@@ -36,7 +36,7 @@ class ActiveConfig:
     @property
     def is_whole(self) -> bool:
         """Whether every address that the configuration asks for has its sockets."""
-        return all(each in self.sockets for each in listen_addresses(self.config.places))
+        return all(each in self.sockets for each in listen_addresses(self.config.served_zones))
 
     @property
     def is_offering(self) -> bool:
@@ -46,7 +46,7 @@ class ActiveConfig:
     @contextlib.contextmanager
     def offer(self, config: Config) -> Iterator[list[int]]:
         """What a worker needs for taking `config`, to be sent within. CannotListen."""
-        sockets = open_all(listen_addresses(config.places), self.sockets)
+        sockets = open_all(listen_addresses(config.served_zones), self.sockets)
         self.give_up()
         self._offered = (config, sockets)
         descriptor = to_descriptor(pickle.dumps((config, list(sockets))))
@@ -72,7 +72,7 @@ class ActiveConfig:
 
     def adopt(self, config: Config) -> None:
         """No worker is there to ask: the next one starts with it. CannotListen."""
-        self._change_to(config, open_all(listen_addresses(config.places), self.sockets))
+        self._change_to(config, open_all(listen_addresses(config.served_zones), self.sockets))
 
     def _change_to(self, config: Config, sockets: dict[ListenAddress, Sockets]) -> None:
         close_all(pair for address, pair in self.sockets.items() if address not in sockets)

@@ -249,7 +249,7 @@ def _check(peer: socket.socket) -> None:
 
 
 def _say_hello(link: Channel) -> Message:
-    """Say hello; the sockets that come back. Raises OSError, ValueError or Misunderstood."""
+    """Say hello; the sockets that come back. Raises OSError, ValueError or UnexpectedMessage."""
     link.send("hello", protocol=PROTOCOL, version=__version__)
     waiting = select.poll()
     waiting.register(link.fileno(), select.POLLIN)
@@ -265,7 +265,7 @@ def _say_hello(link: Channel) -> Message:
 
 
 def _lent(message: Message) -> dict[ListenAddress, Sockets]:
-    """The sockets in a message. Raises OSError or Misunderstood where they are not what it says."""
+    """The sockets in a message. Raises OSError or UnexpectedMessage where they are not what it says."""
     opened: list[socket.socket] = []
     try:
         for descriptor in message.descriptors:

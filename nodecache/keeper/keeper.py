@@ -79,12 +79,12 @@ class Keeper:
             flags, self._active, self._supervisor, self._reconfiguring, guard
         )
         self._handover = self._actions.handover
-        wanted = listen_addresses(config.places)
+        wanted = listen_addresses(config.served_zones)
         self._handover_socket = HandoverSocket(name_of(flags, wanted), self._handover)
 
     def run(self) -> int:
         """Serve until told to stop; the exit status. CannotListen before anything ran."""
-        wanted = listen_addresses(self._active.config.places)
+        wanted = listen_addresses(self._active.config.served_zones)
         self._active.open(self._handover_socket.request(wanted))
         self._loop.listen(self._handover_socket, lambda: None)  # its turn comes in every round
         self._loop.listen(self._signals, self._on_signal)
@@ -237,7 +237,7 @@ class Keeper:
     def _announce(self, config: Config) -> None:
         """Say what is served, in the original's form, and that it is."""
         if not self._flags.quiet:
-            for place in config.places:
+            for place in config.served_zones:
                 on = f" on {place.address.host}" if place.address.host else ""
                 logs.print_line(f"{place.zone_name}:{place.address.port}{on}")
         worker = self._supervisor.worker

@@ -173,12 +173,12 @@ class Serving:
         routing = Routing({}, [], dict(self.counts), {a: _limits(config, a) for a in sockets})
         for address in sockets:
             zones = []
-            for place in config.places:
-                if place.address == address:
-                    made = built[place.block]
-                    counts = routing.count(address.label, place.zone_name)
-                    routing.placed.append((address.label, place.zone_name, made))
-                    zones.append((name_to_wire(place.zone_name), ZoneBinding(made.zone, counts)))
+            for served in config.served_zones:
+                if served.address == address:
+                    made = built[served.block]
+                    counts = routing.count(address.label, served.zone_name)
+                    routing.placed.append((address.label, served.zone_name, made))
+                    zones.append((name_to_wire(served.zone_name), ZoneBinding(made.zone, counts)))
             routing.zones[address] = Zones(zones)
         return routing
 
@@ -314,15 +314,15 @@ class Serving:
 def _limits(config: Config, address: ListenAddress) -> TcpLimits:
     """What clients by TCP may hold at an address: the first block with `timeouts` there says."""
     default = TcpLimits()
-    addresses = {place.address for place in config.places}
+    addresses = {served.address for served in config.served_zones}
     limits = replace(
         default,
         connections=min(default.connections, room_for_clients(len(addresses))),
         held_octets=default.held_octets // max(len(addresses), 1),
     )
-    for place in config.places:
-        asked = config.corefile.blocks[place.block].timeouts
-        if place.address == address and asked is not None:
+    for served in config.served_zones:
+        asked = config.corefile.blocks[served.block].timeouts
+        if served.address == address and asked is not None:
             return replace(
                 limits,
                 read_seconds=asked.read_seconds or default.read_seconds,

@@ -56,7 +56,7 @@ def test_the_configuration_is_rendered_and_written_for_people(node):
     assert config.text == BASE.replace("__PILLAR__UPSTREAM__SERVERS__", "/etc/resolv.conf")
     assert node.conf.read_text() == config.text
     assert not config.is_last_known_good
-    assert [str(place.address) for place in config.places] == ["127.0.0.1:1053"]
+    assert [str(place.address) for place in config.served_zones] == ["127.0.0.1:1053"]
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ class KeeperActions:
 
 class Keeper:
     def __init__(self, name, *addresses):
-        self.house = KeeperActions(*addresses)
-        self.handover = Handover(self.house)
+        self.actions = KeeperActions(*addresses)
+        self.handover = Handover(self.actions)
         self.door = HandoverSocket(name, self.handover)
 
     def turn(self):
@@ -56,7 +56,7 @@ class Keeper:
 
     def close(self):
         self.door.close_in_child()
-        close_all(self.house.sockets.values())
+        close_all(self.actions.sockets.values())
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def knock(old, new, wanted):
     finally:
         is_over.set()
         serving.join()
-    new.house.sockets |= lent
+    new.actions.sockets |= lent
     return lent
 
 
@@ -114,11 +114,11 @@ def test_the_sockets_come_over_and_the_node_follows(old, new, address):
     assert udp.getsockname() == tcp.getsockname() == ("127.0.0.1", address.port)
     assert not new.handover.ready(monotonic())
     old.turn()
-    assert list(old.house.deeds) == [frozenset({address})]
+    assert list(old.actions.deeds) == [frozenset({address})]
     old.handover.node_released()
     new.turn()
     assert new.handover.has_node
-    assert list(new.house.deeds) == ["take over"]
+    assert list(new.actions.deeds) == ["take over"]
     assert new.handover.before is not None
 
 

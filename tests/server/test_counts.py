@@ -1,6 +1,6 @@
 from nodecache.server import counts as counts_module
 from nodecache.server.counts import Outcome, ServerCounts, Tally
-from tests.server.house import House
+from tests.server.zone_harness import ZoneHarness
 
 ONE = Tally(
     "udp", "1", 1, 0, 40, 120, has_do=False, written_by="cache", outcome=Outcome.HIT_SUCCESS
@@ -75,13 +75,13 @@ def test_the_number_of_tallies_is_bounded():
 
 def test_sizes_are_those_of_what_was_sent():
     """The original counts what a reply would be uncompressed, and before it is cut."""
-    house = House()
+    harness = ZoneHarness()
     for _ in range(2):
-        client = house.ask("a.example. A")
-        if house.upstream.open:
-            house.upstream.says(*(f"a.example. 30 IN A 192.0.2.{n}" for n in range(60)))
+        client = harness.ask("a.example. A")
+        if harness.upstream.open:
+            harness.upstream.says(*(f"a.example. 30 IN A 192.0.2.{n}" for n in range(60)))
         assert len(client.reply.to_wire()) <= 512
-    counts = house.served.counts
+    counts = harness.served.counts
     counts.flush()
     (sizes,) = counts.response_size.values()
-    assert sizes.sum == sum(len(octets) for sent in house.udp.sent.values() for octets in sent)
+    assert sizes.sum == sum(len(octets) for sent in harness.udp.sent.values() for octets in sent)

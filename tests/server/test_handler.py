@@ -7,7 +7,7 @@ from hypothesis import given
 from nodecache.server.counts import Outcome, ServerCounts
 from nodecache.server.handler import Handler
 from nodecache.server.router import Zones
-from tests.server.house import House
+from tests.server.zone_harness import ZoneHarness
 from tests.wire.messages import name, opt, parsed, query, raw, strangers_packets
 from tests.wire.test_query import SEEDS
 
@@ -18,32 +18,32 @@ class Door:
     """A handler before one zone, `example.`."""
 
     def __init__(self, zone_name: str = "example.") -> None:
-        self.house = House()
+        self.harness = ZoneHarness()
         self.dropped = ServerCounts("dns://169.254.20.10:53", "dropped")
-        self.handler = Handler(Zones([(name(zone_name), self.house.served)]), self.dropped)
+        self.handler = Handler(Zones([(name(zone_name), self.harness.served)]), self.dropped)
 
     def hand(self, packet: bytes) -> list[bytes]:
         """Hand a packet in; what its sender has heard by now."""
-        self.handler.handle(packet, self.house.udp, CLIENT, self.house.world.now)
-        return self.house.udp.sent.pop(CLIENT, [])
+        self.handler.handle(packet, self.harness.udp, CLIENT, self.harness.loop.now)
+        return self.harness.udp.sent.pop(CLIENT, [])
 
     @property
     def was_forgotten(self) -> bool:
-        return self.house.udp.forgotten == [CLIENT]
+        return self.harness.udp.forgotten == [CLIENT]
 
 
 def test_a_query_goes_to_its_zone():
     door = Door()
     assert door.hand(query("a.example. A")) == []
-    assert door.house.questions == ["a.example. IN A"]
+    assert door.harness.questions == ["a.example. IN A"]
 
 
 def test_a_hit_comes_back_for_the_table():
     door = Door()
-    door.house.keep("a.example. 30 IN A 192.0.2.1")
-    door.handler.handle(query(), door.house.udp, CLIENT, door.house.world.now)
-    finished = door.handler.handle(query(), door.house.udp, CLIENT, door.house.world.now)
-    assert door.house.udp.sent[CLIENT][0][2:] == finished.tail
+    door.harness.keep("a.example. 30 IN A 192.0.2.1")
+    door.handler.handle(query(), door.harness.udp, CLIENT, door.harness.loop.now)
+    finished = door.handler.handle(query(), door.harness.udp, CLIENT, door.harness.loop.now)
+    assert door.harness.udp.sent[CLIENT][0][2:] == finished.tail
 
 
 def test_a_name_that_no_block_serves_is_refused_and_counted_as_dropped():
@@ -89,9 +89,9 @@ def test_what_is_broken_gets_an_error_and_is_not_counted_as_a_query(packet, rcod
     assert octets[:2] == packet[:2]
     assert dns.rcode.to_text(parsed(octets).rcode()) == rcode
     door.dropped.flush()
-    door.house.served.counts.flush()
-    assert door.dropped.requests == door.house.served.counts.requests == {}
-    assert not door.house.upstream.asked
+    door.harness.served.counts.flush()
+    assert door.dropped.requests == door.harness.served.counts.requests == {}
+    assert not door.harness.upstream.asked
 
 
 def test_badvers_has_the_clients_do():
@@ -103,9 +103,9 @@ def test_badvers_has_the_clients_do():
 def test_the_keepers_question_is_answered_at_once_and_not_counted():
     door = Door(".")
     assert len(door.hand(query("id.server. CH TXT"))) == 1
-    assert not door.house.upstream.asked
-    door.house.served.counts.flush()
-    assert door.house.served.counts.requests == {}
+    assert not door.harness.upstream.asked
+    door.harness.served.counts.flush()
+    assert door.harness.served.counts.requests == {}
 
 
 @given(strangers_packets(SEEDS, 0x0100))
@@ -122,7 +122,7 @@ def test_a_fault_of_ours_costs_one_query_its_answer_and_is_counted():
     def fault(*_: object) -> None:
         raise ZeroDivisionError
 
-    door.house.udp.note = fault
+    door.harness.udp.note = fault
     (octets,) = door.hand(query())
     assert dns.rcode.to_text(parsed(octets).rcode()) == "SERVFAIL"
     assert door.handler.panics == 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nodecache.server.normalized import normalized, normalized_key
 from nodecache.wire import MalformedMessage, read_query
-from tests.server.house import House
+from tests.server.zone_harness import ZoneHarness
 from tests.wire.messages import opt, option, parsed, query
 
 NAME = "www.a.example."
@@ -59,15 +59,15 @@ def as_sent(draw: st.DrawFn, kind: str, flags: str, sizes: list[int] | None) -> 
     return packet[:-1] + draw(st.binary(min_size=1, max_size=1)) if sizes == [0] else packet
 
 
-def keeper() -> House:
-    house = House()
+def keeper() -> ZoneHarness:
+    harness = ZoneHarness()
     for kind, data in DATA.items():
         for flags in ("RD", "RD CD"):
             for want_dnssec in (False, True):
-                house.ask_with(query(f"{NAME} {kind}", flags=flags, want_dnssec=want_dnssec))
-                if house.upstream.open:
-                    house.upstream.says(f"{NAME} 300 IN {data}")
-    return house
+                harness.ask_with(query(f"{NAME} {kind}", flags=flags, want_dnssec=want_dnssec))
+                if harness.upstream.open:
+                    harness.upstream.says(f"{NAME} 300 IN {data}")
+    return harness
 
 
 def try_read(packet: bytes) -> bool:
@@ -81,11 +81,11 @@ def try_read(packet: bytes) -> bool:
 @given(asked())
 def test_who_is_alike_gets_from_the_table_what_the_zone_would_say(queries):
     first, second = queries
-    house = keeper()
+    harness = keeper()
     if not try_read(first):
         return
-    house.ask_with(first)
-    finished = house.ask_with(first).finished
+    harness.ask_with(first)
+    finished = harness.ask_with(first).finished
     if finished is None or finished.alike is None:
         return
     likeness = finished.alike
@@ -93,7 +93,7 @@ def test_who_is_alike_gets_from_the_table_what_the_zone_would_say(queries):
     if likeness.key != normalized_key(second) or not likeness.fits(second):
         return
     event("alike")
-    assert likeness.reply(second, finished.tail) == house.ask_with(second).replies[0]
+    assert likeness.reply(second, finished.tail) == harness.ask_with(second).replies[0]
 
 
 @pytest.mark.parametrize(
@@ -104,10 +104,10 @@ def test_who_is_alike_gets_from_the_table_what_the_zone_would_say(queries):
     ],
 )
 def test_letter_case_is_the_askers_own(second):
-    house = House()
-    house.keep("www.a.example. 30 IN A 192.0.2.1", question="www.a.example. A")
-    house.ask("Www.a.Example. A")
-    finished = house.ask("Www.a.Example. A").finished
+    harness = ZoneHarness()
+    harness.keep("www.a.example. 30 IN A 192.0.2.1", question="www.a.example. A")
+    harness.ask("Www.a.Example. A")
+    finished = harness.ask("Www.a.Example. A").finished
     assert finished.alike.key == normalized_key(second)
     assert finished.alike.fits(second)
     reply = finished.alike.reply(second, finished.tail)

@@ -3,7 +3,7 @@ import pytest
 from nodecache.server.replies import ZoneBinding
 from nodecache.server.router import Zones, name_to_wire
 from nodecache.wire import read_query
-from tests.server.house import House
+from tests.server.zone_harness import ZoneHarness
 from tests.wire.messages import name, query
 
 STOCK = (".", "cluster.local.", "in-addr.arpa.", "ip6.arpa.")
@@ -18,7 +18,7 @@ def served(question: str, *zone_names: str) -> str | None:
 
 
 def binding() -> ZoneBinding:
-    return House().served
+    return ZoneHarness().served
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from nodecache.server.router import Zones, name_to_wire
 from nodecache.server.search_ahead import SearchAhead
 from nodecache.server.zone import Zone
 from nodecache.wire import Query, Rcode
-from tests.server.house import FakeSource, Pod, Transport, World
+from tests.server.zone_harness import FakeLoop, FakeSource, Pod, Transport
 from tests.wire.messages import parsed, query
 
 SERVER = "dns://169.254.20.10:53"
@@ -39,7 +39,7 @@ class Node:
     exists: Callable[[str], bool] = lambda qname: qname.endswith(".com.")
 
     def __post_init__(self) -> None:
-        self.world = World()
+        self.loop = FakeLoop()
         self.ahead = SearchAhead(self.room)
         self.zones: dict[str, Zone] = {}
         self.sources: dict[str, FakeSource] = {}
@@ -56,10 +56,10 @@ class Node:
                 Failures(None),
                 source,
                 self.room,
-                self.world,
+                self.loop,
                 search_ahead=ahead,
             )
-            zone.clock = lambda: self.world.now
+            zone.clock = lambda: self.loop.now
             zone.wall_clock = lambda: 2000.0
             self.zones[name] = zone
             counts = self.counts[name] = ServerCounts(SERVER, name)
@@ -71,12 +71,12 @@ class Node:
     def ask(self, qname: str, qtype: str = "A", host: str = "pod", **edns: object) -> Pod:
         pod = Pod(self.transport, (host, next(self._ports)))
         packet = query(f"{qname} {qtype}", **edns)
-        self.handler.handle(packet, self.transport, pod.address, self.world.now)
+        self.handler.handle(packet, self.transport, pod.address, self.loop.now)
         return pod
 
     def answer_all(self, seconds: float = 0.005) -> None:
         """Upstream answers everything that it owes by now."""
-        self.world.pass_time(seconds)
+        self.loop.pass_time(seconds)
         for source in self.sources.values():
             for _ in range(len(source.open)):
                 self._answer_oldest(source)
@@ -129,8 +129,8 @@ class Node:
         return waits
 
     def tick(self, seconds: float) -> None:
-        self.world.pass_time(seconds)
-        self.ahead.settle(self.world.now)
+        self.loop.pass_time(seconds)
+        self.ahead.settle(self.loop.now)
 
     @property
     def asked(self) -> list[str]:

@@ -3,13 +3,13 @@
 import pytest
 
 from nodecache.server.policy import StalePolicy, ZoneOptions
-from tests.server.house import SOA, House
+from tests.server.zone_harness import SOA, ZoneHarness
 
 ADDRESS = "a.example. 30 IN A 192.0.2.1"
 
 
-def stale_house(**policy):
-    zone = House(ZoneOptions(stale=StalePolicy(client_timeout_seconds=0, ttl=0, **policy)))
+def stale_zone(**policy):
+    zone = ZoneHarness(ZoneOptions(stale=StalePolicy(client_timeout_seconds=0, ttl=0, **policy)))
     zone.keep(ADDRESS)
     zone.pass_time(31)
     zone.ask()
@@ -17,7 +17,7 @@ def stale_house(**policy):
 
 
 def test_a_failed_refresh_leaves_upstream_alone_for_the_recheck_time():
-    zone = stale_house(recheck_seconds=30.0)
+    zone = stale_zone(recheck_seconds=30.0)
     zone.upstream.fails()
     zone.pass_time(29)
     zone.ask()
@@ -29,7 +29,7 @@ def test_a_failed_refresh_leaves_upstream_alone_for_the_recheck_time():
 
 def test_without_a_recheck_time_upstream_is_left_alone_for_a_second():
     """RFC 9520 §3.2; the original asks it for every query."""
-    zone = stale_house(recheck_seconds=0.0)
+    zone = stale_zone(recheck_seconds=0.0)
     zone.upstream.fails()
     zone.pass_time(0.9)
     zone.ask()
@@ -41,7 +41,7 @@ def test_without_a_recheck_time_upstream_is_left_alone_for_a_second():
 
 @pytest.mark.parametrize("denial", [{"rcode": "NXDOMAIN"}, {"rcode": "NOERROR"}])
 def test_a_denial_takes_the_place_of_a_positive_answer_unless_positive_ones_are_preferred(denial):
-    plain, preferring = stale_house(), stale_house(prefers_positive=True)
+    plain, preferring = stale_zone(), stale_zone(prefers_positive=True)
     for zone in (plain, preferring):
         zone.upstream.says(authority=(SOA,), **denial)
     assert not plain.ask().reply.answer
@@ -49,6 +49,6 @@ def test_a_denial_takes_the_place_of_a_positive_answer_unless_positive_ones_are_
 
 
 def test_a_preferred_positive_answer_gives_way_to_another():
-    zone = stale_house(prefers_positive=True)
+    zone = stale_zone(prefers_positive=True)
     zone.upstream.says("a.example. 30 IN A 192.0.2.2")
     assert zone.ask().reply.answer[0][0].address == "192.0.2.2"

@@ -8,14 +8,14 @@ from nodecache.cache import Prefetch
 from nodecache.server.chain import refusal
 from nodecache.server.counts import Outcome
 from nodecache.wire import Flag, Rcode
-from tests.server.house import ADDRESS, FRESH_ONLY, OTHER, SOA, House, house
+from tests.server.zone_harness import ADDRESS, FRESH_ONLY, OTHER, SOA, ZoneHarness, harness
 from tests.wire.messages import texts
 
 # Misses and hits
 
 
 def test_a_miss_asks_upstream_and_the_next_query_is_a_hit():
-    zone = House()
+    zone = ZoneHarness()
     first = zone.ask()
     assert not first.has_reply
     assert zone.questions == ["a.example. IN A"]
@@ -29,7 +29,7 @@ def test_a_miss_asks_upstream_and_the_next_query_is_a_hit():
 
 
 def test_an_entry_of_n_seconds_is_a_hit_for_n_seconds():
-    zone = House(FRESH_ONLY)
+    zone = ZoneHarness(FRESH_ONLY)
     zone.keep(ADDRESS)
     zone.pass_time(29.9)
     assert zone.ask().ttl == 1
@@ -38,7 +38,7 @@ def test_an_entry_of_n_seconds_is_a_hit_for_n_seconds():
 
 
 def test_a_hit_is_authoritative_and_a_miss_says_what_upstream_said():
-    zone = House()
+    zone = ZoneHarness()
     miss = zone.ask()
     zone.upstream.says(ADDRESS, flags="QR RD RA")
     assert dns.flags.to_text(miss.reply.flags) == "QR RD RA"
@@ -48,7 +48,7 @@ def test_a_hit_is_authoritative_and_a_miss_says_what_upstream_said():
 
 
 def test_each_client_sees_its_own_letters():
-    zone = House()
+    zone = ZoneHarness()
     first = zone.ask("A.Example. A")
     zone.upstream.says(ADDRESS)
     second = zone.ask("a.EXAMPLE. A")
@@ -69,7 +69,7 @@ def test_each_client_sees_its_own_letters():
     ],
 )
 def test_what_is_kept_and_for_how_long(records, message, ttl, kept_as):
-    zone = House()
+    zone = ZoneHarness()
     miss = zone.ask()
     zone.upstream.says(*records, **message)
     assert miss.ttl == ttl
@@ -81,7 +81,7 @@ def test_what_is_kept_and_for_how_long(records, message, ttl, kept_as):
 
 def test_an_empty_noerror_without_an_soa_is_kept_for_five_seconds():
     """As CoreDNS does: servers that never send one would be asked again by every query."""
-    zone = House()
+    zone = ZoneHarness()
     zone.ask()
     zone.upstream.says()
     zone.pass_time(4.9)
@@ -104,7 +104,7 @@ def test_an_empty_noerror_without_an_soa_is_kept_for_five_seconds():
     ],
 )
 def test_what_is_not_kept_is_asked_for_again(records, message):
-    zone = House()
+    zone = ZoneHarness()
     pod = zone.ask()
     zone.upstream.says(*records, **message)
     assert pod.has_reply
@@ -113,7 +113,7 @@ def test_what_is_not_kept_is_asked_for_again(records, message):
 
 
 def test_negative_answers_are_counted_as_such():
-    zone = House()
+    zone = ZoneHarness()
     zone.keep(authority=(SOA,), rcode="NXDOMAIN")
     assert zone.ask().rcode == "NXDOMAIN"
     assert zone.counted(Outcome.HIT_DENIAL) == 1
@@ -133,7 +133,7 @@ def test_negative_answers_are_counted_as_such():
     ],
 )
 def test_an_answer_is_for_its_own_question_only(other):
-    zone = House()
+    zone = ZoneHarness()
     zone.keep(ADDRESS)
     assert not zone.ask(**other).has_reply
     assert zone.ask().has_reply
@@ -150,7 +150,7 @@ def test_an_answer_is_for_its_own_question_only(other):
     ],
 )
 def test_an_answer_is_for_everybody_who_asks_the_same(like):
-    zone = House()
+    zone = ZoneHarness()
     zone.keep(ADDRESS)
     assert zone.ask(**like).has_reply
 
@@ -165,7 +165,7 @@ def test_an_answer_is_for_everybody_who_asks_the_same(like):
     ],
 )
 def test_ad_is_for_those_who_ask_for_it(asked, has_ad):
-    zone = House()
+    zone = ZoneHarness()
     miss = zone.ask(**asked)
     zone.upstream.says(ADDRESS, flags="QR RD RA AD")
     hit = zone.ask(**asked)
@@ -173,7 +173,7 @@ def test_ad_is_for_those_who_ask_for_it(asked, has_ad):
 
 
 def test_one_clients_ad_is_not_lost_by_another_who_did_not_ask():
-    zone = House()
+    zone = ZoneHarness()
     zone.keep(ADDRESS, flags="QR RD RA AD")
     assert zone.ask(flags="RD AD").reply.flags & Flag.AD
 
@@ -182,7 +182,7 @@ def test_one_clients_ad_is_not_lost_by_another_who_did_not_ask():
 
 
 def test_equal_misses_are_one_question_upstream():
-    zone = House()
+    zone = ZoneHarness()
     pods = [zone.ask(host=f"10.244.1.{number}") for number in range(50)]
     assert len(zone.upstream.asked) == 1
     assert zone.zone.coalesced == 49
@@ -193,7 +193,7 @@ def test_equal_misses_are_one_question_upstream():
 
 
 def test_each_who_waited_is_answered_in_its_own_way():
-    zone = House()
+    zone = ZoneHarness()
     plain, upper, edns, stream = (
         zone.ask(),
         zone.ask("A.EXAMPLE. A"),
@@ -209,7 +209,7 @@ def test_each_who_waited_is_answered_in_its_own_way():
 
 
 def test_questions_without_rd_do_not_wait_with_those_that_have_it():
-    zone = House()
+    zone = ZoneHarness()
     zone.ask(flags="RD")
     zone.ask(flags="")
     zone.ask(flags="")
@@ -217,7 +217,7 @@ def test_questions_without_rd_do_not_wait_with_those_that_have_it():
 
 
 def test_what_came_of_a_question_without_rd_is_nobody_elses():
-    zone = House()
+    zone = ZoneHarness()
     pod = zone.ask(flags="")
     zone.upstream.says(authority=("example. 60 IN NS b.",))
     assert pod.reply.authority
@@ -227,7 +227,7 @@ def test_what_came_of_a_question_without_rd_is_nobody_elses():
 
 
 def test_misses_are_not_joined_where_each_client_is_answered_on_its_own():
-    zone = house(joins_misses=False, uses_cache=False)
+    zone = harness(joins_misses=False, uses_cache=False)
     pods = [zone.ask(), zone.ask()]
     zone.upstream.says(ADDRESS)
     zone.upstream.says(OTHER)
@@ -235,7 +235,7 @@ def test_misses_are_not_joined_where_each_client_is_answered_on_its_own():
 
 
 def test_the_deadline_and_the_clients_transport_go_upstream():
-    zone = house(deadline_seconds=3.5)
+    zone = harness(deadline_seconds=3.5)
     zone.ask(by="tcp")
     (asked,) = zone.upstream.asked
     assert (asked.deadline, asked.transport) == (1003.5, "tcp")
@@ -245,7 +245,7 @@ def test_the_deadline_and_the_clients_transport_go_upstream():
 
 
 def test_a_failure_is_a_servfail_that_says_why():
-    zone = House()
+    zone = ZoneHarness()
     pod = zone.ask(use_edns=0)
     zone.upstream.fails()
     assert (pod.rcode, pod.errors) == ("SERVFAIL", [22])
@@ -254,7 +254,7 @@ def test_a_failure_is_a_servfail_that_says_why():
 
 
 def test_what_failed_is_not_asked_again_at_once_and_for_longer_each_time():
-    zone = House()
+    zone = ZoneHarness()
     for left_alone in (1, 2, 4):
         zone.ask()
         zone.upstream.fails()
@@ -267,7 +267,7 @@ def test_what_failed_is_not_asked_again_at_once_and_for_longer_each_time():
 
 
 def test_an_answer_ends_the_memory_of_failures():
-    zone = House(FRESH_ONLY)
+    zone = ZoneHarness(FRESH_ONLY)
     zone.ask()
     zone.upstream.fails()
     zone.pass_time(1)
@@ -281,7 +281,7 @@ def test_an_answer_ends_the_memory_of_failures():
 
 
 def test_the_servfail_option_fixes_the_time():
-    zone = House(servfail_seconds=5)
+    zone = ZoneHarness(servfail_seconds=5)
     zone.ask()
     zone.upstream.fails()
     zone.pass_time(4.9)
@@ -292,7 +292,7 @@ def test_the_servfail_option_fixes_the_time():
 
 @pytest.mark.parametrize("rcode", ["SERVFAIL", "NOTIMP"])
 def test_an_upstreams_failure_is_passed_on_and_remembered(rcode: str):
-    zone = House()
+    zone = ZoneHarness()
     pod = zone.ask(use_edns=0)
     zone.upstream.says(rcode=rcode, options=(dns.edns.EDEOption(6, "bogus"),))
     again = zone.ask(use_edns=0)
@@ -302,7 +302,7 @@ def test_an_upstreams_failure_is_passed_on_and_remembered(rcode: str):
 
 def test_what_a_directive_decided_is_not_remembered():
     """A name that is not in the hosts file may be in it a moment later."""
-    zone = House()
+    zone = ZoneHarness()
     pod = zone.ask()
     zone.upstream.open.pop(0).done(refusal(Rcode.SERVFAIL, "the name is not in the hosts file"))
     assert pod.rcode == "SERVFAIL"
@@ -311,7 +311,7 @@ def test_what_a_directive_decided_is_not_remembered():
 
 
 def test_a_refusal_for_want_of_room_upstream_is_not_remembered():
-    zone = House()
+    zone = ZoneHarness()
     pod = zone.ask()
     zone.upstream.fails(rcode=5)
     assert pod.rcode == "REFUSED"
@@ -319,7 +319,7 @@ def test_a_refusal_for_want_of_room_upstream_is_not_remembered():
 
 
 def test_a_failure_never_hides_an_answer_that_is_good():
-    zone = house(prefetch=Prefetch(amount=1, percentage=90))
+    zone = harness(prefetch=Prefetch(amount=1, percentage=90))
     zone.keep(ADDRESS)
     zone.pass_time(10)
     zone.ask()
@@ -328,7 +328,7 @@ def test_a_failure_never_hides_an_answer_that_is_good():
 
 
 def test_a_reply_that_is_being_replaced_is_not_kept_for_others():
-    zone = house(prefetch=Prefetch(amount=3, percentage=90))
+    zone = harness(prefetch=Prefetch(amount=3, percentage=90))
     zone.keep(ADDRESS)
     zone.ask()
     assert zone.ask().finished is not None
@@ -341,7 +341,7 @@ def test_a_reply_that_is_being_replaced_is_not_kept_for_others():
 
 
 def test_upstreams_extended_errors_reach_those_who_sent_an_opt():
-    zone = House()
+    zone = ZoneHarness()
     pods = [zone.ask(use_edns=0), zone.ask()]
     zone.upstream.says(ADDRESS, options=(dns.edns.EDEOption(4, "forged"),))
     pods += [zone.ask(use_edns=0), zone.ask()]
@@ -349,21 +349,21 @@ def test_upstreams_extended_errors_reach_those_who_sent_an_opt():
 
 
 def test_other_options_of_upstream_reach_nobody():
-    zone = House()
+    zone = ZoneHarness()
     pod = zone.ask(use_edns=0)
     zone.upstream.says(ADDRESS, options=(dns.edns.GenericOption(3, b"ns1"),))
     assert pod.reply.options == ()
 
 
 def test_an_extended_rcode_reaches_those_who_sent_an_opt():
-    zone = House()
+    zone = ZoneHarness()
     edns, plain = zone.ask(use_edns=0), zone.ask()
     zone.upstream.says(rcode="BADCOOKIE", options=())
     assert (edns.rcode, plain.rcode) == ("BADCOOKIE", "SERVFAIL")
 
 
 def test_while_upstream_is_down_new_questions_beyond_a_few_are_turned_away_at_once():
-    zone = House()
+    zone = ZoneHarness()
     zone.upstream.down = True
     for number in range(64):
         assert not zone.ask(f"n{number}.example. A").has_reply

@@ -9,14 +9,14 @@ from nodecache.server.counts import Outcome
 from nodecache.server.limiter import InflightLimiter
 from nodecache.server.policy import StalePolicy, is_within
 from nodecache.wire import Flag
-from tests.server.house import ADDRESS, SOA, House, house
+from tests.server.zone_harness import ADDRESS, SOA, ZoneHarness, harness
 from tests.wire.messages import name
 
 # Room for those who wait
 
 
 def test_nobody_waits_beyond_the_room_there_is():
-    zone = House(room=InflightLimiter(most=2, max_per_client=2))
+    zone = ZoneHarness(room=InflightLimiter(most=2, max_per_client=2))
     zone.ask("a.example. A")
     zone.ask("b.example. A", host="10.244.1.8")
     pod = zone.ask("c.example. A", host="10.244.1.9", use_edns=0)
@@ -27,14 +27,14 @@ def test_nobody_waits_beyond_the_room_there_is():
 
 
 def test_one_client_does_not_take_all_the_room():
-    zone = House(room=InflightLimiter(most=10, max_per_client=2))
+    zone = ZoneHarness(room=InflightLimiter(most=10, max_per_client=2))
     pods = [zone.ask(f"{letter}.example. A") for letter in "abc"]
     assert [pod.has_reply for pod in pods] == [False, False, True]
     assert not zone.ask("d.example. A", host="10.244.1.9").has_reply
 
 
 def test_without_room_a_stale_answer_is_better_than_none():
-    zone = House(room=InflightLimiter(most=1, max_per_client=1))
+    zone = ZoneHarness(room=InflightLimiter(most=1, max_per_client=1))
     zone.keep(ADDRESS)
     zone.pass_time(31)
     zone.ask("b.example. A")
@@ -43,14 +43,14 @@ def test_without_room_a_stale_answer_is_better_than_none():
 
 
 def test_a_full_room_does_not_touch_hits():
-    zone = House(room=InflightLimiter(most=1))
+    zone = ZoneHarness(room=InflightLimiter(most=1))
     zone.keep(ADDRESS)
     zone.ask("b.example. A")
     assert zone.ask().ttl == 30
 
 
 def test_the_memory_of_a_failure_takes_no_room():
-    zone = House(room=InflightLimiter(most=1))
+    zone = ZoneHarness(room=InflightLimiter(most=1))
     zone.ask("a.example. A")
     zone.upstream.fails()
     zone.ask("b.example. A")
@@ -59,7 +59,7 @@ def test_the_memory_of_a_failure_takes_no_room():
 
 
 def test_those_who_wait_are_noted_until_they_are_answered():
-    zone = House()
+    zone = ZoneHarness()
     zone.ask()
     zone.ask("b.example. A")
     assert len(zone.udp.noted) == 2
@@ -72,7 +72,7 @@ def test_those_who_wait_are_noted_until_they_are_answered():
 
 
 def test_transfers_are_refused_and_never_asked_for():
-    zone = House()
+    zone = ZoneHarness()
     for qtype in ("AXFR", "IXFR"):
         pod = zone.ask(f"example. {qtype}", use_edns=0)
         assert (pod.rcode, pod.errors) == ("REFUSED", [21])
@@ -80,7 +80,7 @@ def test_transfers_are_refused_and_never_asked_for():
 
 
 def test_denials_are_kept_no_longer_than_their_own_bound():
-    zone = house(bounds=Bounds(denial_ttl=5))
+    zone = harness(bounds=Bounds(denial_ttl=5))
     pod = zone.ask()
     zone.upstream.says(rcode="NXDOMAIN", authority=(SOA,))
     assert pod.ttl == 5
@@ -89,7 +89,7 @@ def test_denials_are_kept_no_longer_than_their_own_bound():
 
 
 def test_disabled_names_are_not_kept_but_have_their_ttl_bounded():
-    zone = house(success_disabled=(name("a.example."),), bounds=Bounds(success_ttl=20))
+    zone = harness(success_disabled=(name("a.example."),), bounds=Bounds(success_ttl=20))
     pod = zone.ask()
     zone.upstream.says(ADDRESS)
     assert pod.ttl == 20
@@ -99,7 +99,7 @@ def test_disabled_names_are_not_kept_but_have_their_ttl_bounded():
 
 
 def test_disabled_denials_are_not_kept():
-    zone = house(denial_disabled=(name("example."),))
+    zone = harness(denial_disabled=(name("example."),))
     zone.keep(rcode="NXDOMAIN", authority=(SOA,))
     assert not zone.ask().has_reply
     zone.upstream.says(ADDRESS)
@@ -107,7 +107,7 @@ def test_disabled_denials_are_not_kept():
 
 
 def test_names_outside_the_caches_zones_are_not_touched():
-    zone = house(cached_zones=(name("other."),))
+    zone = harness(cached_zones=(name("other."),))
     pod = zone.ask()
     zone.upstream.says("a.example. 7200 IN A 192.0.2.1", additional=("b. 3 IN A 192.0.2.9",))
     assert pod.reply.answer[0].ttl == 7200
@@ -118,7 +118,7 @@ def test_names_outside_the_caches_zones_are_not_touched():
 
 
 def test_without_the_directive_nothing_is_kept_and_ttls_stay():
-    zone = house(uses_cache=False, stale=None)
+    zone = harness(uses_cache=False, stale=None)
     pod = zone.ask()
     zone.upstream.says("a.example. 1 IN A 192.0.2.1")
     assert pod.ttl == 1
@@ -127,7 +127,7 @@ def test_without_the_directive_nothing_is_kept_and_ttls_stay():
 
 
 def test_keepttl_shows_the_whole_ttl_to_the_end():
-    zone = house(keeps_ttl=True, bounds=Bounds(success_ttl=20), stale=None)
+    zone = harness(keeps_ttl=True, bounds=Bounds(success_ttl=20), stale=None)
     miss = zone.ask()
     zone.upstream.says(ADDRESS)
     zone.pass_time(19)
@@ -139,14 +139,14 @@ def test_keepttl_shows_the_whole_ttl_to_the_end():
 @pytest.mark.parametrize(("policy_ttl", "shown"), [(0, 20), (7, 7)])
 def test_keepttl_holds_for_stale_answers_too_unless_they_have_a_ttl_of_their_own(policy_ttl, shown):
     stale = StalePolicy(client_timeout_seconds=0, ttl=policy_ttl)
-    zone = house(keeps_ttl=True, bounds=Bounds(success_ttl=20), stale=stale)
+    zone = harness(keeps_ttl=True, bounds=Bounds(success_ttl=20), stale=stale)
     zone.keep(ADDRESS)
     zone.pass_time(25)
     assert zone.ask().ttl == shown
 
 
 def test_a_ttl_of_0_may_be_let_through():
-    zone = house(bounds=Bounds(success_min_ttl=0))
+    zone = harness(bounds=Bounds(success_min_ttl=0))
     pod = zone.ask()
     zone.upstream.says("a.example. 0 IN A 192.0.2.1")
     assert pod.ttl == 0
@@ -154,7 +154,7 @@ def test_a_ttl_of_0_may_be_let_through():
 
 
 def test_bufsize_lowers_what_clients_claim():
-    zone = house(bufsize=600)
+    zone = harness(bufsize=600)
     zone.keep(*(f"a.example. 30 IN A 192.0.2.{number}" for number in range(60)))
     pod = zone.ask(use_edns=0, payload=4096)
     assert len(pod.replies[0]) <= 600
@@ -165,7 +165,7 @@ def test_bufsize_lowers_what_clients_claim():
 
 
 def test_what_does_not_fit_is_cut_over_udp_and_whole_over_tcp():
-    zone = House()
+    zone = ZoneHarness()
     zone.keep(*(f"a.example. 30 IN A 192.0.2.{number}" for number in range(60)))
     udp, edns, tcp = zone.ask(), zone.ask(use_edns=0, payload=1232), zone.ask(by="tcp")
     assert udp.reply.flags & Flag.TC
@@ -188,14 +188,14 @@ def test_what_does_not_fit_is_cut_over_udp_and_whole_over_tcp():
     ],
 )
 def test_a_hit_may_enter_the_table_where_others_will_ask_the_same(asked, is_fit):
-    zone = House()
+    zone = ZoneHarness()
     zone.keep(ADDRESS)
     zone.ask(**asked)
     assert (zone.ask(**asked).finished is not None) == is_fit
 
 
 def test_a_name_asked_for_now_and_then_does_not_take_the_place_of_others_in_the_table():
-    zone = House()
+    zone = ZoneHarness()
     zone.keep("a.example. 30 IN A 192.0.2.1")
     assert zone.ask().finished is None
     zone.pass_time(6)
@@ -206,7 +206,7 @@ def test_a_name_asked_for_now_and_then_does_not_take_the_place_of_others_in_the_
 
 def test_what_the_table_answers_is_worth_keeping():
     """Its hits are told to the entry late: eviction must not take it before."""
-    zone = House()
+    zone = ZoneHarness()
     zone.keep(ADDRESS)
     zone.ask()
     entry = zone.ask().finished.entry
@@ -214,14 +214,14 @@ def test_what_the_table_answers_is_worth_keeping():
 
 
 def test_a_cut_reply_does_not_enter_the_table():
-    zone = House()
+    zone = ZoneHarness()
     zone.keep(*(f"a.example. 30 IN A 192.0.2.{number}" for number in range(60)))
     zone.ask()
     assert zone.ask().finished is None
 
 
 def test_a_finished_reply_is_good_until_its_ttl_changes():
-    zone = House()
+    zone = ZoneHarness()
     zone.keep(ADDRESS)
     zone.pass_time(2.5)
     zone.ask()
@@ -234,7 +234,7 @@ def test_a_finished_reply_is_good_until_its_ttl_changes():
 
 
 def test_a_zone_that_closes_tells_those_who_wait():
-    zone = House()
+    zone = ZoneHarness()
     pods = [zone.ask(), zone.ask("b.example. A")]
     zone.zone.close()
     assert [pod.rcode for pod in pods] == ["SERVFAIL", "SERVFAIL"]
@@ -244,7 +244,7 @@ def test_a_zone_that_closes_tells_those_who_wait():
 
 def test_what_a_closed_zone_was_refreshing_the_next_one_may_refresh():
     stale = StalePolicy(client_timeout_seconds=0)
-    zone = house(stale=stale)
+    zone = harness(stale=stale)
     zone.keep(ADDRESS)
     zone.pass_time(31)
     zone.ask()
@@ -254,7 +254,7 @@ def test_what_a_closed_zone_was_refreshing_the_next_one_may_refresh():
 
 
 def test_answers_that_come_after_the_cache_was_closed_are_told_and_not_kept():
-    zone = House()
+    zone = ZoneHarness()
     pod = zone.ask()
     budget = zone.cache.success._budget
     zone.cache.close()

@@ -4,13 +4,13 @@ import pytest
 
 from nodecache.cache import Prefetch
 from nodecache.server.policy import StalePolicy
-from tests.server.house import ADDRESS, FRESH_ONLY, OTHER, SOA, House, house
+from tests.server.zone_harness import ADDRESS, FRESH_ONLY, OTHER, SOA, ZoneHarness, harness
 
 # Stale answers
 
 
 def test_an_expired_answer_waits_for_a_fresh_one():
-    zone = House()
+    zone = ZoneHarness()
     zone.keep(ADDRESS)
     zone.pass_time(31)
     pod = zone.ask()
@@ -23,7 +23,7 @@ def test_an_expired_answer_waits_for_a_fresh_one():
 
 
 def test_nobody_is_said_to_wait_for_what_is_fetched_behind_a_stale_answer_until_somebody_does():
-    zone = house(stale=StalePolicy(client_timeout_seconds=0, seconds=100, ttl=0))
+    zone = harness(stale=StalePolicy(client_timeout_seconds=0, seconds=100, ttl=0))
     zone.keep(ADDRESS)
     zone.pass_time(31)
     zone.ask()
@@ -35,7 +35,7 @@ def test_nobody_is_said_to_wait_for_what_is_fetched_behind_a_stale_answer_until_
 
 
 def test_when_upstream_has_had_its_time_the_expired_answer_will_do():
-    zone = House()
+    zone = ZoneHarness()
     zone.keep(ADDRESS)
     zone.pass_time(31)
     pods = [zone.ask(use_edns=0), zone.ask()]
@@ -52,7 +52,7 @@ def test_when_upstream_has_had_its_time_the_expired_answer_will_do():
 
 
 def test_whoever_asks_while_upstream_is_late_gets_the_expired_answer_at_once():
-    zone = House()
+    zone = ZoneHarness()
     zone.keep(ADDRESS)
     zone.pass_time(31)
     zone.ask()
@@ -62,7 +62,7 @@ def test_whoever_asks_while_upstream_is_late_gets_the_expired_answer_at_once():
 
 
 def test_a_failed_refresh_hands_out_the_expired_answer_and_waits_before_the_next():
-    zone = House()
+    zone = ZoneHarness()
     zone.keep(ADDRESS)
     zone.pass_time(31)
     pod = zone.ask(use_edns=0)
@@ -78,7 +78,7 @@ def test_a_failed_refresh_hands_out_the_expired_answer_and_waits_before_the_next
 
 @pytest.mark.parametrize("rcode", ["SERVFAIL", "REFUSED", "FORMERR", "NOTIMP"])
 def test_an_error_from_upstream_is_no_better_than_an_expired_answer(rcode):
-    zone = House()
+    zone = ZoneHarness()
     zone.keep(ADDRESS)
     zone.pass_time(31)
     pod = zone.ask(use_edns=0)
@@ -87,7 +87,7 @@ def test_an_error_from_upstream_is_no_better_than_an_expired_answer(rcode):
 
 
 def test_a_fresh_nxdomain_ends_an_expired_answer():
-    zone = House()
+    zone = ZoneHarness()
     zone.keep(ADDRESS)
     zone.pass_time(31)
     pod = zone.ask()
@@ -97,7 +97,7 @@ def test_a_fresh_nxdomain_ends_an_expired_answer():
 
 
 def test_an_expired_nxdomain_says_so():
-    zone = House()
+    zone = ZoneHarness()
     zone.keep(rcode="NXDOMAIN", authority=(SOA,))
     zone.pass_time(18)
     pod = zone.ask(use_edns=0)
@@ -106,7 +106,7 @@ def test_an_expired_nxdomain_says_so():
 
 
 def test_an_answer_is_stale_for_as_long_as_the_policy_says_and_no_longer():
-    zone = house(stale=StalePolicy(seconds=100, client_timeout_seconds=0, ttl=0))
+    zone = harness(stale=StalePolicy(seconds=100, client_timeout_seconds=0, ttl=0))
     zone.keep(ADDRESS)
     zone.pass_time(129.9)
     assert zone.ask().ttl == 0
@@ -117,7 +117,7 @@ def test_an_answer_is_stale_for_as_long_as_the_policy_says_and_no_longer():
 
 
 def test_serve_stale_immediate_answers_at_once_and_refreshes_behind_it():
-    zone = house(stale=StalePolicy(client_timeout_seconds=0, ttl=0))
+    zone = harness(stale=StalePolicy(client_timeout_seconds=0, ttl=0))
     zone.keep(ADDRESS)
     zone.pass_time(31)
     assert [zone.ask().ttl for _ in range(3)] == [0, 0, 0]
@@ -130,7 +130,7 @@ def test_serve_stale_immediate_answers_at_once_and_refreshes_behind_it():
 @pytest.mark.parametrize("client_timeout_seconds", [0, None], ids=["immediate", "verify"])
 @pytest.mark.parametrize("rcode", ["SERVFAIL", "REFUSED"])
 def test_a_failure_is_remembered_for_a_second_behind_a_stale_answer(client_timeout_seconds, rcode):
-    zone = house(
+    zone = harness(
         stale=StalePolicy(client_timeout_seconds=client_timeout_seconds, ttl=0, recheck_seconds=0)
     )
     zone.keep(ADDRESS)
@@ -145,7 +145,7 @@ def test_a_failure_is_remembered_for_a_second_behind_a_stale_answer(client_timeo
 
 
 def test_an_answer_that_may_not_be_kept_is_not_fetched_for_each_stale_reply():
-    zone = house(stale=StalePolicy(client_timeout_seconds=0, ttl=0))
+    zone = harness(stale=StalePolicy(client_timeout_seconds=0, ttl=0))
     zone.keep(ADDRESS)
     zone.pass_time(31)
     for _ in range(30):
@@ -160,7 +160,7 @@ def test_an_answer_that_may_not_be_kept_is_not_fetched_for_each_stale_reply():
 def test_while_upstream_is_silent_a_few_wait_and_the_others_are_told_stale_at_once(
     client_timeout_seconds,
 ):
-    zone = house(stale=StalePolicy(client_timeout_seconds=client_timeout_seconds, ttl=0))
+    zone = harness(stale=StalePolicy(client_timeout_seconds=client_timeout_seconds, ttl=0))
     names = [f"n{number}.example." for number in range(30)]
     for name in names:
         zone.keep(f"{name} 30 IN A 192.0.2.1", question=f"{name} A")
@@ -175,7 +175,7 @@ def test_while_upstream_is_silent_a_few_wait_and_the_others_are_told_stale_at_on
 
 
 def test_serve_stale_verify_waits_for_the_outcome():
-    zone = house(stale=StalePolicy(client_timeout_seconds=None, ttl=0))
+    zone = harness(stale=StalePolicy(client_timeout_seconds=None, ttl=0))
     zone.keep(ADDRESS)
     zone.pass_time(31)
     pod = zone.ask()
@@ -186,7 +186,7 @@ def test_serve_stale_verify_waits_for_the_outcome():
 
 
 def test_without_stale_answers_an_expired_one_is_a_miss():
-    zone = House(FRESH_ONLY)
+    zone = ZoneHarness(FRESH_ONLY)
     zone.keep(ADDRESS)
     zone.pass_time(30)
     pod = zone.ask()
@@ -195,14 +195,14 @@ def test_without_stale_answers_an_expired_one_is_a_miss():
 
 
 def test_a_stale_answer_does_not_enter_the_table():
-    zone = house(stale=StalePolicy(client_timeout_seconds=0))
+    zone = harness(stale=StalePolicy(client_timeout_seconds=0))
     zone.keep(ADDRESS)
     zone.pass_time(31)
     assert zone.ask().finished is None
 
 
 def test_a_query_without_rd_refreshes_nothing():
-    zone = house(stale=StalePolicy(client_timeout_seconds=0))
+    zone = harness(stale=StalePolicy(client_timeout_seconds=0))
     zone.keep(ADDRESS)
     zone.pass_time(31)
     assert zone.ask(flags="").has_reply
@@ -216,9 +216,9 @@ def test_a_query_without_rd_refreshes_nothing():
 EAGER = Prefetch(amount=3, seconds=60, percentage=10)
 
 
-def popular(**options: object) -> House:
+def popular(**options: object) -> ZoneHarness:
     """A zone with an answer asked for often, three seconds before its end."""
-    zone = house(prefetch=EAGER, **options)
+    zone = harness(prefetch=EAGER, **options)
     zone.keep(ADDRESS)
     for _ in range(2):
         zone.ask()
@@ -238,7 +238,7 @@ def test_what_is_asked_for_often_is_fetched_before_it_expires():
 
 
 def test_what_is_asked_for_seldom_is_not():
-    zone = house(prefetch=EAGER)
+    zone = harness(prefetch=EAGER)
     zone.keep(ADDRESS)
     zone.pass_time(27)
     zone.ask()

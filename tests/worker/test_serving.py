@@ -9,7 +9,7 @@ import pytest
 
 from nodecache.cache import Budget
 from nodecache.config.flags import Flags, parse_flags
-from nodecache.config.plan import places
+from nodecache.config.plan import served_zones
 from nodecache.config.source import Config
 from nodecache.corefile import own_options
 from nodecache.forward import Network, UpstreamRegistry
@@ -70,12 +70,15 @@ other.example:{other} {{
 def config(text: str, **values: object) -> Config:
     read = corefile(text.format(**{"port": PORT, "other": free_port(), **values}))
     return Config(
-        text=text, corefile=read, places=places(read, lambda _: []), own=own_options(read)
+        text=text,
+        corefile=read,
+        served_zones=served_zones(read, lambda _: []),
+        own=own_options(read),
     )
 
 
 def address_of(config: Config, at: int) -> ListenAddress:
-    return config.places[at].address
+    return config.served_zones[at].address
 
 
 class Running:
@@ -89,7 +92,7 @@ class Running:
         self.serving = Serving(self.context, Journal(mmap.mmap(-1, JOURNAL_OCTETS)), pods)
 
     async def change_to(self, config: Config) -> None:
-        wanted = [place.address for place in config.places]
+        wanted = [place.address for place in config.served_zones]
         held = {address: each.sockets for address, each in self.serving.listeners.items()}
         sockets = open_all(wanted, held)
         try:

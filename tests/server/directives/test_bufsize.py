@@ -3,7 +3,7 @@ import pytest
 from nodecache.server.policy import ZoneOptions
 from nodecache.server.router import Zones
 from tests.server.chains import query
-from tests.server.house import House
+from tests.server.zone_harness import ZoneHarness
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from tests.server.house import House
 )
 def test_a_claim_is_never_above_bufsize(claimed, limit):
     options = {} if claimed is None else {"use_edns": 0, "payload": claimed}
-    house = House(ZoneOptions(bufsize=1232))
-    shape = Zones([(b"\0", house.served)]).shape_of(query("a.example.", **options))
+    harness = ZoneHarness(ZoneOptions(bufsize=1232))
+    shape = Zones([(b"\0", harness.served)]).shape_of(query("a.example.", **options))
     assert shape.limit == limit
     assert (shape.payload_size == 0) is (claimed is None)

@@ -14,7 +14,7 @@ from nodecache.server.directives.shuffled import (
     shuffle_addresses,
     skip_table,
 )
-from tests.server.house import House
+from tests.server.zone_harness import ZoneHarness
 from tests.wire.messages import parsed
 
 ADDRESSES = [f"a.example. 30 IN A 192.0.2.{number}" for number in range(1, 5)]
@@ -22,26 +22,26 @@ ALIAS = "a.example. 30 IN CNAME b.example."
 NAMESERVER = "example. 30 IN NS ns.example."
 
 
-def balanced(*directives, pick=None) -> House:
-    """A house whose zone has directives above its cache, as the assembly makes it."""
-    house = House()
+def balanced(*directives, pick=None) -> ZoneHarness:
+    """A harness whose zone has directives above its cache, as the assembly makes it."""
+    harness = ZoneHarness()
     pick = pick or random.Random(7).randrange
     above = directives or (LoadBalance(pick),)
-    house.zone.above = Chain(above, house.zone.terminal())
-    house.zone.prepare_reply = (
+    harness.zone.above = Chain(above, harness.zone.terminal())
+    harness.zone.prepare_reply = (
         shuffle_addresses(pick) if isinstance(above[0], LoadBalance) else keep_reply
     )
-    return house
+    return harness
 
 
 def addresses(tail: bytes) -> list[str]:
     return [rdata.to_text() for rdata in parsed(b"\x12\x34" + tail).answer[-1]]
 
 
-def table_reply(house: House, *records: str, **edns):
-    house.keep(*records)
-    house.ask(**edns)
-    return house.ask(**edns).finished
+def table_reply(harness: ZoneHarness, *records: str, **edns):
+    harness.keep(*records)
+    harness.ask(**edns)
+    return harness.ask(**edns).finished
 
 
 @pytest.mark.parametrize("edns", [{}, {"use_edns": 0}], ids=["plain", "EDNS"])
@@ -58,9 +58,9 @@ def test_every_reply_out_of_the_table_may_have_another_order(alias, edns):
 
 
 def test_ttls_count_down_in_every_order():
-    house = balanced()
-    finished = table_reply(house, *ADDRESSES)
-    assert finished.age(house.world.now + 7)
+    harness = balanced()
+    finished = table_reply(harness, *ADDRESSES)
+    assert finished.age(harness.loop.now + 7)
     for _ in range(10):
         message = parsed(b"\x12\x34" + finished.next_tail())
         assert message.answer[0].ttl == 23
@@ -74,24 +74,24 @@ def test_one_address_needs_no_order():
 
 
 def test_what_stands_behind_the_addresses_must_not_be_pushed_about():
-    house = balanced()
-    house.keep(*ADDRESSES, authority=(NAMESERVER,))
-    house.ask()
-    assert house.ask().finished is None
+    harness = balanced()
+    harness.keep(*ADDRESSES, authority=(NAMESERVER,))
+    harness.ask()
+    assert harness.ask().finished is None
 
 
 def test_a_shortened_reply_ages_in_the_table():
-    house = balanced(Minimal())
-    house.keep(*ADDRESSES, authority=(NAMESERVER,))
-    house.ask()
-    finished = house.ask().finished
-    assert finished.age(house.world.now + 7)
+    harness = balanced(Minimal())
+    harness.keep(*ADDRESSES, authority=(NAMESERVER,))
+    harness.ask()
+    finished = harness.ask().finished
+    assert finished.age(harness.loop.now + 7)
     message = parsed(b"\x12\x34" + finished.next_tail())
     assert message.authority == []
     assert [rrset.ttl for rrset in message.answer] == [23]
 
 
 def test_a_directive_that_looks_at_clients_keeps_replies_out_of_the_table():
-    house = balanced(Any())
-    house.zone.prepare_reply = skip_table
-    assert table_reply(house, *ADDRESSES) is None
+    harness = balanced(Any())
+    harness.zone.prepare_reply = skip_table
+    assert table_reply(harness, *ADDRESSES) is None

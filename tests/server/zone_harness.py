@@ -1,8 +1,8 @@
-"""A zone alone in a world of its own: clients, an upstream and a clock that do as they are told.
+"""One zone with fake clients, a fake upstream and a fake clock.
 
-house = House()
-pod = house.ask("a.example. A")
-house.upstream.says("a.example. 30 IN A 192.0.2.1")
+harness = ZoneHarness()
+pod = harness.ask("a.example. A")
+harness.upstream.says("a.example. 30 IN A 192.0.2.1")
 assert pod.reply.answer …
 """
 
@@ -45,7 +45,7 @@ class Timer:
         self.callback = None
 
 
-class World:
+class FakeLoop:
     """The part of an event loop that a zone looks at, and its clock."""
 
     def __init__(self) -> None:
@@ -187,15 +187,15 @@ class Pod:
 
 
 @dataclass
-class House:
-    """One zone with all that it needs, nothing of it real but the cache."""
+class ZoneHarness:
+    """One zone with all that it needs; of that only the cache is real."""
 
     options: ZoneOptions = field(default_factory=ZoneOptions)
     room: InflightLimiter = field(default_factory=InflightLimiter)
     servfail_seconds: float | None = None
 
     def __post_init__(self) -> None:
-        self.world = World()
+        self.loop = FakeLoop()
         self.upstream = FakeSource()
         stale = self.options.stale
         self.cache = Cache(Budget(), 100, 100, stale.seconds if stale else 0)
@@ -205,9 +205,9 @@ class House:
             Failures(self.servfail_seconds),
             self.upstream,
             self.room,
-            self.world,
+            self.loop,
         )
-        self.zone.clock = lambda: self.world.now
+        self.zone.clock = lambda: self.loop.now
         self.zone.wall_clock = lambda: 2000.0
         self.served = ZoneBinding(self.zone, ServerCounts("dns://169.254.20.10:53", "."))
         dropped = ServerCounts("dns://169.254.20.10:53", "dropped")
@@ -229,7 +229,7 @@ class House:
     def ask_with(self, packet: bytes, *, by: str = "udp", host: str = "10.244.1.7") -> Pod:
         transport = self.udp if by == "udp" else self.tcp
         pod = Pod(transport, (host, next(self._ports)))
-        now = self.world.now
+        now = self.loop.now
         pod.finished = self.handler.handle(packet, transport, pod.address, now)
         return pod
 
@@ -239,7 +239,7 @@ class House:
         self.upstream.says(*records, **message)
 
     def pass_time(self, seconds: float) -> None:
-        self.world.pass_time(seconds)
+        self.loop.pass_time(seconds)
 
     def counted(self, outcome: Outcome) -> int:
         self.served.counts.flush()
@@ -251,6 +251,6 @@ class House:
         return [parsed(asked.query.packet).question[0].to_text() for asked in self.upstream.asked]
 
 
-def house(**options: object) -> House:
-    """A house whose zone has these options."""
-    return House(ZoneOptions(**options))
+def harness(**options: object) -> ZoneHarness:
+    """A harness whose zone has these options."""
+    return ZoneHarness(ZoneOptions(**options))

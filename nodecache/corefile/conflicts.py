@@ -7,7 +7,7 @@ from .options import ServerBlock, ZoneKey
 from .rewriting import NameRule
 
 
-def clashes(blocks: Iterable[ServerBlock]) -> Iterator[CorefileError]:
+def conflicts(blocks: Iterable[ServerBlock]) -> Iterator[CorefileError]:
     """Every error that no block has by itself."""
     yield from _overlaps(blocks)
     yield from _contradictions(blocks)
@@ -26,12 +26,14 @@ def _overlaps(blocks: Iterable[ServerBlock]) -> Iterable[CorefileError]:
                 where = f" on {address}" if address else ""
                 before = taken.get((key, address))
                 if before is not None:
-                    yield _clash(block, f"{key}{where}", before, "already served")
+                    yield _conflict(block, f"{key}{where}", before, "already served")
                     continue
                 taken[key, address] = block
                 other, at = bound.setdefault(key, (block, address))
                 if bool(at) != bool(address):
-                    yield _clash(block, f"{key}{where}", other, "served on overlapping addresses")
+                    yield _conflict(
+                        block, f"{key}{where}", other, "served on overlapping addresses"
+                    )
 
 
 def _addresses(block: ServerBlock) -> tuple[str, ...]:
@@ -46,7 +48,7 @@ def _addresses(block: ServerBlock) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wanted))
 
 
-def _clash(block: ServerBlock, what: str, before: ServerBlock, how: str) -> CorefileError:
+def _conflict(block: ServerBlock, what: str, before: ServerBlock, how: str) -> CorefileError:
     return _of(block, f"cannot serve {what}: it is {how} by {before.file}:{before.line}")
 
 
@@ -71,12 +73,12 @@ def _contradictions(blocks: Iterable[ServerBlock]) -> Iterable[CorefileError]:
                 yield _of(block, f"{reason} has another")
 
 
-def oddities(blocks: Iterable[ServerBlock]) -> Iterator[CorefileError]:
+def warnings(blocks: Iterable[ServerBlock]) -> Iterator[CorefileError]:
     """What surprises many, as a warning."""
     blocks = list(blocks)
     for block in blocks:
         yield from _shadows(block, blocks)
-        yield from _rewritten_away(block, blocks)
+        yield from _leaves_by_rewrite(block, blocks)
 
 
 def _shadows(block: ServerBlock, blocks: Iterable[ServerBlock]) -> Iterator[CorefileError]:
@@ -96,7 +98,9 @@ def _shadows(block: ServerBlock, blocks: Iterable[ServerBlock]) -> Iterator[Core
             yield _of(block, f"{reason}: give both blocks the same bind")
 
 
-def _rewritten_away(block: ServerBlock, blocks: Iterable[ServerBlock]) -> Iterator[CorefileError]:
+def _leaves_by_rewrite(
+    block: ServerBlock, blocks: Iterable[ServerBlock]
+) -> Iterator[CorefileError]:
     """A rewritten name goes on in its own block, whatever others are for; four users took it amiss."""
     ports = {key.port for key in block.zones}
     for rewrite in block.rewrites:

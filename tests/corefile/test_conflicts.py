@@ -24,7 +24,7 @@ def test_a_block_without_bind_beside_one_with_it_is_told(text):
     )
 
 
-def test_blocks_of_other_ports_and_of_the_same_bind_are_good_neighbours():
+def test_blocks_of_other_ports_and_of_the_same_bind_do_not_conflict():
     assert not corefile("org:53 {\nwhoami\n}\n.:54 {\nbind 127.0.0.1\nwhoami\n}").warnings
     assert not corefile("org {\nbind 127.0.0.1\nwhoami\n}\n. {\nbind 127.0.0.1\nwhoami\n}").warnings
 
