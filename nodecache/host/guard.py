@@ -110,13 +110,17 @@ class Guard:
         self._probe.cancel()
         self.host.release(now)
 
-    def remove_rules(self, now: float) -> None:
-        """A clean stop goes on: all is answered. `is_settled` tells when the rules are gone."""
-        self.host.remove_rules(now)
-
     def remove_interface(self, now: float) -> None:
-        """A clean stop ends: after what was in flight is answered."""
+        """A clean stop goes on: what was in flight is answered."""
         self.host.remove_interface(now)
+
+    def leave_rules(self, now: float) -> None:
+        """A clean stop ends. `is_settled` tells when what is left of the rules expires by itself."""
+        self.host.leave_rules(now)
+
+    def remove_rules(self, now: float) -> None:
+        """Take the rules away for an agent that wants none. `is_settled` tells when they are gone."""
+        self.host.remove_rules(now)
 
     def settle(self, seconds: float) -> bool:
         """Run a loop of our own until settled, at most `seconds`; whether it came to that."""

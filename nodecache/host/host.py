@@ -11,12 +11,13 @@ import math
 import select
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from . import privileges
 from .commands import Job, Runner, run_now
-from .interface import Interface
+from .complaints import Complaints
+from .interface import Interface, opened
 from .netlink import Netlink, Notices
 from .options import Address, HostError, HostOptions
 from .pods import LIST_SECONDS, RENEW_SECONDS, Endpoint, PodList, usable
@@ -24,17 +25,14 @@ from .rulebook import Rulebook, choose_backend
 
 log = logging.getLogger(__name__)
 
-ERRORTYPES = ("configmap", "interface_add", "interface_check", "iptables", "iptables_lock")
 RETRY_SECONDS = 1.0  # doubled up to the sync interval
 SETTLE_SECONDS = 0.01  # several notices in a row are looked at once
-SAY_AGAIN_SECONDS = 60.0  # an error that goes on is logged this often
 
 
 @dataclass(slots=True)
 class HostCounts:
     """What the metrics tell of the host side."""
 
-    setup_errors: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ERRORTYPES, 0))
     link_repairs: int = 0
     address_repairs: int = 0
     renewals: int = 0
@@ -47,6 +45,7 @@ class Host:
         self.options = options
         self._make_netlink = make_netlink
         self.counts = HostCounts()
+        self._complaints = Complaints()
         self._poller = select.epoll()
         self._runner = Runner(self._poller)
         self._netlink: Netlink | None = None
@@ -59,7 +58,6 @@ class Host:
         self._lease_until = 0.0
         self._interface_at = math.inf  # when to compare link and addresses
         self._retry_seconds = RETRY_SECONDS
-        self._said: dict[str, float] = {}
         self._pods = PodList()
 
     @property
@@ -96,7 +94,11 @@ class Host:
         self._is_checked = True
 
     def bring_up(self, now: float) -> None:
-        """Draw the traffic: addresses at once, rules as soon as the programs have run.
+        """Draw the traffic: rules as soon as the programs have run, and then the addresses.
+
+        Those that are on the node already stay: another agent, or a former life, has put them up.
+        A query that comes to an address before its rules is tracked as one to the node itself, and
+        another one from the same port would not be sent to kube-dns once we are gone.
 
         What cannot be done is logged, counted and tried again. Raises HostError only when
         `check_needs` was not called and would have.
@@ -111,7 +113,13 @@ class Host:
             self._poller.register(self._notices.fileno(), select.EPOLLIN)
         if self._rulebook is not None:
             self._rulebook.watch(self._poller)
-        self.sync(now)
+        if self._rulebook is not None and self._interface is not None and self._interface.is_away:
+            self._rulebook.ask_all(now, ())
+            self._start_rules(now)
+            self._runner.add("interface", self._interface_job())
+            self.turn(now)
+        else:
+            self.sync(now)
 
     def sync(self, now: float) -> None:
         """Compare everything with what is wanted, and mend it."""
@@ -190,35 +198,41 @@ class Host:
         self._runner.drop()
 
     def release(self, now: float) -> None:
-        """Take the rules for queries away, so that new ones go elsewhere; the addresses stay.
+        """Have new queries go elsewhere, now that our sockets have no mark; the addresses stay.
 
         With the addresses still there, what is in flight can be answered. `is_settled` tells when
         it is done. Nothing is repaired from here on.
         """
         self._is_up = False
         self._runner.drop()
-        if self._rulebook is not None and not self.options.skip_teardown:
-            self._runner.add("give back", self._guarded(self._rulebook.turn_away(), now))
-        self._runner.turn(now)
+        self._give_up("give back", lambda rulebook: rulebook.turn_away(now), now)
+
+    def leave_rules(self, now: float) -> None:
+        """Leave of all rules those alone that send queries to kube-dns' pods, and expire.
+
+        The last thing a clean stop does. `is_settled` tells when it is done. What a former life left goes
+        too, where this one has not come as far as to bring the host up.
+        """
+        self._give_up("leave", lambda rulebook: rulebook.leave(now), now)
 
     def remove_rules(self, now: float) -> None:
-        """Take away every rule, once all is answered. `is_settled` tells when it is done.
+        """Take away every rule: the agent that takes over wants none. `is_settled` tells when."""
+        self._give_up("remove", Rulebook.remove, now)
 
-        What a former life left goes too, where this one has not come as far as to bring the host up.
-        """
+    def _give_up(self, name: str, job: Callable[[Rulebook], Job], now: float) -> None:
         if self._rulebook is not None and not self.options.skip_teardown:
-            self._runner.add("remove", self._guarded(self._rulebook.remove(), now))
+            self._runner.add(name, self._guarded(job(self._rulebook), now))
         self._runner.turn(now)
 
     def remove_interface(self, now: float) -> None:
-        """Delete the link with its addresses: the last thing a clean stop does."""
+        """Delete the link with its addresses, once all is answered."""
         self._is_up = False
         if self._interface is None or self.options.skip_teardown:
             return
         try:
             self._interface.remove()
         except HostError as error:
-            self._complain("interface_check", str(error), now)
+            self._complaints.add("interface_check", str(error), now)
 
     def settle(self, seconds: float) -> bool:
         """Run a loop of our own until settled, at most `seconds`; whether it came to that."""
@@ -240,7 +254,10 @@ class Host:
         """
         is_in_place = self._rulebook is not None and self._rulebook.is_in_place
         is_ours = is_in_place and self._has_lease(now)
-        away = set() if self._interface is None else self._interface.refused
+        interface = self._interface
+        if interface is not None and not interface.index:
+            return ()
+        away = interface.refused if interface is not None else ()
         return tuple(
             ip
             for ip in self.options.addresses
@@ -251,7 +268,7 @@ class Host:
         """What the worker's metrics tell of us, ready for JSON."""
         book = self._rulebook
         return {
-            "setup_errors": dict(self.counts.setup_errors),
+            "setup_errors": dict(self._complaints.counts),
             "repairs": {
                 "link": self.counts.link_repairs,
                 "address": self.counts.address_repairs,
@@ -286,14 +303,7 @@ class Host:
 
     def _open_interface(self) -> Interface:
         if self._interface is None:
-            try:
-                self._netlink = self._make_netlink()
-            except ImportError as error:
-                raise HostError(f"{error}; -setupinterface=false does without it") from None
-            except OSError as error:
-                raise HostError(
-                    f"routing netlink: {error.strerror}; -setupinterface=false does without it"
-                ) from None
+            self._netlink = opened(self._make_netlink)
             self._interface = Interface(self.options, self._netlink)
         return self._interface
 
@@ -305,6 +315,12 @@ class Host:
             wanted |= dict.fromkeys(self.options.leased_addresses, left)
         return wanted
 
+    def _interface_job(self) -> Job:
+        """The interface in its turn among programs."""
+        self._ensure_interface(time.monotonic())
+        return
+        yield  # a job is a generator
+
     def _ensure_interface(self, now: float) -> None:
         self._interface_at = now + self.options.sync_seconds
         if self._interface is None:
@@ -314,7 +330,9 @@ class Host:
             repairs = self._interface.ensure(self._wanted(now))
             self._retry_seconds = RETRY_SECONDS
         except HostError as error:
-            self._complain("interface_add" if is_first else "interface_check", str(error), now)
+            self._complaints.add(
+                "interface_add" if is_first else "interface_check", str(error), now
+            )
             self._interface_at = now + self._next_retry()
             return
         if is_first:
@@ -338,7 +356,7 @@ class Host:
             else:
                 self._interface.remove_addresses(leased)
         except HostError as error:
-            self._complain("interface_check", f"{what}: {error}", now)
+            self._complaints.add("interface_check", f"{what}: {error}", now)
             self._interface_at = now
 
     def _read_notices(self, now: float) -> None:
@@ -359,19 +377,12 @@ class Host:
         assert self._rulebook is not None
         yield from job
         for problem in self._rulebook.take_problems():
-            self._complain(problem.errortype, str(problem), now)
+            self._complaints.add(problem.errortype, str(problem), now)
 
     def _next_retry(self) -> float:
         seconds = self._retry_seconds
         self._retry_seconds = min(seconds * 2, self.options.sync_seconds)
         return seconds
-
-    def _complain(self, errortype: str, text: str, now: float) -> None:
-        """Count it; log it unless the same was logged within the last minute."""
-        self.counts.setup_errors[errortype] += 1
-        if now - self._said.get(text, -math.inf) >= SAY_AGAIN_SECONDS:
-            self._said[text] = now
-            log.error("%s", text)
 
 
 def _texts(addresses: dict[Address, int]) -> str:

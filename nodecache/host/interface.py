@@ -7,6 +7,7 @@ tells its own leftovers from an address somebody else added, on any kernel.
 import errno
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -56,6 +57,14 @@ class Interface:
                 self._refuse_foreign(link)
         except OSError as error:
             raise self._error(error) from None
+
+    @property
+    def is_away(self) -> bool:
+        """Whether there is no link of that name; no where that cannot be told."""
+        try:
+            return self._netlink.link(self._options.interface) is None
+        except OSError:
+            return False
 
     def ensure(self, wanted: dict[Address, int]) -> Repairs:
         """Make link and addresses as wanted (address → lifetime in seconds, 0 = for ever).
@@ -210,6 +219,18 @@ class Interface:
             kind=kind, error=(error.strerror or str(error)).lower()
         )
         return HostError(f"interface {name}: {meaning}; -setupinterface=false leaves it alone")
+
+
+def opened(make_netlink: Callable[[], Netlink]) -> Netlink:
+    """The kernel's side of an interface. Raises HostError."""
+    try:
+        return make_netlink()
+    except ImportError as error:
+        raise HostError(f"{error}; -setupinterface=false does without it") from None
+    except OSError as error:
+        raise HostError(
+            f"routing netlink: {error.strerror}; -setupinterface=false does without it"
+        ) from None
 
 
 def _is_ours(link: Link, kind: str) -> bool:

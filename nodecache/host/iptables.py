@@ -193,7 +193,9 @@ class Iptables:
         """Each rule exactly once: listed, or else `-C`, and `-I` at the head when it is not there."""
         problem: RulesError | None = None
         present = yield from self._count_and_tidy()
-        for rule in self.rules:
+        # Those for replies first: a reply that is tracked where its query was not makes an entry for
+        # the client's port, and a later query from there is taken for an answer.
+        for rule in sorted(self.rules, key=lambda rule: rule.is_to):
             if identity(rule) in present:
                 continue
             try:

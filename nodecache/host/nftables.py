@@ -9,8 +9,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from .commands import Command, Job
-from .nft_script import TABLE, Contents, pods_script, remove_script, table_script
+from .commands import Command, Job, Steps
+from .nft_script import TABLE, Contents, left_script, pods_script, remove_script, table_script
 from .options import HostOptions, of_version
 from .pods import PodList
 from .rules import FailOpen
@@ -131,19 +131,31 @@ class NftTable:
             for version in (4, 6)
         }
 
-    def turn_away(self) -> Job:
-        """Draw no more queries; replies go their way untouched."""
-        self._shape = ""
-        script = table_script(
-            self._options, self._fail_open, Contents(self.packets), is_for_replies=True
-        )
-        applied = yield Command((NFT, "-f", "-"), stdin=script)
-        if not applied.is_ok:
-            raise RulesError(f"nft: {applied.reason}")
+    def turn_away(self, now: float) -> Job:
+        """Draw no more queries to sockets without a mark; what was drawn goes its way untouched."""
+        elements = yield from self._kept(now)
+        elements = {name: kept for name, kept in elements.items() if name not in self._answering()}
+        contents = Contents(self.packets, elements)
+        script = table_script(self._options, self._fail_open, contents, is_draining=True)
+        yield from self._replace(script)
+
+    def leave(self, now: float) -> Job:
+        """Have the kernel send queries to the pods until that expires, and do nothing else."""
+        contents = Contents({}, (yield from self._kept(now)))
+        yield from self._replace(left_script(self._options, self._fail_open, contents))
 
     def remove(self) -> Job:
         """Delete the table; one that is gone is fine."""
+        yield from self._replace(remove_script())
+
+    def _kept(self, now: float) -> Steps[dict[str, list[str]]]:
+        """What the kernel keeps in our table, and the pods that we know."""
+        listing = read_listing((yield _LIST).stdout)
+        elements = listing.contents.elements if listing is not None else {}
+        return elements | self._pods.as_elements(now)
+
+    def _replace(self, script: str) -> Job:
         self._shape = ""
-        removed = yield Command((NFT, "-f", "-"), stdin=remove_script())
-        if not removed.is_ok:
-            raise RulesError(f"nft: {removed.reason}")
+        applied = yield Command((NFT, "-f", "-"), stdin=script)
+        if not applied.is_ok:
+            raise RulesError(f"nft: {applied.reason}")

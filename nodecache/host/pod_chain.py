@@ -8,19 +8,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
-from .commands import Command, Job
+from .commands import Command, Job, Steps
 from .iptables import LOCK_WAIT, POD_CHAIN, binary
 from .nftables import RulesError
 from .options import Address
-from .pods import Endpoint, PodList
+from .pods import LIST_SECONDS, Endpoint, PodList
 
+_PROTOCOLS = ("udp", "tcp")
 _COMMENT = ("-m", "comment", "--comment", "NodeLocal-DNS-Cache")
 
 
 class PodChain:
     """The chain in each family that the listen addresses have. Jobs raise RulesError.
 
-    `services` (family → Service address and port) come after the pods, and do not expire.
+    `services` (family → Service address and port) come after the pods, and do
+    not expire while we live.
     """
 
     def __init__(
@@ -46,34 +48,52 @@ class PodChain:
             if pods.of_version(version):
                 yield from self._write(version, pods, now)
 
+    def leave(self, pods: PodList, now: float) -> Steps[bool]:
+        """Have all that is in the chain expire; whether anything is."""
+        is_anything = False
+        for version, service in self._services.items():
+            if pods.of_version(version) or service is not None:
+                yield from self._write(version, pods, now, service_seconds=LIST_SECONDS)
+                is_anything = True
+            else:  # what a former life has found
+                listed = yield Command(self._argv(version, "-S", POD_CHAIN))
+                is_anything |= "-j DNAT" in listed.stdout
+        return is_anything
+
     def remove(self) -> Job:
         """Delete the chain, once nothing jumps to it; one that is not there is fine."""
         for version in self._services:
             for operation in ("-F", "-X"):
                 yield Command(self._argv(version, operation, POD_CHAIN))
 
-    def _write(self, version: int, pods: PodList, now: float) -> Job:
+    def _write(
+        self, version: int, pods: PodList, now: float, *, service_seconds: float | None = None
+    ) -> Job:
         restore = (f"{binary(self._variant, version)}-restore", *LOCK_WAIT, "-n")
-        stop = datetime.fromtimestamp(self._utc() + pods.seconds_left(now), UTC)
-        rules = _rules(pods.of_version(version), stop, self._services[version])
+        until = self._until(pods.seconds_left(now))
+        rules = [*_to_pods(pods.of_version(version), until)]
+        if (service := self._services[version]) is not None:
+            until = () if service_seconds is None else self._until(service_seconds)
+            rules += [_dnat(protocol, service, *until) for protocol in _PROTOCOLS]
         text = "\n".join(("*nat", f":{POD_CHAIN} - [0:0]", *rules, "COMMIT", ""))
         written = yield Command(restore, stdin=text)
         if not written.is_ok:
             raise RulesError(f"iptables: {POD_CHAIN}: {written.reason}")
 
+    def _until(self, seconds: float) -> tuple[str, ...]:
+        stop = datetime.fromtimestamp(self._utc() + seconds, UTC)
+        return "-m", "time", "--datestop", f"{stop:%Y-%m-%dT%H:%M:%S}"
+
     def _argv(self, version: int, *words: str) -> tuple[str, ...]:
         return (binary(self._variant, version), *LOCK_WAIT, "-t", "nat", *words)
 
 
-def _rules(pods: tuple[Endpoint, ...], stop: datetime, service: Endpoint | None) -> Iterator[str]:
-    """Each pod gets an equal share of the queries until `stop`; then the Service gets all."""
-    for protocol in ("udp", "tcp"):
+def _to_pods(pods: tuple[Endpoint, ...], until: tuple[str, ...]) -> Iterator[str]:
+    """Each pod gets an equal share of the queries."""
+    for protocol in _PROTOCOLS:
         for left, pod in zip(range(len(pods), 0, -1), pods, strict=True):
-            until = ("-m", "time", "--datestop", f"{stop:%Y-%m-%dT%H:%M:%S}")
             share = ("-m", "statistic", "--mode", "random", "--probability", f"{1 / left:.6f}")
             yield _dnat(protocol, pod, *until, *(share if left > 1 else ()))
-        if service is not None:
-            yield _dnat(protocol, service)
 
 
 def _dnat(protocol: str, to: Endpoint, *matches: str) -> str:

@@ -16,7 +16,7 @@ from .notices import NftNotices
 from .options import Address, HostError, HostOptions, of_version
 from .pod_chain import PodChain
 from .pods import Endpoint, PodList
-from .rules import FailOpen, all_rules
+from .rules import FailOpen, all_rules, rules_left
 
 log = logging.getLogger(__name__)
 
@@ -200,24 +200,48 @@ class Rulebook:
         elif self._pod_chain is not None:
             yield from self._beside(self._pod_chain.set_pods(pods, now))
 
-    def turn_away(self) -> Job:
-        """Draw no more queries, and keep replies to those that came out of conntrack.
+    def turn_away(self, now: float) -> Job:
+        """Draw no more queries to sockets without a mark, and keep replies out of conntrack.
 
         A reply that conntrack first hears of afterwards would make an entry, with the Service's
         address as the client: whoever asks from that port within the next minutes is not sent to
         kube-dns, and hears nothing.
         """
         if self.backend == "nftables":
-            yield from self._attempt(self._table.turn_away(), math.inf)
+            yield from self._attempt(self._table.turn_away(now), math.inf)
         else:
             yield from self._attempt(self._turn_away_in_iptables(), math.inf)
 
     def _turn_away_in_iptables(self) -> Job:
         iptables = yield from self._chosen_iptables()
+        # in PREROUTING they ask for the mark, and connections under way still have it
         chains = tuple(
-            dict.fromkeys((r.table, r.chain) for r in iptables.rules if r.table == "raw")
+            dict.fromkeys(
+                (rule.table, rule.chain)
+                for rule in iptables.rules
+                if rule.table == "raw" and not rule.is_bound_only
+            )
         )
         yield from iptables.remove(self._options.addresses, chains=chains, is_for_queries=True)
+
+    def leave(self, now: float) -> Job:
+        """Take away everything of ours but where queries go without us: that expires."""
+        if self.backend == "nftables":
+            yield from self._attempt(self._table.leave(now), math.inf)
+        else:
+            yield from self._attempt(self._leave_in_iptables(now), math.inf)
+        yield from self._attempt(self._foreign.remove(), math.inf)
+
+    def _leave_in_iptables(self, now: float) -> Job:
+        iptables = yield from self._chosen_iptables()
+        chain = self._pod_chain
+        if chain is None or not (yield from chain.leave(self._pods, now)):
+            yield from self._remove_own()
+            return
+        left = rules_left(self._options, self.fail_open or FailOpen.LEASE)
+        leftovers = Iptables(iptables.variant, left)
+        yield from leftovers.ensure()
+        yield from iptables.remove(self._options.addresses, keep=leftovers.rules)
 
     def remove(self) -> Job:
         """Take away everything of ours."""

@@ -124,22 +124,31 @@ def fallback_rules(
 
 
 def all_rules(options: HostOptions, fail_open: FailOpen) -> tuple[Rule, ...]:
-    """The whole list for all listen addresses: all rules of the first, then of the second.
-
-    By lease, an address that always stays local never falls back, and the others have kube-proxy.
-    """
+    """The whole list for all listen addresses: all rules of the first, then of the second."""
     is_by_socket = fail_open is FailOpen.SOCKET
     ours = [
         replace(rule, is_bound_only=is_by_socket and rule.chain == "PREROUTING")
         for ip in options.addresses
         for rule in rules_for(ip, options.dns_port, options.health_port)
     ]
-    fallbacks = (
-        fallback_rules(ip, options.dns_port, options.fallback_of(ip), is_away_only=not is_by_socket)
+    return (*ours, *_fallbacks(options, fail_open, is_away_only=not is_by_socket))
+
+
+def rules_left(options: HostOptions, fail_open: FailOpen) -> tuple[Rule, ...]:
+    """What a clean stop leaves, until it expires: the fallbacks of addresses that nobody has put up.
+
+    An address that somebody else serves on this node from then on never meets them.
+    """
+    return tuple(_fallbacks(options, fail_open, is_away_only=True))
+
+
+def _fallbacks(options: HostOptions, fail_open: FailOpen, *, is_away_only: bool) -> Iterable[Rule]:
+    """By lease, an address that always stays local never falls back, and the others have kube-proxy."""
+    return chain.from_iterable(
+        fallback_rules(ip, options.dns_port, options.fallback_of(ip), is_away_only=is_away_only)
         for ip in options.addresses
-        if is_by_socket or options.fallback_of(ip) is not None
+        if fail_open is FailOpen.SOCKET or options.fallback_of(ip) is not None
     )
-    return (*ours, *chain.from_iterable(fallbacks))
 
 
 def as_the_original(rules: Iterable[Rule]) -> tuple[Rule, ...]:

@@ -226,6 +226,15 @@ class HandoverSocket:
         self._socket = server
         self._poller.register(server.fileno(), select.EPOLLIN)
 
+    def is_taken(self) -> bool:
+        """Whether another agent has the name that was ours; to be asked after `close`."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as trial:
+            try:
+                trial.bind(self._path)
+            except OSError as error:
+                return error.errno == errno.EADDRINUSE
+        return False
+
     def close(self) -> None:
         """Be found no more; links stay as they are."""
         if self._socket is not None:

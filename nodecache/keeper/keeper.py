@@ -6,7 +6,7 @@ event loop, and never reads a DNS message.
 
     start:  read the configuration → bind → fork → worker ready → mark the sockets, addresses, rules
     run:    wait for: a signal, the worker (a word, or its death), the host, a changed file
-    stop:   no more queries → worker drains → rules and addresses withdrawn → exit
+    stop:   no more queries → worker drains → addresses withdrawn, rules left that expire → exit
 
 With a next agent on the node (`handover.py`) the start begins with its predecessor's sockets, and
 the stop leaves the host to its successor.
@@ -289,18 +289,24 @@ class Keeper:
     def _stop(self) -> None:
         """Give the node's traffic back, then answer what is left, then go.
 
-        Where another agent holds up the node, only the worker ends, and all else stays as it is.
+        Where another agent holds up the node, only the worker ends, and all else stays as it is. It may
+        have come while the worker answered the rest: a pod deleted by force has its successor at once.
         """
         attempt = self._loop.attempt
         guard = self._guard if self._handover.has_node else None
         attempt(self._handover_socket.close)
         if guard is not None:
+            attempt(self._mark.take_away)
             attempt(lambda: guard.release(monotonic()))
             attempt(guard.settle, SETTLE_SECONDS)
         attempt(self._supervisor.finish, DRAIN_SECONDS)
-        if guard is not None:  # not before: a reply needs its source address
-            attempt(lambda: guard.remove_rules(monotonic()))
+        if guard is not None and self._handover_socket.is_taken():
+            log.info("another agent is there: the node is its own")
+        elif guard is not None:
+            attempt(
+                lambda: guard.remove_interface(monotonic())
+            )  # a reply needed its source address
+            attempt(lambda: guard.leave_rules(monotonic()))
             attempt(guard.settle, SETTLE_SECONDS)
-            attempt(lambda: guard.remove_interface(monotonic()))
         attempt(self._active.close)
         attempt(remove_pidfile, self._flags.pidfile)

@@ -73,6 +73,11 @@ class SocketMark:
         for pair in self._active.sockets.values():
             pair.mark(is_on=is_on)
 
+    def take_away(self) -> None:
+        """Have no more queries drawn to our sockets, for good: a stop begins."""
+        for pair in self._active.sockets.values():
+            pair.mark(is_on=False)
+
     def _tell(self) -> None:
         if self._is_on:
             log.info("a worker reads: queries are drawn to it")

@@ -97,6 +97,16 @@ def kernel() -> Kernel:
     return Kernel()
 
 
+def test_replies_are_kept_out_of_conntrack_before_queries_are():
+    """A reply that is tracked alone makes an entry for its client's port, as if it were a query."""
+    kernel = Kernel()
+    kernel.run(Iptables("nft", RULES).ensure())
+    made = [" ".join(argv) for argv in kernel.commands if "-I" in argv and "NOTRACK" in argv]
+    is_for_queries = [" -d " in words for words in made]
+    assert len(made) == 16
+    assert is_for_queries == sorted(is_for_queries)
+
+
 def test_every_rule_is_checked_then_inserted_and_is_there_once(kernel):
     kernel.run(Iptables("nft", RULES).ensure())
     assert kernel.count() == len(RULES)

@@ -5,7 +5,7 @@ import pytest
 
 from nodecache.host import Endpoint, FailOpen, HostOptions
 from nodecache.host.commands import Command, Result
-from nodecache.host.nft_script import Contents, remove_script, table_script
+from nodecache.host.nft_script import Contents, left_script, remove_script, table_script
 from nodecache.host.nftables import NftTable, RulesError, read_listing
 from nodecache.host.pods import PodList
 
@@ -124,6 +124,44 @@ def test_by_socket_every_address_falls_back_to_a_pod_and_then_to_the_service_tha
     assert any("ip daddr 169.254.20.10" in line and "to 10.96.0.10:53" in line for line in lines)
 
 
+def test_while_it_drains_nothing_puts_an_address_among_those_that_answer():
+    for fail_open, drawn in ((FailOpen.SOCKET, 8), (FailOpen.LEASE, 0)):
+        script = table_script(OPTIONS, fail_open, is_draining=True)
+        assert "update @answering" not in script
+        lines = [line for line in script.splitlines() if "notrack" in line]
+        assert len([line for line in lines if "daddr" in line and "health" not in line]) == drawn
+        assert len([line for line in lines if "saddr" in line]) == 6
+
+
+FOUND = {"dns_pods4": ["0 timeout 900s : 10.244.2.2 . 53"]}
+
+
+def test_a_clean_stop_leaves_what_expires_and_passes_over_addresses_that_somebody_has_put_up():
+    script = left_script(OPTIONS, FailOpen.SOCKET, Contents({}, FOUND))
+    assert "notrack" not in script
+    assert "169.254.20.10 timeout 900s, 10.96.0.10 timeout 900s" in script
+    assert "fd00::10 timeout 900s" in script
+    sent = [line for line in script.splitlines() if "dnat ip" in line]
+    assert len(sent) == 8
+    assert all("daddr @addresses" in line and "fib daddr type != local" in line for line in sent)
+
+
+@pytest.mark.parametrize("fail_open", FailOpen)
+def test_a_service_that_is_fallen_back_to_is_left_for_as_long(fail_open):
+    local = (ip("169.254.20.10"), ip("10.96.0.10"))
+    options = HostOptions(addresses=local, fallback=(ip("10.96.0.10"),))
+    script = left_script(options, fail_open, Contents())
+    to_service = [line for line in script.splitlines() if "to 10.96.0.10:53" in line]
+    assert len(to_service) == 4
+    assert all("ip daddr 169.254.20.10 ip daddr @addresses4" in line for line in to_service)
+
+
+def test_where_queries_could_be_sent_nowhere_nothing_is_left():
+    nowhere = Contents({}, {"dns_pods4": [], "elsewhere4": []})
+    assert left_script(OPTIONS, FailOpen.SOCKET, nowhere) == remove_script()
+    assert left_script(OPTIONS, FailOpen.LEASE, Contents({}, FOUND)) == remove_script()
+
+
 def test_counters_go_on_from_where_they_were():
     contents = Contents({"output_udp_to_dns": 42})
     script = table_script(OPTIONS, FailOpen.SOCKET, contents)
@@ -206,6 +244,18 @@ def test_at_first_all_addresses_count_as_answering_and_when_put_back_those_of_th
     kernel.table = "table inet nodecache { # less }"
     kernel.run(table.ensure(0.0))
     assert full not in kernel.table
+
+
+def test_a_clean_stop_takes_the_pods_and_connections_that_are_known_with_it(kernel_and_table):
+    kernel, table = kernel_and_table
+    kernel.connections.append(CONNECTION)
+    kernel.run(table.set_pods(PodList((POD,), until=910.0), 10.0))
+    kernel.run(table.turn_away(20.0))
+    assert kernel.table.count("timeout 890s : 10.244.2.2 . 53") == 64
+    kernel.run(table.leave(30.0))
+    assert kernel.table.count("timeout 880s : 10.244.2.2 . 53") == 64
+    assert "10.244.1.2 . 4242 . 10.96.0.10 timeout 77s" in kernel.table
+    assert "notrack" not in kernel.table
 
 
 @pytest.fixture

@@ -228,6 +228,16 @@ def test_a_name_that_is_taken_is_free_once_its_owner_has_gone(old, name, address
     other.close()
 
 
+def test_whose_name_has_gone_to_another_agent_can_tell(old, name, address):
+    old.door.close()
+    assert not old.door.is_taken()
+    other = Keeper(name, ListenAddress("127.0.0.1", free_port()))
+    other.turn()
+    assert old.door.is_taken()
+    other.close()
+    assert not old.door.is_taken()
+
+
 def test_agents_of_other_addresses_ports_or_interfaces_have_other_names():
     arguments = [
         ["-localip", "169.254.20.10,10.96.0.10"],

@@ -116,3 +116,10 @@ def test_sockets_of_a_new_configuration_are_marked_too(marked):
     new = marked.active.sockets["new"] = Pair()
     marked.at(100.1)
     assert new.is_marked
+
+
+def test_when_a_stop_begins_the_mark_is_taken_away_whoever_lives(marked):
+    marked.mark.heard(0.0)
+    assert marked.at(0.1)
+    marked.mark.take_away()
+    assert not marked.pair.is_marked

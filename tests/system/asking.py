@@ -34,6 +34,17 @@ def ask(address: Address, protocol: str = "udp", seconds: float = 1.0) -> int | 
     return reply[3] & 15 if reply[:2] == packet[:2] else None
 
 
+def ask_on(connection: socket.socket) -> int | None:
+    """The rcode of a query on an open connection; None when it is at its end."""
+    packet = os.urandom(2) + b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + QUESTION
+    try:
+        connection.sendall(struct.pack("!H", len(packet)) + packet)
+        reply = connection.recv(4096)
+    except OSError:
+        return None
+    return reply[5] & 15 if reply[2:4] == packet[:2] else None
+
+
 @dataclass
 class Answered:
     """What a stream of queries saw: when each was sent, and which rcode came (None: nothing)."""

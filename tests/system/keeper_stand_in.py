@@ -108,13 +108,15 @@ class StandIn:
         self.guard.worker_ready(time.monotonic())
 
     def stop(self) -> int:
+        for each in self.sockets:
+            listen.mark_as_ours(each, is_on=False)
         self.guard.release(time.monotonic())
         self.guard.settle(8)
         os.kill(self.worker, signal.SIGTERM)
         os.waitpid(self.worker, 0)
-        self.guard.remove_rules(time.monotonic())
-        self.guard.settle(8)
         self.guard.remove_interface(time.monotonic())
+        self.guard.leave_rules(time.monotonic())
+        self.guard.settle(8)
         return 0
 
 

@@ -20,6 +20,7 @@ class StandIn:
     """The stand-in keeper (keeper_stand_in.py) on the node."""
 
     def __init__(self, node: Namespace, addresses: list[Address], **options) -> None:
+        self.node = node
         wanted = {"interface_kind": "bridge", **options, "addresses": [str(ip) for ip in addresses]}
         environment = {**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT))}
         self.process = node.start(
@@ -49,10 +50,11 @@ class StandIn:
         return log
 
     def kill_all(self) -> float:
-        """SIGKILL to every process of it at one moment; that moment."""
+        """SIGKILL to every process of it at one moment; that moment. None is left after this."""
         os.killpg(self.process.pid, signal.SIGKILL)
         moment = time.monotonic()
         self.process.communicate(timeout=5)
+        self.node.wait_until_nobody_listens()
         return moment
 
 
@@ -128,10 +130,11 @@ class Agent:
         return self.process.wait(20)
 
     def kill_all(self) -> float:
-        """SIGKILL to every process of it at one moment; that moment."""
+        """SIGKILL to every process of it at one moment; that moment. None is left after this."""
         os.killpg(self.process.pid, signal.SIGKILL)
         moment = time.monotonic()
         self.process.wait(5)
+        self.world.node.wait_until_nobody_listens()
         return moment
 
 
