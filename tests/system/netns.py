@@ -66,10 +66,6 @@ class Namespace:
     def sysctl(self, name: str, value: int) -> None:
         self.run("sysctl", "-q", "-w", f"{name}={value}")
 
-    def wait_until_nobody_listens(self) -> None:
-        """Until the sockets of killed agents are gone: on a busy machine that takes its time."""
-        wait_until(lambda: not self.run("ss", "-Hlnut", "sport", "=", "53"))
-
     def remove(self) -> None:
         """End what runs inside, and delete it."""
         for pid in run("ip", "netns", "pids", self.name, check=False).split():

@@ -20,7 +20,6 @@ class StandIn:
     """The stand-in keeper (keeper_stand_in.py) on the node."""
 
     def __init__(self, node: Namespace, addresses: list[Address], **options) -> None:
-        self.node = node
         wanted = {"interface_kind": "bridge", **options, "addresses": [str(ip) for ip in addresses]}
         environment = {**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT))}
         self.process = node.start(
@@ -54,7 +53,7 @@ class StandIn:
         os.killpg(self.process.pid, signal.SIGKILL)
         moment = time.monotonic()
         self.process.communicate(timeout=5)
-        self.node.wait_until_nobody_listens()
+        wait_until(lambda: not has_members(self.process.pid))
         return moment
 
 
@@ -134,8 +133,18 @@ class Agent:
         os.killpg(self.process.pid, signal.SIGKILL)
         moment = time.monotonic()
         self.process.wait(5)
-        self.world.node.wait_until_nobody_listens()
+        wait_until(lambda: not has_members(self.process.pid))
         return moment
+
+
+def has_members(group: int) -> bool:
+    """Whether a process group has a process that is not dead; dead ones may wait to be collected."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, of_group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(of_group) == group and state not in "ZX":
+                return True
+    return False
 
 
 def stock(addresses: list[Address]) -> str:
