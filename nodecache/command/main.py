@@ -1,10 +1,12 @@
 """The command line: what the container image runs, and the subcommands for people."""
 
+import contextlib
 import importlib
 import logging
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from nodecache import __version__
 from nodecache.config.flags import FlagError, Flags, HelpWanted, parse_flags
@@ -22,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] in COMMANDS:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # for people: ^C ends it
+        _go_before_agent()
         command = importlib.import_module(COMMANDS[arguments[0]])
         return int(command.main(arguments[1:]))
     try:
@@ -41,6 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("Directives:", *(f"dns.{name}" for name in sorted(CHAIN)), sep="\n  ")  # noqa: T201
         return 0
     return run(flags)
+
+
+def _go_before_agent() -> None:
+    """Be the one that the OOM killer takes where an agent's container is at its memory limit."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")  # proc(5): the most
 
 
 def version() -> str:

@@ -121,7 +121,7 @@ def _plots(rates: Sequence[Rates]) -> str:
         _plot("queries a second", rates, (lambda each: each.queries_per_second,), amount),
         _plot("from the cache", rates, (lambda each: each.hit_share,), percent, most=1.0),
         _plot(
-            "median, 99 %",
+            "p50, p99",
             rates,
             (lambda each: each.median, lambda each: each.p99),
             milliseconds,

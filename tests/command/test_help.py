@@ -1,4 +1,5 @@
 import subprocess
+import sys
 
 import pytest
 
@@ -28,6 +29,12 @@ def test_the_agents_flags_follow_without_a_second_usage(name, capsys):
     text = capsys.readouterr()
     assert (text.out + text.err).count("Usage of") == 1
     assert "  -localip addresses\n" in text.out + text.err
+
+
+def test_a_command_is_what_the_kernel_takes_first_in_an_agents_container():
+    shown = "from nodecache.command.main import main; main(['help']); print(open('/proc/self/oom_score_adj').read())"
+    done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "1000"
 
 
 @pytest.mark.parametrize("word", ["-h", "--help"])
