@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ FILES = {
     "sys/fs/cgroup/cpu.stat": "nr_periods 1000\nnr_throttled 1\n",
 }
 AREAS = {
-    "agent", "configuration", "conntrack", "cpu", "descriptors", "interception", "interface", "kubelet",
+    "agent", "configuration", "conntrack", "cpu", "descriptors", "interception", "interface", "kernel", "kubelet",
     "memory", "packet rules", "resolvers", "sockets", "upstreams",
 }  # fmt: skip
 
@@ -60,8 +61,9 @@ class Node:
 
     def is_whole(self) -> bool:
         """Whether table and addresses are there."""
-        traces = self.run("nft list tables") + self.run("ip address")
-        return all(each in traces for each in ("inet nodecache", f"{LOCAL}/", f"{SERVICE}/"))
+        traces = self.run("nft list ruleset") + self.run("ip address")
+        wanted = (f"elements = {{ {SERVICE}, {LOCAL} }}", f"{LOCAL}/", f"{SERVICE}/")
+        return all(each in traces for each in wanted)
 
     def run(self, line: str) -> str:
         return self.world.node.run(*line.split())
@@ -102,7 +104,7 @@ def test_it_changes_nothing(node):
             line.partition("packets")[0].partition(" [")[0]
             for listing in listings
             for line in node.run(listing).splitlines()
-            if not line.startswith("#") and "expires" not in line
+            if not line.startswith("#") and not re.search("expires|valid_lft", line)
         ]
         return [*without_counts, *sorted(map(str, node.root.rglob("*")))]
 
@@ -237,6 +239,10 @@ FAULTS = {
     "somebody flushed the rules": Planted(
         commands("nft delete table inet nodecache", undo="true"),
         "packet rules", "broken", "is gone", "nft monitor",
+    ),
+    "somebody took an address out of the rules": Planted(
+        commands(f"nft delete element inet nodecache addresses4 {{ {SERVICE} }}", undo="true"),
+        "packet rules", "broken", f"no rule for {SERVICE}", "nft monitor",
     ),
     "somebody took an address away": Planted(
         commands(f"ip address del {SERVICE}/32 dev {INTERFACE}", undo="true"),

@@ -68,6 +68,7 @@ def examine(subject: Subject) -> list[Finding]:
         files.check_kubelet,
         agent.check_agent,
         network.check_sockets,
+        node.check_kernel,
         node.check_interface,
         node.check_rules,
         others.check_others,

@@ -1,19 +1,24 @@
 """What the node's kernel tells: link, addresses, packet rules, connection tracking."""
 
+import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 
 from nodecache.host import netlink
 from nodecache.host.nft_script import TABLE
+from nodecache.host.rules import SKIP_CONNTRACK
 
 from .findings import Finding, broken, look, ok
 from .listings import nft_entries
+from .others import RULES, host_tables
 from .subject import Subject
 
 INTERFACE = "interface"
-RULES = "packet rules"
 CONNTRACK = "conntrack"
+KERNEL = "kernel"
+_LIST = ("nft", "-j", "list")
 _MUCH = 0.9
+_PIDFD_SINCE = (5, 3)
 _RESTART = "kubectl -n kube-system rollout restart ds/node-local-dns"
 
 
@@ -52,6 +57,23 @@ def check_interface(subject: Subject) -> Iterator[Finding]:
         yield ok(INTERFACE, f"{flags.interface_name} has {' '.join(map(str, flags.local_ips))}")
 
 
+def check_kernel(subject: Subject) -> Iterator[Finding]:
+    """What of the kernel the agent can use; what it does without is no fault."""
+    release = subject.read("/proc/sys/kernel/osrelease")
+    if release is None or subject.metrics is None:
+        return
+    version = tuple(int(part) for part in re.findall(r"\d+", release)[:2])
+    by_socket = subject.metrics.total("nodecache_rules_info", fail_open="socket")
+    features = {
+        "nftables": subject.run((*_LIST, "tables")) is not None,
+        "packet rules that match on sockets": bool(by_socket) or subject.flags.rules == "none",
+        "pidfd": version >= _PIDFD_SINCE,
+    }
+    lacking = [name for name, is_there in features.items() if not is_there]
+    does = f"does without {', '.join(lacking)}" if lacking else "has all that the agent uses"
+    yield ok(KERNEL, f"{release.strip()} {does}")
+
+
 def check_rules(subject: Subject) -> Iterator[Finding]:
     """Our rules, and what they fail open by."""
     metrics = subject.metrics
@@ -73,12 +95,23 @@ def check_rules(subject: Subject) -> Iterator[Finding]:
             "NET_ADMIN for the container, nftables or iptables in the kernel; see the agent's log",
         )
         return
-    if backend == "nftables" and not _is_table_there(subject):
+    listing = subject.run((*_LIST, "tables")) if backend == "nftables" else None
+    if listing is not None and TABLE not in _names(listing):
         yield broken(
             RULES,
             f"table {TABLE} is gone",
             "DNS goes through connection tracking, or past the agent",
             "it is put back within -syncinterval; find who flushes: nft monitor",
+        )
+        return
+    named = _addresses_with_rules(subject, backend)
+    own = [str(address) for address in subject.flags.local_ips]
+    if named is not None and (missing := [each for each in own if each not in named]):
+        yield broken(
+            RULES,
+            f"{backend}, and no rule for {' '.join(missing)}",
+            "what they ask there goes through connection tracking, or past the agent",
+            f"it is put back within -syncinterval; find who changes them: nft monitor; else {_RESTART}",
         )
         return
     if fails_by == "lease":
@@ -92,13 +125,25 @@ def check_rules(subject: Subject) -> Iterator[Finding]:
         yield ok(RULES, f"{backend}, fail open by the {fails_by}")
 
 
-def _is_table_there(subject: Subject) -> bool:
-    """Whether nft lists our table; True where it cannot be asked."""
-    listing = subject.run(("nft", "-j", "list", "tables"))
-    if listing is None:
-        return True
-    tables = nft_entries(listing, "table")
-    return any(f"{table.get('family')} {table.get('name')}" == TABLE for table in tables)
+def _names(listing: str) -> set[str]:
+    """The tables in a list of them, as `inet nodecache`."""
+    return {f"{each['family']} {each['name']}" for each in nft_entries(listing, "table")}
+
+
+def _addresses_with_rules(subject: Subject, backend: str) -> set[str] | None:
+    """Every address that a rule of ours names; None where rules cannot be listed."""
+    if backend == "nftables":
+        listing = subject.run((*_LIST, "table", *TABLE.split()))
+        sets = nft_entries(listing, "set")
+        return (
+            None if listing is None else {str(e) for found in sets for e in found.get("elem", ())}
+        )
+    tables = host_tables(subject)
+    rules = (rule for table in tables for chain in table.chains.values() for rule in chain.rules)
+    ours = (rule for rule in rules if SKIP_CONNTRACK in rule.text)
+    return (
+        {str(address) for rule in ours for address in rule.addresses("daddr")} if tables else None
+    )
 
 
 def check_conntrack(subject: Subject) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from nodecache.command.doctor.main import main
 from nodecache.command.doctor.subject import metrics_of
 from nodecache.config.flags import parse_flags
 from tests.command.doctor.subjects import (
+    HEALTHY,
     NO_CHAINS,
     changed,
     one,
@@ -186,6 +187,53 @@ def test_a_cpu_limit_that_holds_the_agent_up(tmp_path):
 def test_a_table_that_somebody_flushed():
     found = one(node.check_rules(subject_of(listings={("nft", "-j", "list", "tables"): NO_CHAINS})))
     assert (found.level, "is gone" in found.what) == (Level.BROKEN, True)
+
+
+@pytest.mark.parametrize(
+    ("release", "metrics", "told"),
+    [
+        ("6.1.0-13-amd64\n", HEALTHY, "has all that the agent uses"),
+        ("4.18.0-553.el8\n", HEALTHY, "does without pidfd"),
+        (
+            "5.15.0\n",
+            HEALTHY.replace("socket", "lease"),
+            "does without packet rules that match on sockets",
+        ),
+    ],
+)
+def test_what_the_kernel_lacks_is_told_and_no_fault(tmp_path, release, metrics, told):
+    planted(tmp_path, "/proc/sys/kernel/osrelease", release)
+    found = one(node.check_kernel(subject_of(tmp_path, metrics=metrics)))
+    assert (found.level, found.what) == (Level.OK, f"{release.strip()} {told}")
+
+
+SKIPPED = '-A PREROUTING -d {}/32 -p udp -m udp --dport 53 -m comment --comment "NodeLocal DNS Cache: skip conntrack" -j NOTRACK'
+
+
+@pytest.mark.parametrize("backend", ["nftables", "iptables"])
+def test_an_address_that_no_rule_names(tmp_path, backend):
+    planted(tmp_path, "/proc/net/ip_tables_names", "raw\n")
+    page = changed("nodecache_rules_info", "0").replace(
+        "nodecache_rules_info 0",
+        f'nodecache_rules_info{{backend="{backend}",fail_open="socket"}} 1',
+    )
+
+    def found(*addresses: str) -> Finding:
+        entries = {"set": {"name": "addresses4", "elem": [*addresses]}}
+        saved = "\n".join(
+            ["*raw", ":PREROUTING ACCEPT [0:0]", *map(SKIPPED.format, addresses), "COMMIT"]
+        )
+        listings = {
+            ("nft", "-j", "list", "table", "inet", "nodecache"): json.dumps(
+                {"nftables": [entries]}
+            ),
+            ("iptables-legacy-save", "-t", "raw"): saved,
+        }
+        return one(node.check_rules(subject_of(tmp_path, metrics=page, listings=listings)))
+
+    assert found("169.254.20.10", "10.96.0.10").level is Level.OK
+    missing = found("169.254.20.10")
+    assert (missing.level, "no rule for 10.96.0.10" in missing.what) == (Level.BROKEN, True)
 
 
 def conntrack(root: Path, *, count: int = 10, failed: int = 0, entries: str = "") -> list[Finding]:
