@@ -16,6 +16,7 @@ from bench import (
     pauses,
     ratio,
     scrape,
+    search,
     stall,
     start,
 )
@@ -36,6 +37,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "stall": stall.report,
     "coalesce": coalesce.report,
     "ratio": ratio.report,
+    "search": search.report,
     "micro": micro.report,
     "path": path.report,
 }
