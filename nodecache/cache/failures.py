@@ -1,6 +1,7 @@
 """Questions that could not be answered of late, so that they are not asked again at once.
 
-RFC 9520: a failure is remembered for 1 to 300 seconds, with back-off; the directive's `servfail
+RFC 9520: a failure is remembered for a second at least, with back-off, at most for 5 s, or 30 s where
+no upstream says anything: for that is over as soon as one does. The directive's `servfail
 DURATION` fixes the time instead. Apart from the answers: a failure never hides an answer that is
 still good, and they are few: bounded by number, and by octets, since a stranger's error may be long.
 """
@@ -17,6 +18,7 @@ from .freshness import MAX_RECHECK_SECONDS, MIN_RECHECK_SECONDS, recheck_seconds
 
 _MAX_KEPT: Final = 10_000  # CoreDNS's denial capacity
 _MAX_OCTETS: Final = 4 << 20
+_MAX_UNHEARD_SECONDS: Final = 30.0
 _FAILURE_OCTETS: Final = 300  # the object, the key's head, the place in the table
 
 
@@ -49,9 +51,12 @@ class Failures:
     ) -> None:
         """The question failed (again); `is_unheard`: as no upstream says anything at all."""
         before = self.failed.pop(key, None)
-        is_again = before is not None and now < before.until + MAX_RECHECK_SECONDS
+        is_again = before is not None and now < before.until + _MAX_UNHEARD_SECONDS
         count = before.count + 1 if before is not None and is_again else 1
-        seconds = recheck_seconds(count) if self._fixed_seconds is None else self._fixed_seconds
+        seconds = self._fixed_seconds
+        if seconds is None:
+            at_most = _MAX_UNHEARD_SECONDS if is_unheard else MAX_RECHECK_SECONDS
+            seconds = recheck_seconds(count, at_most)
         if before is not None:
             self._octets -= _octets_of(key, before)
         if seconds > 0:

@@ -12,7 +12,9 @@ from nodecache.wire import Ede, ExtendedErrors, Kind
 from .entry import Entry
 
 MIN_RECHECK_SECONDS: Final = 1.0  # RFC 9520 §3.2: a failure is remembered for at least 1 s …
-MAX_RECHECK_SECONDS: Final = 30.0  # … with back-off; RFC 8767 §5 suggests 30 s between tries
+# … with back-off. CoreDNS keeps a SERVFAIL for 5 s: a name that upstream can answer again is back
+# as soon here. RFC 8767 §5 and RFC 9520 allow for more, for the sake of authoritative servers.
+MAX_RECHECK_SECONDS: Final = 5.0
 _MAX_DOUBLINGS: Final = 10  # beyond, numbers grow and nothing else
 
 
@@ -69,10 +71,10 @@ def stale_errors(entry: Entry) -> ExtendedErrors:
     return ((code, b""),)
 
 
-def recheck_seconds(failures: int) -> float:
+def recheck_seconds(failures: int, at_most: float = MAX_RECHECK_SECONDS) -> float:
     """How long a question that failed `failures` times in a row is left alone."""
     doublings = min(max(failures - 1, 0), _MAX_DOUBLINGS)
-    return min(MIN_RECHECK_SECONDS * (1 << doublings), MAX_RECHECK_SECONDS)
+    return min(MIN_RECHECK_SECONDS * (1 << doublings), at_most)
 
 
 def note_failed_refresh(entry: Entry, now: float, seconds: float | None = None) -> None:

@@ -55,22 +55,28 @@ class Destinations:
     """The endpoints of one directive, kept up to date.
 
     `make_names` gets what to call when an address changes; it is used only where there are host
-    names. OSError from a file at the start: better a clear error than a zone without upstreams.
+    names. OSError where a file cannot be read, or an upstream not be asked, at the start: better a
+    clear error than a zone without upstreams. But where `waits`, nothing is served if this is not:
+    then what is missing is logged, and looked for every second.
     """
 
     def __init__(
         self,
         destinations: Sequence[Destination],
         make_names: Callable[[Callable[[], None]], HostAddresses] | None = None,
+        *,
+        waits: bool = False,
     ) -> None:
+        self._waits = waits
         self._destinations = destinations
         self._make_names = make_names
         self._files: dict[str, tuple[object, Sequence[Endpoint]]] = {}
         for destination in destinations:
             if not isinstance(destination, Endpoint | HostName):
-                self._files[destination.path] = (destination.stamp(), destination.read())
+                self._files[destination.path] = (destination.stamp(), self._first(destination))
         self._names: HostAddresses | None = None
         self._told: Sequence[Endpoint] = ()
+        self._fault = ""
         self._tell: Callable[[Sequence[Endpoint]], None] | None = None
         self._timer: Timer | None = None
 
@@ -81,8 +87,11 @@ class Destinations:
             isinstance(destination, HostName) for destination in self._destinations
         ):
             self._names = self._make_names(self._update)
-        self._announce()
-        if self._files or self._names is not None:
+        if self._waits:
+            self._update()
+        else:
+            self._announce()
+        if self._waits or self._files or self._names is not None:
             self._poll_files(runtime)
 
     def close(self) -> None:
@@ -109,6 +118,18 @@ class Destinations:
             if (new_stamp := destination.stamp()) != stamp:
                 self._files[destination.path] = (new_stamp, self._read(destination) or known)
         self._update()
+
+    def _first(self, file: NameserverFile) -> Sequence[Endpoint]:
+        try:
+            endpoints = file.read()
+        except OSError as error:
+            if not self._waits:
+                raise
+            log.error("%s cannot be read: %s", file.path, error)  # noqa: TRY400 - no fault of ours
+            return ()
+        if not endpoints:
+            log.warning("%s names no nameserver", file.path)
+        return endpoints
 
     def _read(self, file: NameserverFile) -> Sequence[Endpoint]:
         try:
@@ -145,12 +166,23 @@ class Destinations:
         try:
             self._announce()
         except (OSError, ValueError) as error:
-            log.warning("upstreams stay as they were: %s", error)
+            self._log_fault(str(error))
+
+    def _log_fault(self, fault: str) -> None:
+        """Say once why the endpoints cannot be asked, not with each try."""
+        if fault == self._fault:
+            return
+        self._fault = fault
+        if self._told:
+            log.warning("upstreams stay as they were: %s", fault)
+        else:
+            log.error("%s cannot be asked: %s", " ".join(map(str, self._endpoints())), fault)
 
     def _announce(self) -> None:
         endpoints = self._endpoints()
         if self._tell is not None and endpoints != self._told:
             self._tell(endpoints)
+            self._fault = ""
             if self._told:
                 log.info("upstreams are now %s", " ".join(map(str, endpoints)))
             self._told = endpoints

@@ -108,17 +108,20 @@ def build(
     context: WorkerContext,
     before: BuiltZone | None = None,
     dns_service: DnsService | None = None,
+    *,
+    waits: bool = False,
 ) -> BuiltZone:
     """Make a block's zone; where `before` asked the same upstreams, it has its cache.
 
     `dns_service` tells the pods of kube-dns.
 
     Nothing that is running is changed: `adjust_cache` does that, once the zone is put to use. Raises
-    OSError or ValueError with the reason, from what the block names (files, keys).
+    OSError or ValueError with the reason, from what the block names (files, keys); upstreams are not
+    a reason where it `waits` for them.
     """
     options = zone_options(block)
     with contextlib.ExitStack() as undoing:
-        forwarders = open_forwarders(block, context.upstreams, dns_service)
+        forwarders = open_forwarders(block, context.upstreams, dns_service, waits=waits)
         for forwarder in forwarders:
             undoing.callback(forwarder.close)
         source = ForwardSource(forwarders, context.upstreams.is_loop_probe)

@@ -46,17 +46,22 @@ class DnsService:
 
 
 def open_forwarders(
-    block: ServerBlock, upstreams: UpstreamRegistry, dns_service: DnsService | None = None
+    block: ServerBlock,
+    upstreams: UpstreamRegistry,
+    dns_service: DnsService | None = None,
+    *,
+    waits: bool = False,
 ) -> list[Forwarder]:
     """One forwarder for each `forward` of a block, in order; `next` leads from one to the following.
 
     `dns_service` is None where no pods are to be asked.
-    OSError where a file of theirs cannot be read; ValueError for what they ask and we lack.
+    OSError where a file of theirs cannot be read; ValueError for what they ask and we lack. Where
+    it `waits` for these, the names are answered with SERVFAIL until they are there.
     """
     opened: list[Forwarder] = []
     try:
         opened.extend(
-            _open_forwarder(options, block.nodecache, upstreams, dns_service)
+            _open_forwarder(options, block.nodecache, upstreams, dns_service, waits=waits)
             for options in block.forwards
         )
     except Exception:
@@ -73,6 +78,8 @@ def _open_forwarder(
     own: OwnOptions,
     upstreams: UpstreamRegistry,
     dns_service: DnsService | None,
+    *,
+    waits: bool,
 ) -> Forwarder:
     settings = settings_of(options, own)
     if dns_service is not None and own.asks_pods and is_asked_by(options, dns_service.address):
@@ -84,6 +91,7 @@ def _open_forwarder(
             for each in options.destinations
         ],
         lambda changed: HostNames(_resolver_forwarder(options.resolver, upstreams), changed),
+        waits=waits,
     )
     return Forwarder(settings, upstreams, destinations)
 
@@ -176,10 +184,18 @@ def _tls_settings(options: TlsOptions | None) -> TlsSettings:
     if options is None:
         return TlsSettings()
     files = (options.certificate_file, options.key_file, options.authority_file)
-    stamps = tuple(Path(file).stat().st_mtime_ns for file in files if file)
+    stamps = tuple(_written_at(file) for file in files if file)
     return TlsSettings(
         certificate_file=options.certificate_file,
         key_file=options.key_file,
         authority_file=options.authority_file,
         stamp=hash(stamps),
     )
+
+
+def _written_at(file: str) -> int:
+    """When a file was written, in nanoseconds; 0 where it is missing, which whoever opens it tells."""
+    try:
+        return Path(file).stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -159,7 +159,9 @@ class Serving:
         dns_service = self.pods.dns_service(config.cluster_dns)
         for block in config.corefile.blocks:
             before = next((old for old in self.built if _asks_alike(old, block)), None)
-            made = build(block, self.context, before, dns_service)
+            # Before anything is served, one block's missing file must not be all blocks' end.
+            waits = self.config is None
+            made = build(block, self.context, before, dns_service, waits=waits)
             undoing.callback(made.close, keeps_cache=before is not None)
             built.append(made)
             if before is not None:

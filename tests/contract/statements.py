@@ -170,6 +170,11 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
     "Root throughout": ("system/test_host_privileges.py::test_the_worker_may_nothing_and_the_keeper_what_it_needs",),
     # Configuration
     "A change is seen by polling": ("config/test_watcher.py::test_a_switched_link_is_seen_at_once", "system/test_agent_config.py::test_a_switched_link_is_served_within_moments_and_keeps_the_cache"),
+    "A file that a `forward` names": (
+        "worker/test_serving.py::test_at_the_start_a_block_waits_for_a_missing_file_and_the_others_serve",
+        "forward/test_destinations.py::test_a_missing_file_is_waited_for_where_there_is_nothing_to_go_back_to",
+        "worker/test_serving.py::test_a_refused_configuration_changes_nothing",
+    ),
     "A broken Corefile is a crash loop": (
         _SOURCE + "a_start_with_a_broken_one_serves_the_last_that_was_good",
         _SOURCE + "after_a_start_with_the_last_good_one_the_mended_one_is_taken",

@@ -99,6 +99,38 @@ def test_a_missing_file_is_an_error_at_the_start():
         Destinations([file])
 
 
+def test_a_missing_file_is_waited_for_where_there_is_nothing_to_go_back_to(caplog):
+    file, told, world = FakeFile(), [], SimulatedWorld()
+    file.remove()
+    Destinations([file, ONE], waits=True).follow(lambda each: told.append(list(each)), world)
+    assert told == [[ONE]]
+    assert "/etc/resolv.conf cannot be read: [Errno 2]" in caplog.text
+    file.write(TWO)
+    world.advance(1.1)
+    assert told == [[ONE], [TWO, ONE]]
+
+
+def test_a_file_without_nameservers_is_told_of_at_the_start(caplog):
+    follow(FakeFile())
+    assert "/etc/resolv.conf names no nameserver" in caplog.text
+
+
+def test_an_upstream_that_cannot_be_asked_at_the_start_is_told_of_once_and_tried_again(caplog):
+    told, world = [], SimulatedWorld()
+    errors = [OSError(2, "no such key")] * 3
+
+    def tell(endpoints) -> None:
+        if errors:
+            raise errors.pop()
+        told.append(list(endpoints))
+
+    Destinations([ONE], waits=True).follow(tell, world)
+    assert told == []
+    world.advance(3.1)
+    assert told == [[ONE]]
+    assert caplog.text.count("10.0.0.1:53 cannot be asked: [Errno 2] no such key") == 1
+
+
 def test_host_names_bring_their_addresses_when_they_have_them():
     made = []
 

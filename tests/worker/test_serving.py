@@ -174,10 +174,10 @@ def unforeseen(monkeypatch) -> Config:
     """A fault of ours in the second block."""
     build = at_work.build
 
-    def broken(block, *more):
+    def broken(block, *more, **options):
         if block.zone_names == ("other.example.",):
             raise RecursionError("too deep")
-        return build(block, *more)
+        return build(block, *more, **options)
 
     monkeypatch.setattr(at_work, "build", broken)
     return config(CHANGED, upstream="192.0.2.2")
@@ -205,6 +205,24 @@ def test_a_refused_configuration_changes_nothing(broken, monkeypatch):
         with socket.socket() as free:  # nothing is left open where it would have listened
             host, port = address_of(refused, 1).host, address_of(refused, 1).port
             free.bind((host, port))
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "line"),
+    [
+        ("/no/such/resolv.conf", "/no/such/resolv.conf cannot be read: "),
+        ("tls://192.0.2.2 {\n tls /no/key.pem\n}", "192.0.2.2:853 cannot be asked: "),
+    ],
+)
+def test_at_the_start_a_block_waits_for_a_missing_file_and_the_others_serve(upstream, line, caplog):
+    async def scenario(running: Running) -> None:
+        await running.change_to(config(CHANGED, upstream=upstream))
+        first, second = running.serving.built
+        assert len(first.forwarders[0].upstreams) == 1
+        assert len(second.forwarders[0].upstreams) == 0
+        assert line in caplog.text
 
     run(scenario)
 
