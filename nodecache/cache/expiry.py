@@ -71,14 +71,14 @@ class Expiry:
         """Whether there is anything to take."""
         return bool(self._order) and self._order[0] <= now
 
-    def pop_due(self, now: float, most: int) -> list[Entry]:
-        """Up to `most` entries that are past all use, for the caller to remove."""
+    def pop_due(self, now: float, max_count: int) -> list[Entry]:
+        """Up to `max_count` entries that are past all use, for the caller to remove."""
         dead: list[Entry] = []
-        while self._order and self._order[0] <= now and len(dead) < most:
+        while self._order and self._order[0] <= now and len(dead) < max_count:
             bucket = self._buckets[self._order[0]]
-            while bucket and len(dead) < most:
+            while bucket and len(dead) < max_count:
                 among = bucket[-1]
-                while among and len(dead) < most:
+                while among and len(dead) < max_count:
                     dead.append(among.pop())
                 if not among:
                     bucket.pop()

@@ -39,14 +39,14 @@ class Budget:
                     return
                 max(filled, key=lambda segment: segment.octets).evict()
 
-    def sweep(self, now: float, most: int = _MAX_DEAD_PER_SWEEP) -> int:
-        """Drop up to `most` entries that are past all use; how many."""
-        left = most
+    def sweep(self, now: float, max_count: int = _MAX_DEAD_PER_SWEEP) -> int:
+        """Drop up to `max_count` entries that are past all use; how many."""
+        left = max_count
         for segment in self.segments:
             if left <= 0:
                 break
             left -= segment.sweep(now, left)
-        return most - left
+        return max_count - left
 
 
 class Segment:
@@ -126,28 +126,28 @@ class Segment:
         self._release(entry)
         entry.release()
 
-    def sweep(self, now: float, most: int) -> int:
-        """Drop up to `most` entries that are past all use; how many."""
-        dead = self._expiry.pop_due(now, most)
+    def sweep(self, now: float, max_count: int) -> int:
+        """Drop up to `max_count` entries that are past all use; how many."""
+        dead = self._expiry.pop_due(now, max_count)
         for entry in dead:
             self.remove(entry)
         return len(dead)
 
-    def release(self, most: int) -> int:
-        """Give up to `most` entries and memories of evicted ones back to the budget; how many.
+    def release(self, max_count: int) -> int:
+        """Give up to `max_count` entries and memories of evicted ones back to the budget; how many.
 
         Not all at once: half a million entries take a second and more. A segment that has nothing
         left is none of the budget's any more.
         """
         small, main, ghosts = self._small, self._main, self._ghosts
         gone = 0
-        while gone < most and (small.size or main.size):
+        while gone < max_count and (small.size or main.size):
             self._release(small.pop() if small.size else main.pop())
             gone += 1
-        while gone < most and len(ghosts):
+        while gone < max_count and len(ghosts):
             self._forget_oldest_ghost()
             gone += 1
-        if gone < most and self in self._budget.segments:
+        if gone < max_count and self in self._budget.segments:
             self._budget.segments.remove(self)
         return gone
 

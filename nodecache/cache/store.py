@@ -98,8 +98,8 @@ class Cache:
         """Keep nothing more: the zone is gone. What is kept goes with `release`."""
         self._is_closed = True
 
-    def release(self, most: int) -> bool:
-        """Give up to `most` entries of a closed cache back to the budget; whether any may be left."""
-        gone = self.success.release(most)
-        gone += self.denial.release(most - gone)
-        return gone == most
+    def release(self, max_count: int) -> bool:
+        """Give up to `max_count` entries of a closed cache back to the budget; whether any may be left."""
+        gone = self.success.release(max_count)
+        gone += self.denial.release(max_count - gone)
+        return gone == max_count

@@ -93,13 +93,13 @@ def _stub_servers(domain: str, servers: object, faults: list[str]) -> tuple[str,
 
 
 def _sound(
-    servers: Sequence[Any], fault_of: Callable[[object], str], most: int, faults: list[str]
+    servers: Sequence[Any], fault_of: Callable[[object], str], max_count: int, faults: list[str]
 ) -> tuple[str, ...]:
     """The servers that nothing is wrong with, as many as may be."""
     faults += [fault for fault in map(fault_of, servers) if fault]
-    if len(servers) > most:
-        faults.append(f"must be at most {most}, not {len(servers)}")
-    return tuple([server for server in servers if not fault_of(server)][:most])
+    if len(servers) > max_count:
+        faults.append(f"must be at most {max_count}, not {len(servers)}")
+    return tuple([server for server in servers if not fault_of(server)][:max_count])
 
 
 def _plain(name: str) -> str:

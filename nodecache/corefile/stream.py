@@ -38,9 +38,9 @@ class Sources:
 class EndlessImport(Exception):
     """More was imported than any Corefile needs."""
 
-    def __init__(self, name: Token, most: str) -> None:
-        super().__init__(most)
-        self.fault = Fault(name, f"import: more than {most} are imported")
+    def __init__(self, name: Token, max_count: str) -> None:
+        super().__init__(max_count)
+        self.fault = Fault(name, f"import: more than {max_count} are imported")
 
 
 @dataclass(frozen=True, slots=True)

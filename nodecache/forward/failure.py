@@ -44,9 +44,9 @@ def no_upstream(reason: str) -> Failure:
     return Failure(Rcode.SERVFAIL, Ede.NO_REACHABLE_AUTHORITY, reason.encode(), reason)
 
 
-def too_many(most: int) -> Failure:
+def too_many(limit: int) -> Failure:
     """`max_concurrent` is reached; CoreDNS answers REFUSED."""
-    reason = f"concurrent queries exceeded maximum {most}"
+    reason = f"concurrent queries exceeded maximum {limit}"
     return Failure(Rcode.REFUSED, Ede.OTHER, reason.encode(), reason)
 
 

@@ -75,12 +75,12 @@ class PodDestinations:
         return replace(self._service, host=pod.host, port=port, is_pod=True)
 
 
-def some_of(pods: Sequence[Pod], most: int, salt: bytes) -> Sequence[Pod]:
-    """Up to `most` pods: each node its own, and nearly the same again when some come or go."""
-    if len(pods) <= most:
+def some_of(pods: Sequence[Pod], max_count: int, salt: bytes) -> Sequence[Pod]:
+    """Up to `max_count` pods: each node its own, and nearly the same again when some come or go."""
+    if len(pods) <= max_count:
         return pods
 
     def rank(pod: Pod) -> bytes:  # rendezvous hashing: Thaler and Ravishankar 1998
         return blake2s(pod.host.encode(), key=salt).digest()
 
-    return sorted(sorted(pods, key=rank)[:most])
+    return sorted(sorted(pods, key=rank)[:max_count])

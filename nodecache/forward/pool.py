@@ -182,10 +182,10 @@ class StreamPool:
             self._dialer.close()
 
     def _serve_waiting(
-        self, connection: StreamConnection, now: float, most: int = MAX_PENDING
+        self, connection: StreamConnection, now: float, max_count: int = MAX_PENDING
     ) -> None:
         """Send what waited, up to so many; another connection is opened for the rest."""
-        room = min(connection.room, most)
+        room = min(connection.room, max_count)
         if limit := self.query_limit.queries:
             room = min(room, limit - connection.sent)
         while self._waiting and room > 0:
@@ -201,11 +201,11 @@ class StreamPool:
                 self._open_another(now)
 
     def _usable(self, avoided: object = None) -> list[StreamConnection]:
-        most = self.query_limit.queries or inf
+        max_count = self.query_limit.queries or inf
         return [
             connection
             for connection in self._connections
-            if connection.is_usable and connection is not avoided and connection.sent < most
+            if connection.is_usable and connection is not avoided and connection.sent < max_count
         ]
 
     def _dial_failed(self, connection: StreamConnection, reason: str, now: float) -> None:

@@ -179,24 +179,24 @@ def shaped(checks: Mapping[str, Check]) -> Check:
     return check_each
 
 
-def texts(most: int, max_octets: int) -> Check:
+def texts(max_count: int, max_octets: int) -> Check:
     """A list of up to so many strings, each up to so long."""
     check_each = text(max_octets)
 
     def check(value: Any) -> list[str]:
-        if not isinstance(value, list) or len(value) > most:
-            raise MalformedControlMessage(f"no list of up to {most} texts")
+        if not isinstance(value, list) or len(value) > max_count:
+            raise MalformedControlMessage(f"no list of up to {max_count} texts")
         return [check_each(each) for each in value]
 
     return check
 
 
-def addresses(most: int) -> Check:
+def addresses(max_count: int) -> Check:
     """A list of up to so many hosts and ports."""
 
     def check(value: Any) -> list[tuple[str, int]]:
-        if not isinstance(value, list) or len(value) > most:
-            raise MalformedControlMessage(f"no list of up to {most} addresses")
+        if not isinstance(value, list) or len(value) > max_count:
+            raise MalformedControlMessage(f"no list of up to {max_count} addresses")
         return [_host_and_port(each) for each in value]
 
     return check

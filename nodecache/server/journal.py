@@ -29,7 +29,7 @@ _MAX_AGE_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class JournalEntry:
     """A query that was read and not answered. `label` names the listen address it came to.
 
     `at` is when it was read, monotonic seconds. It stays so when it is noted again: a query that
@@ -53,7 +53,7 @@ class Journal:
         self._lowest = _lowest_used(memory)
         self._free = list(range(self._lowest, len(memory), _SLOT_OCTETS))
 
-    def take_over(self, now: float) -> Iterator[Noted]:
+    def take_over(self, now: float) -> Iterator[JournalEntry]:
         """What a worker before us left unanswered; every slot is free after that.
 
         It may have been taken over by a stranger: a slot that is not of the form is passed over.
@@ -109,11 +109,11 @@ def _lowest_used(memory: mmap.mmap) -> int:
 
 def _noted(
     at: float, port: int, text: bytes, label_end: int, host_end: int, packet_end: int
-) -> Noted | None:
+) -> JournalEntry | None:
     """What a slot tells, where its client has an address."""
     try:
         label, host = text[:label_end].decode(), text[label_end:host_end].decode()
         ip_address(host)
     except ValueError:
         return None
-    return Noted(at, label, host, port, text[host_end:packet_end])
+    return JournalEntry(at, label, host, port, text[host_end:packet_end])

@@ -14,17 +14,17 @@ DEFAULT_SHARE: Final = 4
 class InflightLimiter:
     """Places for queries that wait. `refused` counts those that found none."""
 
-    def __init__(self, most: int | None = None, max_per_client: int | None = None) -> None:
-        self.resize(most, max_per_client)
+    def __init__(self, max_queries: int | None = None, max_per_client: int | None = None) -> None:
+        self.resize(max_queries, max_per_client)
         self.refused = 0
         self._when_empty: Callable[[], object] | None = None
         self._waiting = 0
         self._by_client: dict[str, int] = {}
 
-    def resize(self, most: int | None, max_per_client: int | None) -> None:
+    def resize(self, max_queries: int | None, max_per_client: int | None) -> None:
         """Other limits from now on; None is the default. Those who wait already stay."""
-        self.most = most or DEFAULT_MAX
-        self.max_per_client = max_per_client or max(1, self.most // DEFAULT_SHARE)
+        self.max_queries = max_queries or DEFAULT_MAX
+        self.max_per_client = max_per_client or max(1, self.max_queries // DEFAULT_SHARE)
 
     def __len__(self) -> int:
         return self._waiting
@@ -35,7 +35,7 @@ class InflightLimiter:
         Who is turned away for that is counted in `refused` by the caller.
         """
         mine = self._by_client.get(host, 0)
-        if self._waiting >= self.most or mine >= self.max_per_client:
+        if self._waiting >= self.max_queries or mine >= self.max_per_client:
             return False
         self._waiting += 1
         self._by_client[host] = mine + 1

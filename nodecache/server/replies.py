@@ -181,7 +181,7 @@ class ReplyBudget:
         self.tables: list[ReplyTable] = []
 
     @property
-    def most(self) -> int:
+    def limit_octets(self) -> int:
         """What the tables may weigh now."""
         limit = self._budget.limit
         return limit // _SHARE_OF_BUDGET if limit else _MAX_WITHOUT_BUDGET
@@ -193,8 +193,8 @@ class ReplyBudget:
 
     def enforce(self, now: float) -> None:
         """Make room until the bounds hold: from the heaviest table, then from the cache."""
-        most = self.most
-        while self.used > most:
+        limit = self.limit_octets
+        while self.used > limit:
             if not max(self.tables, key=_octets_of).shrink(now):
                 break
         self._budget.enforce(now)
@@ -310,12 +310,12 @@ class ReplyTable:
             self._drain_retired(_FOLDED_AT_ONCE, now)
             yield
 
-    def _drain_retired(self, most: int, now: float) -> None:
-        """Let go of up to `most` replies that left the table, their hits counted."""
-        while self._retired and most > 0:
+    def _drain_retired(self, max_count: int, now: float) -> None:
+        """Let go of up to `max_count` replies that left the table, their hits counted."""
+        while self._retired and max_count > 0:
             generation = self._retired[-1]
-            while generation and most > 0:
+            while generation and max_count > 0:
                 self._release(generation.popitem()[1], now)
-                most -= 1
+                max_count -= 1
             if not generation:
                 self._retired.pop()

@@ -195,7 +195,7 @@ class SearchAhead:
     ) -> None:
         """Ask for names as the client would, as far as there is room and means."""
         limiter, budget = self._limiter, self.budget
-        if budget.is_spent or len(limiter) * _SHARE_OF_ROOM > limiter.most:
+        if budget.is_spent or len(limiter) * _SHARE_OF_ROOM > limiter.max_queries:
             return
         client = query.client()
         zones = self.zones_at(client.server)

@@ -110,11 +110,11 @@ class TcpListener:
         now = monotonic()
         line, self._in_line = self._in_line, deque()
         room = _MAX_PER_TURN
-        most = max(_MAX_AT_ONCE, _MAX_PER_TURN // len(line))
+        max_count = max(_MAX_AT_ONCE, _MAX_PER_TURN // len(line))
         while line and room > 0:
             connection = line.popleft()
             connection.is_in_line = False
-            room -= connection.take(most, now)
+            room -= connection.take(max_count, now)
             self._enqueue(connection)
         if line and not self._in_line:
             self._loop.call_soon(self._turn)

@@ -144,9 +144,9 @@ class TcpConnection(asyncio.BufferedProtocol):
         """Whether it asked as much as one connection may."""
         return self._taken == self._limits.queries_in_all > 0
 
-    def take(self, most: int, now: float) -> int:
-        """Hand up to `most` queries on; how many it were."""
-        packets = self._frames.feed(b"", min(most, self._room()))
+    def take(self, max_count: int, now: float) -> int:
+        """Hand up to `max_count` queries on; how many it were."""
+        packets = self._frames.feed(b"", min(max_count, self._room()))
         self._taken += len(packets)
         self.waiting += len(packets)
         handle, peer = self._listener.handler.handle, self._peer

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from .counts import DURATION_BOUNDS
 from .handler import Handler
-from .journal import Journal, Noted
+from .journal import Journal, JournalEntry
 from .normalized import normalized_key
 from .replies import CachedReply, ReplyBudget, ReplyTable
 
@@ -192,7 +192,7 @@ class UdpListener:
         if self._journal is not None:
             self._journal.free(slot)
 
-    def take_over(self, noted: Noted) -> bool:
+    def take_over(self, noted: JournalEntry) -> bool:
         """Answer a query that another worker read at this address; False where it is not ours."""
         if noted.label.encode() != self._label:
             return False

@@ -107,7 +107,7 @@ class WebServer:
         With a `context` over TLS.
         """
         server = await asyncio.start_server(
-            self._converse,
+            self._serve_connection,
             sock=listener,
             limit=MAX_HEAD_OCTETS,
             ssl=context,
@@ -126,12 +126,14 @@ class WebServer:
         """Wait until the last connection has ended, after `close`."""
         await asyncio.gather(*self._connections.values(), return_exceptions=True)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._touch(writer)
+    async def _serve_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._mark_youngest(writer)
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_OCTETS)
         try:
             while self._is_welcome(writer) and await self._exchange(http, reader, writer):
-                self._touch(writer)
+                self._mark_youngest(writer)
             writer.close()
             await writer.wait_closed()
         except (TimeoutError, OSError):
@@ -142,7 +144,7 @@ class WebServer:
             writer.transport.abort()
             self._connections.pop(writer, None)
 
-    def _touch(self, writer: asyncio.StreamWriter) -> None:
+    def _mark_youngest(self, writer: asyncio.StreamWriter) -> None:
         """Make `writer` the youngest connection; the oldest goes where there are too many."""
         conversation = asyncio.current_task()
         assert conversation is not None

@@ -34,14 +34,14 @@ class FrameBuffer:
         """Keep some octets, whatever they are, to be taken by `feed`."""
         self._kept += data
 
-    def feed(self, data: bytes, most: int = sys.maxsize) -> list[bytes]:
-        """The messages that `data` completes, in order, without their prefixes; `most` at a time."""
+    def feed(self, data: bytes, max_count: int = sys.maxsize) -> list[bytes]:
+        """The messages that `data` completes, in order, without their prefixes; `max_count` at a time."""
         if self._kept:
             data = self._kept + data
         messages = []
         offset = 0
         available = len(data)
-        for _ in repeat(None, most):
+        for _ in repeat(None, max_count):
             if offset + _PREFIX_SIZE > available:
                 break
             end = offset + _PREFIX_SIZE + (data[offset] << 8 | data[offset + 1])

@@ -236,7 +236,7 @@ class Agent:
         self._control.close()
         self._serving.stop_reading()
         all_answered = asyncio.Event()
-        self._context.room.when_empty(all_answered.set)
+        self._context.limiter.when_empty(all_answered.set)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 await all_answered.wait()

@@ -62,7 +62,7 @@ class WorkerContext:
     loop: asyncio.AbstractEventLoop
     upstreams: UpstreamRegistry
     budget: Budget
-    room: InflightLimiter
+    limiter: InflightLimiter
     directive_counts: DirectiveCounts = field(default_factory=DirectiveCounts)
     chains: ChainCounts = field(default_factory=ChainCounts)
     lookup: Lookup = no_forward
@@ -70,7 +70,7 @@ class WorkerContext:
     search_ahead: SearchAhead = field(init=False)
 
     def __post_init__(self) -> None:
-        self.search_ahead = SearchAhead(self.room)
+        self.search_ahead = SearchAhead(self.limiter)
 
 
 @dataclass(slots=True)
@@ -139,7 +139,7 @@ def build(
             new_cache(block, options, context.budget) if before is None else before.zone.cache,
             Failures(_servfail_seconds(block.cache)),
             _below(directives, source, options, context),
-            context.room,
+            context.limiter,
             context.loop,
             ErrorLog(block.errors, context.loop.call_later) if block.errors else None,
             context.search_ahead if _searches_ahead(block) else None,

@@ -119,7 +119,7 @@ def _plots(rates: Sequence[Rates]) -> str:
     minutes = round(_STEPS * SAMPLE_SECONDS / 60)
     plots = (
         _plot("queries a second", rates, (lambda each: each.queries_per_second,), amount),
-        _plot("from the cache", rates, (lambda each: each.hit_share,), percent, most=1.0),
+        _plot("from the cache", rates, (lambda each: each.hit_share,), percent, top=1.0),
         _plot(
             "p50, p99",
             rates,
@@ -139,18 +139,18 @@ def _plot(
     rates: Sequence[Rates],
     lines: Sequence[Line],
     show: Callable[[float], str],
-    most: float = 0.0,
+    top: float = 0.0,
 ) -> str:
     """One figure: each line's newest value in words, and its course. The right end is now."""
     rows = [[line(each) for each in rates] for line in lines]
-    most = most or max((value for row in rows for value in row if value is not None), default=0.0)
+    top = top or max((value for row in rows for value in row if value is not None), default=0.0)
     newest = [_newest(row, show) for row in rows]
     told = " ".join(
         f"<span{_SECOND if at else ''}>{escape(text)}</span>" for at, text in enumerate(newest)
     )
-    label = escape(f"{title}: {' and '.join(newest)}; at most {show(most)}")
+    label = escape(f"{title}: {' and '.join(newest)}; at most {show(top)}")
     paths = "".join(
-        f'<path{_SECOND if at else ""} d="{_course(row, most)}"/>' for at, row in enumerate(rows)
+        f'<path{_SECOND if at else ""} d="{_course(row, top)}"/>' for at, row in enumerate(rows)
     )
     return (
         f"<figure><figcaption>{escape(title)} <b>{told}</b></figcaption>"
@@ -158,7 +158,7 @@ def _plot(
         f'aria-label="{label}">'
         f'<line x1="0" y1="{_HEIGHT}" x2="{_WIDTH}" y2="{_HEIGHT}"/>'
         f'<line x1="0" y1="0" x2="{_WIDTH}" y2="0"/>{paths}</svg>'
-        f"<figcaption>0 to {escape(show(most))}</figcaption></figure>"
+        f"<figcaption>0 to {escape(show(top))}</figcaption></figure>"
     )
 
 
@@ -166,7 +166,7 @@ def _newest(row: Sequence[float | None], show: Callable[[float], str]) -> str:
     return show(row[-1]) if row and row[-1] is not None else "-"
 
 
-def _course(row: Sequence[float | None], most: float) -> str:
+def _course(row: Sequence[float | None], top: float) -> str:
     """An SVG path; a gap where there is no value."""
     words: list[str] = []
     is_drawing = False
@@ -175,7 +175,7 @@ def _course(row: Sequence[float | None], most: float) -> str:
             is_drawing = False
             continue
         x = _WIDTH * (1 - (len(row) - 1 - at) / (_STEPS - 1))
-        y = _HEIGHT * (1 - value / most) if most else _HEIGHT
+        y = _HEIGHT * (1 - value / top) if top else _HEIGHT
         words.append(f"{'L' if is_drawing else 'M'}{x:.1f} {y:.1f}")
         is_drawing = True
     return "".join(words)

@@ -277,8 +277,8 @@ class Pages:
                 each.udp.finished_replies for each in serving.listeners.values()
             ),
             tasks=len(asyncio.all_tasks()),
-            queries_in_flight=len(serving.context.room),
-            queries_shed=serving.context.room.refused,
+            queries_in_flight=len(serving.context.limiter),
+            queries_shed=serving.context.limiter.refused,
             ahead_asked=ahead.asked,
             ahead_used=ahead.used,
             ahead_unused=ahead.unused,

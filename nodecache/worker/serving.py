@@ -211,7 +211,7 @@ class Serving:
         context, own = self.context, config.own
         context.upstreams.listen_on(frozenset((a.host, a.port) for a in sockets))
         context.budget.limit = own.budget_octets or default_budget()
-        context.room.resize(own.max_waiting, own.max_waiting_per_client)
+        context.limiter.resize(own.max_waiting, own.max_waiting_per_client)
         apply_options(config.corefile.blocks)
         for made in built:
             adjust_cache(made)

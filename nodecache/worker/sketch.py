@@ -54,6 +54,6 @@ class Sketch:
         """By how much its count may be too high."""
         return self._over.get(key, 0)
 
-    def first(self, most: int) -> Iterator[str]:
+    def first(self, max_count: int) -> Iterator[str]:
         """The keys that came most often, the first first."""
-        yield from sorted(self._counts, key=self._counts.__getitem__, reverse=True)[:most]
+        yield from sorted(self._counts, key=self._counts.__getitem__, reverse=True)[:max_count]

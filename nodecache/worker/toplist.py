@@ -111,7 +111,7 @@ class Top:
             "latency_at_most_milliseconds": quantiles(
                 [max(new - old, 0) for new, old in zip(now.buckets, before.buckets, strict=True)]
             ),
-            "waiting": len(self._serving.context.room),
+            "waiting": len(self._serving.context.limiter),
             "cache": {
                 "entries": self._serving.entries,
                 "octets": budget.used,

@@ -343,9 +343,9 @@ class Bookkeeping(RuleBasedStateMachine):
     def wait(self, seconds):
         self.now += seconds
 
-    @rule(most=st.integers(1, 5))
-    def sweep(self, most):
-        assert self.budget.sweep(self.now, most) <= most
+    @rule(max_count=st.integers(1, 5))
+    def sweep(self, max_count):
+        assert self.budget.sweep(self.now, max_count) <= max_count
 
     @rule(limit=st.sampled_from([0, 2000, 8000, 20_000]))
     def limit(self, limit):

@@ -191,11 +191,11 @@ def test_bent_frames_leave_the_agent_answering(agent):
         if random.random() < 0.5:  # lengths that lie, ends in the middle
             stream = next(mutated([stream[:3000]], random, 1))
         with agent.stream() as tcp:
-            _converse(tcp, stream)
+            _serve_connection(tcp, stream)
     watch.check()
 
 
-def _converse(tcp: socket.socket, stream: bytes) -> None:
+def _serve_connection(tcp: socket.socket, stream: bytes) -> None:
     frames = FrameBuffer()
     tcp.settimeout(0.2)
     try:

@@ -292,7 +292,7 @@ def test_a_busy_table_gets_the_room_of_one_that_nobody_asks():
         bounded.ask(number, 100, table=0)
     for number in range(1_000, 2_000):
         bounded.ask(number, 100, table=1)
-    assert bounded.tables[1].octets > bounded.room.most / 3
+    assert bounded.tables[1].octets > bounded.room.limit_octets / 3
 
 
 def test_what_a_table_weighed_is_given_back():

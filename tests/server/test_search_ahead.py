@@ -35,12 +35,12 @@ class Node:
     """A listen address with the zones of a stock Corefile, and pods that search."""
 
     without: Sequence[str] = ()
-    room: InflightLimiter = field(default_factory=InflightLimiter)
+    limiter: InflightLimiter = field(default_factory=InflightLimiter)
     exists: Callable[[str], bool] = lambda qname: qname.endswith(".com.")
 
     def __post_init__(self) -> None:
         self.loop = FakeLoop()
-        self.ahead = SearchAhead(self.room)
+        self.ahead = SearchAhead(self.limiter)
         self.zones: dict[str, Zone] = {}
         self.sources: dict[str, FakeSource] = {}
         self.counts: dict[str, ServerCounts] = {}
@@ -55,7 +55,7 @@ class Node:
                 Cache(Budget(), 1000, 1000, 3600.0),
                 Failures(None),
                 source,
-                self.room,
+                self.limiter,
                 self.loop,
                 search_ahead=ahead,
             )
@@ -185,7 +185,7 @@ def test_clients_are_told_and_counted_what_they_asked_and_nothing_else():
             outcomes[Outcome.MISS] + outcomes[Outcome.HIT_DENIAL] + outcomes[Outcome.HIT_SUCCESS]
             == 3 * steps * 2
         )
-    assert len(node.room) == 0
+    assert len(node.limiter) == 0
 
 
 def test_steps_whose_answers_have_expired_are_asked_ahead_as_well():
@@ -270,7 +270,7 @@ def test_a_step_that_was_not_taken_is_paid_for_and_learned():
 
 
 def test_nothing_is_asked_ahead_while_half_of_the_places_are_taken():
-    node = trained(room=InflightLimiter(most=8, max_per_client=8))
+    node = trained(limiter=InflightLimiter(max_queries=8, max_per_client=8))
     waiting = [node.ask(f"slow{number}.org.", host="busy") for number in range(5)]
     node.ask("three.com.shop.svc.cluster.local.")
     node._answer_oldest(node.sources["cluster.local."])

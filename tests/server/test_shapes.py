@@ -238,7 +238,7 @@ def test_a_pointer_into_another_name_s_first_label_is_read_anew(target: int):
 def test_a_room_that_is_full_turns_away():
     pair = opened()
     for twin in pair.both:
-        twin.room.resize(2, 2)
+        twin.limiter.resize(2, 2)
     for n in range(4):
         pair.do("ask", plain_question(f"a{n}.example."), POD)
     assert len(pair.knowing.ways["udp"].sent) == 3

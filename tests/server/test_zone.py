@@ -188,7 +188,7 @@ def test_equal_misses_are_one_question_upstream():
     assert zone.zone.coalesced == 49
     zone.upstream.says(ADDRESS)
     assert all(len(pod.replies) == 1 for pod in pods)
-    assert len(zone.room) == 0
+    assert len(zone.limiter) == 0
     assert zone.zone.in_flight == 0
 
 

@@ -16,7 +16,7 @@ from tests.wire.messages import name
 
 
 def test_nobody_waits_beyond_the_room_there_is():
-    zone = ZoneHarness(room=InflightLimiter(most=2, max_per_client=2))
+    zone = ZoneHarness(limiter=InflightLimiter(max_queries=2, max_per_client=2))
     zone.ask("a.example. A")
     zone.ask("b.example. A", host="10.244.1.8")
     pod = zone.ask("c.example. A", host="10.244.1.9", use_edns=0)
@@ -27,14 +27,14 @@ def test_nobody_waits_beyond_the_room_there_is():
 
 
 def test_one_client_does_not_take_all_the_room():
-    zone = ZoneHarness(room=InflightLimiter(most=10, max_per_client=2))
+    zone = ZoneHarness(limiter=InflightLimiter(max_queries=10, max_per_client=2))
     pods = [zone.ask(f"{letter}.example. A") for letter in "abc"]
     assert [pod.has_reply for pod in pods] == [False, False, True]
     assert not zone.ask("d.example. A", host="10.244.1.9").has_reply
 
 
 def test_without_room_a_stale_answer_is_better_than_none():
-    zone = ZoneHarness(room=InflightLimiter(most=1, max_per_client=1))
+    zone = ZoneHarness(limiter=InflightLimiter(max_queries=1, max_per_client=1))
     zone.keep(ADDRESS)
     zone.pass_time(31)
     zone.ask("b.example. A")
@@ -43,19 +43,19 @@ def test_without_room_a_stale_answer_is_better_than_none():
 
 
 def test_a_full_room_does_not_touch_hits():
-    zone = ZoneHarness(room=InflightLimiter(most=1))
+    zone = ZoneHarness(limiter=InflightLimiter(max_queries=1))
     zone.keep(ADDRESS)
     zone.ask("b.example. A")
     assert zone.ask().ttl == 30
 
 
 def test_the_memory_of_a_failure_takes_no_room():
-    zone = ZoneHarness(room=InflightLimiter(most=1))
+    zone = ZoneHarness(limiter=InflightLimiter(max_queries=1))
     zone.ask("a.example. A")
     zone.upstream.fails()
     zone.ask("b.example. A")
     assert zone.ask("a.example. A").rcode == "SERVFAIL"
-    assert zone.room.refused == 0
+    assert zone.limiter.refused == 0
 
 
 def test_those_who_wait_are_noted_until_they_are_answered():
@@ -239,7 +239,7 @@ def test_a_zone_that_closes_tells_those_who_wait():
     zone.zone.close()
     assert [pod.rcode for pod in pods] == ["SERVFAIL", "SERVFAIL"]
     assert all(asked.is_cancelled for asked in zone.upstream.asked)
-    assert (len(zone.room), zone.zone.in_flight, zone.udp.noted) == (0, 0, {})
+    assert (len(zone.limiter), zone.zone.in_flight, zone.udp.noted) == (0, 0, {})
 
 
 def test_what_a_closed_zone_was_refreshing_the_next_one_may_refresh():

@@ -45,7 +45,7 @@ def test_when_upstream_has_had_its_time_the_expired_answer_will_do():
     assert [pod.ttl for pod in pods] == [30, 30]
     assert pods[0].errors == [3]
     assert zone.cache.counts.served_stale == 2
-    assert len(zone.room) == 0
+    assert len(zone.limiter) == 0
     zone.upstream.says(OTHER)
     assert all(len(pod.replies) == 1 for pod in pods)
     assert zone.ask().reply.answer[0][0].address == "192.0.2.2"
@@ -234,7 +234,7 @@ def test_what_is_asked_for_often_is_fetched_before_it_expires():
     assert zone.cache.counts.prefetches == 1
     zone.upstream.says(OTHER)
     assert zone.ask().ttl == 30
-    assert len(zone.room) == 0
+    assert len(zone.limiter) == 0
 
 
 def test_what_is_asked_for_seldom_is_not():

@@ -72,10 +72,10 @@ class Twin:
     def __init__(self, *, remembers: bool, corefile: str, more_names: Sequence[str] = ()) -> None:
         self.world = SimulatedWorld()
         self.upstreams = UpstreamRegistry(self.world)
-        self.room = InflightLimiter()
+        self.limiter = InflightLimiter()
         loop = SimulatedLoop(self.world)
         block = parse(corefile, "Corefile", env={}, default_port=53).blocks[0]
-        self.built = build(block, WorkerContext(loop, self.upstreams, Budget(), self.room))
+        self.built = build(block, WorkerContext(loop, self.upstreams, Budget(), self.limiter))
         self.zone = self.built.zone
         cache = self.zone.cache  # small enough to give entries up
         cache.success.capacity = cache.denial.capacity = 4
@@ -144,8 +144,8 @@ class Twin:
             "noted": [len(way.noted) for way in self.ways.values()],
             "upstream": self.sent_upstream(),
             "waiting": (
-                len(self.room),
-                self.room.refused,
+                len(self.limiter),
+                self.limiter.refused,
                 self.zone.in_flight,
                 forwarder.in_flight,
             ),

@@ -191,7 +191,7 @@ class ZoneHarness:
     """One zone with all that it needs; of that only the cache is real."""
 
     options: ZoneOptions = field(default_factory=ZoneOptions)
-    room: InflightLimiter = field(default_factory=InflightLimiter)
+    limiter: InflightLimiter = field(default_factory=InflightLimiter)
     servfail_seconds: float | None = None
 
     def __post_init__(self) -> None:
@@ -204,7 +204,7 @@ class ZoneHarness:
             self.cache,
             Failures(self.servfail_seconds),
             self.upstream,
-            self.room,
+            self.limiter,
             self.loop,
         )
         self.zone.clock = lambda: self.loop.now

@@ -54,12 +54,12 @@ class BuiltZone:
         return self.zone.cache.get(read_query(query(qname)).key, now)
 
 
-def carry(old: BuiltZone, new: BuiltZone, monkeypatch, now: float = NOW, most: int = 1 << 20):
+def carry(old: BuiltZone, new: BuiltZone, monkeypatch, now: float = NOW, max_octets: int = 1 << 20):
     """Write and read, at `now`."""
     monkeypatch.setattr(cache_transfer, "monotonic", lambda: now)
 
     async def both():
-        return await cache_transfer.read(await cache_transfer.write([old], most, now), [new])
+        return await cache_transfer.read(await cache_transfer.write([old], max_octets, now), [new])
 
     return asyncio.run(both())
 
@@ -128,7 +128,7 @@ def test_no_more_is_written_than_asked_for(monkeypatch):
     for number in range(100):
         name = f"n{number}.example."
         old.keep(f"{name} 300 IN A 192.0.2.1", qname=f"{name} A")
-    assert 5 < carry(old, new, monkeypatch, most=1000).taken < 15
+    assert 5 < carry(old, new, monkeypatch, max_octets=1000).taken < 15
 
 
 def test_an_answer_with_an_extended_error_stays_behind():

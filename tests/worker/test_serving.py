@@ -108,7 +108,7 @@ class Running:
         return {
             "budget": context.budget.limit,
             "segments": len(context.budget.segments),
-            "waiting": (context.room.most, context.room.max_per_client),
+            "waiting": (context.limiter.max_queries, context.limiter.max_per_client),
             "own": context.upstreams.own_addresses,
             "upstreams": [each.to for each in context.upstreams.all()],
             "capacity": (cache.success.capacity, cache.denial.capacity),

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from nodecache.command.asking import Answers, CannotAsk, ask, control_path, printable
+from nodecache.command.control_client import Answers, ControlError, ask, control_path, printable
 from nodecache.command.options import Parser
 from nodecache.corefile.mnemonics import rdtype
 
@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
     try:
         _explain(options, number)
-    except CannotAsk as error:
+    except ControlError as error:
         print(f"nodecache explain: {printable(str(error))}", file=sys.stderr)  # noqa: T201
         return 1
     return 0

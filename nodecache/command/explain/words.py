@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from nodecache.command.asking import printable
+from nodecache.command.control_client import printable
 
 from .reply_text import rcode_name, records_of
 

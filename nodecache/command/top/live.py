@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from nodecache.command.asking import Answers, CannotAsk
+from nodecache.command.control_client import Answers, ControlError
 
 from .pod_names import PodNames
 from .screen import screen
@@ -24,7 +24,7 @@ _MAX_KEYS = 64
 
 
 def watch(connection: socket.socket) -> None:
-    """Show what comes until somebody quits, or the agent ends. CannotAsk then."""
+    """Show what comes until somebody quits, or the agent ends. ControlError then."""
     view, answers, names = View(), Answers(connection), PodNames()
     told: dict[str, Any] | None = None
     keyboard = sys.stdin.fileno()
@@ -41,7 +41,7 @@ def watch(connection: socket.socket) -> None:
             if connection in ready:
                 came = answers.read()
                 if answers.has_ended:
-                    raise CannotAsk("the agent has ended")
+                    raise ControlError("the agent has ended")
                 if came and not (view.is_paused and told is not None):
                     told = came[-1]
                     names.tell(told["clients"], time.monotonic())

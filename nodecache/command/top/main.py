@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from nodecache.command.asking import Answers, CannotAsk, ask, control_path, printable
+from nodecache.command.control_client import Answers, ControlError, ask, control_path, printable
 from nodecache.command.options import Parser
 
 from .pod_names import PodNames
@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
         return options
     try:
         return _top(options)
-    except CannotAsk as error:
+    except ControlError as error:
         print(f"nodecache top: {printable(str(error))}", file=sys.stderr)  # noqa: T201
         return 1
     except KeyboardInterrupt:
@@ -62,7 +62,7 @@ def _top(options: argparse.Namespace) -> int:
             return 0
         told = next(iter(Answers(connection)), None)
         if told is None:
-            raise CannotAsk("the agent has ended")
+            raise ControlError("the agent has ended")
         PodNames().tell(told["clients"], time.monotonic())
         if options.json:
             print(json.dumps(told))  # noqa: T201

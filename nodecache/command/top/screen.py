@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from nodecache.command.asking import printable
+from nodecache.command.control_client import printable
 
 from .view import HELP, SORTS, View
 
@@ -55,14 +55,14 @@ def _facts(told: dict[str, Any]) -> list[Text]:
     ]
 
 
-def _counted(what: str, told: list[dict[str, Any]], view: View, most: int) -> Table:
+def _counted(what: str, told: list[dict[str, Any]], view: View, max_count: int) -> Table:
     table = Table(box=None, expand=True, pad_edge=False, header_style="bold cyan")
     table.add_column(what, no_wrap=True, ratio=1)
     for measure in SORTS:
         mark = "▼" if measure == view.sort else ""
         table.add_column(f"{_HEADINGS[measure]}{mark}", justify="right", no_wrap=True)
     table.add_column("±", justify="right", no_wrap=True)
-    for row in view.rows(told, most - 1):
+    for row in view.rows(told, max_count - 1):
         off = row["plus_minus"] + row["too_high_by_at_most"]
         numbers = [str(row[measure]) for measure in SORTS]
         table.add_row(_who(row), *numbers, str(off) if off else "")

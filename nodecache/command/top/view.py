@@ -49,9 +49,9 @@ class View:
         elif key.isprintable():
             self.typed = (typed + key)[:_MAX_FILTER]
 
-    def rows(self, told: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    def rows(self, told: list[dict[str, Any]], max_count: int) -> list[dict[str, Any]]:
         """The rows to show, the first first."""
         wanted = self.filter if self.typed is None else self.typed
         shown = [row for row in told if wanted.lower() in f"{row['key']} {row.get('pod') or ''}"]
         shown.sort(key=lambda row: (-row[self.sort], row["key"]))
-        return shown[:most]
+        return shown[:max_count]

@@ -37,10 +37,10 @@ def _stale(word: str) -> float:
 
 def _max_waiting(arguments: Arguments) -> Fields:
     """`max_waiting N [PER_CLIENT]`."""
-    most = arguments.take(ITSELF, whole(1))
-    fields: Fields = {"max_waiting": most}
+    limit = arguments.take(ITSELF, whole(1))
+    fields: Fields = {"max_waiting": limit}
     if len(arguments):
-        fields["max_waiting_per_client"] = arguments.take("PER_CLIENT", whole(1, most))
+        fields["max_waiting_per_client"] = arguments.take("PER_CLIENT", whole(1, limit))
     return fields
 
 

@@ -77,8 +77,8 @@ class Http2:
             request = request_for(self._waiting[0], self._endpoint)
             settings = http.remote_settings
             window = min(http.outbound_flow_control_window, settings.initial_window_size)
-            most = min(settings.max_concurrent_streams, _MAX_STREAMS)
-            if len(request.body) > window or http.open_outbound_streams >= most:
+            max_count = min(settings.max_concurrent_streams, _MAX_STREAMS)
+            if len(request.body) > window or http.open_outbound_streams >= max_count:
                 return
             number = http.get_next_available_stream_id()
             self._streams[number] = _Stream(self._waiting.popleft())

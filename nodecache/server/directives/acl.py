@@ -32,7 +32,7 @@ class _Rule:
         self.policies = options.policies
 
 
-def _holds(policy: AclPolicy, host: str) -> bool:
+def _contains(policy: AclPolicy, host: str) -> bool:
     """Whether the client at `host` is in one of the policy's networks."""
     if not policy.networks:
         return True
@@ -98,7 +98,7 @@ class Acl:
             if len(self._networks) >= _MAX_CLIENTS:
                 self._networks.clear()
             covering = frozenset(
-                index for index, policy in enumerate(self._policies) if _holds(policy, host)
+                index for index, policy in enumerate(self._policies) if _contains(policy, host)
             )
             self._networks[host] = covering
         return covering

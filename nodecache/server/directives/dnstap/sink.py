@@ -104,7 +104,7 @@ class TapClient:
         self._is_closed = False
         self._connecting: asyncio.Task[None] | None = None
         self._stream = self._new_stream()
-        self._look = loop.call_later(_LOOK_SECONDS, self._look_after)
+        self._look = loop.call_later(_LOOK_SECONDS, self._maintain)
         self._connect()
 
     def put(self, payload: bytes) -> None:
@@ -141,9 +141,9 @@ class TapClient:
         if self._stream.has_begun and not self._is_closed:
             self._connect()
 
-    def _look_after(self) -> None:
+    def _maintain(self) -> None:
         """Tell what was dropped, and try to connect where nobody reads."""
-        self._look = self._loop.call_later(_LOOK_SECONDS, self._look_after)
+        self._look = self._loop.call_later(_LOOK_SECONDS, self._maintain)
         if self.dropped:
             log.warning("Dropped dnstap messages: %d", self.dropped)
             self.dropped = 0

@@ -123,7 +123,7 @@ class NameRewrite:
             return None
         if not self._is_auto or self._by_suffix:
             return to_name, self._answers
-        back = _turned_back(to_name, qname)
+        back = _reversed_rewrite(to_name, qname)
         return to_name, [OwnerRule(back), ValueRule(back), *self._answers]
 
 
@@ -132,7 +132,7 @@ def _answer_rule(rule: AnswerRule) -> OwnerRule | ValueRule:
     return OwnerRule(rewrite) if rule.target == "name" else ValueRule(rewrite)
 
 
-def _turned_back(to_name: str, qname: str) -> Rewrite:
+def _reversed_rewrite(to_name: str, qname: str) -> Rewrite:
     """`to_name` and names below it become `qname` and names below that."""
 
     def rewrite(name: str) -> str | None:

@@ -167,7 +167,7 @@ class Rewriting:
 def _asked(query: Query, state: _Rewritten) -> Steps:
     result = yield AskNext(state.query)
     if isinstance(result, Answer):
-        return (yield from _turned(query, state, result))
+        return (yield from _restored(query, state, result))
     if isinstance(result, Failure):
         rcode = _rcode(result.rcode, state.rules)
         if rcode != result.rcode:
@@ -176,7 +176,7 @@ def _asked(query: Query, state: _Rewritten) -> Steps:
     return result
 
 
-def _turned(query: Query, state: _Rewritten, answer: Answer) -> Steps:
+def _restored(query: Query, state: _Rewritten, answer: Answer) -> Steps:
     """`answer` with the client's question, and everything done to it that rules ask for."""
     sections = sections_of(answer)
     flags = answer.flags

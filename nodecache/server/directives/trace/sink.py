@@ -64,7 +64,7 @@ class ZipkinSink:
         backlog.append(span)
         if len(backlog) > self._max_spans:
             backlog.popleft()
-            self._lose()
+            self._count_lost()
         if len(backlog) >= self._batch_spans and not self._is_failing:
             self._post_now()
         elif self._timer is None:
@@ -77,7 +77,7 @@ class ZipkinSink:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _lose(self) -> None:
+    def _count_lost(self) -> None:
         """Count a span that found no room, and say so now and then."""
         self.dropped += 1
         now = self._loop.time()
@@ -110,9 +110,9 @@ class ZipkinSink:
         finally:
             self._posting = None
             if self._backlog:
-                self._go_on()
+                self._post_remaining()
 
-    def _go_on(self) -> None:
+    def _post_remaining(self) -> None:
         """Post what came, or stayed, meanwhile: soon, or, once closed, at once or never."""
         if self._is_closed:
             if not self._is_failing:
@@ -132,7 +132,7 @@ class ZipkinSink:
         kept = spans[len(spans) - room :] if room < len(spans) else spans
         self._backlog.extendleft(reversed(kept))
         for _ in range(len(spans) - len(kept)):
-            self._lose()
+            self._count_lost()
 
     async def _body(self, spans: list[Span]) -> bytes:
         """The batch, written a slice at a time."""

@@ -13,7 +13,7 @@ MAX_LINE_OCTETS = 4 << 20
 _READ_OCTETS = 65_536
 
 
-class CannotAsk(Exception):
+class ControlError(Exception):
     """No agent can be asked, or it says why it does not answer; a line for people."""
 
 
@@ -23,7 +23,7 @@ def control_path(asked_for: str | None) -> str:
         parse_flags(agent_arguments(), is_served=False).control if asked_for is None else asked_for
     )
     if not path:
-        raise CannotAsk("the agent has no control socket: -control is empty")
+        raise ControlError("the agent has no control socket: -control is empty")
     return path
 
 
@@ -36,7 +36,7 @@ def ask(path: str, patience_seconds: float, /, **request: Any) -> socket.socket:
         connection.sendall(json.dumps(request).encode() + b"\n")
     except OSError as error:
         connection.close()
-        raise CannotAsk(
+        raise ControlError(
             f"{path}: {error.strerror or error}: does the agent run, are we root?"
         ) from None
     return connection
@@ -51,15 +51,15 @@ class Answers:
         self.has_ended = False
 
     def read(self) -> list[dict[str, Any]]:
-        """Wait for octets; the answers that are whole by then. CannotAsk where one tells an error."""
+        """Wait for octets; the answers that are whole by then. ControlError where one tells an error."""
         try:
             octets = self._connection.recv(_READ_OCTETS)
         except OSError as error:
-            raise CannotAsk(f"the agent does not answer: {error.strerror or error}") from None
+            raise ControlError(f"the agent does not answer: {error.strerror or error}") from None
         self.has_ended = not octets
         *lines, self._rest = (self._rest + octets).split(b"\n")
         if len(self._rest) > MAX_LINE_OCTETS:
-            raise CannotAsk("the agent says too much at once")
+            raise ControlError("the agent says too much at once")
         return [read_answer(line) for line in lines]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -72,11 +72,11 @@ def read_answer(line: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(line)
     except ValueError:
-        raise CannotAsk("the agent is not understood") from None
+        raise ControlError("the agent is not understood") from None
     if not isinstance(answer, dict):
-        raise CannotAsk("the agent is not understood")
+        raise ControlError("the agent is not understood")
     if "error" in answer:
-        raise CannotAsk(str(answer["error"]))
+        raise ControlError(str(answer["error"]))
     return answer
 
 
