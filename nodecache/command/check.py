@@ -32,6 +32,7 @@ from .sources import (
     NoConfiguration,
     Source,
     SourceFolder,
+    faults_of,
     is_manifest,
     source_folder,
     sources_at,
@@ -55,9 +56,6 @@ The address of the Service of -upstreamsvc comes from the environment, as in a p
 
 The flags are the agent's:
 """
-
-
-_MANY = 10  # errors: a Corefile with a slip of the pen has fewer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +102,7 @@ def _check_flags(argv: Sequence[str], env: Mapping[str, str], agent_command: str
     try:
         checked = _read(flags, env, is_beside_agent=not argv)
     except CorefileError as error:
-        _tell(*_faults_of(error))
+        _tell(*faults_of(error))
         return 1
     base = flags.base_corefile
     if not checked.text.is_rendered and _names_base(argv) and base:
@@ -116,15 +114,6 @@ def _check_flags(argv: Sequence[str], env: Mapping[str, str], agent_command: str
     if cluster is not None:
         print(f"# {_pods(checked.corefile, cluster, flags, is_asked=not argv)}")  # noqa: T201
     return 1 if checked.faults else 0
-
-
-def _faults_of(error: CorefileError) -> list[str]:
-    """Every error; or one line, where most of them say that this is something else altogether."""
-    reasons = [each.reason for each in error.all]
-    strange = sum("there is no such directive" in reason for reason in reasons)
-    if len(reasons) >= _MANY and strange > len(reasons) / 2:
-        return [f"{error.file}: no Corefile: {strange} lines of it begin with no directive"]
-    return list(map(str, error.all))
 
 
 def _read(flags: Flags, env: Mapping[str, str], *, is_beside_agent: bool = False) -> Checked:
@@ -182,7 +171,7 @@ def _check_source(source: Source, env: Mapping[str, str]) -> int:
         try:
             checked = _read_folder(folder, env)
         except CorefileError as error:
-            _tell(*map(folder.relabel, _faults_of(error)))
+            _tell(*map(folder.relabel, faults_of(error)))
             return 1
         _show(checked, folder.relabel)
     return 1 if checked.faults else 0
@@ -217,7 +206,7 @@ def _zones_at(path: str, env: Mapping[str, str]) -> dict[str, str]:
             try:
                 checked = _read_folder(folder, env)
             except CorefileError as error:
-                raise NoConfiguration("\n".join(map(folder.relabel, _faults_of(error)))) from None
+                raise NoConfiguration("\n".join(map(folder.relabel, faults_of(error)))) from None
             for block in checked.corefile.blocks:
                 _, _, does = folder.relabel(summary(block)).partition(" on ")
                 zones |= {str(zone).removeprefix("dns://"): does for zone in block.zones}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nodecache.config.flags import FlagError, Flags, parse_flags
+from nodecache.corefile import CorefileError
 from nodecache.corefile.options import CHAIN
 
 CLUSTER_DNS = "__PILLAR__CLUSTER__DNS__"
@@ -17,6 +18,7 @@ UNKNOWN_ADDRESS = "192.0.2.255"
 _PROGRAMS = ("node-cache", "nodecache")
 _MANIFEST_ENDINGS = (".yaml", ".yml", ".json")
 _KUBE_DNS = "kube-dns"
+_MANY = 10  # errors: a Corefile with a slip of the pen has fewer
 _FILLED_IN_BY_PEOPLE = (
     "__PILLAR__DNS__DOMAIN__",
     "__PILLAR__LOCAL__DNS__",
@@ -211,3 +213,12 @@ def _containers(objects: Iterable[Object]) -> Iterator[tuple[str, ...]]:
             words = [str(word) for word in container.get("args") or ()]
             if container.get("name") in _PROGRAMS or "-localip" in words:
                 yield tuple(words)
+
+
+def faults_of(error: CorefileError) -> list[str]:
+    """Every error; or one line, where most of them say that this is something else altogether."""
+    reasons = [each.reason for each in error.all]
+    strange = sum("there is no such directive" in reason for reason in reasons)
+    if len(reasons) >= _MANY and strange > len(reasons) / 2:
+        return [f"{error.file}: no Corefile: {strange} lines of it begin with no directive"]
+    return list(map(str, error.all))

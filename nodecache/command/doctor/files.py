@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from ipaddress import ip_address
 
+from nodecache.command.sources import faults_of
 from nodecache.config.flags import Flags
 from nodecache.config.rendering import check_templates, corefile_text
 from nodecache.corefile import Corefile, CorefileError
@@ -30,11 +31,11 @@ def read_corefile(flags: Flags, env: dict[str, str]) -> tuple[Corefile | None, l
         return None, [
             broken(
                 CONFIG,
-                str(each),
+                each,
                 "the configuration before it serves on; a node that starts now has none",
                 _EDIT,
             )
-            for each in error.all
+            for each in faults_of(error)
         ]
     found = [
         broken(CONFIG, fault, "what is left out is not served", _EDIT)

@@ -112,8 +112,7 @@ def check_interception(
         if labels.get("flow", "").startswith("prerouting_") and labels["flow"].endswith("_to_dns")
     )
     # The rules' counters are read every -syncinterval, and a young agent may have no pods yet.
-    age = time.time() - after.total("process_start_time_seconds")
-    if subject.flags.rules != "none" and not packets and age > _YOUNG_SECONDS:
+    if subject.flags.rules != "none" and not packets and after.age_seconds() > _YOUNG_SECONDS:
         yield look(
             INTERCEPTION,
             "no packet of a pod has met the rules since the start",

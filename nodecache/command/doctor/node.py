@@ -18,6 +18,7 @@ CONNTRACK = "conntrack"
 KERNEL = "kernel"
 _LIST = ("nft", "-j", "list")
 _MUCH = 0.9
+_FLOW_SECONDS = 180.0  # nf_conntrack_udp_timeout_stream is 120, and a query may come at its start
 _PIDFD_SINCE = (5, 3)
 _RESTART = "kubectl -n kube-system rollout restart ds/node-local-dns"
 
@@ -166,8 +167,9 @@ def check_conntrack(subject: Subject) -> Iterator[Finding]:
             "a DNS answer was lost each time, for those who ask past the agent",
             "nothing, if it does not grow; else see that pods' queries reach the agent (rules above)",
         )
-    entries = subject.read("/proc/net/nf_conntrack")
-    tracked = _tracked(entries or "", subject)
+    tracked = _tracked(subject.read("/proc/net/nf_conntrack") or "", subject)
+    if subject.metrics is not None and subject.metrics.age_seconds() < _FLOW_SECONDS:
+        tracked = 0  # begun before the agent was there
     if tracked:
         yield look(
             CONNTRACK,
@@ -193,16 +195,24 @@ def _insert_failures(text: str) -> int:
 
 
 def _tracked(text: str, subject: Subject) -> int:
-    """Lines of /proc/net/nf_conntrack whose first tuple is DNS to an address of ours."""
+    """Lines of /proc/net/nf_conntrack whose first tuple is DNS to an address of ours, not from the agent itself."""
+    own = {str(address) for address in subject.flags.local_ips}
     count = 0
-    port = f"dport={subject.flags.dns_port}"
     for line in text.splitlines():
-        words = line.split()
-        first = next((word for word in words if word.startswith("dst=")), "")
-        first_port = next((word for word in words if word.startswith("dport=")), "")
-        try:
-            is_ours = ip_address(first.removeprefix("dst=")) in subject.flags.local_ips
-        except ValueError:
-            continue
-        count += is_ours and first_port == port
+        first: dict[str, str] = {}
+        for word in line.split():
+            key, _, value = word.partition("=")
+            first.setdefault(key, value)
+        to, origin = _address(first.get("dst", "")), _address(first.get("src", ""))
+        count += (
+            to in own and origin not in own and first.get("dport") == str(subject.flags.dns_port)
+        )
     return count
+
+
+def _address(text: str) -> str:
+    """As we write it: the kernel writes IPv6 addresses in full."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return ""

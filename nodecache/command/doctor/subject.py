@@ -1,6 +1,7 @@
 """What is examined: the agent's command line, files of the node, its metrics page."""
 
 import http.client
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,10 @@ class Metrics:
         return sum(
             value for found, value in self.each(name) if labels.items() <= dict(found).items()
         )
+
+    def age_seconds(self) -> float:
+        """How long the agent has run."""
+        return time.time() - self.total("process_start_time_seconds")
 
     def has(self, name: str) -> bool:
         """Whether the page tells it."""

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,13 @@ def test_a_broken_corefile_is_named_with_file_and_line(tmp_path):
     assert corefile is None
     assert found.level is Level.BROKEN
     assert f"{file}:2: " in found.what
+
+
+def test_what_is_no_corefile_at_all_is_one_finding(tmp_path):
+    file = planted(tmp_path, "notes", "a line of prose\n" * 50) / "notes"
+    flags = parse_flags(["-conf", str(file), "-basecorefile="], is_served=False)
+    _, (found,) = files.read_corefile(flags, {})
+    assert "no Corefile" in found.what
 
 
 def test_a_placeholder_that_nobody_filled_in_is_named(tmp_path):
@@ -236,7 +244,9 @@ def test_an_address_that_no_rule_names(tmp_path, backend):
     assert (missing.level, "no rule for 10.96.0.10" in missing.what) == (Level.BROKEN, True)
 
 
-def conntrack(root: Path, *, count: int = 10, failed: int = 0, entries: str = "") -> list[Finding]:
+def conntrack(
+    root: Path, *, count: int = 10, failed: int = 0, entries: str = "", age: float = 1e9
+) -> list[Finding]:
     planted(root, "/proc/sys/net/netfilter/nf_conntrack_count", f"{count}\n")
     planted(root, "/proc/sys/net/netfilter/nf_conntrack_max", "1000\n")
     planted(
@@ -245,7 +255,8 @@ def conntrack(root: Path, *, count: int = 10, failed: int = 0, entries: str = ""
         f"entries found insert_failed drop\n0000000a 0 {failed:08x} 0\n0000000a 0 00000000 0\n",
     )
     planted(root, "/proc/net/nf_conntrack", entries)
-    return list(node.check_conntrack(subject_of(root)))
+    page = changed("process_start_time_seconds", str(time.time() - age))
+    return list(node.check_conntrack(subject_of(root, metrics=page)))
 
 
 def test_connection_tracking_that_is_full_fails_or_tracks_what_it_should_not(tmp_path):
@@ -257,6 +268,11 @@ def test_connection_tracking_that_is_full_fails_or_tracks_what_it_should_not(tmp
     assert "nearly full" in one(conntrack(tmp_path / "full", count=950)).what
     assert "17 entries" in one(conntrack(tmp_path / "failed", failed=17)).what
     assert "2 flows" in one(conntrack(tmp_path / "tracked", entries=2 * entry)).what
+    assert worst(conntrack(tmp_path / "young", entries=entry, age=100)) == Level.OK
+    own = entry.replace("src=10.244.0.7", "src=10.96.0.10")
+    assert worst(conntrack(tmp_path / "own", entries=own)) == Level.OK
+    other = entry.replace("dport=53", "dport=5353", 1)
+    assert worst(conntrack(tmp_path / "other", entries=other)) == Level.OK
 
 
 # The command
