@@ -24,6 +24,7 @@ IMPORT = os.environ.get("IMAGE_IMPORT", "")
 ARGUMENTS = os.environ.get("AGENT_ARGUMENTS", "").split()
 NEXT_IMAGE = f"{IMAGE}-next"
 ORIGINAL = os.environ.get("ORIGINAL_IMAGE", "")
+BROKEN_IMAGE = os.environ.get("BROKEN_IMAGE", "")
 
 
 def import_image(name: str) -> None:

@@ -155,6 +155,13 @@ def roll_out_next(stand: Stand) -> None:
     stand.agent.wait_until_ready()
 
 
+def roll_out_what_cannot_run(stand: Stand) -> None:
+    """An image without our program in it: each container fails as it is made."""
+    container = agents.container_of(stand.agent.documents)["name"]
+    change = f"{container}={agents.BROKEN_IMAGE}"
+    kubectl("-n", agents.NAMESPACE, "set", "image", f"ds/{agents.DAEMONSET}", change)
+
+
 def exhaust_memory(stand: Stand) -> None:
     outcome = stand.agent.place.run("exhaust.py")
     assert outcome["is_worker_gone"], outcome
@@ -189,6 +196,7 @@ def test_a_killed_worker_loses_no_more_than_what_it_held_in_its_hands(stand: Sta
     [
         pytest.param(kill_container, 50, 150, id="container killed"),
         pytest.param(kill_again_and_again, 100, 300, id="killed again and again for 20 s"),
+        pytest.param(delete_pod_by_force, 50, 150, id="pod deleted by force"),
     ],
 )
 def test_while_there_is_no_agent_kube_dns_answers(
@@ -199,13 +207,6 @@ def test_while_there_is_no_agent_kube_dns_answers(
     if any_stand.is_ours:
         most(outcomes, lost, gap_ms, SERVICE)
         most(outcomes, 100, 300, LOCAL)
-
-
-def test_a_pod_deleted_by_force_leaves_the_service_address_to_kube_dns(any_stand: Stand):
-    """It is stopped in order, so the node-local address is nobody's until the next pod is there."""
-    outcomes = any_stand.lost_during("pod deleted by force", delete_pod_by_force, seconds=30)
-    if any_stand.is_ours:
-        most(outcomes, 50, 150, SERVICE)
 
 
 def test_an_agent_that_stops_altogether_is_away_no_longer_than_its_lease(any_stand: Stand):
@@ -223,11 +224,18 @@ def test_a_rollout_restart_loses_nothing(any_stand: Stand):
         nothing_lost(outcomes)
 
 
-def test_what_is_deleted_leaves_the_service_address_to_kube_dns(any_stand: Stand):
-    """The node-local address goes with the agent that the cluster's owner took away."""
+def test_what_is_deleted_leaves_its_addresses_to_kube_dns(any_stand: Stand):
+    """The node-local address for some minutes only."""
     outcomes = any_stand.lost_during("kubectl delete", delete, seconds=30)
     if any_stand.is_ours:
-        most(outcomes, 0, 150, SERVICE)
+        nothing_lost(outcomes)
+
+
+@pytest.mark.skipif(not agents.BROKEN_IMAGE, reason="BROKEN_IMAGE is not set")
+def test_a_broken_image_after_a_good_one_changes_nothing(any_stand: Stand):
+    outcomes = any_stand.lost_during("broken image", roll_out_what_cannot_run, seconds=30)
+    if any_stand.is_ours:
+        nothing_lost(outcomes)
 
 
 def test_a_new_image_is_rolled_out_without_loss(stand: Stand):

@@ -136,6 +136,10 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
     "Stub domains with host names": ("forward/test_hostnames.py::test_a_name_is_asked_for_again_when_its_addresses_expire",),
     "A forwarding loop": ("system/test_forward_loop.py::test_a_loop_is_left_out_and_the_rest_serves", "scenarios/forward_loop_is_quarantined.rpl"),
     # The host
+    "At SIGTERM all of it goes": (
+        "system/test_host_leaves.py::test_after_a_clean_stop_pods_are_answered_by_kube_dns_until_that_expires",
+        "system/test_host_leaves.py::test_from_one_agents_clean_stop_to_the_next_agent_no_query_is_lost",
+    ),
     "Killed without a chance": (
         "system/test_host_fail_open.py::test_the_agent_itself_killed_loses_no_query_to_nobody",
         "system/test_host_fail_open.py::test_a_kernel_without_the_match_fails_open_by_the_lease",

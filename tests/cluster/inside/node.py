@@ -1,6 +1,7 @@
 """Runs on the node (host network, privileged): what of the agent is there.
 
-    node.py state ADDRESS...     links and addresses of the agent, rules and tables that name them
+    node.py state ADDRESS...     links and addresses of the agent, and its rules; not what a clean
+                                 stop leaves, which expires
     node.py conntrack ADDRESS    tracked flows to port 53 of that address
     node.py signal NAME WHOM     sends a signal to the agent's keeper, its worker, or all of it
     node.py signal-kube-dns NAME ADDRESS   sends a signal to the pod of kube-dns that has the address
@@ -28,7 +29,8 @@ DNS_PORT = 53
 RELEASE = Path("/tmp/release")
 HOLD_PAUSE_SECONDS = 0.02
 PROGRAMS = (b"nodecache", b"node-cache")
-OURS = ("nodelocaldns", "NodeLocal DNS Cache", "nodecache")
+OURS = ("nodelocaldns", "NodeLocal DNS Cache")
+LEFT = "NodeLocal DNS Cache: fall back"
 LISTINGS = (
     ("iptables-save",),
     ("ip6tables-save",),
@@ -59,7 +61,7 @@ def rule_lines(wanted: list[str]) -> list[str]:
 
 def is_ours(line: str, wanted: list[str]) -> bool:
     if any(mark in line for mark in OURS):
-        return True
+        return LEFT not in line
     return "notrack" in line.lower() and any(address in line for address in wanted)
 
 
