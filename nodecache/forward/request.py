@@ -70,7 +70,8 @@ class Request(Attempt):
     `deadline` is when (monotonic seconds) it must have been told; `transport_name` is how the client
     asked, `udp` or `tcp`. `is_open`: it was sent, and somebody waits for its end. `resolution` looks
     after it, where it was not answered at once. `is_awaited`: it is not fetched for later, which is
-    not hedged and given more time.
+    not hedged and given more time. `is_optional`: it is given up, rather than asked again, where it
+    is late, lost or refused.
     """
 
     __slots__ = (
@@ -78,6 +79,7 @@ class Request(Attempt):
         "forwarder",
         "is_awaited",
         "is_open",
+        "is_optional",
         "observer",
         "query",
         "reader",
@@ -94,6 +96,7 @@ class Request(Attempt):
         self.deadline = deadline
         self.is_open = False
         self.is_awaited = True
+        self.is_optional = False
         self.observer: Observer | None = None
         self.resolution: FollowUp | None = None
 
@@ -115,11 +118,6 @@ class Request(Attempt):
     def is_done(self) -> bool:
         """Whether nobody waits for an answer any more."""
         return not self.is_open
-
-    @property
-    def is_optional(self) -> bool:
-        """Whether it is given up, rather than asked again, where it is late or lost."""
-        return False
 
     @property
     def owner(self) -> FollowUp:

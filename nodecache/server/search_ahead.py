@@ -42,6 +42,8 @@ _POSITIVE: Final = Kind.POSITIVE
 _SHARE_OF_ROOM: Final = 2
 # A client asks its next step at once. Who did not for so long will not.
 _PATIENCE_SECONDS: Final = 3.0
+# While the budget is spent, what was of use is found out this often; else once a second.
+_SETTLE_SECONDS: Final = 0.1
 
 
 class AheadQuery(UnawaitedQuery):
@@ -56,6 +58,7 @@ class AheadQuery(UnawaitedQuery):
             self, query, shape.reader, shape.binding.zone, client.address[0], client.transport, now
         )
         self.is_awaited = False
+        self.is_optional = True
         self.is_used = False
         self.shape = shape
         self._client = client
@@ -73,13 +76,9 @@ class AheadQuery(UnawaitedQuery):
             self.asked_at,
         )
 
-    @property
-    def is_optional(self) -> bool:
-        """Whether it is given up rather than asked again."""
-        return not self.is_awaited
-
     def join(self, query: InflightQuery) -> Extras:
         """Its client asks."""
+        self.is_optional = False
         self.note_used()
         return InflightQuery.join(self, query)
 
@@ -145,6 +144,7 @@ class SearchAhead:
         self.zones_at: Callable[[str], Zones | None] = _no_zones
         self._limiter = limiter
         self._unsettled: deque[_Asked] = deque()
+        self._settled_at = 0.0
 
     def told(self, clients: list[InflightQuery], kind: Kind, now: float) -> None:
         """These clients were told what upstream said: learn from it, and ask what they will ask."""
@@ -171,6 +171,7 @@ class SearchAhead:
 
     def settle(self, now: float) -> None:
         """Find out which questions were of use: once a second."""
+        self._settled_at = now
         unsettled = self._unsettled
         for _ in range(len(unsettled)):
             asked = unsettled.popleft()
@@ -195,6 +196,8 @@ class SearchAhead:
     ) -> None:
         """Ask for names as the client would, as far as there is room and means."""
         limiter, budget = self._limiter, self.budget
+        if budget.is_spent and now - self._settled_at >= _SETTLE_SECONDS:
+            self.settle(now)
         if budget.is_spent or len(limiter) * _SHARE_OF_ROOM > limiter.max_queries:
             return
         client = query.client()

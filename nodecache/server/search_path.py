@@ -241,6 +241,7 @@ class SearchPaths:
                 client.keep(ending, habit)
             if not habit.is_trusted:
                 return None
+            client.habits[ending] = client.habits.pop(ending)  # the last to be forgotten
             walk.habit = habit
             walk.name_size = at
             return Expected(habit, qname[:at])

@@ -142,7 +142,7 @@ def build(
             context.limiter,
             context.loop,
             ErrorLog(block.errors, context.loop.call_later) if block.errors else None,
-            context.search_ahead if _searches_ahead(block) else None,
+            context.search_ahead if searches_ahead(block) else None,
         )
         if (acl := directives.acl) is not None:
             zone.admits = acl.admits
@@ -204,7 +204,7 @@ def _below(
     return ChainSource(Chain(directives.below, end, context.lookup, context.chains), source)
 
 
-def _searches_ahead(block: ServerBlock) -> bool:
+def searches_ahead(block: ServerBlock) -> bool:
     """Whether a block's questions are asked ahead of clients.
 
     Not where directives may answer them here: `template` counts its matches, `hosts` and `whoami`
@@ -212,7 +212,7 @@ def _searches_ahead(block: ServerBlock) -> bool:
     """
     answers_itself = block.templates or block.hosts is not None or block.whoami
     notes_queries = block.metadata is not None or block.trace is not None
-    return block.nodecache.searches_ahead and not answers_itself and not notes_queries
+    return bool(block.nodecache.searches_ahead and not answers_itself and not notes_queries)
 
 
 def new_cache(block: ServerBlock, options: ZoneOptions, budget: Budget) -> Cache:

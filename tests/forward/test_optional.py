@@ -10,19 +10,12 @@ from tests.forward.fakes import Stage
 TCP = UpstreamSettings(force_tcp=True)
 
 
-class OptionalRequest(CallbackRequest):
-    """As a question that is asked ahead of its client."""
-
-    @property
-    def is_optional(self) -> bool:
-        return not self.is_awaited
-
-
-def ask(stage: Stage) -> OptionalRequest:
+def ask(stage: Stage) -> CallbackRequest:
     query = read_query(probe_query(1, "a.example.", Rdtype.A, Flag.RD))
     now = stage.world.now
-    request = OptionalRequest(query, now + 4.0, stage.outcomes.append, "udp")
+    request = CallbackRequest(query, now + 4.0, stage.outcomes.append, "udp")
     request.mark_awaited(is_awaited=False)
+    request.is_optional = True
     stage.forwarder.send(request, now)
     stage.world.settle()
     return request
@@ -90,5 +83,6 @@ def test_once_somebody_waits_it_is_asked_again_as_any_other():
     before = len(stage.sent())
     request = ask(stage)
     request.mark_awaited(is_awaited=True)
+    request.is_optional = False
     stage.world.advance(3.0)
     assert len(stage.sent()) > before + 1

@@ -321,6 +321,16 @@ def test_what_is_remembered_to_fail_is_not_asked_ahead():
     assert len(node.sources["."].asked) - before == 1  # the cloud's suffix
 
 
+def test_what_is_under_way_as_the_zone_ends_is_given_up():
+    node = trained()
+    node.ask("three.com.shop.svc.cluster.local.")
+    node._answer_oldest(node.sources["cluster.local."])
+    own = node.ask("three.com.")
+    node.zones["."].close()
+    assert own.rcode == "SERVFAIL"
+    assert all(each.is_cancelled for each in node.sources["."].open)
+
+
 # What comes of it
 
 
@@ -366,6 +376,18 @@ def test_a_query_without_rd_has_nothing_asked_ahead():
 
 
 # The budget
+
+
+def test_a_budget_that_is_spent_on_what_was_of_use_is_there_again_at_once():
+    """Many pods start at once: what they asked for is not waited for until the next second."""
+    node = trained()
+    for number in range(40):
+        for suffix in SHOP:
+            pods = [node.ask(f"n{number}.com.{suffix}".rstrip(".") + ".", t) for t in ("A", "AAAA")]
+            if not all(pod.has_reply for pod in pods):
+                node.answer_all(0.03)
+    assert node.ahead.budget.asked > 300  # of 320
+
 
 LOOKS = st.lists(
     st.tuples(

@@ -139,6 +139,17 @@ def test_a_name_that_is_denied_as_it_is_first_is_a_mistyped_one():
     assert pods.denied("c.example.con") == []
 
 
+def test_the_ending_that_was_not_looked_for_the_longest_makes_room():
+    pods = Clients()
+    for name in ("a.com", "b.com"):
+        pods.walk(name)
+    for number in range(30):
+        for name in ("a", "b"):
+            pods.walk(f"{name}.{number}")
+        assert pods.walk(f"c{number}.com") != []
+    assert pods.walk("c.0") == []
+
+
 # What becomes of it
 
 

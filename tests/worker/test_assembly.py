@@ -2,7 +2,13 @@ import pytest
 
 from nodecache.cache import Budget, Cache
 from nodecache.corefile import parse
-from nodecache.worker.assembly import bounds_of, new_cache, release_cache, zone_options
+from nodecache.worker.assembly import (
+    bounds_of,
+    new_cache,
+    release_cache,
+    searches_ahead,
+    zone_options,
+)
 from tests.cache.made import START, answer
 
 
@@ -71,3 +77,22 @@ def test_denials_are_kept_as_long_as_coredns_does_but_for_the_clusters_own(keys,
     heads = ", ".join(f"{key}:53" for key in keys.split())
     (block,) = parse(f"{heads} {{\n{body}\n}}\n", "Corefile", env={}).blocks
     assert bounds_of(block, block.cache).denial_ttl == seconds
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_asked_ahead"),
+    [
+        ("", True),
+        ("rewrite name a.test b.test", True),
+        ("log\nacl { \n block net 10.0.0.0/8 \n}", True),
+        ("nodecache { \n search_ahead off \n}", False),
+        ("hosts", False),
+        ("template IN A", False),
+        ("whoami", False),
+        ("metadata", False),
+    ],
+)
+def test_a_block_whose_directives_answer_or_note_queries_is_not_asked_ahead(lines, is_asked_ahead):
+    text = f". {{\ncache\nforward . 192.0.2.1\n{lines}\n}}\n"
+    block = parse(text, "Corefile", env={}, default_port=53).blocks[0]
+    assert searches_ahead(block) is is_asked_ahead

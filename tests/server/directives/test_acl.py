@@ -88,6 +88,14 @@ def test_the_next_rule_is_looked_at_where_one_does_not_decide():
     assert rcode_of(outcome(directive, host="10.0.0.1")) == "REFUSED"
 
 
+@pytest.mark.parametrize("action", ["allow", "block", "filter", "drop"])
+def test_whether_a_query_would_pass_is_told_and_not_counted(action):
+    counts: dict[tuple[str, ...], int] = {}
+    directive = acl(policy(action), counts=counts)
+    assert directive.admits(query("www.example.org."), client("192.168.0.2")) is (action == "allow")
+    assert counts == {}
+
+
 def test_what_became_of_queries_is_counted_by_zone():
     counts = {}
     directive = acl(BLOCK, counts=counts)
