@@ -1,17 +1,16 @@
-"""The kube-dns pods to which queries go when nobody of ours is there and kube-proxy passes them by.
+"""The kube-dns pods to which the packet rules send queries while no agent runs and kube-proxy does not.
 
-The kernel keeps the list, so it holds after our death; it forgets it by itself after LIST_SECONDS,
-so that a node whose agent is gone for good is not sent to pods that are gone too.
+The kernel keeps the list, so it outlives the agent. It forgets the list after LIST_SECONDS: on a node
+whose agent is gone for good, queries are not sent to pods that have gone meanwhile.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .options import MAX_PORT, Address
+from .options import Address
 
 LIST_SECONDS = 900.0
 RENEW_SECONDS = 60.0
-MAX_PODS = 64
 # numgen picks one of these, whatever the number of pods: a new list changes no rule.
 SLOTS = 64
 
@@ -55,22 +54,9 @@ class PodList:
 
 
 def usable(pods: Sequence[Endpoint], own: Iterable[Address]) -> tuple[Endpoint, ...]:
-    """The first MAX_PODS of `pods` to which a pod's query can be sent, each once."""
+    """The pods that are not at one of our own addresses, each once.
+
+    The keeper has checked addresses, ports and number as it read them (`process/pods.py`).
+    """
     own = tuple(own)
-    fitting = [
-        pod
-        for pod in dict.fromkeys(pods)
-        if pod.address not in own and _is_sendable(pod.address) and 0 < pod.port <= MAX_PORT
-    ]
-    return tuple(fitting[:MAX_PODS])
-
-
-def _is_sendable(address: Address) -> bool:
-    return not (
-        address.is_unspecified
-        or address.is_multicast
-        or address.is_loopback
-        or address.is_link_local
-        or int(address) == (1 << address.max_prefixlen) - 1  # broadcast
-        or getattr(address, "ipv4_mapped", None) is not None
-    )
+    return tuple(pod for pod in dict.fromkeys(pods) if pod.address not in own)

@@ -149,12 +149,3 @@ def _fallbacks(options: HostOptions, fail_open: FailOpen, *, is_away_only: bool)
         for ip in options.addresses
         if fail_open is FailOpen.SOCKET or options.fallback_of(ip) is not None
     )
-
-
-def as_the_original(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """The same rules as the original writes them: without our matches, and without fallbacks."""
-    return tuple(
-        replace(rule, is_local_only=False, is_bound_only=False)
-        for rule in rules
-        if rule.target != "DNAT"
-    )

@@ -6,7 +6,7 @@ import pytest
 
 from nodecache.host import FailOpen, HostOptions, all_rules, rules_for
 from nodecache.host.iptables import argv
-from nodecache.host.rules import as_the_original
+from tests.host.original import as_the_original
 
 C1 = "NodeLocal DNS Cache: skip conntrack"
 C2 = "NodeLocal DNS Cache: allow DNS traffic"

@@ -15,7 +15,7 @@ from nodecache.host.iptables import (
     read_listing,
 )
 from nodecache.host.nftables import RulesError
-from nodecache.host.rules import as_the_original
+from tests.host.original import as_the_original
 
 ADDRESSES = (ip("169.254.20.10"), ip("fd00::10"))
 RULES = all_rules(HostOptions(addresses=ADDRESSES), FailOpen.SOCKET)

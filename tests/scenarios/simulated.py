@@ -51,7 +51,6 @@ class SimulatedWorld:
         self.now = START
         self.sent: list[Outgoing] = []
         self.machines: dict[str, Machine] = {}
-        self.own_hosts: set[str] = set()
         self.opened_datagrams = 0
         self._soon: deque[Callable[[], None]] = deque()
         self._timers: list[tuple[float, int, SimulatedTimer]] = []
