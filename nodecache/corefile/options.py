@@ -314,7 +314,7 @@ class OwnOptions:
     """How long a client waits for the upstream before a stale answer is better."""
     hedges: bool = True
     """Whether a query that hangs is asked again on another connection."""
-    pool_size: int = 4
+    pool_size: int | None = None
     """TCP connections to each upstream."""
     asks_pods: bool = True
     """Whether a `forward` to the cluster DNS address asks kube-dns' pods themselves."""

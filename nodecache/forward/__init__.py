@@ -28,6 +28,7 @@ from .runtime import Endpoint, Runtime, Timer
 from .settings import (
     DEFAULT_FAILOVER,
     DEFAULT_MAX_AGE_SECONDS,
+    DEFAULT_POOL_SIZE,
     Settings,
     TlsSettings,
     UpstreamSettings,
@@ -39,6 +40,7 @@ __all__ = [
     "BALANCED",
     "DEFAULT_FAILOVER",
     "DEFAULT_MAX_AGE_SECONDS",
+    "DEFAULT_POOL_SIZE",
     "MAX_HEDGE_SECONDS",
     "Attempt",
     "CallbackRequest",

@@ -2,7 +2,8 @@
 
 One connection carries everything while its oldest query is young: so a loop turn's queries leave
 in one write. Where the oldest waits (a server that answers in order, one at a time, as CoreDNS
-does), the least loaded takes over and one more is opened.
+does), the least loaded takes over and one more is opened: up to `max_connections`, and beyond them
+only while queries wait on all of them and the new ones do bring answers.
 """
 
 import errno
@@ -29,7 +30,10 @@ _PATIENCE_SECONDS: Final = 0.01
 _QUICK_SECONDS: Final = 0.005
 _FEW: Final = 4
 
-# To a server that takes one query on each.
+# Connections tried at once that have not brought an answer yet.
+_MAX_UNPROVEN: Final = 8
+
+# To a server that takes one query on each, or at a time.
 _MAX_CONNECTIONS: Final = 256
 
 _AGE_JITTER: Final = 0.25  # connections of many nodes must not all end at once
@@ -94,13 +98,25 @@ class StreamPool:
                 if connection.room > 0 and not self._has_waited(connection, now):
                     return self._settle_on(connection)
         best = min(usable, key=_load, default=None)
-        if best is None or (
-            len(usable) < self.upstream.settings.max_connections and self._has_waited(best, now)
-        ):
+        if best is None or (self._has_waited(best, now) and self._may_grow(usable)):
             self._open_another(now)
         if best is None or best.room <= 0:
             return None
         return self._settle_on(best)
+
+    def _may_grow(self, usable: list[StreamConnection]) -> bool:
+        """Whether one more connection may help where queries wait on all of them.
+
+        Beyond `max_connections` a few are tried, and as many as have brought answers: they double in the
+        time of an answer, and a server that says nothing gets few.
+        """
+        settings = self.upstream.settings
+        if len(usable) < settings.max_connections:
+            return True
+        if not settings.may_exceed_pool:
+            return False
+        answering = sum(connection.answered > 0 for connection in usable)
+        return len(usable) - answering < max(answering, _MAX_UNPROVEN)
 
     def _has_waited(self, connection: StreamConnection, now: float) -> bool:
         oldest = connection.pending.oldest()
@@ -143,7 +159,7 @@ class StreamPool:
 
         As many as those who wait need, where the server takes few queries on each.
         """
-        if len(self._usable()) >= self.upstream.settings.max_connections:
+        if not self._may_grow(self._usable()):
             return
         wanted = 1
         if limit := self.query_limit.queries:

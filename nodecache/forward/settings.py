@@ -8,6 +8,8 @@ from nodecache.wire import Rcode
 # its share within minutes. CoreDNS has no limit unless `max_age` is set.
 DEFAULT_MAX_AGE_SECONDS = 120.0
 
+DEFAULT_POOL_SIZE = 4
+
 # Which answers make the next upstream be asked where the Corefile does not say. CoreDNS: none;
 # users have wished for it since 2018 (coredns#2524). They are those after which a stub resolver
 # such as glibc's goes on to its next server.
@@ -35,8 +37,10 @@ class UpstreamSettings:
     """A connection takes no more queries after about this long; 0 is never."""
     max_idle_connections: int = 0
     """Idle connections kept; 0 is as many as there are."""
-    max_connections: int = 4
+    max_connections: int = DEFAULT_POOL_SIZE
     """Connections at once: kube-dns' dnsmasq takes 20 from all of a cluster's nodes."""
+    may_exceed_pool: bool = True
+    """Whether there are more while queries wait on all of them."""
     max_fails: int = 2
     """More failed probes in a row than this, and the upstream is down; 0 is never."""
     read_timeout_seconds: float = 2.0

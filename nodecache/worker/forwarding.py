@@ -19,6 +19,7 @@ from nodecache.forward import (
     BALANCED,
     DEFAULT_FAILOVER,
     DEFAULT_MAX_AGE_SECONDS,
+    DEFAULT_POOL_SIZE,
     Destinations,
     Endpoint,
     Forwarder,
@@ -161,7 +162,8 @@ def settings_of(options: ForwardOptions, own: OwnOptions) -> Settings:
         hedges=own.hedges,
         upstream=UpstreamSettings(
             force_tcp=options.force_tcp,
-            max_connections=own.pool_size,
+            max_connections=own.pool_size or DEFAULT_POOL_SIZE,
+            may_exceed_pool=own.pool_size is None,
             expire_seconds=options.expire_seconds,
             max_age_seconds=(
                 max(DEFAULT_MAX_AGE_SECONDS, options.expire_seconds)

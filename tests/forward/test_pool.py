@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
 from nodecache.forward import Settings, UpstreamSettings
 from nodecache.forward.transport.pending import MAX_PENDING
 from nodecache.wire import framed
 from tests.forward.fakes import Stage
+from tests.scenarios.simulated import Outgoing
 
 TCP = UpstreamSettings(force_tcp=True)
 
@@ -54,11 +57,41 @@ def test_another_connection_helps_when_the_oldest_query_waits():
 
 
 def test_no_more_connections_are_opened_than_allowed():
+    stage = Stage(upstream=replace(TCP, may_exceed_pool=False))
+    for _ in range(60):
+        stage.ask()
+        stage.world.advance(0.001)
+    assert connections(stage) == 4
+
+
+def test_a_server_that_says_nothing_gets_few_connections():
     stage = Stage(upstream=TCP)
     for _ in range(60):
         stage.ask()
         stage.world.advance(0.001)
-    assert connections(stage) <= 4
+    assert connections(stage) <= 8
+
+
+def test_a_server_that_answers_in_order_one_at_a_time_gets_the_connections_it_takes():
+    """CoreDNS does, on each connection: 100 queries a second of 50 ms each keep five busy."""
+    stage, seconds = Stage(settings=Settings(upstream=TCP, hedges=False)), 0.05
+    free_at: dict[object, float] = {}
+    owed: list[tuple[float, Outgoing]] = []
+    seen, waits = 0, []
+    for number in range(3_000):
+        if number % 10 == 0:
+            stage.ask()
+        sent = stage.sent()
+        for each in sent[seen:]:
+            free_at[each.way] = max(free_at.get(each.way, 0.0), stage.world.now) + seconds
+            owed.append((free_at[each.way], each))
+            waits.append(free_at[each.way] - stage.world.now)
+        seen = len(sent)
+        stage.answer([each for at, each in owed if at <= stage.world.now])
+        owed = [(at, each) for at, each in owed if at > stage.world.now]
+        stage.world.advance(0.001)
+    assert 5 < connections(stage) < 20
+    assert max(waits[-100:]) < 3 * seconds
 
 
 def test_a_slow_upstreams_queries_are_spread_over_its_connections():
