@@ -14,7 +14,7 @@ from tests.system.asking import NOERROR, REFUSED, Asker
 from tests.system.netns import LOCAL, SERVICE, World, wait_until
 from tests.system.on_node import ROOT, Agent
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.system
 need_root()
 for tool, package in (("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy", "iptables")):
     need(tool, package=package)

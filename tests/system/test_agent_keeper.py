@@ -17,7 +17,7 @@ from tests.helpers.prometheus import wait_until
 from tests.helpers.upstream import FakeUpstream
 from tests.needs import need_root
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.system
 
 
 @pytest.fixture

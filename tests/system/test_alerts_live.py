@@ -13,7 +13,7 @@ from tests.deploy.test_alerts import groups
 from tests.helpers.prometheus import Prometheus, scraping, wait_until
 from tests.system.agent import Load, RunningAgent, running_agent, stand_in
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.system
 
 
 def hasty_rules(folder: Path) -> Path:

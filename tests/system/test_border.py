@@ -21,7 +21,7 @@ from tests.helpers.prometheus import wait_until
 from tests.helpers.upstream import FakeUpstream
 from tests.needs import need_root
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.system
 need_root()
 
 _PIDFD_GETFD = 438

@@ -12,7 +12,7 @@ from tests.needs import need
 from tests.system.on_node import ROOT
 from tests.system.terminal import Terminal
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.system
 SHELLS = {"bash": ("--norc", "--noprofile"), "zsh": ("-f",)}
 
 

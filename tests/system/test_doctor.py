@@ -17,7 +17,7 @@ from tests.needs import need, need_root
 from tests.system.netns import INTERFACE, KUBE_DNS, LOCAL, SERVICE, World, wait_until
 from tests.system.on_node import ROOT, Agent, stock
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.system
 need_root()
 for tool, package in (("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy", "iptables")):
     need(tool, package=package)

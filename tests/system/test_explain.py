@@ -14,7 +14,7 @@ import pytest
 from tests.helpers.prometheus import wait_until
 from tests.system.agent import running_agent, stand_in
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.system
 NAME = "kubernetes.default.svc.cluster.local."
 
 

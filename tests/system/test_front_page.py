@@ -42,7 +42,6 @@ def test_the_page_names_nobody_and_nothing_that_was_asked_for(page):
     assert "1 answers" not in text
 
 
-@pytest.mark.timeout(120)
 def test_a_browser_shows_it_and_a_phone_need_not_scroll_sideways(page, tmp_path):
     saved = tmp_path / "page.html"
     saved.write_text("<!doctype html>" + in_browser(page, tmp_path))

@@ -12,7 +12,7 @@ from tests.system.asking import REFUSED
 from tests.system.netns import INTERFACE, LOCAL, SERVICE, SERVICE6, World, wait_until
 from tests.system.on_node import Agent, stock
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.system
 need_root()
 for tool, package in (
     ("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy", "iptables"), ("dnsperf", "dnsperf"),

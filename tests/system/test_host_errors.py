@@ -9,7 +9,7 @@ from tests.needs import need, need_root
 from tests.system.netns import INTERFACE, LOCAL, Namespace, wait_until
 from tests.system.on_node import ROOT, stock
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.system
 need_root()
 for tool, package in (("ip", "iproute2"), ("nft", "nftables"), ("setpriv", "util-linux")):
     need(tool, package=package)

@@ -7,7 +7,7 @@ from tests.system.asking import REFUSED
 from tests.system.netns import LOCAL, SERVICE, SERVICE6, World, wait_until
 from tests.system.on_node import StandIn
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.system
 need_root()
 for tool, package in (("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy", "iptables")):
     need(tool, package=package)
@@ -48,7 +48,7 @@ def test_with_policy_drop_pods_and_the_node_itself_are_answered_and_no_trace_sta
     drop_all(world, kind)
     assert world.ask(LOCAL, seconds=0.2) is None
     before = filters(world)
-    agent = StandIn(world.node, ADDRESSES, rules=rules, lease_seconds=4).wait_ready()
+    agent = StandIn(world.node, ADDRESSES, rules=rules).wait_ready()
     assert {world.ask(ip, protocol) for ip in ADDRESSES for protocol in ("udp", "tcp")} == {REFUSED}
     wait_until(lambda: agent.state()["probes"]["answered"] > 0)  # the node itself, by UDP and TCP
     log = agent.stop()

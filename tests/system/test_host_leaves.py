@@ -23,7 +23,7 @@ from tests.system.netns import (
 )
 from tests.system.on_node import Agent, StandIn, stock
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.system
 need_root()
 for tool, package in (
     ("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy", "iptables"), ("conntrack", "conntrack"),

@@ -11,7 +11,7 @@ from tests.system.on_node import Agent
 
 CAP_SYS_RESOURCE = 24  # linux/capability.h; containers have it only when privileged
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.system
 need_root()
 for tool, package in (("ip", "iproute2"), ("nft", "nftables")):
     need(tool, package=package)

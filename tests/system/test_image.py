@@ -14,7 +14,7 @@ import pytest
 from tests.helpers.prometheus import free_port, wait_until
 from tests.system.agent import stand_in
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).parents[2]
 

@@ -19,7 +19,7 @@ from tests.needs import need, need_root
 from tests.system.asking import NOERROR, REFUSED
 from tests.system.netns import KUBE_DNS, LOCAL, POD, SERVICE, World, wait_until
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
 # What a container has besides its volumes.
 _USUAL_MOUNTS = ("/proc", "/dev", "/sys")

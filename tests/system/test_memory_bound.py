@@ -12,7 +12,7 @@ import pytest
 
 from tests.helpers.agent import HOST, Agent, stock
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.system
 
 NAMES = 2_000
 TEXT = (b"\xff" + b"x" * 255) * 245  # 62,720 octets

@@ -10,7 +10,7 @@ from tests.system.backends import Dnsperf
 from tests.system.busy import Lateness
 from tests.system.kube_dns import Agent, agent, kube_dns
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.system
 
 need_root()
 for tool, package in (("nft", "nftables"), ("dnsperf", "dnsperf"), ("curl", "curl")):

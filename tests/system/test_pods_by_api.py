@@ -17,7 +17,7 @@ from tests.system.backends import Dnsperf
 from tests.system.kube_dns import Agent, KubeDns, agent, kube_dns
 from tests.worker.apiserver import a_slice, endpoint
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.system
 
 need_root()
 for tool, package in (("nft", "nftables"), ("dnsperf", "dnsperf"), ("curl", "curl")):

@@ -15,7 +15,7 @@ import pytest
 from bench.search_clients import Client, find_clients
 from tests.needs import need, need_root
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).resolve().parents[2]
 EACH_STEP = "2,2,2,2,2"

@@ -15,7 +15,7 @@ from tests.needs import need, need_root
 from tests.system.netns import LOCAL, SERVICE, World, wait_until
 from tests.system.on_node import ROOT, Agent
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.system
 need_root()
 for tool, package in (
     ("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy", "iptables"), ("unshare", "util-linux"),

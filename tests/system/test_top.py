@@ -16,7 +16,7 @@ from tests.helpers.prometheus import wait_until
 from tests.system.agent import Load, running_agent, stand_in
 from tests.system.terminal import Terminal
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.system
 POPULAR = "kubernetes.default.svc.cluster.local."
 
 

@@ -14,7 +14,7 @@ from tests.system.asking import REFUSED
 from tests.system.netns import LOCAL, SERVICE, wait_until
 from tests.system.on_node import Agent
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.system
 need_root()
 for tool, package in (("ip", "iproute2"), ("nft", "nftables"), ("setpriv", "util-linux")):
     need(tool, package=package)

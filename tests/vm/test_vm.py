@@ -8,7 +8,7 @@ import pytest
 from tests.needs import need, need_root
 from tests.vm import image
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(700)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 BOOT_SECONDS = 600  # a quiet machine needs about 120: emulation is slow, and slower beside others
 NAMES = (
     "ipvs nftables",
