@@ -117,6 +117,7 @@ def left_script(options: HostOptions, fail_open: FailOpen, contents: Contents) -
     for chain in _HOOKS:
         inside = [_rule(rule, do_addresses_expire=True) for rule in rules if rule.chain == chain]
         lines += _hooked("nat", chain, inside)
+    lines += _chain("nat_postrouting", _MASQUERADE, [_masquerade(v) for v in versions])
     return "\n".join([*lines, "}", ""])
 
 

@@ -137,9 +137,12 @@ def all_rules(options: HostOptions, fail_open: FailOpen) -> tuple[Rule, ...]:
 def rules_left(options: HostOptions, fail_open: FailOpen) -> tuple[Rule, ...]:
     """What a clean stop leaves, until it expires: the fallbacks of addresses that nobody has put up.
 
-    An address that somebody else serves on this node from then on never meets them.
+    An address that somebody else serves on this node from then on never meets them. That cannot be
+    told of one that is always there, on an interface that is not ours.
     """
-    return tuple(_fallbacks(options, fail_open, is_away_only=True))
+    is_by_lease = fail_open is FailOpen.LEASE
+    is_away_only = options.setup_interface or is_by_lease
+    return tuple(_fallbacks(options, fail_open, is_away_only=is_away_only))
 
 
 def _fallbacks(options: HostOptions, fail_open: FailOpen, *, is_away_only: bool) -> Iterable[Rule]:

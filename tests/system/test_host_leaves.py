@@ -138,6 +138,18 @@ def test_whoever_serves_the_node_local_address_next_is_not_passed_by(world, star
 
 
 @pytest.mark.parametrize("rules", ["nftables", "iptables"])
+def test_on_an_interface_of_somebody_elses_the_address_falls_back_all_the_same(world, start, rules):
+    world.proxy("nft")
+    world.node.run("ip", "address", "add", f"{LOCAL}/32", "dev", "lo")
+    agent = start(rules, dns_pods=PODS, setup_interface=False)
+    assert from_pod(world, [LOCAL]) == {REFUSED}
+    agent.stop()
+    assert from_pod(world, [LOCAL]) == {NOERROR}
+    with world.node.entered():  # with iptables nothing masquerades the node's own queries
+        assert rules == "iptables" or ask(LOCAL) == NOERROR
+
+
+@pytest.mark.parametrize("rules", ["nftables", "iptables"])
 def test_without_pods_nothing_is_left(world, start, rules):
     world.proxy("nft")
     start(rules).stop()
