@@ -2,13 +2,13 @@
 
 The law of this package: a query that goes well costs no task, no timer and no await. `pending`,
 `policy`, `pace`, `health`, `timer_wheel`, `names` and `failure` do no I/O and have no clock; time is
-told as `now`. Only `network` knows asyncio and sockets; everything else asks `runtime`. Every
-caller of `Forwarder.ask` hears of its query's end exactly once, by its deadline.
+passed as `now`. Only `network` uses asyncio and sockets; everything else asks `runtime`. Every
+caller of `Forwarder.ask` is called back exactly once, by its deadline.
 
 From the ground up, and nothing imports what stands above it: `outgoing`, a query as connections
-know it; `peer`, what is known of a server; connections and sockets (`transport`), and the pools of
-them; `upstream`, a peer with its pools; `attempt` and `request`; `group`, whom to ask; `resolution`, what
-becomes of a request that was not answered at once; `forwarder`.
+see it; `peer`, what is known of a server; connections and sockets (`transport`) and their pools;
+`upstream`, a peer with its pools; `attempt` and `request`; `group`, the choice of an upstream;
+`resolution`, retries and failover; `forwarder`.
 """
 
 from .attempt import Attempt

@@ -1,4 +1,4 @@
-"""A query sent to one upstream, once; and who is told what becomes of it."""
+"""One attempt: a query sent to one upstream once, and the owner that is told the result."""
 
 from abc import abstractmethod
 from typing import Protocol
@@ -10,7 +10,7 @@ from .upstream import Upstream
 
 
 class Attempt(OutgoingQuery):
-    """A query sent to one upstream, once; `owner` is told what became of it."""
+    """A query sent to one upstream once. `owner` is told the result."""
 
     __slots__ = ("upstream",)
 
@@ -19,35 +19,35 @@ class Attempt(OutgoingQuery):
     @property
     @abstractmethod
     def owner(self) -> "AttemptOwner":
-        """Whose attempt it is."""
+        """The object that is told the result."""
 
     def failed(self, reason: str, now: float, *, is_connect: bool = False) -> None:
-        """It will bring no answer."""
+        """The attempt failed: no answer will come."""
         if not self.is_done:
             self.owner.attempt_failed(self, reason, now, is_connect=is_connect)
 
     def lost(self, reason: str, now: float, *, has_worked: bool) -> None:
-        """Its connection ended, which may not be the upstream's fault."""
+        """The connection ended before the answer came; the upstream need not be at fault."""
         if not self.is_done:
             self.owner.connection_lost(self, reason, now, has_worked=has_worked)
 
     def reroute(self, now: float, *, is_unread: bool = False) -> None:
-        """Its connection or port says nothing any more, or reads nothing any more."""
+        """The connection or port is silent; `is_unread`: it did not read the query either."""
         if not self.is_done:
             self.owner.reroute(self, now, is_unread=is_unread)
 
     def slowed(self, now: float) -> None:
-        """It was not answered at once."""
+        """No answer came at once."""
         if not self.is_done:
             self.owner.slowed(self, now)
 
     def with_question(self, packet: bytes) -> bytes:
-        """An error that came without a question, with the one that was asked."""
+        """An error reply that came without a question, with ours put into it."""
         return with_question(packet, self.question)
 
 
 class AttemptOwner(Protocol):
-    """Whose query it is."""
+    """Owns a query, and is told the results of its attempts."""
 
     query: Query
 
@@ -56,27 +56,27 @@ class AttemptOwner(Protocol):
         """Whether nobody waits for an answer any more."""
 
     def answered(self, attempt: Attempt, packet: bytes, now: float) -> None:
-        """An answer came; `packet` has the id and the question of `attempt`."""
+        """Take the answer to `attempt`; `packet` has its id and question."""
 
     def attempt_failed(
         self, attempt: Attempt, reason: str, now: float, *, is_connect: bool = False
     ) -> None:
-        """It will bring no answer."""
+        """The attempt failed: no answer will come."""
 
     def connection_lost(
         self, attempt: Attempt, reason: str, now: float, *, has_worked: bool
     ) -> None:
-        """Its connection ended, which may not be the upstream's fault."""
+        """The connection ended before the answer came; the upstream need not be at fault."""
 
     def reroute(self, attempt: Attempt, now: float, *, is_unread: bool) -> None:
-        """Its connection says nothing any more; `is_unread`: and did not read the query either."""
+        """The connection is silent; `is_unread`: it did not read the query either."""
 
     def slowed(self, attempt: Attempt, now: float) -> None:
-        """It was not answered at once."""
+        """No answer came at once."""
 
 
 class LaterAttempt(Attempt):
-    """An attempt that is not its query's first, or that stands by itself."""
+    """Any attempt but a request's first, which is the request itself; also a loop probe's only one."""
 
     __slots__ = ("_owner",)
 
@@ -98,7 +98,7 @@ class LaterAttempt(Attempt):
 
     @property
     def owner(self) -> AttemptOwner:
-        """Whose attempt it is."""
+        """The object that is told the result."""
         return self._owner
 
     @property
@@ -107,9 +107,9 @@ class LaterAttempt(Attempt):
         return self._owner.is_done
 
     def framed(self, message_id: int) -> bytes:
-        """What to send, behind its length."""
+        """The message to send, behind its length prefix."""
         return framed_upstream_query(self._owner.query, self.question, message_id)
 
     def answered(self, packet: bytes, now: float) -> None:
-        """An answer came; `packet` has the id and the question that were sent."""
+        """Take an answer; `packet` has the id and the question that were sent."""
         self._owner.answered(self, packet, now)

@@ -1,9 +1,9 @@
-"""Which of kube-dns' pods is asked: `balanced`, the policy of a `forward` to the cluster DNS address.
+"""The policy `balanced`, for a `forward` to the cluster DNS address: which of kube-dns' pods is asked.
 
-Power of two choices (Mitzenmacher 2001): of two pods drawn at random the one is asked that owes
-fewer answers, weighed by its pace. So equal pods share evenly, a pod that hangs is left before
-anybody knows that it does, and a pod in another zone gets what the near ones cannot take. The last
-upstream is the Service address: it is asked while no pod is healthy.
+Power of two choices (Mitzenmacher 2001): two pods are drawn at random, and the one with fewer
+queries in flight, weighted by its response time, is asked. So equal pods share evenly, a pod that
+hangs is avoided before its health check fails, and a pod in another zone gets what the near ones
+cannot take. The last upstream is the Service address: it is asked while no pod is healthy.
 """
 
 import random

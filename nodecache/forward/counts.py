@@ -1,4 +1,4 @@
-"""What is counted of upstreams and forwarders: plain numbers, told by `metrics` at scrape."""
+"""Counters of upstreams and forwarders: plain numbers, which `metrics` reads at a scrape."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ DURATION_BOUNDS: Final = tuple(0.00025 * 2**n for n in range(16))
 
 @dataclass(slots=True, eq=False)
 class UpstreamCounts:
-    """What one upstream was asked, and how it went. `to` is `ip:port`."""
+    """Counters of one upstream. `to` is `ip:port`."""
 
     to: str
     durations: dict[int, Histogram] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class UpstreamCounts:
         return {name: sent - self.conn_misses[name] for name, sent in self.sent.items()}
 
     def histogram(self, rcode: int) -> Histogram:
-        """The histogram for answers with `rcode`, made when it is first needed."""
+        """The histogram of answers with `rcode`, made when it is first needed."""
         counted = self.durations.get(rcode)
         if counted is None:
             counted = self.durations[rcode] = Histogram(DURATION_BOUNDS)
@@ -56,7 +56,7 @@ class UpstreamCounts:
 
 @dataclass(slots=True, eq=False)
 class ForwarderCounts:
-    """What one forwarder went through, all its upstreams together."""
+    """Counters of one forwarder, all its upstreams together."""
 
     healthcheck_broken: int = 0
     """Queries sent although every upstream was down."""

@@ -1,8 +1,8 @@
-"""Where upstreams are, as the directive names them: addresses, resolv.conf files, host names.
+"""The destinations of a `forward`: addresses, resolv.conf files, host names.
 
-Files are looked at once a second, and names asked for again when their addresses expire; what
-changes reaches the forwarder at once. A file that cannot be read, or names nobody, changes
-nothing: the last good one holds. What the forwarder cannot take is told again a second later.
+Files are checked once a second, and names are resolved again when their addresses expire; changes
+reach the forwarder at once. A file that cannot be read, or names no server, changes nothing: the
+last good one is used. What the forwarder cannot take is offered again a second later.
 """
 
 import logging
@@ -29,10 +29,10 @@ class NameserverFile(Protocol):
 
     @property
     def path(self) -> str:
-        """Where it is."""
+        """Its path."""
 
     def stamp(self) -> object:
-        """Something that is different when the file is; also when a link leads elsewhere."""
+        """A value that changes when the file does, also when a link is switched; None: no file."""
 
     def read(self) -> Sequence[Endpoint]:
         """Its nameservers. OSError where it cannot be read."""
@@ -42,13 +42,13 @@ Destination = Endpoint | HostName | NameserverFile
 
 
 class HostAddresses(Protocol):
-    """Who knows the addresses of host names."""
+    """The addresses of host names, kept up to date."""
 
     def addresses(self, name: str) -> Sequence[str]:
-        """What is known now, and to be kept up to date from now on."""
+        """The addresses known now; the name is resolved again from now on."""
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
 
 
 class Destinations:
@@ -81,7 +81,7 @@ class Destinations:
         self._timer: Timer | None = None
 
     def follow(self, tell: Callable[[Sequence[Endpoint]], None], runtime: Runtime) -> None:
-        """Tell the endpoints now, and again whenever they change."""
+        """Call `tell` with the endpoints now, and whenever they change."""
         self._tell = tell
         if self._make_names is not None and any(
             isinstance(destination, HostName) for destination in self._destinations
@@ -95,7 +95,7 @@ class Destinations:
             self._poll_files(runtime)
 
     def close(self) -> None:
-        """Follow no more."""
+        """Stop following."""
         self._tell = None
         if self._timer is not None:
             self._timer.cancel()
@@ -162,7 +162,7 @@ class Destinations:
         ]
 
     def _update(self) -> None:
-        """Announce what changed; those that cannot be asked leave the ones before in their place."""
+        """Announce changed endpoints; where the forwarder refuses them, the ones before stay."""
         try:
             self._announce()
         except (OSError, ValueError) as error:

@@ -1,6 +1,6 @@
-"""Opening connections to one upstream: when to try, and when to try once more besides.
+"""Opens connections to one upstream: when to dial, when to dial one more in parallel, when to back off.
 
-The law of this module: no socket, no clock. What it opens, and how, its owner says.
+The law of this module: no socket, no clock. Its owner opens the connections.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ _MAX_BACK_OFF_SECONDS: Final = 0.25  # being refused costs little, and its end s
 
 
 class Dialer:
-    """The connections that are opening. `open_one` begins to open one."""
+    """The connections that are being opened. `open_one` begins to open one."""
 
     __slots__ = ("_back_off_seconds", "_may_dial_at", "_open_one", "_opened_in", "opening")
 
@@ -36,19 +36,19 @@ class Dialer:
         self._opened_in = _UNKNOWN_TLS_SECONDS if is_tls else 0.0
 
     def dial(self, now: float, wanted: int = 1) -> None:
-        """Have up to `wanted` opening, unless it is too soon after one was refused."""
+        """Have up to `wanted` connections opening, unless one was refused too short a time ago."""
         if now >= self._may_dial_at:
             for _ in range(min(wanted, _MAX_OPENING) - len(self.opening)):
                 self.opening.append(self._open_one(now))
 
     def opened(self, connection: StreamConnection, now: float) -> None:
-        """One stands."""
+        """One was opened."""
         self.opening.remove(connection)
         self._opened_in = now - connection.opened_at
         self._back_off_seconds = 0.0
 
     def failed(self, connection: StreamConnection, now: float) -> None:
-        """One was refused, or ended before it stood."""
+        """One was refused, or ended before it was open."""
         self.opening.remove(connection)
         self._back_off_seconds = min(
             max(2 * self._back_off_seconds, _FIRST_BACK_OFF_SECONDS), _MAX_BACK_OFF_SECONDS
@@ -56,12 +56,12 @@ class Dialer:
         self._may_dial_at = now + self._back_off_seconds
 
     def give_up_oldest(self, now: float) -> None:
-        """Wait no longer for one that had its time."""
+        """Give up the oldest one if it timed out."""
         if self.opening and now - self.opening[0].opened_at > DIAL_SECONDS:
             self.opening.pop(0).stream.close()
 
     def wants_another(self, now: float) -> bool:
-        """Whether those that are opening take so long that another should be tried besides."""
+        """Whether those that are opening take so long that another is to be opened in parallel."""
         if now < self._may_dial_at:
             return False
         if not self.opening:
@@ -72,13 +72,13 @@ class Dialer:
         return now - self.opening[-1].opened_at > patience
 
     def dial_another(self, now: float) -> None:
-        """Open one besides; the oldest makes room."""
+        """Open one more in parallel; where there are too many, the oldest is closed."""
         if len(self.opening) == _MAX_OPENING:
             self.opening.pop(0).stream.close()
         self.opening.append(self._open_one(now))
 
     def close(self) -> None:
-        """Open none of them."""
+        """Close all that are opening."""
         for connection in self.opening:
             connection.is_open = False
             connection.stream.close()

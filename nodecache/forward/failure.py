@@ -1,4 +1,4 @@
-"""What a query comes back with when no upstream gave an answer."""
+"""The outcome of a query to which no upstream gave an answer."""
 
 from dataclasses import dataclass
 
@@ -23,24 +23,24 @@ class Failure:
 
 
 def unanswered(to: str, reason: str) -> Failure:
-    """Every upstream stayed silent until the deadline; `to` is the last one asked."""
+    """No upstream answered before the deadline; `to` is the last one asked."""
     text = f"{to} did not answer in time"
     return Failure(Rcode.SERVFAIL, Ede.NO_REACHABLE_AUTHORITY, text.encode(), reason)
 
 
 def timed_out(to: str, protocol: str, path: str) -> Failure:
-    """The same; `path` is both ends of the way it was asked on, empty where there was none."""
+    """The same with Go's wording; `path` is both ends of the connection, empty where there was none."""
     reason = f"read {protocol} {path}" if path else f"dial {protocol} {to}"
     return unanswered(to, f"{reason}: i/o timeout")
 
 
 def unreachable(reason: str) -> Failure:
-    """The network, or an upstream's behaviour, kept every answer from us."""
+    """Every attempt failed, by the network or by what the upstream sent."""
     return Failure(Rcode.SERVFAIL, Ede.NETWORK_ERROR, reason.encode(), reason)
 
 
 def no_upstream(reason: str) -> Failure:
-    """There is nobody to ask: none configured, all down, or all of them lead back to us."""
+    """There is no upstream to ask: none is configured, all are down, or all are loops."""
     return Failure(Rcode.SERVFAIL, Ede.NO_REACHABLE_AUTHORITY, reason.encode(), reason)
 
 

@@ -1,7 +1,7 @@
-"""The forwarder: whom to ask, how often, and for how long.
+"""The forwarder: sends queries to upstreams and calls back with the outcome.
 
-Callbacks all the way: a query that goes well starts no task and no timer. What can go wrong with
-one query is in `resolution`; what is wrong with an upstream, in `health`.
+It works with callbacks: a query that is answered at once starts no task and no timer. `resolution`
+handles a query that is not; `health` judges upstreams.
 """
 
 import math
@@ -23,7 +23,7 @@ from .settings import Settings
 
 
 class Forwarder(UpstreamGroup):
-    """One `forward` directive at work."""
+    """One `forward` directive."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Forwarder(UpstreamGroup):
     ) -> None:
         super().__init__(settings, upstreams.runtime, upstreams.ticker)
         self.following: Forwarder | None = None
-        """Who is asked where `next` says so: the block's next forwarder."""
+        """The block's next forwarder, which `next` leads to."""
         self._loop_zone_name = ""
         self._registry = upstreams
         self._max_in_flight = settings.max_concurrent or math.inf
@@ -44,7 +44,7 @@ class Forwarder(UpstreamGroup):
         destinations.follow(self.set_upstreams, self.runtime)
 
     def set_upstreams(self, endpoints: Sequence[Endpoint]) -> None:
-        """Ask these from now on; what is in flight to others runs out by itself.
+        """Ask these upstreams from now on; queries in flight to others are still answered.
 
         OSError or ValueError, and no change, where one cannot be asked: a certificate's file is gone.
         """
@@ -55,7 +55,7 @@ class Forwarder(UpstreamGroup):
         self._watch_for_loops()
 
     def watch_for_loops(self, zone_name: str) -> None:
-        """Find out, now and whenever there are others, which upstreams lead back to us."""
+        """Probe for loops now, and each new upstream later."""
         self._loop_zone_name = zone_name
         self._watch_for_loops()
 
@@ -109,7 +109,9 @@ class Forwarder(UpstreamGroup):
         request.by_stream = upstream.is_stream_only or self.is_by_stream(request.transport_name)
         (upstream.streams if request.by_stream else upstream.datagrams).send(request, now)
         if request.deadline - now < MAX_HEDGE_SECONDS:
-            request.slowed(now)  # its end may come before it would be looked at
+            request.slowed(
+                now
+            )  # its deadline may come before the pool first checks for slow queries
 
     def resolution_of(self, request: Request) -> Resolution:
         """Make what looks after a request that was not answered at once."""
@@ -127,6 +129,6 @@ class Forwarder(UpstreamGroup):
         return following
 
     def close(self) -> None:
-        """Give the upstreams back; what is in flight runs out by itself."""
+        """Release the upstreams; queries in flight are still answered."""
         self._destinations.close()
         self.set_upstreams(())

@@ -1,7 +1,4 @@
-"""Which upstream a query goes to, whether it goes to another, and what that may cost.
-
-Of one forwarder: its upstreams in their order, its counts and its budget.
-"""
+"""The upstreams of one forwarder: which one is asked, whether another is, and within which budget."""
 
 import math
 from abc import abstractmethod
@@ -35,7 +32,7 @@ _MIN_CONNECT_ATTEMPTS: Final = 4
 
 
 class NextForwarder(Protocol):
-    """Who is asked after another forwarder's answer."""
+    """The forwarder that `next` leads to."""
 
     def ask(
         self,
@@ -49,7 +46,7 @@ class NextForwarder(Protocol):
 
 
 class UpstreamGroup:
-    """The upstreams of one forwarder, and what decides among them."""
+    """The upstreams of one forwarder, with policy, counts and budget."""
 
     def __init__(self, settings: Settings, runtime: Runtime, ticker: Ticker) -> None:
         self.settings = settings
@@ -89,7 +86,7 @@ class UpstreamGroup:
         """Whether a client's `transport` makes the query go by TCP, when nothing else does."""
         return transport == "tcp" and not self.settings.prefer_udp
 
-    # Whom to ask
+    # Which upstream is asked
 
     def first_upstream(self, now: float) -> Upstream | Failure:
         """The upstream that gets a new query."""
@@ -132,16 +129,16 @@ class UpstreamGroup:
         )
 
     def equal_upstream(self, asked: Sequence[Upstream], now: float) -> Upstream | None:
-        """One in good health, not asked yet, whose answer is as good as the first one's."""
+        """A healthy upstream that was not asked yet, where the policy allows any of them; else None."""
         if not self.policy.is_exchangeable:
             return None
         upstream = self.next_upstream(asked, now)
         return upstream if upstream is not None and upstream.health.is_good else None
 
-    # Whether and whom to ask again
+    # Retries and failover
 
     def may_try_again(self, state: RetryState) -> bool:
-        """Whether a query was not asked as often as may be."""
+        """Whether the query has attempts left."""
         return (
             state.tries < self.max_tries
             and state.connect_failures < self.max_connect_failures
@@ -149,14 +146,14 @@ class UpstreamGroup:
         )
 
     def upstream_for_retry(self, state: RetryState, now: float) -> Upstream:
-        """The upstream that would be asked next."""
+        """The upstream that a retry would ask."""
         upstream = state.latest.upstream
         if upstream.health.is_good:
             return upstream
         return self.next_upstream(state.asked, now) or upstream
 
     def may_retry(self, state: RetryState, now: float) -> bool:
-        """Whether to ask again: freely where upstream fell silent and another is well."""
+        """Whether to ask again: always where a healthy upstream stands in, else within the budget."""
         if not state.open:
             return True
         latest, upstream = state.latest, self.upstream_for_retry(state, now)
@@ -164,18 +161,18 @@ class UpstreamGroup:
             if upstream.health.is_good and not latest.upstream.health.is_good:
                 return True
         elif latest.carrier is None:
-            return False  # it waits for a connection, and the pool is at it
+            return False  # it waits for a connection, which the pool is opening
         elif state.is_first_retry and state.open > 1 and not upstream.pace.is_known:
             return False  # asked twice, and perhaps it is never faster
         return self.budget.spend(now)
 
     def after_loss(self, lost: Upstream, asked: Sequence[Upstream], now: float) -> Upstream:
-        """Who gets a query whose connection ended: the same, or another one of its replicas."""
+        """The upstream for a query whose connection ended: another pod of kube-dns, else the same one."""
         another = self.equal_upstream(asked, now) if self.policy.asks_replicas else None
         return another or lost
 
     def wants_failover(self, rcode: int, *, is_second: bool) -> bool:
-        """Whether an answer with `rcode` is a reason to ask elsewhere; replicas agree on the second."""
+        """Whether an answer with `rcode` means failover; of replicas, two equal answers are enough."""
         is_settled = is_second and self.policy.asks_replicas
         return rcode in self.settings.failover_rcodes and not is_settled
 

@@ -1,7 +1,7 @@
-"""Whether an upstream is worth asking.
+"""The health of one upstream, by its answers and probes.
 
-The law of this module: no socket, no clock, no timers. It is told what happened and says who
-comes first; it never says that somebody may not be asked at all.
+The law of this module: no socket, no clock, no timers. It is told what happened and ranks the
+upstream; it never excludes one altogether.
 """
 
 import math
@@ -21,7 +21,7 @@ _LAME_SECONDS: Final = 10.0
 
 
 class Standing(IntEnum):
-    """Who is asked first: the lower the better."""
+    """The rank of an upstream: the lowest is asked first."""
 
     GOOD = 0
     LAME = 1
@@ -60,11 +60,11 @@ class Health:
 
     @property
     def is_down(self) -> bool:
-        """Whether probes found it dead."""
+        """Whether its probes failed."""
         return self.max_fails > 0 and self.fails > self.max_fails
 
     def standing(self, now: float) -> Standing:
-        """Its place in the queue; time heals suspicion and lameness."""
+        """Its rank now; SUSPECT and LAME end after a time."""
         if self.is_looping:
             return Standing.LOOPING
         if self.is_down:
@@ -77,20 +77,20 @@ class Health:
         return Standing.GOOD
 
     def heard(self) -> None:
-        """It answered a query: whatever was thought of it, it is alive."""
+        """It answered a query: it is alive, whatever its rank was."""
         self.fails = 0
         self._suspect_until = 0.0
         self._suspect_seconds = _SUSPECT_SECONDS
         self._settle()
 
     def served(self) -> None:
-        """It answered with something of use."""
+        """It gave a useful answer."""
         self._failures_in_a_row = 0
         self._lame_until = 0.0
         self.heard()
 
     def failed_to_serve(self, now: float) -> None:
-        """It answered that it will not or cannot."""
+        """It answered SERVFAIL or REFUSED."""
         self.heard()
         self._failures_in_a_row += 1
         if self._failures_in_a_row >= _LAME_AFTER:
@@ -98,7 +98,7 @@ class Health:
         self.is_good = False
 
     def stayed_silent(self, now: float) -> None:
-        """It owes answers and says nothing, or cannot be reached."""
+        """It has queries in flight and is silent, or cannot be reached."""
         if self.max_fails:
             self._suspect_until = math.inf
         elif now >= self._suspect_until:
@@ -107,7 +107,7 @@ class Health:
         self.is_good = False
 
     def probed(self, *, is_alive: bool) -> None:
-        """A probe came back, or did not."""
+        """A probe was answered, or was not."""
         if is_alive:
             self.heard()
         else:
@@ -115,7 +115,7 @@ class Health:
             self.is_good = False
 
     def quarantine(self, *, is_looping: bool) -> None:
-        """Its queries come back to us, or no longer do."""
+        """Its queries come back to us (a loop), or no longer do."""
         self.is_looping = is_looping
         self._settle()
 

@@ -1,7 +1,7 @@
 """Addresses of upstreams that the Corefile names by host name.
 
-Asked of the node's resolvers, or of those that `resolver` names, with the same machinery as any
-other query; asked again when they expire. What was known stays true until something better is.
+They are resolved by the node's resolvers, or by those that `resolver` names, through a forwarder like
+any other query, and again when they expire. Addresses are used until newer ones are known.
 """
 
 import logging
@@ -44,7 +44,7 @@ class HostNames:
         self._names: dict[str, _Name] = {}
 
     def addresses(self, name: str) -> Sequence[str]:
-        """What is known now, IPv4 first; empty until the first answer."""
+        """The addresses known now, IPv4 first; empty until the first answer."""
         known = self._names.get(name)
         if known is None:
             known = self._names[name] = _Name(name, self._forwarder, self._changed)
@@ -52,7 +52,7 @@ class HostNames:
         return known.addresses
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
         for name in self._names.values():
             name.close()
         self._forwarder.close()
@@ -74,11 +74,11 @@ class _Name:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """All that is known, IPv4 first."""
+        """All known addresses, IPv4 first."""
         return tuple(address for rdtype in _TYPES for address in self._found.get(rdtype, ()))
 
     def resolve(self) -> None:
-        """Ask for every type at once."""
+        """Ask for A and AAAA at once."""
         now = self._forwarder.runtime.clock()
         self._shortest_ttl = _LONGEST_SECONDS
         self._awaited = len(_TYPES)
@@ -88,7 +88,7 @@ class _Name:
             self._forwarder.ask(query, now + _DEADLINE_SECONDS, done, now)
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()

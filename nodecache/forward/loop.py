@@ -1,4 +1,4 @@
-"""Upstreams that lead back to us.
+"""Detection of forwarding loops: upstreams whose queries come back to us.
 
 A question that nobody else asks (`HINFO` of a random name, as CoreDNS's `loop` does) is sent to
 each upstream. If it arrives here as a client's query, that upstream leads back: its queries
@@ -29,14 +29,14 @@ _MAX_PROBES: Final = 15
 
 
 class LoopWatch:
-    """Probes upstreams for loops, and knows the probes when they come back."""
+    """Probes upstreams for loops, and recognises the probes when they come back."""
 
     def __init__(self) -> None:
         self._probes: dict[Upstream, LoopProbe] = {}
         self._by_qname: dict[bytes, LoopProbe] = {}
 
     def watch(self, upstream: "Upstream", zone_name: str) -> None:
-        """Find out whether `upstream` leads back to us, by a name below `zone_name`."""
+        """Probe `upstream` for a loop, with a name below `zone_name`."""
         if upstream not in self._probes:
             probe = self._probes[upstream] = LoopProbe(self, upstream, zone_name)
             probe.begin()
@@ -58,16 +58,16 @@ class LoopWatch:
         return True
 
     def expect(self, probe: "LoopProbe") -> None:
-        """`probe` is on its way."""
+        """`probe` was sent: recognise it."""
         self._by_qname[probe.query.qname] = probe
 
     def expect_no_more(self, probe: "LoopProbe") -> None:
-        """`probe` had its time."""
+        """`probe` timed out: do not recognise it any more."""
         self._by_qname.pop(probe.query.qname, None)
 
 
 class LoopProbe:
-    """One upstream's probe: it comes back, or somebody else has the last word, or nobody has."""
+    """The loop probe of one upstream. It comes back to us, or is answered, or times out."""
 
     def __init__(self, watch: LoopWatch, upstream: "Upstream", zone_name: str) -> None:
         self.upstream = upstream
@@ -81,7 +81,7 @@ class LoopProbe:
         self._timer: Timer | None = None
 
     def begin(self) -> None:
-        """Ask, with a name that no cache knows yet."""
+        """Send a probe with a new random name, which is in no cache."""
         upstream, runtime = self.upstream, self.upstream.runtime
         numbers = f"{secrets.randbits(63)}.{secrets.randbits(63)}"
         self._name = f"{numbers}.{self._zone_name.lstrip('.')}"
@@ -102,7 +102,7 @@ class LoopProbe:
         self._watch.expect_no_more(self)
 
     def came_back(self) -> None:
-        """A client asks us what only we can have asked."""
+        """The probe came back as a client's query: a loop."""
         self._is_back = True
         upstream = self.upstream
         if not upstream.health.is_looping:
@@ -121,7 +121,7 @@ class LoopProbe:
     # What becomes of the attempt
 
     def answered(self, attempt: Attempt, packet: bytes, now: float) -> None:  # noqa: ARG002
-        """Somebody else had an answer, whatever it says."""
+        """An answer came from elsewhere: no loop."""
         if self.is_done or self._is_back or attempt.question != self.query.question:
             return  # an answer to a probe that came back is what we ourselves said to it
         if self.upstream.health.is_looping:
@@ -132,12 +132,12 @@ class LoopProbe:
     def attempt_failed(
         self, attempt: Attempt, reason: str, now: float, *, is_connect: bool = False
     ) -> None:
-        """No answer; the timer decides."""
+        """No answer: the timer decides."""
 
     def connection_lost(
         self, attempt: Attempt, reason: str, now: float, *, has_worked: bool
     ) -> None:
-        """No answer; the timer decides."""
+        """No answer: the timer decides."""
 
     def reroute(self, attempt: Attempt, now: float, *, is_unread: bool) -> None:
         """The timer decides."""

@@ -35,6 +35,6 @@ def covers(qname: bytes, from_zone: bytes, except_zones: tuple[bytes, ...]) -> b
 
 
 def plain_query(message_id: int, qname: bytes, qtype: int, flags: int) -> bytes:
-    """A query without EDNS for `qname`, which is on the wire's form and sound."""
+    """A query without EDNS for `qname`, which is a valid name in wire format."""
     header = _HEADER.pack(message_id, flags, 1, 0, 0, 0)
     return header + qname + _QUESTION_END.pack(qtype, CLASS_IN)

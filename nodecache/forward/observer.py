@@ -1,4 +1,4 @@
-"""Whoever watches upstreams' answers, which must cost nobody theirs."""
+"""Calls observers of upstreams' answers (dnstap, trace); their exceptions are logged and cost no answer."""
 
 import logging
 from collections.abc import Callable
@@ -12,7 +12,7 @@ Observer = Callable[[Attempt, bytes, float], None]
 
 
 def notify_observer(observer: Observer, attempt: Attempt, packet: bytes, now: float) -> None:
-    """Tell of an answer."""
+    """Call the observer with an answer."""
     try:
         observer(attempt, packet, now)
     except Exception:

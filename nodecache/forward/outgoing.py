@@ -1,4 +1,4 @@
-"""A query as a connection knows it: what to send, and whom to tell what became of it."""
+"""A query as connections see it: the message to send, and the callbacks for its result."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -6,15 +6,15 @@ from typing import Protocol
 
 
 class Carrier(Protocol):
-    """The connection or socket that a query left on."""
+    """The connection or socket that a query was sent on."""
 
     @property
     def path(self) -> str:
-        """Both ends, as Go writes them."""
+        """Both ends as Go writes them: `10.0.0.1:1234->10.96.0.10:53`."""
 
 
 class OutgoingQuery:
-    """A query on its way to one server, once. `carrier` is None while it waits for a connection."""
+    """A query that is sent to one server once. `carrier` is None while it waits for a connection."""
 
     __slots__ = ("by_stream", "carrier", "question", "sent_at")
 
@@ -30,34 +30,34 @@ class OutgoingQuery:
 
     @abstractmethod
     def framed(self, message_id: int) -> bytes:
-        """What to send, behind its length."""
+        """The message to send, behind its length prefix."""
 
     @abstractmethod
     def answered(self, packet: bytes, now: float) -> None:
-        """An answer came; `packet` has the id and the question that were sent."""
+        """Take an answer; `packet` has the id and the question that were sent."""
 
     @abstractmethod
     def failed(self, reason: str, now: float, *, is_connect: bool = False) -> None:
-        """It will bring no answer."""
+        """The attempt failed: no answer will come."""
 
     @abstractmethod
     def lost(self, reason: str, now: float, *, has_worked: bool) -> None:
-        """Its connection ended, which may not be the upstream's fault."""
+        """The connection ended before the answer came; the upstream need not be at fault."""
 
     @abstractmethod
     def reroute(self, now: float, *, is_unread: bool = False) -> None:
-        """Its connection or port says nothing any more, or reads nothing any more."""
+        """The connection or port is silent; `is_unread`: it did not read the query either."""
 
     @abstractmethod
     def slowed(self, now: float) -> None:
-        """It was not answered at once."""
+        """No answer came at once."""
 
 
-# What happens to many queries at once: work for the queue.
+# Events that may concern thousands of queries at once, as functions for the work queue.
 
 
 def slowed(query: OutgoingQuery, now: float) -> None:
-    """It was not answered at once."""
+    """No answer came at once."""
     query.slowed(now)
 
 
@@ -67,12 +67,12 @@ def rerouted(query: OutgoingQuery, now: float) -> None:
 
 
 def unread(query: OutgoingQuery, now: float) -> None:
-    """Its connection took no more queries when this one was sent."""
+    """The connection was closed for new queries when this one was sent."""
     query.reroute(now, is_unread=True)
 
 
 def failing(reason: str, *, is_connect: bool = False) -> Callable[[OutgoingQuery, float], None]:
-    """Make the function that tells queries why they bring no answer."""
+    """Make a function that fails queries with this reason."""
 
     def failed(query: OutgoingQuery, now: float) -> None:
         query.failed(reason, now, is_connect=is_connect)

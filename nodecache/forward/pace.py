@@ -1,4 +1,4 @@
-"""How fast an upstream answers, and how many extra queries that may cost it.
+"""Response times of an upstream, the time-outs derived from them, and the budget of extra queries.
 
 The law of this module: no socket, no clock.
 """
@@ -40,7 +40,7 @@ class Pace:
         self.half_seconds = _START_HALF_SECONDS
 
     def observe(self, seconds: float) -> None:
-        """Take one answer's time into account."""
+        """Add the time that one answer took."""
         if seconds > self.half_seconds:
             self.half_seconds *= _HALF_UP
             if seconds > self.seconds:
@@ -57,17 +57,17 @@ class Pace:
 
     @property
     def hedge_seconds(self) -> float:
-        """How long to wait before the same is asked on another way as well."""
+        """Seconds until a hedge: the same query on another connection or upstream as well."""
         return min(max(self.seconds, MIN_HEDGE_SECONDS), MAX_HEDGE_SECONDS)
 
     @property
     def lost_seconds(self) -> float:
-        """How long to wait before a query counts as lost."""
+        """Seconds until a query counts as lost and is sent again."""
         return min(max(_LOST_FACTOR * self.seconds, _MIN_LOST_SECONDS), _MAX_LOST_SECONDS)
 
     @property
     def silence_seconds(self) -> float:
-        """How long somebody may say nothing who owes answers."""
+        """Seconds for which an upstream with queries in flight may be silent before it is SUSPECT."""
         seconds = _SILENCE_FACTOR * self.half_seconds
         return min(max(seconds, _MIN_SILENCE_SECONDS), _MAX_LOST_SECONDS)
 

@@ -1,4 +1,4 @@
-"""What is known of one server: where it is, how it is doing, and what it was asked."""
+"""What is known of one server: its address, health, response times and counts."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -52,11 +52,11 @@ class Peer:
 
     @abstractmethod
     def watch(self) -> None:
-        """Have the clock look after what is under way."""
+        """Have the ticker check the queries in flight."""
 
     @property
     def is_quarantined(self) -> bool:
-        """Whether it leads back to us."""
+        """Whether its queries come back to us (a loop)."""
         return self.health.is_looping
 
     @property
@@ -66,7 +66,7 @@ class Peer:
 
     @property
     def queries_sent(self) -> int:
-        """Queries sent since it is an upstream of ours; `pace` tells of these."""
+        """Queries sent since it became an upstream of ours; `pace` measures these."""
         return sum(self.counts.sent.values()) - self._sent_before
 
     def answered(self, rcode: int, seconds: float, now: float) -> None:
@@ -76,22 +76,22 @@ class Peer:
         (self._durations.get(rcode) or self.counts.histogram(rcode)).observe(seconds)
 
     def served(self) -> None:
-        """It answered well though something was thought to be wrong with it."""
+        """It gave a useful answer while it was not in good health."""
         self.health.served()
         self._prober.stop()
 
     def fell_silent(self, since: float, now: float) -> None:
-        """One way to it says nothing since then, and owes answers; perhaps another does."""
+        """One connection or port has been silent since `since` with queries in flight; others may not be."""
         if self.heard_at <= since:
             self.unreachable(now)
 
     def unreachable(self, now: float) -> None:
-        """There is no way to it, or nobody there, as far as one can tell."""
+        """It cannot be reached: no route, or the connection is refused."""
         self.health.stayed_silent(now)
         self._prober.start()
         if self.on_silent is not None:
             self.on_silent(self.endpoint, now)
 
     def quarantine(self, *, is_looping: bool) -> None:
-        """Leave it out because it leads back to us, or no longer; our own address stays out."""
+        """Leave it out because its queries come back to us, or use it again; our own address stays out."""
         self.health.quarantine(is_looping=is_looping or self.is_own)

@@ -1,7 +1,7 @@
 """In which order upstreams are asked: `policy random|round_robin|sequential`.
 
-The law of this module: no socket, no clock, and nothing of how an upstream is doing. It hands
-out places in the list of upstreams; the forwarder prefers, among them, those that answer.
+The law of this module: no socket, no clock, and no health. A policy gives places in the list of
+upstreams; the forwarder prefers the healthy ones among them.
 """
 
 import random
@@ -13,15 +13,15 @@ from .pace import Pace
 
 
 class Candidate(Protocol):
-    """An upstream, as far as the choice needs it."""
+    """An upstream, as far as a policy needs it."""
 
     @property
     def health(self) -> Health:
-        """Whether it is worth asking."""
+        """Its health."""
 
     @property
     def pace(self) -> Pace:
-        """How fast it answers."""
+        """Its response times."""
 
     @property
     def in_flight(self) -> int:
@@ -29,7 +29,7 @@ class Candidate(Protocol):
 
     @property
     def queries_sent(self) -> int:
-        """Queries that it was sent in the time that `pace` tells of."""
+        """Queries sent to it in the time that `pace` measures."""
 
 
 class Policy:
@@ -45,7 +45,7 @@ class Policy:
     asks_replicas = False
 
     def choose_from(self, upstreams: Sequence[Candidate]) -> None:
-        """There are other upstreams from now on; most policies do not look at them."""
+        """The upstreams changed; most policies do not look at them."""
 
     def first(self, count: int) -> int:  # noqa: ARG002 - the others need it
         """The place of the upstream to ask first, of `count`."""
@@ -57,7 +57,7 @@ class Policy:
 
 
 class RoundRobin(Policy):
-    """The next one for each query."""
+    """`round_robin`: the next one for each query."""
 
     __slots__ = ("_last",)
     is_exchangeable = True
@@ -76,7 +76,7 @@ class RoundRobin(Policy):
 
 
 class Random(Policy):
-    """Any one, CoreDNS's default. Not a secret, so a cheap generator will do."""
+    """`random`, CoreDNS's default. Nothing secret depends on it, so a cheap generator is used."""
 
     __slots__ = ("_random",)
     is_exchangeable = True

@@ -1,4 +1,4 @@
-"""The connections to one upstream: which one a query takes, and when there is another.
+"""The connections to one upstream: which one carries a query, and when another one is opened.
 
 One connection carries everything while its oldest query is young: so a loop turn's queries leave
 in one write. Where the oldest waits (a server that answers in order, one at a time, as CoreDNS
@@ -60,7 +60,7 @@ class StreamPool:
     # Sending
 
     def send(self, attempt: OutgoingQuery, now: float) -> None:
-        """Send on the best connection there is, or on the next one there will be."""
+        """Send on the best open connection, or on the next one that opens."""
         connection = self._chosen
         if self._room > 0 and connection is not None:
             self._room -= 1
@@ -74,7 +74,7 @@ class StreamPool:
             self._flush_soon()
 
     def send_elsewhere(self, attempt: OutgoingQuery, carrier: object, now: float) -> None:
-        """Send on another connection than `carrier`: the one heard of last, if it owes nothing."""
+        """Send on another connection than `carrier`: the last one that brought an answer, if it is idle."""
         heard = [c for c in self._usable(carrier) if c.answered and not self._has_waited(c, now)]
         connection = max(heard, key=_heard_at, default=None) or self._choose(now, carrier)
         if connection is None:
@@ -179,7 +179,7 @@ class StreamPool:
         return connection
 
     def opened(self, connection: StreamConnection, now: float) -> None:
-        """A connection is there: those who wait go first."""
+        """A connection was opened: waiting queries go first."""
         self._dialer.opened(connection, now)
         self._connections.append(connection)
         connection.opened_at = connection.heard_at = now
@@ -200,7 +200,7 @@ class StreamPool:
     def _serve_waiting(
         self, connection: StreamConnection, now: float, max_count: int = MAX_PENDING
     ) -> None:
-        """Send what waited, up to so many; another connection is opened for the rest."""
+        """Send up to `max_count` waiting queries; another connection is opened for the rest."""
         room = min(connection.room, max_count)
         if limit := self.query_limit.queries:
             room = min(room, limit - connection.sent)
@@ -240,7 +240,7 @@ class StreamPool:
     # Losing
 
     def lost(self, connection: StreamConnection, error: Exception | None, now: float) -> None:
-        """The other side ended it, or it never opened."""
+        """The other side closed it, or it never opened."""
         if not connection.is_open:
             reason = f"dial tcp {self.upstream.to}: connect: {error_text(error)}"
             self._dial_failed(connection, reason, now)
@@ -260,12 +260,12 @@ class StreamPool:
         self.upstream.work_queue.submit(owed, lost)
 
     def close_surplus_answers(self, connection: StreamConnection, now: float) -> None:
-        """It brings more answers than it was sent queries."""
+        """It brings more answers than it was sent queries: close it."""
         connection.stream.close()
         self.lost(connection, OSError(errno.EPROTO, "more answers than queries"), now)
 
     def retire(self, connection: StreamConnection) -> None:
-        """It owed answers for too long."""
+        """It left queries unanswered for too long: send nothing more on it."""
         path = connection.path
         connection.stream.close()
         self.upstream.work_queue.submit(
@@ -273,7 +273,7 @@ class StreamPool:
         )
 
     def suspect(self, connection: StreamConnection, now: float, *, is_unacknowledged: bool) -> None:
-        """It says nothing: no more queries for it."""
+        """It is silent: send no more queries on it for now."""
         self.counts.connections_silent += 1
         if not is_unacknowledged:
             self.query_limit.fell_silent(connection.answered, connection.opened_at, now)
@@ -282,7 +282,7 @@ class StreamPool:
         self.upstream.fell_silent(connection.heard_at, now)
 
     def heard(self, connection: StreamConnection, now: float) -> None:
-        """A suspect spoke, or a spent one got an answer."""
+        """A suspect or retired connection brought an answer."""
         if connection.is_suspect:
             self.query_limit.spoke_again()
         connection.is_suspect = connection.is_rerouted = False
@@ -300,7 +300,7 @@ class StreamPool:
         return connection.pending.clear()
 
     def close_one(self, connection: StreamConnection) -> None:
-        """Close one that owes nothing."""
+        """Close a connection with nothing in flight."""
         self._drop(connection)
         connection.stream.close()
 
@@ -310,13 +310,13 @@ class StreamPool:
 
     @property
     def in_flight(self) -> int:
-        """Queries that are owed an answer."""
+        """Queries in flight."""
         return sum(len(c.pending) for c in self._connections) + len(self._waiting)
 
     # Time
 
     def tick(self, now: float) -> bool:
-        """Look after every connection; False: nothing is under way."""
+        """Check every connection for time-outs; False where nothing is in flight."""
         is_busy = False
         for connection in list(self._connections):
             is_busy |= connection.tick(now)
@@ -324,7 +324,7 @@ class StreamPool:
         return is_busy or bool(self._dialer.opening) or bool(self._waiting)
 
     def _check_waiting(self, now: float) -> None:
-        """Those who wait for a connection get another attempt at one, but do not wait for ever."""
+        """Open another connection for queries that wait for one; fail those that wait too long."""
         waiting, dialer = self._waiting, self._dialer
         dialer.give_up_oldest(now)
         if not waiting:
@@ -343,7 +343,7 @@ class StreamPool:
                 dialer.dial_another(now)
 
     def housekeep(self, now: float) -> bool:
-        """Close what is idle, used up or too old; False: nothing is open."""
+        """Close idle, used-up and old connections; False where none is open."""
         settings = self.upstream.settings
         self.query_limit.expire(now)
         idle = [c for c in self._connections if not c.pending]
@@ -366,7 +366,7 @@ class StreamPool:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is any connection, or will be one."""
+        """Whether a connection is open or opening."""
         return bool(self._connections or self._dialer.opening)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Is an upstream alive? Asked only once it failed a query, as CoreDNS does."""
+"""Health checks of an upstream, sent only after a query failed, as in CoreDNS."""
 
 from ssl import SSLContext
 from typing import Protocol
@@ -16,7 +16,7 @@ _ANSWER_SECONDS = 1.0  # CoreDNS's read time-out for probes
 
 
 class Probed(Protocol):
-    """Who is probed, as far as that takes."""
+    """The upstream, as far as a probe needs it."""
 
     endpoint: Endpoint
     settings: UpstreamSettings
@@ -49,7 +49,7 @@ class Prober:
         return self._is_running
 
     def start(self) -> None:
-        """Probe until an answer comes, unless that is under way or not wanted."""
+        """Probe until an answer comes, unless it is probed already or `max_fails` is 0."""
         upstream = self._upstream
         if self._is_running or upstream.is_retired:
             return
@@ -98,7 +98,7 @@ class Prober:
             self.answered(packet, now)
 
     def closed(self, error: Exception | None, now: float) -> None:  # noqa: ARG002
-        """No connection, or none any more; the time-out counts it, and paces the next probe."""
+        """The connection failed or ended; the time-out counts it and sends the next probe."""
         self._stream = None
 
     def answered(self, packet: bytes, now: float) -> None:  # noqa: ARG002
@@ -139,7 +139,7 @@ class _PacketReceiver:
         self._prober.answered(packet, now)
 
     def refused(self, error: OSError, now: float) -> None:
-        """Nobody listens; the time-out counts it."""
+        """The port is closed; the time-out counts it."""
 
 
 def probe_query(message_id: int, name: str, qtype: int, flags: int) -> bytes:

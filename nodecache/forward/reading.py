@@ -1,4 +1,4 @@
-"""What a reply that is no sound answer comes to all the same.
+"""Reads replies that the strict reader refuses, as far as they can be used.
 
 The law of this module: no socket, no clock.
 """

@@ -26,7 +26,7 @@ _GONE_POD_SECONDS = 300.0
 
 
 class UpstreamRegistry:
-    """Upstreams by address and settings; each lives while a forwarder uses it."""
+    """Upstreams by address and settings; each is closed when no forwarder uses it any more."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
@@ -37,7 +37,7 @@ class UpstreamRegistry:
         self._gone_pods: dict[str, float] = {}  # by address; when they left
         self._upstreams: dict[tuple[Endpoint, UpstreamSettings], Upstream] = {}
         self.on_silent: Callable[[Endpoint, float], None] | None = None
-        """Hears of upstreams that stop answering."""
+        """Called when an upstream stops answering."""
         self._retired: list[Upstream] = []  # those that may still owe answers
 
     def all(self) -> list[Upstream]:
@@ -45,7 +45,7 @@ class UpstreamRegistry:
         return list(self._upstreams.values())
 
     def counts(self) -> list[UpstreamCounts]:
-        """What was counted at each address, those that left of late included."""
+        """The counts of each address, including upstreams that were released lately."""
         self._forget_pods(self.runtime.clock() - _GONE_POD_SECONDS)
         return list(self._counts.values())
 
@@ -69,7 +69,7 @@ class UpstreamRegistry:
             log.error("upstream %s is this server itself; it is left out", upstream.to)
 
     def acquire(self, endpoint: Endpoint, settings: UpstreamSettings) -> Upstream:
-        """The upstream at `endpoint`; to be given back."""
+        """The upstream at `endpoint`; `release` gives it back."""
         key = endpoint, settings
         upstream = self._upstreams.get(key)
         if upstream is None:
@@ -104,7 +104,7 @@ class UpstreamRegistry:
             self.on_silent(endpoint, now)
 
     def release(self, upstream: Upstream) -> None:
-        """One forwarder uses it no more."""
+        """One forwarder does not use it any more."""
         upstream.users -= 1
         if upstream.users == 0:
             del self._upstreams[upstream.endpoint, upstream.settings]
@@ -116,13 +116,13 @@ class UpstreamRegistry:
             self._forget_counts()
 
     def _forget_pods(self, before: float) -> None:
-        """Tell no more of pods that left before that moment."""
+        """Forget the counts of pods that left before `before`."""
         for to in [to for to, left_at in self._gone_pods.items() if left_at < before]:
             del self._gone_pods[to]
             self._counts.pop(to, None)
 
     def _forget_counts(self) -> None:
-        """Keep no more counts of those that are gone than so many."""
+        """Keep the counts of at most _MAX_GONE released upstreams."""
         used = {upstream.to for upstream in self._upstreams.values()}
         gone = [to for to in self._counts if to not in used]
         for to in gone[: len(gone) - _MAX_GONE]:
@@ -130,7 +130,7 @@ class UpstreamRegistry:
             self._gone_pods.pop(to, None)
 
     def close(self) -> None:
-        """Close everything at once; whoever still waits is not told any more."""
+        """Close everything at once; queries in flight get no callback."""
         self.ticker.close()
         for upstream in [*self._upstreams.values(), *self._retired]:
             self.loops.forget(upstream)

@@ -1,10 +1,10 @@
-"""A query that somebody waits for, and its first attempt: one object, for most need no more.
+"""A query that somebody waits for, and its first attempt: one object, as most queries need no more.
 
     send ─► answered ──────► done(answer)       nearly always
-              ├ late, lost, refused, nonsense ─► its resolution, made when it is needed first
-              └ an answer that is not the last word ─► the same
+              ├ late, lost, refused, malformed ─► its resolution, made at that moment
+              └ an answer that may not be final ─► the same
 
-What becomes of it then is told in `resolution`.
+What the resolution then does is in `resolution.py`.
 """
 
 import logging
@@ -33,18 +33,18 @@ _TC: Final = int(Flag.TC)
 
 
 class FollowUp(AttemptOwner, Protocol):
-    """What becomes of a request that was not answered at once, or not well."""
+    """Takes over a request whose first attempt was slow, failed, or was answered badly."""
 
     def answered_well(self, attempt: Attempt, now: float) -> None:
-        """An answer came that is the last word."""
+        """A final answer came."""
 
     def answered_in_part(
         self, attempt: Attempt, answer: Answer, now: float, *, is_cut: bool
     ) -> None:
-        """An answer came with TC, or cut off without it (`is_cut`)."""
+        """A truncated answer came: with TC, or cut off without it (`is_cut`)."""
 
     def answered_badly(self, attempt: Attempt, answer: Answer, now: float) -> None:
-        """An answer came that may not be the last word."""
+        """An answer came with an rcode for which another upstream may be asked."""
 
     def answered_with_nonsense(self, attempt: Attempt, reason: str, now: float) -> None:
         """An answer came that cannot be read, for this `reason`."""
@@ -54,23 +54,23 @@ class FollowUp(AttemptOwner, Protocol):
 
 
 class RequestForwarder(Protocol):
-    """Who asks upstreams: a forwarder."""
+    """What a request needs of its forwarder."""
 
     in_flight: int
     unwelcome_rcodes: frozenset[int]
-    """Those of answers that may not be the last word."""
+    """Rcodes of answers that may not be final."""
 
     def resolution_of(self, request: "Request") -> FollowUp:
-        """Make what looks after a request that was not answered at once."""
+        """Make the resolution of a request that was not answered at once."""
 
 
 class Request(Attempt):
-    """A query, and its first attempt upstream. `done` is told of its end once; after `cancel`, never.
+    """A query and its first attempt upstream. `done` is called once, or never after `cancel`.
 
-    `deadline` is when (monotonic seconds) it must have been told; `transport_name` is how the client
-    asked, `udp` or `tcp`. `is_open`: it was sent, and somebody waits for its end. `resolution` looks
-    after it, where it was not answered at once. `is_awaited`: it is not fetched for later, which is
-    not hedged and given more time. `is_optional`: it is given up, rather than asked again, where it
+    `deadline` is the time (monotonic seconds) by which `done` is called. `transport_name` is how the
+    client asked, `udp` or `tcp`. `is_open`: the query was sent and has no outcome yet. `resolution`
+    is None until the first attempt turns out not to be enough. `is_awaited` is False for a refresh
+    that no client waits for; it is not hedged, and gets more time. `is_optional`: it is given up, rather than asked again, where it
     is late, lost or refused.
     """
 
@@ -102,10 +102,10 @@ class Request(Attempt):
 
     @abstractmethod
     def done(self, outcome: Answer | Failure) -> None:
-        """This came of it."""
+        """Take the outcome."""
 
     def open(self, forwarder: RequestForwarder, now: float) -> None:
-        """It goes upstream: somebody waits from now on."""
+        """Begin: the query is about to be sent upstream by `forwarder`."""
         query = self.query
         self.forwarder = forwarder
         self.question = query.packet[HEADER_SIZE : query.question_end]
@@ -121,32 +121,32 @@ class Request(Attempt):
 
     @property
     def owner(self) -> FollowUp:
-        """Who looks after it, from the first time on that it is needed."""
+        """The resolution, made when it is first needed."""
         resolution = self.resolution
         if resolution is None:
             resolution = self.resolution = self.forwarder.resolution_of(self)
         return resolution
 
     def framed(self, message_id: int) -> bytes:
-        """What to send, behind its length."""
+        """The message to send, behind its length prefix."""
         return framed_upstream_query(self.query, self.question, message_id)
 
     def answered(self, packet: bytes, now: float) -> None:
-        """An answer came; `packet` has the id and the question that were sent."""
+        """Take an answer; `packet` has the id and the question that were sent."""
         take_answer(self, self, packet, now)
 
     def end(self, outcome: Answer | Failure) -> None:
-        """Tell the outcome. Whoever fails to take it must not cost others theirs."""
+        """Call `done`. An exception in it is logged: other queries must get their outcomes."""
         self.release()
         try:
             self.done(outcome)
         except Exception:
-            log.exception("what became of a query could not be told")
+            log.exception("the outcome of a query could not be passed on")
 
     def release(self) -> None:
-        """Nothing more becomes of it here.
+        """Close the request.
 
-        What looked after it is let go, for each holds the other: the ring would be left to the
+        The references to and from the resolution are cut: the cycle would have to wait for the
         garbage collector.
         """
         self.is_open = False
@@ -166,18 +166,18 @@ class Request(Attempt):
             self.resolution.cancel()
 
     def delegate_to(self, resolution: FollowUp) -> None:
-        """Another forwarder asks in its place; `resolution` knows which."""
+        """Leave the query to another forwarder (`next`); `resolution` holds that request."""
         self.release()
         self.resolution = resolution
 
     def delegate_answered(self, outcome: Answer | Failure) -> None:
-        """This came of it there."""
+        """Take the outcome from the other forwarder."""
         self.resolution = None
         self.done(outcome)
 
 
 class CallbackRequest(Request):
-    """A request whose end a function hears of."""
+    """A request that calls a function with its outcome."""
 
     __slots__ = ("_done",)
 
@@ -192,14 +192,14 @@ class CallbackRequest(Request):
         self._done: Callable[[Answer | Failure], None] | None = done
 
     def done(self, outcome: Answer | Failure) -> None:
-        """This came of it."""
-        done, self._done = self._done, None  # which may hold whoever holds this
+        """Take the outcome."""
+        done, self._done = self._done, None  # the callback may hold a reference to this request
         if done is not None:
             done(outcome)
 
 
 def take_answer(request: Request, attempt: Attempt, packet: bytes, now: float) -> None:
-    """Take the answer that one of a request's attempts brought."""
+    """Read the answer to one attempt of a request; end the request, or hand over to its resolution."""
     upstream = attempt.upstream
     question_end = HEADER_SIZE + len(attempt.question)
     is_cut = False

@@ -1,4 +1,4 @@
-"""What becomes of a query that was not answered at once, or not well.
+"""What is done for a query that was not answered at once, or not well.
 
     request ─ answer ────────────────────────────────► done(answer)       nearly always
              ├ slow ─ hedge: once more on another way, if the budget has it
@@ -9,8 +9,8 @@
              ├ FORMERR, NOTIMP, BADVERS to an OPT ─ the same again without (RFC 6891 §7)
              └ deadline, or nobody left to ask ──────► done(failure)
 
-An attempt that was given up for lost stays known to its connection: a late answer is welcome
-while the query waits, and tells afterwards how slow the upstream was.
+An attempt that counts as lost stays registered on its connection: a late answer is used while the
+query waits, and afterwards still measures the upstream.
 """
 
 import math
@@ -25,7 +25,7 @@ from .request import CallbackRequest, Request, take_answer
 from .retry_state import RetryState
 from .upstream import Upstream
 
-# Answers that say more of the server than of the name.
+# Rcodes that tell about the server rather than about the name.
 LAME_RCODES: Final = frozenset({Rcode.SERVFAIL, Rcode.REFUSED})
 
 # A server that takes one query a connection makes a pipeline move up by one each time.
@@ -33,7 +33,7 @@ _MAX_LOSSES: Final = 8
 
 
 class Resolution:
-    """Looks after one request, from when its first attempt turns out not to be enough."""
+    """Takes over one request once its first attempt is slow, failed, or answered badly."""
 
     __slots__ = ("_delegate", "_group", "_request", "_state", "deadline", "query")
 
@@ -51,7 +51,7 @@ class Resolution:
         return self._request.is_done
 
     def cancel(self) -> None:
-        """Nobody waits any more, and somebody else was asking."""
+        """Nobody waits any more: cancel the request to the other forwarder."""
         if self._delegate is not None:
             self._delegate.cancel()
 
@@ -62,7 +62,7 @@ class Resolution:
         take_answer(self._request, attempt, packet, now)
 
     def answered_well(self, attempt: Attempt, now: float) -> None:
-        """An answer came that is the last word."""
+        """A final answer came."""
         state = self._state
         if attempt.by_stream and state is not None and state.turned_to_streams:
             attempt.upstream.turn_to_streams(state.began_at, now)
@@ -70,7 +70,7 @@ class Resolution:
     def answered_in_part(
         self, attempt: Attempt, answer: Answer, now: float, *, is_cut: bool
     ) -> None:
-        """An answer with TC, or that was cut off without it (`is_cut`).
+        """Handle a truncated answer: with TC, or cut off without it (`is_cut`).
 
         TCP brings all of it, or the next upstream does. Where neither is to be had, it has to do,
         unless nobody said that there is an answer at all.
@@ -91,7 +91,7 @@ class Resolution:
         self._proceed(now)
 
     def answered_badly(self, attempt: Attempt, answer: Answer, now: float) -> None:
-        """An answer that blames our OPT, or sends us elsewhere."""
+        """Handle an rcode that rejects our OPT (ask again without) or calls for another upstream."""
         upstream = attempt.upstream
         state = self._state_of(attempt)
         blames_opt = answer.rcode in OPT_BLAMING_RCODES
@@ -124,7 +124,7 @@ class Resolution:
     def attempt_failed(
         self, attempt: Attempt, reason: str, now: float, *, is_connect: bool = False
     ) -> None:
-        """`attempt` will bring no answer."""
+        """`attempt` failed: no answer will come."""
         state = self._state_of(attempt)
         state.open -= 1
         state.note_failure(attempt, reason)
@@ -136,7 +136,7 @@ class Resolution:
     def connection_lost(
         self, attempt: Attempt, reason: str, now: float, *, has_worked: bool
     ) -> None:
-        """The connection ended under way: once more on a fresh one, before anybody is blamed.
+        """The connection ended under way: ask once more on a new one before the attempt counts as failed.
 
         More often where the connection had brought answers: servers hang up after some queries.
         """
@@ -153,7 +153,7 @@ class Resolution:
         self._send(upstream, now, by_stream=attempt.by_stream)
 
     def reroute(self, attempt: Attempt, now: float, *, is_unread: bool) -> None:
-        """`attempt`'s connection says nothing any more: ask elsewhere, at once.
+        """`attempt`'s connection is silent: ask on another one, or another upstream, at once.
 
         Another connection proves by opening that somebody is there. Another port proves nothing,
         so there the upstream must have been heard on one; or another upstream must be well.
@@ -168,13 +168,13 @@ class Resolution:
             self._send_again(state, now, by_stream=attempt.by_stream)
 
     def slowed(self, attempt: Attempt, now: float) -> None:
-        """`attempt` was not answered at once: the clock looks after it from now on."""
+        """`attempt` was not answered at once: arm the timers for hedge, retry and deadline."""
         self._sleep(self._state_of(attempt), now)
 
     # What time brings
 
     def wake(self, now: float) -> None:
-        """Something is due: a hedge, another try, or the end."""
+        """Do what is due: hedge, retry, or end with a time-out."""
         state = self._state
         if self.is_done or state is None:
             return
@@ -197,11 +197,11 @@ class Resolution:
             self._group.ticker.wake_at(self, at, now)
 
     def _hedge(self, state: RetryState, now: float) -> None:
-        """The answer takes longer than nearly all others: ask once more, on another way."""
+        """The answer takes longer than 95 % of others: ask once more, of another upstream or connection."""
         group = self._group
         another = group.equal_upstream(state.asked, now)
         if another is None and state.latest.carrier is None:
-            return  # it waits for a connection, and the pool is at it
+            return  # it waits for a connection, which the pool is opening
         if self._request.is_awaited and group.settings.hedges and group.budget.spend(now):
             group.counts.hedged += 1
             if another is not None:
@@ -210,7 +210,7 @@ class Resolution:
                 self._send_elsewhere(state, now, by_stream=state.latest.by_stream)
 
     def _retry(self, state: RetryState, now: float) -> None:
-        """The latest attempt must be lost. It may still be answered, but ask again.
+        """The latest attempt counts as lost: ask again. A late answer is still used.
 
         An upstream in good health is asked freely; one that says nothing to anybody gets no
         more than the budget allows, or its death would double the load.
@@ -240,7 +240,7 @@ class Resolution:
     # What to do next
 
     def _proceed(self, now: float) -> None:
-        """An attempt is over: the next upstream, or patience, or the end."""
+        """An attempt is over: ask the next upstream, wait for other attempts, or end."""
         state = self._state
         assert state is not None
         if state.open > 0:
@@ -260,9 +260,9 @@ class Resolution:
             self._fail(unreachable(state.reason))
 
     def _send_again(self, state: RetryState, now: float, *, by_stream: bool) -> None:
-        """To an upstream that was not asked yet, or on another way to one that was.
+        """Ask an upstream that was not asked yet, or the same one on another connection.
 
-        `by_stream`: that way is TCP.
+        `by_stream`: the same one is asked by TCP.
         """
         group = self._group
         upstream = state.latest.upstream
@@ -310,7 +310,7 @@ class Resolution:
     # The end
 
     def _finish(self, answer: Answer) -> None:
-        """`answer` is the last word, unless another forwarder of the block may do better."""
+        """End with `answer`, unless the block's `next` forwarder is to be asked."""
         request = self._request
         following = self._group.forwarder_after(answer, self.query)
         if following is None:
@@ -330,5 +330,5 @@ class Resolution:
         self._request.end(failure)
 
     def fail_soon(self, failure: Failure) -> None:
-        """End without any attempt, once the caller has returned."""
+        """Fail without any attempt, in the next turn of the loop: after the caller has returned."""
         self._group.runtime.call_soon(lambda: None if self.is_done else self._fail(failure))

@@ -1,4 +1,4 @@
-"""What a query remembers once it was not answered at once. Most never need it."""
+"""The state of a query that was not answered at once: attempts, timers, the best answer so far."""
 
 import math
 from typing import Final
@@ -8,8 +8,8 @@ from nodecache.wire import Answer, Rcode
 from .attempt import Attempt
 from .upstream import Upstream
 
-# A truncated answer is given after this long, where nobody brings more: TCP does not get through,
-# and clients that give up after a second would never hear of it.
+# A truncated answer is passed on after this time if no full one came: TCP does not get through, and
+# clients that give up after a second would get nothing.
 _TRUNCATED_SECONDS: Final = 0.7
 # Before an upstream that failed at once is asked again, doubling: coredns#7723 tells of
 # thousands of dials for one query.
@@ -25,10 +25,10 @@ _OF_USE: Final = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
 
 
 class RetryState:
-    """What the resolution of a query remembers.
+    """The state of one resolution.
 
-    `open` attempts may still bring an answer; `nonsense` is how many brought what cannot be read.
-    `best` is an answer that is no good, but better than none; at `accept_best_at` it will do. `asked` are
+    `open` attempts may still bring an answer; `nonsense` is how many brought a malformed answer.
+    `best` is an answer that is not good, but better than none; at `accept_best_at` it is passed on. `asked` are
     the upstreams tried, the first first, and `asked_by_stream` those that were by TCP. `patience`
     doubles with each time-out.
     """
@@ -75,7 +75,7 @@ class RetryState:
         self.retry_at = first.sent_at + pace.lost_seconds
 
     def begin(self, attempt: Attempt) -> None:
-        """One more attempt is on its way."""
+        """Note one more attempt."""
         self.latest = attempt
         self.tries += 1
         self.open += 1
@@ -86,7 +86,7 @@ class RetryState:
             self.asked_by_stream.append(upstream)
 
     def postpone_retry(self, now: float) -> bool:
-        """Whether a retry that nobody waits for has time still; then it is put off until it has not."""
+        """Postpone the retry of a query that no client waits for; False where its time is up."""
         due_at = self.began_at + _UNAWAITED_SECONDS
         if not self.open or now >= due_at:
             return False
@@ -95,7 +95,7 @@ class RetryState:
 
     @property
     def is_first_retry(self) -> bool:
-        """Whether time ran out for the first time."""
+        """Whether this is the first retry."""
         return self.patience == 2
 
     def note_failure(self, attempt: Attempt, reason: str) -> None:
@@ -104,29 +104,29 @@ class RetryState:
             self.reason = reason
 
     def back_off(self, now: float) -> None:
-        """Ask again later, and later each time."""
+        """Ask again after a pause that doubles with each attempt."""
         self.hedge_at = math.inf
         self.retry_at = now + _PAUSE_SECONDS * 2 ** (self.tries + self.connect_failures)
 
     def keep_best(self, answer: Answer) -> Answer:
-        """Keep `answer` for want of a better one; the best there is."""
+        """Keep `answer` unless a better one is kept already; return the better one."""
         best = self.best
         if best is None or answer.rcode in _OF_USE or best.rcode not in _OF_USE:
             best = self.best = answer
         return best
 
     def accept_truncated(self, answer: Answer, now: float) -> None:
-        """Have a truncated answer do, unless the whole one comes soon."""
+        """Pass a truncated answer on, unless the full one comes soon."""
         self.keep_best(answer)
         self.accept_best_at = min(self.accept_best_at, now + _TRUNCATED_SECONDS)
 
     def accept_failure(self, now: float) -> None:
-        """Have the error that is the best answer do, unless somebody else brings better in time."""
+        """Pass the best answer on, an error, unless a better one comes in time."""
         due_at = max(self.began_at + _FAILURE_SECONDS, now + _LAST_CHANCE_SECONDS)
         self.accept_best_at = min(self.accept_best_at, due_at)
 
     def next_transport(self) -> bool:
-        """Whether the same upstream is asked by TCP next: the other way than before, if that is mute."""
+        """Whether the same upstream is asked by TCP next: the other transport, if this one got no answer."""
         upstream, by_stream = self.latest.upstream, self.latest.by_stream
         if self.best is not None and self.best.is_truncated:
             return True  # UDP has said what it can

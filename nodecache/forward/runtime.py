@@ -1,7 +1,7 @@
-"""What the forwarder needs from outside: a clock, timers, sockets.
+"""The interfaces that the forwarder needs from outside: a clock, timers, sockets.
 
-Only `network` has it for real; tests have a simulated one. Callbacks get `now`, so that
-nothing else has to read the clock.
+`transport.network` implements them; tests simulate them. Callbacks get `now`, so that nothing else
+reads the clock.
 """
 
 from collections.abc import Callable
@@ -32,23 +32,23 @@ class Endpoint:
 
 
 class Timer(Protocol):
-    """Something that will happen."""
+    """A scheduled callback."""
 
     def cancel(self) -> None:
-        """Have it not happen."""
+        """Cancel the callback."""
 
 
 class StreamReceiver(Protocol):
-    """Who is told what happens on a stream."""
+    """Callbacks of a stream."""
 
     def opened(self, now: float) -> None:
-        """The other side took the connection; with TLS, it proved who it is."""
+        """The connection is open; with TLS, the handshake is done and the certificate checked."""
 
     def received(self, data: bytes, now: float) -> None:
         """Octets came, at least one."""
 
     def closed(self, error: Exception | None, now: float) -> None:
-        """The stream ended, or never opened; None: the other side hung up. Said once."""
+        """The stream ended, or never opened; `error` None: the other side closed it. Called once."""
 
 
 class Stream(Protocol):
@@ -59,7 +59,7 @@ class Stream(Protocol):
         """Our end as `address:port`; empty where it has none yet."""
 
     def write(self, data: bytes) -> None:
-        """Send, now or when there is room; never raises, and tells of a failure later."""
+        """Send, now or when there is room; never raises: a failure is reported by `closed`, later."""
 
     def is_acknowledged(self) -> bool:
         """Whether the other side's kernel has lately confirmed what we sent."""
@@ -68,17 +68,17 @@ class Stream(Protocol):
         """Read what there is: libuv stops watching a socket at a reset, even with data before it."""
 
     def close(self) -> None:
-        """Close at once; nothing is told any more."""
+        """Close at once; no callback comes any more."""
 
 
 class DatagramReceiver(Protocol):
-    """Who is told what happens on a UDP socket."""
+    """Callbacks of a UDP socket."""
 
     def received(self, packet: bytes, now: float) -> None:
         """A packet came from where the socket is connected to."""
 
     def refused(self, error: OSError, now: float) -> None:
-        """Nobody listens there, says the network."""
+        """The network reported an error: the port is closed, or there is no route."""
 
 
 class Datagram(Protocol):
@@ -89,7 +89,7 @@ class Datagram(Protocol):
         """Our end as `address:port`."""
 
     def send(self, packet: bytes) -> OSError | None:
-        """Send, or say what kept it; a full buffer loses the packet, as UDP may."""
+        """Send; returns the error, if any. A full buffer drops the packet, as UDP may."""
 
     def close(self) -> None:
         """Close at once."""
@@ -102,7 +102,7 @@ class Runtime(Protocol):
         """Monotonic seconds."""
 
     def call_soon(self, callback: Callable[[], None]) -> None:
-        """Call back once the loop has read what there is to read."""
+        """Call back in the loop's next turn, after it has read its sockets."""
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Call back in `seconds`."""
@@ -114,12 +114,12 @@ class Runtime(Protocol):
         tls: SSLContext | None = None,
         source_address: str = "",
     ) -> Stream:
-        """Begin to connect. The receiver hears of it later, never before this returns."""
+        """Begin to connect. The receiver is called later, never before this returns."""
 
     def open_datagram(
         self, endpoint: Endpoint, receiver: DatagramReceiver, source_address: str = ""
     ) -> Datagram:
-        """Open a socket. OSError where there is no way there, or no socket left."""
+        """Open a socket. OSError where there is no route, or no socket is left."""
 
     def is_own(self, endpoint: Endpoint, listen_addresses: frozenset[tuple[str, int]]) -> bool:
         """Whether what is sent to `endpoint` arrives at one of our `listen_addresses`."""
@@ -133,16 +133,16 @@ class NullReceiver:
     """
 
     def opened(self, now: float) -> None:
-        """Pass over it."""
+        """Ignore it."""
 
     def received(self, data: bytes, now: float) -> None:
-        """Pass over it."""
+        """Ignore it."""
 
     def closed(self, error: Exception | None, now: float) -> None:
-        """Pass over it."""
+        """Ignore it."""
 
     def refused(self, error: OSError, now: float) -> None:
-        """Pass over it."""
+        """Ignore it."""
 
 
 NULL_RECEIVER = NullReceiver()

@@ -1,4 +1,4 @@
-"""SRV records and what comes with them: where the servers of a service are (RFC 2782).
+"""SRV records and the addresses beside them: the servers of a service (RFC 2782).
 
 The law of this module: no socket, no clock. Octets were read by `read_answer` before.
 """
@@ -20,7 +20,7 @@ _ADDRESS_TYPES = (Rdtype.A, Rdtype.AAAA)
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecords:
-    """What one answer tells. Names are as on the wire, in lower case."""
+    """The servers in one answer. Names are in wire format and lower case."""
 
     ports: dict[bytes, int] = field(default_factory=dict)
     """The port of each SRV record's target."""

@@ -1,4 +1,4 @@
-"""What a forwarder is told to do: the `forward` directive, in the forwarder's own terms."""
+"""The settings of a forwarder: the `forward` directive in the forwarder's own terms."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class TlsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamSettings:
-    """How one upstream is spoken to. Forwarders with equal settings share its connections."""
+    """The settings of one upstream. Forwarders with equal settings share its connections."""
 
     force_tcp: bool = False
     expire_seconds: float = 10.0

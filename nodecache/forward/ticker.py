@@ -1,6 +1,6 @@
-"""One coarse timer for all that waits: slow queries, silent connections, deadlines.
+"""One coarse timer for everything that waits: slow queries, silent connections, deadlines.
 
-A query that is answered at once never meets it. It runs only while something waits.
+A query that is answered at once does not use it. It runs only while something waits.
 """
 
 import logging
@@ -21,20 +21,20 @@ _LATE_SECONDS: Final = 0.02
 
 
 class Watched(Protocol):
-    """Something with queries under way or connections open."""
+    """Something with queries in flight or open connections."""
 
     def tick(self, now: float) -> bool:
-        """Look after what is under way; False: there is nothing more."""
+        """Check queries in flight for time-outs; False where none is in flight."""
 
     def housekeep(self, now: float) -> bool:
-        """Close what is idle or old; False: nothing is open."""
+        """Close idle and old connections; False where none is open."""
 
 
 class Wakeable(Protocol):
-    """A query that wants to be looked at again."""
+    """A query that waits for a point in time."""
 
     def wake(self, now: float) -> None:
-        """Its time has come."""
+        """The time has come."""
 
 
 class Ticker:
@@ -53,7 +53,7 @@ class Ticker:
         self._housekeeping: Timer | None = None
 
     def watch(self, watched: Watched) -> None:
-        """Tick `watched` until it says that nothing is under way; and housekeep it."""
+        """Call `tick` of `watched` while it has queries in flight, and `housekeep` while anything is open."""
         self._busy[watched] = None
         self._run()
         if watched not in self._open:
@@ -67,11 +67,11 @@ class Ticker:
         self._run()
 
     def now(self) -> float:
-        """The time, for what has not been told it."""
+        """Monotonic seconds, for callers that were not given `now`."""
         return self._runtime.clock()
 
     def forget(self, watched: Watched) -> None:
-        """Tick `watched` no more."""
+        """Stop calling `watched`."""
         self._busy.pop(watched, None)
         self._open.pop(watched, None)
 
@@ -93,9 +93,9 @@ class Ticker:
             self._timer = self._later(TICK_SECONDS, self._tick)
 
     def _is_too_late(self, now: float) -> bool:
-        """Whether this process has been kept from running, and answers may lie unread.
+        """Whether this process was kept from running, so that answers may lie unread.
 
-        A loop runs its timers before it reads: everybody would seem silent. One tick is let pass.
+        A loop runs its timers before it reads: every upstream would seem silent. One tick is skipped.
         """
         is_late = now - self._due_at > _LATE_SECONDS
         self._is_excused = is_late and not self._is_excused
@@ -132,7 +132,7 @@ def _wake(wakeable: Wakeable, now: float) -> None:
 
 
 def _guarded(call: Callable[[float], bool | None], now: float) -> bool | None:
-    """Call; what goes wrong with one of them must not stop the clock for the others."""
+    """Call; an exception in one is logged, and the timer goes on for the others."""
     try:
         return call(now)
     except Exception:

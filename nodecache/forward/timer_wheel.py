@@ -1,4 +1,4 @@
-"""What has to be looked at again, and when.
+"""A timer wheel: queries by the time at which they are to be checked again.
 
 The law of this module: no socket, no clock. Only queries that did not get their answer at once
 come here, and one timer for the whole worker serves all of them.
@@ -39,7 +39,7 @@ class TimerWheel(Generic[T]):
             things.append(thing)
 
     def due(self, now: float) -> list[T]:
-        """Everything that fell due by `now`, the earliest first."""
+        """Take everything that is due at `now`, the earliest first."""
         current = int(now * _TICKS_PER_SECOND)
         things: list[T] = []
         while self._by_tick and self._done < current:

@@ -1,4 +1,4 @@
-"""One server we ask: how to reach it."""
+"""One upstream: a peer with its connection pools."""
 
 import math
 
@@ -17,7 +17,7 @@ _TURNED_SECONDS = 30.0
 
 
 class Upstream(Peer):
-    """A server with the connections and sockets to it. Forwarders whose settings are alike share it."""
+    """A peer with the connections and sockets to it. Forwarders with equal settings share it."""
 
     def __init__(
         self,
@@ -38,18 +38,18 @@ class Upstream(Peer):
 
     @property
     def in_flight(self) -> int:
-        """Queries that are owed an answer."""
+        """Queries in flight."""
         return self.streams.in_flight + self.datagrams.in_flight
 
     def send(self, query: OutgoingQuery, now: float) -> None:
-        """Send a query on its way. Nothing becomes of it before this returns."""
+        """Send a query. No callback comes before this returns."""
         if query.by_stream:
             self.streams.send(query, now)
         else:
             self.datagrams.send(query, now)
 
     def send_elsewhere(self, query: OutgoingQuery, carrier: Carrier | None, now: float) -> None:
-        """Send a query on another way than `carrier`."""
+        """Send a query on another connection or port than `carrier`."""
         if query.by_stream:
             self.streams.send_elsewhere(query, carrier, now)
         else:
@@ -60,7 +60,7 @@ class Upstream(Peer):
         return (self.streams if by_stream else self.datagrams).is_heard(since)
 
     def turn_to_streams(self, since: float, now: float) -> None:
-        """TCP answered what UDP did not: ask by it for a while, unless UDP was heard since then."""
+        """TCP answered what UDP did not: use TCP for a while, unless UDP was heard since `since`."""
         if not self.is_stream_only and not self.datagrams.is_heard(since):
             self.is_stream_only = True
             self._datagrams_again_at = now + _TURNED_SECONDS
@@ -68,19 +68,19 @@ class Upstream(Peer):
     # Time
 
     def watch(self) -> None:
-        """Have the clock look after what is under way."""
+        """Have the ticker check the queries in flight."""
         if not self._is_watched:
             self._is_watched = True
             self._ticker.watch(self)
 
     def tick(self, now: float) -> bool:
-        """Look after what is under way; False: nothing is."""
+        """Check queries in flight for time-outs; False where none is in flight."""
         is_busy = self.streams.tick(now) | self.datagrams.tick(now)
         self._is_watched = is_busy
         return is_busy
 
     def housekeep(self, now: float) -> bool:
-        """Close what is idle or old; False: nothing is open."""
+        """Close idle and old connections; False where none is open."""
         if self.is_retired and not self.in_flight:
             self.close()
             return False
@@ -90,7 +90,7 @@ class Upstream(Peer):
         return is_open or self._datagrams_again_at < math.inf
 
     def retire(self) -> None:
-        """Nobody asks it any more: close, once everything in flight has run out."""
+        """No forwarder uses it any more: close it once nothing is in flight."""
         self.is_retired = True
         self._prober.stop()
         if not self.in_flight:
@@ -102,7 +102,7 @@ class Upstream(Peer):
         return self.streams.is_open or self.datagrams.is_open
 
     def close(self) -> None:
-        """Close every connection; nobody is told of what was in flight."""
+        """Close every connection; queries in flight get no callback."""
         self._prober.stop()
         self._ticker.forget(self)
         self._is_watched = False

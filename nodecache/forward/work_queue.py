@@ -1,7 +1,7 @@
 """Runs a callback for each of many queries in time slices, so that hits are not delayed.
 
 A connection that ends, or an upstream that answers nothing, may have thousands of queries waiting,
-and each takes its 50 µs to be sent elsewhere or told that there is no answer.
+and each takes 50 µs to be sent elsewhere or to fail.
 """
 
 import logging
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class WorkQueue:
-    """Work that is taken up at once, and put off whenever a turn has taken a millisecond."""
+    """Runs work at once, and leaves the rest to the next turn after each millisecond of it."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -27,7 +27,7 @@ class WorkQueue:
         self._is_under_way = False
 
     def submit(self, things: Iterable[T], act: Callable[[T, float], object]) -> None:
-        """Call `act(thing, now)` for each, now or soon; one that fails costs the others nothing."""
+        """Call `act(thing, now)` for each, now or soon; an exception in one does not stop the others."""
         self._queue.extend((act, thing) for thing in things)
         if not self._is_under_way:
             self._turn()

@@ -252,7 +252,7 @@ def test_a_fault_of_ours_costs_one_query_its_answer(caplog: pytest.LogCaptureFix
     twin.answer(0, "address")
     twin.ways["udp"].send = send
     twin.answer(0, "address")
-    assert "could not be told" in caplog.text
+    assert "could not be passed on" in caplog.text
     assert len(twin.ways["udp"].sent) == 2
 
 

@@ -1,1 +1,1 @@
-"""How octets get to an upstream and back: TCP, UDP, TLS, HTTPS."""
+"""Transports to upstreams: UDP, TCP, TLS, HTTPS."""

@@ -1,12 +1,11 @@
 """Queries to one upstream by UDP, from many ports.
 
-A forger has to guess port and id of a query (RFC 5452 §4.5). A fresh socket for each query would
-cost more than the query; so there are a few dozen, one of them drawn for each, and none lives
-long.
+A forger has to guess port and id of a query (RFC 5452 §4.5). A new socket for each query would cost
+more than the query; so there are a few dozen, one is drawn at random for each query, and each is
+replaced soon.
 
-Behind a Service address each port leads to one pod, for as long as it is in use. So a port is
-tried with one query first, and one that stays silent is given up with what it owes, while those
-that are answered carry on.
+Behind a Service address each port leads to one pod for as long as it is in use. So a port gets one
+query first; a port that stays silent is given up with its queries, while the others go on.
 """
 
 import errno
@@ -40,17 +39,17 @@ assert _MAX_USES < MAX_PENDING, "a socket never runs out of ids"
 
 
 class SocketOwner(Protocol):
-    """Whose socket it is: told what happens to it."""
+    """Owns sockets, and is called when something happens to one."""
 
     upstream: Peer
     counts: UpstreamCounts
     random_id: Callable[[], int]
 
     def close_one(self, socket: "DatagramSocket") -> None:
-        """It is spent, and owed nothing any more."""
+        """It is retired, and nothing is in flight on it."""
 
     def refused(self, socket: "DatagramSocket", error: OSError, now: float) -> None:
-        """The network says that nobody listens there."""
+        """The network reported that the port is closed."""
 
 
 class DatagramSocket:
@@ -88,11 +87,11 @@ class DatagramSocket:
 
     @property
     def path(self) -> str:
-        """Both ends, as Go writes them."""
+        """Both ends as Go writes them: `10.0.0.1:1234->10.96.0.10:53`."""
         return f"{self.datagram.local}->{self._pool.upstream.to}"
 
     def received(self, packet: bytes, now: float) -> None:
-        """Hand an answer to its ask."""
+        """Give an answer to its query."""
         attempt = self.pending.match(packet)
         if attempt is None:
             note_unmatched(self._pool.counts, packet)
@@ -105,12 +104,12 @@ class DatagramSocket:
             self._pool.close_one(self)
 
     def refused(self, error: OSError, now: float) -> None:
-        """Nobody listens there: none of what is pending will be answered."""
+        """The port is closed: no pending query will be answered."""
         self._pool.refused(self, error, now)
 
 
 class DatagramPool:
-    """The sockets to one upstream. Spent ones send no more, and stay for what they are owed."""
+    """The sockets to one upstream. Retired ones send nothing, and stay open for their pending queries."""
 
     def __init__(self, upstream: Peer, random_id: Callable[[], int]) -> None:
         self.upstream = upstream
@@ -140,7 +139,7 @@ class DatagramPool:
         self._send_from(socket, attempt)
 
     def send_elsewhere(self, attempt: OutgoingQuery, carrier: Carrier | None, now: float) -> None:
-        """Send from another port than `carrier`, of those up to date the one heard of last."""
+        """Send from another port than `carrier`: of the current ones, the last that brought an answer."""
         best: DatagramSocket | None = None
         slow_since = now - self.upstream.pace.hedge_seconds
         for socket in self._sockets:
@@ -167,7 +166,7 @@ class DatagramPool:
             runtime.call_soon(partial(self.refused, socket, fault, runtime.clock()))
 
     def _may_open(self, now: float) -> bool:
-        """Whether a new port is wanted, and not while new ones lead nowhere."""
+        """Whether to open a new port; not while new ones bring no answers."""
         sockets = self._sockets
         if not sockets:
             return True
@@ -176,7 +175,7 @@ class DatagramPool:
         return len(sockets) < _SOCKETS or any(s.uses >= _MAX_USES for s in sockets)
 
     def _open_socket(self, now: float) -> DatagramSocket:
-        """A socket on a new port, in the place of one that was used enough."""
+        """A socket on a new port, in place of one that was used long enough."""
         fresh = DatagramSocket(self, now)
         self.counts.conn_misses["udp"] += 1
         if len(self._sockets) == _SOCKETS:
@@ -185,7 +184,7 @@ class DatagramPool:
         return fresh
 
     def _fallback_socket(self) -> DatagramSocket:
-        """A proven socket; failing that, any. OSError where all are full."""
+        """A socket that has brought an answer, else any. OSError where all are full."""
         proven = [socket for socket in self._sockets if socket.is_proven]
         drawn = [s for s in proven or self._sockets if len(s.pending) < MAX_PENDING]
         if not drawn:
@@ -200,7 +199,7 @@ class DatagramPool:
     # Losing
 
     def _retire(self, socket: DatagramSocket) -> None:
-        """Send nothing more from `socket`; it stays for the answers it is owed."""
+        """Send nothing more from `socket`; it stays open for its pending queries."""
         self._sockets.remove(socket)
         socket.is_spent = True
         if socket.pending:
@@ -209,18 +208,18 @@ class DatagramPool:
             socket.datagram.close()
 
     def close_one(self, socket: DatagramSocket) -> None:
-        """Close a spent socket that is owed nothing."""
+        """Close a retired socket with nothing in flight."""
         self._spent.remove(socket)
         socket.datagram.close()
 
     def refused(self, socket: DatagramSocket, error: OSError, now: float) -> None:
-        """What left from `socket` will not be answered."""
+        """Queries sent from `socket` will not be answered."""
         reason = f"read udp {socket.path}: read: {error_text(error)}"
         self.upstream.unreachable(now)
         self.upstream.work_queue.submit(socket.pending.clear(), failing(reason, is_connect=True))
 
     def _check_silence(self, socket: DatagramSocket, now: float) -> None:
-        """Has it been silent for too long? Sooner so, where other ports were heard meanwhile."""
+        """Give a socket up that was silent for too long; sooner where other ports brought answers."""
         oldest = socket.pending.oldest()
         if oldest is None or socket.is_suspect:
             return
@@ -245,11 +244,11 @@ class DatagramPool:
 
     @property
     def in_flight(self) -> int:
-        """Queries that are owed an answer."""
+        """Queries in flight."""
         return sum(len(socket.pending) for socket in [*self._sockets, *self._spent])
 
     def tick(self, now: float) -> bool:
-        """Tell asks of slow queries, give up lost ones; False: nothing is under way."""
+        """Report slow queries, give up lost ones; False where none is in flight."""
         give_up = now - self.upstream.settings.read_timeout_seconds
         slow_since = now - self.upstream.pace.hedge_seconds
         work_queue = self.upstream.work_queue
@@ -269,7 +268,7 @@ class DatagramPool:
         return self.in_flight > 0
 
     def housekeep(self, now: float) -> bool:
-        """Give up a few old ports, never all at once; False: none is open."""
+        """Replace a few old ports, never all at once; False where none is open."""
         if now >= self._wary_until:
             old = [s for s in self._sockets if now - s.born_at > _MAX_AGE_SECONDS]
             for socket in old[:_AGEING_AT_ONCE]:

@@ -1,4 +1,4 @@
-"""DNS over HTTPS (RFC 8484) without HTTP: what is asked, and what a response means.
+"""DNS over HTTPS (RFC 8484), without the HTTP: requests from queries, answers from responses.
 
 The law of this module: a request that fails is an answer SERVFAIL, so that another upstream is asked
 at once.

@@ -69,7 +69,7 @@ class DohStream(Layer[TlsCarrier]):
         self._receiver.opened(now)
 
     def received(self, data: bytes, now: float) -> None:
-        """Octets came; hand on the answers in them."""
+        """Read octets, and pass on the answers in them as frames."""
         codec = self._codec
         if codec is None:
             return
@@ -93,7 +93,7 @@ class DohStream(Layer[TlsCarrier]):
     # What the pool asks for
 
     def write(self, data: bytes) -> None:
-        """Ask what is in these frames; the pool writes only what is open."""
+        """Send a request for each frame; the pool writes only to open streams."""
         if self._codec is None:
             return
         for message in self._frames.feed(data):

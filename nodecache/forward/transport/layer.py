@@ -1,4 +1,4 @@
-"""A stream that speaks over another one: what TLS and HTTP have in common."""
+"""A stream on top of another one: the base of the TLS and HTTP streams."""
 
 from typing import Generic, TypeVar
 
@@ -8,7 +8,7 @@ S = TypeVar("S", bound=Stream)
 
 
 class Layer(Generic[S]):
-    """Between a receiver and the stream below, which `carry` gives it, once."""
+    """A stream between a receiver and the stream below, which `carry` sets once."""
 
     __slots__ = ("_receiver", "_stream")
 
@@ -17,7 +17,7 @@ class Layer(Generic[S]):
         self._stream: S | None = None
 
     def carry(self, stream: S) -> None:
-        """Speak over `stream`, which is still opening."""
+        """Use `stream`, which is still opening, as the stream below."""
         self._stream = stream
 
     def closed(self, error: Exception | None, now: float) -> None:
@@ -28,7 +28,7 @@ class Layer(Generic[S]):
             receiver.closed(error, now)
 
     def _end(self, error: Exception | None, now: float) -> None:
-        """End it ourselves, and tell."""
+        """Close it from our side, and call the receiver."""
         if self._stream is not None:
             self._stream.close()
             self.closed(error, now)
@@ -48,7 +48,7 @@ class Layer(Generic[S]):
             self._stream.poll()
 
     def close(self) -> None:
-        """Close at once; nothing is told any more."""
+        """Close at once; no callback comes any more."""
         stream, self._stream = self._stream, None
         self._receiver = NULL_RECEIVER
         if stream is not None:

@@ -1,4 +1,4 @@
-"""The runtime for real: an asyncio loop and non-blocking sockets. The only module here that knows either.
+"""The runtime on an asyncio loop and non-blocking sockets. The only module of `forward/` that uses either.
 
 Sockets are read and written directly, not through asyncio's transports: one receive and one send
 a wake-up is all there is to do, and the kernel tells what it knows of a connection (TCP_INFO).
@@ -255,7 +255,7 @@ class SocketStream:
         return not unacknowledged or silent_milliseconds < patience
 
     def close(self) -> None:
-        """Close at once; nothing is told any more."""
+        """Close at once; no callback comes any more."""
         opened, self._socket = self._socket, None
         if opened is not None:
             self._loop.remove_reader(opened.fileno())
@@ -298,7 +298,7 @@ class SocketDatagram:
         return _local(self._socket)
 
     def send(self, packet: bytes) -> OSError | None:
-        """Send, or say what kept it."""
+        """Send; returns the error, if any."""
         try:
             self._socket.send(packet)
         except (BlockingIOError, InterruptedError):

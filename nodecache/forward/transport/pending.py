@@ -1,4 +1,4 @@
-"""Which answer belongs to which query: message ids, and the forging rule.
+"""Matches answers with pending queries: message ids, and the rule against forged answers.
 
 The law of this module: no socket, no clock. An answer counts only where it comes on the
 connection that carried the query, with the query's id, name, type and class (RFC 5452 §9.1).
@@ -28,7 +28,7 @@ def random_ids() -> Iterator[int]:
 
 
 class Asked(Protocol):
-    """What is kept of a query while it waits."""
+    """A pending query, as far as matching needs it."""
 
     question: bytes
     sent_at: float
@@ -64,7 +64,7 @@ class Pending(Generic[A]):
         return message_id
 
     def match(self, packet: bytes) -> A | None:
-        """The query this answers, which waits no longer; None: late, unasked or forged."""
+        """Take the query that `packet` answers; None where the answer is late, unasked or forged."""
         if len(packet) < HEADER_SIZE:
             return None
         message_id = packet[0] << 8 | packet[1]
@@ -91,7 +91,7 @@ class Pending(Generic[A]):
         return None
 
     def slowed(self, sent_before: float) -> list[A]:
-        """Queries sent up to `sent_before` that were not told of yet."""
+        """Queries sent up to `sent_before` that were not reported yet."""
         young = self._young
         if not young:
             return []

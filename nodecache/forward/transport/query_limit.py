@@ -18,7 +18,7 @@ _STILL_SECONDS: Final = 30.0
 
 
 class QueryLimit:
-    """What was learned of it: `queries` on a connection, 0 where it is not known.
+    """The limit as learned: `queries` on a connection, 0 where it is not known.
 
     Once means little: a pod that is ended resets what it had no time to answer, and takes all
     its connections along. So a lesson counts where a connection was opened after the last one.
@@ -56,7 +56,7 @@ class QueryLimit:
         self._last, self._taught_at = answered, now
 
     def spoke_again(self) -> None:
-        """A connection that was silent did answer: it was slow."""
+        """A silent connection answered after all: it was slow, not limited."""
         if self._by_silence:
             self.queries, self._by_silence = 0, False
 
@@ -65,7 +65,7 @@ class QueryLimit:
         self._be_wary(1, now)
 
     def expire(self, now: float) -> None:
-        """Forget what was learned too long ago."""
+        """Forget a limit that was learned too long ago."""
         if now > self._until:
             self.queries = 0
 

@@ -1,4 +1,4 @@
-"""One pipelined connection to an upstream: frames, and who waits for which."""
+"""One pipelined connection to an upstream, and its pending queries."""
 
 import math
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _DEAD_SECONDS: Final = 1.0
 
 
 class ConnectionOwner(Protocol):
-    """Whose connection it is: told what happens to it."""
+    """Owns connections, and is called when something happens to one."""
 
     upstream: Peer
     counts: UpstreamCounts
@@ -34,7 +34,7 @@ class ConnectionOwner(Protocol):
         """It may be used."""
 
     def heard(self, connection: "StreamConnection", now: float) -> None:
-        """It was suspected, or is spent, and brought an answer."""
+        """It was suspect or retired, and brought an answer."""
 
     def suspect(
         self, connection: "StreamConnection", now: float, *, is_unacknowledged: bool
@@ -45,10 +45,10 @@ class ConnectionOwner(Protocol):
         """It brings more answers than it was sent queries."""
 
     def retire(self, connection: "StreamConnection") -> None:
-        """It owed answers for too long."""
+        """It left queries unanswered for too long."""
 
     def lost(self, connection: "StreamConnection", error: Exception | None, now: float) -> None:
-        """The other side ended it, or it never opened."""
+        """The other side closed it, or it never opened."""
 
 
 class StreamConnection:
@@ -108,7 +108,7 @@ class StreamConnection:
 
     @property
     def path(self) -> str:
-        """Both ends, as Go writes them."""
+        """Both ends as Go writes them: `10.0.0.1:1234->10.96.0.10:53`."""
         return f"{self.stream.local}->{self._pool.upstream.to}"
 
     def add(self, attempt: OutgoingQuery) -> None:
@@ -119,7 +119,7 @@ class StreamConnection:
         self.sent += 1
 
     def flush(self) -> None:
-        """Write what was added since the last time, in one piece."""
+        """Write the queries added since the last flush, in one piece."""
         outgoing = self._outgoing
         if outgoing:
             self._outgoing = []
@@ -135,7 +135,7 @@ class StreamConnection:
         self._pool.opened(self, now)
 
     def received(self, data: bytes, now: float) -> None:
-        """Hand each answer to its ask."""
+        """Give each answer to its query."""
         pending = self.pending
         self.heard_at = now
         for packet in self._frames.feed(data):
@@ -159,7 +159,7 @@ class StreamConnection:
     # What time tells
 
     def tick(self, now: float) -> bool:
-        """Look after slow queries, and after silence; False: nothing is owed."""
+        """Check for slow queries and for silence; False where none is in flight."""
         if self.pending:
             self.stream.poll()
         upstream = self._pool.upstream

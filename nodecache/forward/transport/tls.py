@@ -1,7 +1,7 @@
 """DNS over TLS to upstreams: RFC 7858, RFC 8310.
 
-`TlsStream` stands between the pool and a plain stream. It holds no socket: octets in, octets
-out, so that it works on any stream there is.
+`TlsStream` stands between the pool and a plain stream. It holds no socket, so that it works on any
+stream.
 """
 
 import ssl
@@ -43,11 +43,11 @@ class TlsStream(Layer[Stream]):
     # What the plain stream tells
 
     def opened(self, now: float) -> None:
-        """The TCP connection stands: shake hands."""
+        """The TCP connection is open: begin the handshake."""
         self._shake_hands(now)
 
     def received(self, data: bytes, now: float) -> None:
-        """Octets came; hand on what they say."""
+        """Decrypt octets, and pass the plaintext on."""
         self._incoming.write(data)
         if not self._is_open:
             self._shake_hands(now)

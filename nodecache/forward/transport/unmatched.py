@@ -1,4 +1,4 @@
-"""Messages from an upstream that answer nothing we asked: counted, and shown where `debug` is on."""
+"""Counts messages from an upstream that match no pending query; `debug` logs them."""
 
 import logging
 
