@@ -1,1 +1,1 @@
-"""The parent process: sockets, the configuration in force, the worker's life, and handing a node over."""
+"""The parent process: listening sockets, the configuration in force, the worker's life, the handover to a next agent."""

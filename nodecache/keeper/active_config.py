@@ -1,4 +1,4 @@
-"""The configuration in force and the sockets it is served with; and the next one, while it is offered.
+"""The configuration in force with its sockets, and the next one while it is offered to the worker.
 
 A new configuration is offered to the worker together with every socket it needs. The worker takes
 it or not; only then are the sockets closed that nobody needs any more.
@@ -17,7 +17,7 @@ from nodecache.process.sockets import Sockets, close_all, open_all
 
 
 class ActiveConfig:
-    """What is served. `sockets` are the keeper's: lent to every worker."""
+    """The configuration in force. `sockets` belong to the keeper and are lent to every worker."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -25,12 +25,12 @@ class ActiveConfig:
         self._offered: tuple[Config, dict[ListenAddress, Sockets]] | None = None
 
     def open(self, lent: Mapping[ListenAddress, Sockets]) -> None:
-        """Have sockets that are lent, else new ones. CannotListen."""
+        """Use lent sockets, and open the others. CannotListen where one cannot be bound."""
         self.sockets = open_all(listen_addresses(self.config.served_zones), lent)
 
     @property
     def lent(self) -> list[int]:
-        """The sockets as they are sent to somebody: two descriptors for each address."""
+        """The sockets as they are sent to a process: two descriptors for each address."""
         return [descriptor for pair in self.sockets.values() for descriptor in pair.descriptors]
 
     @property
@@ -40,7 +40,7 @@ class ActiveConfig:
 
     @property
     def is_offering(self) -> bool:
-        """Whether a worker has still to say if it takes the next configuration."""
+        """Whether the worker has not answered an offer yet."""
         return self._offered is not None
 
     @contextlib.contextmanager
@@ -56,7 +56,7 @@ class ActiveConfig:
             os.close(descriptor)
 
     def taken(self) -> bool:
-        """The worker serves what was offered; False where nothing was."""
+        """The worker took the offer; False where there was none."""
         if self._offered is None:
             return False
         (config, sockets), self._offered = self._offered, None
@@ -64,14 +64,14 @@ class ActiveConfig:
         return True
 
     def give_up(self) -> None:
-        """The worker does not take what was offered."""
+        """Withdraw the offer: close the sockets opened for it."""
         if self._offered is not None:
             pairs = self._offered[1].items()
             close_all(pair for address, pair in pairs if address not in self.sockets)
             self._offered = None
 
     def adopt(self, config: Config) -> None:
-        """No worker is there to ask: the next one starts with it. CannotListen."""
+        """Put `config` in force without a worker: the next one starts with it. CannotListen."""
         self._change_to(config, open_all(listen_addresses(config.served_zones), self.sockets))
 
     def _change_to(self, config: Config, sockets: dict[ListenAddress, Sockets]) -> None:

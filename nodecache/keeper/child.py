@@ -1,4 +1,4 @@
-"""The keeper's hold on one worker process: its birth, its signs of life, its end."""
+"""One worker process as the keeper sees it: fork, messages, signs of life, end."""
 
 import gc
 import logging
@@ -82,11 +82,11 @@ class Worker:
         return True
 
     def owes(self, kind: str) -> bool:
-        """Whether it has still to answer a message of this kind."""
+        """Whether it has not answered a message of this kind yet."""
         return self._owed[kind] > 0
 
     def receive(self, now: float) -> Message | None:
-        """What it says next. BlockingIOError: nothing yet; None: it gave its end up.
+        """Its next message. BlockingIOError: none yet; None: it closed the channel.
 
         Raises MalformedControlMessage where it may not say that, or not now.
         """
@@ -113,18 +113,18 @@ class Worker:
             check_sealed(message.descriptors[0], MAX_CACHE_OCTETS)
 
     def is_silent(self, now: float) -> bool:
-        """Whether it said nothing for too long, or not what it was asked for."""
+        """Whether it was silent, or left a message unanswered, for too long."""
         is_building = not self.is_ready or self.owes("reload")
         return self.pulse.is_lost(now, is_building=is_building) or now > self._reload_by
 
     def restart_patience(self, now: float) -> None:
-        """Give it as much time again as at first."""
+        """Start its time-outs again."""
         self.pulse.heard(now)
         self._reload_by = math.inf
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is dead, also where nobody was told yet."""
+        """Whether it is dead, also before SIGCHLD has come."""
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
         try:
             return os.waitid(os.P_PID, self.pid, flags) is not None
@@ -132,7 +132,7 @@ class Worker:
             return True
 
     def kill(self) -> bool:
-        """End it at once; its death is told by SIGCHLD like any other. Whether that may be done.
+        """Kill it; SIGCHLD reports its end like any other. False where that is not permitted.
 
         It is our child and not collected yet, so nobody else can have its process id.
         """
@@ -148,7 +148,7 @@ class Worker:
         return not lack
 
     def finish(self, seconds: float) -> None:
-        """Collect it when it ends, and kill it where it has not within `seconds`.
+        """Wait for its end, and kill it after `seconds`.
 
         One that cannot be killed either is left: it ends with its container, or once it wakes and
         finds the channel closed.
@@ -164,7 +164,7 @@ class Worker:
         self.reap()
 
     def reap(self) -> str:
-        """Collect the dead process; how it died, in words."""
+        """Reap the dead process; returns how it died, in words."""
         self.channel.drain()
         self.channel.close()
         try:

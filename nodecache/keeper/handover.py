@@ -1,8 +1,8 @@
-"""How one agent hands its node over to the next: what two keepers tell each other, and when.
+"""The handover of a node from one agent to the next: the state machine of the two keepers.
 
-Pure: links and what the keeper does are given, the time is told. The next agent finds the one that serves
-(`door.py`), is lent its listening sockets, and says `take` once its own worker answers. From then
-on nobody else holds up the node:
+Pure: links and actions are passed in, and so is the time. The next agent finds the one that serves
+(`handover_socket.py`), is lent its listening sockets, and says `take` once its own worker answers. From then
+on it alone serves the node:
 
     the next            the one that serves
     hello        →
@@ -11,8 +11,8 @@ on nobody else holds up the node:
                  ←      yours            reads no more, lets go of interface, addresses and rules
                  ←      cache            and stands by until it is told to stop
 
-Whoever's link ends is dead: before `take` nothing has changed; after it the one that stands by
-takes the service back. It is given back with `yours` where the next one is told to stop first.
+A closed link means that the peer has died: before `take` nothing has changed; after it the agent
+that stands by takes the node back. `yours` also gives it back, where the next one is told to stop first.
 """
 
 import enum
@@ -35,11 +35,11 @@ SUCCESSOR_SECONDS = 60.0  # to become ready, after which the next one may come i
 
 
 class UnexpectedMessage(Exception):
-    """The other end said what we do not know; the text tells what."""
+    """The peer sent a message that is not expected now; the text says which."""
 
 
 class Stage(enum.Enum):
-    """Where a keeper stands."""
+    """The state of a keeper."""
 
     ARRIVING = "arriving"  # another one serves; our worker is not ready
     TAKING = "taking"  # it was told so, and has not let go yet
@@ -53,36 +53,36 @@ class Link(Protocol):
     """The connection to another keeper."""
 
     def send(self, kind: str, descriptors: Sequence[int] = (), **fields: Any) -> bool:
-        """Send a message; False where nobody is there."""
+        """Send a message; False where the peer is gone."""
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
 
 
 class KeeperActions(Protocol):
-    """What a keeper does when it is its turn."""
+    """What the handover has a keeper do."""
 
     def lend(self) -> tuple[list[ListenAddress], list[int]]:
         """The addresses listened on, and two descriptors for each."""
 
     def claim(self) -> Claim:
-        """What is ours once the node is."""
+        """What this agent holds on the node once it serves it."""
 
     def release_node(self, claim: Claim) -> None:
-        """Begin to let go of what another one claims. `node_released` ends it."""
+        """Begin to release what the successor claims; `node_released` is called at the end."""
 
     def receive_cache(self, descriptors: Sequence[int]) -> None:
         """Take the cache of the agent before us, one descriptor; a copy, it is closed then."""
 
     def take_over(self) -> None:
-        """Hold up the node from now on."""
+        """Serve the node from now on: interface, addresses and rules."""
 
     def take_back(self) -> None:
-        """Read again, and hold up the node again."""
+        """Read queries again, and serve the node again."""
 
 
 class Handover:
-    """One keeper's part in it, as predecessor of the next one and as successor of the last."""
+    """One keeper's side: as successor of the agent before, and as predecessor of the next."""
 
     def __init__(self, actions: KeeperActions) -> None:
         self._actions = actions
@@ -97,17 +97,17 @@ class Handover:
 
     @property
     def has_node(self) -> bool:
-        """Whether interface, addresses and rules are ours to hold up, and to take away."""
+        """Whether interface, addresses and rules are this agent's to keep, and to remove."""
         return self.stage is Stage.SERVING
 
     @property
     def is_answering(self) -> bool:
-        """Whether our worker is to read queries, and our files are to be watched."""
+        """Whether this worker is to read queries, and files are to be watched."""
         return self.stage in {Stage.ARRIVING, Stage.TAKING, Stage.SERVING}
 
     @property
     def is_socket_wanted(self) -> bool:
-        """Whether a successor shall find us."""
+        """Whether the handover socket is to be open for a successor."""
         return self.stage is Stage.SERVING
 
     def next_wake(self) -> float:
@@ -117,13 +117,13 @@ class Handover:
     # As the successor
 
     def found(self, link: Link, *, makes_rules: bool) -> None:
-        """Another one serves, and has lent us its sockets. `makes_rules`: packet rules, too."""
+        """Another agent serves, and has lent its sockets. `makes_rules`: it has packet rules too."""
         self.before = link
         self._did_before_make_rules = makes_rules
         self.stage = Stage.ARRIVING
 
     def ready(self, now: float) -> bool:
-        """Our worker answers: ask for the node. Whether it is ours already."""
+        """This worker answers: ask for the node. True if the node is this agent's already."""
         if self.stage is Stage.ARRIVING and self.before is not None:
             self.stage = Stage.TAKING
             self._give_up_at = now + TAKE_SECONDS
@@ -131,7 +131,7 @@ class Handover:
         return self.has_node
 
     def turn(self, now: float) -> None:
-        """Wait no longer for a predecessor that does not let go."""
+        """Stop waiting for a predecessor that does not release the node in time."""
         if self.stage is Stage.TAKING and now >= self._give_up_at:
             log.warning("the agent before us does not let go: taking over without that")
             self._close_link(self.before)
@@ -145,7 +145,7 @@ class Handover:
     # As the predecessor
 
     def arrived(self, link: Link, hello: Message, now: float) -> bool:
-        """Somebody said hello; False where there is no room for another successor."""
+        """A successor said hello; False where there is one already."""
         if self.after is not None and now >= self._after_until and self.stage is Stage.SERVING:
             log.warning("the next agent has not become ready: another one may take over")
             self._close_link(self.after)
@@ -158,7 +158,7 @@ class Handover:
         return self.after is link
 
     def node_released(self) -> None:
-        """Our worker reads no more and nothing of ours touches the node: the successor may have it."""
+        """This worker reads no more and the host is released: give the node to the successor."""
         successor, self._claimant = self._claimant, None
         if successor is None:  # it died meanwhile
             self._take_back("the agent that was taking over has ended")
@@ -175,14 +175,14 @@ class Handover:
         successor.send("yours")
 
     def send_cache(self, descriptors: Sequence[int]) -> None:
-        """Our worker has written down its cache: it goes to whoever takes over. Closed then."""
+        """Send the cache that this worker wrote to the successor, and close it."""
         if self.after is not None and self.stage in {Stage.YIELDING, Stage.STANDBY}:
             self.after.send("cache", descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
 
     def may_stop(self, now: float) -> bool:
-        """Told to stop: whether now is the time. Asked again in every round until it is."""
+        """Whether an agent that was told to stop may stop now; asked in every turn."""
         if self.stage is Stage.YIELDING:
             return False
         if self.stage is not Stage.SERVING:

@@ -1,4 +1,4 @@
-"""What a keeper does when the node comes to it from another agent, and when it goes to one."""
+"""The actions of a keeper during a handover, as successor and as predecessor."""
 
 import math
 from collections.abc import Sequence
@@ -39,11 +39,11 @@ class HandoverActions:
         self._yield_by = math.inf  # when what is letting go has had its time
 
     def lend(self) -> tuple[list[ListenAddress], list[int]]:
-        """The sockets that a successor may go on with."""
+        """The listening sockets, for the successor."""
         return list(self._active.sockets), self._active.lent
 
     def claim(self) -> Claim:
-        """What is ours once the node is."""
+        """What this agent holds on the node once it serves it."""
         corefile = self._active.config.corefile
         return Claim(
             addresses=frozenset(self._active.sockets),
@@ -52,7 +52,7 @@ class HandoverActions:
         )
 
     def release_node(self, claim: Claim) -> None:
-        """Have the worker read no more, and let go of the host: both may take a moment.
+        """Have the worker stop reading, and release the host; both take a moment.
 
         Rules that nobody claims are taken away, for nobody else would ever do that.
         """
@@ -77,7 +77,7 @@ class HandoverActions:
         return now + _CLOSE_LOOK if self.handover.stage is Stage.YIELDING else math.inf
 
     def turn(self, now: float) -> None:
-        """Look whether all have let go. A worker that does not is ended: the next one answers."""
+        """Check whether worker and host have finished. A worker that does not is killed."""
         if self.handover.stage is not Stage.YIELDING:
             return
         is_over = now >= self._yield_by
@@ -90,17 +90,17 @@ class HandoverActions:
             self.handover.node_released()
 
     def receive_cache(self, descriptors: Sequence[int]) -> None:
-        """The cache of the agent before us, for our worker."""
+        """Pass the predecessor's cache to the worker."""
         if self._supervisor.is_ready:
             self._supervisor.send("cache", descriptors)
 
     def take_over(self) -> None:
-        """The node is ours to hold up, once our worker answers."""
+        """Serve the node once the worker answers."""
         if self._guard is not None and self._supervisor.is_ready:
             self._guard.worker_ready(monotonic())
 
     def take_back(self) -> None:
-        """Read again, also at what the successor had no use for, and hold up the node again."""
+        """Read again, also at addresses that the successor did not use, and serve the node again."""
         self._reconfiguring.watch()
         worker = self._supervisor.worker
         if worker is not None:

@@ -1,4 +1,4 @@
-"""What two keepers say to each other (`handover.py`), and what travels in it."""
+"""The messages between two keepers (`handover.py`), and the data in them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ FORMS = MessageForms(
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What of a node's an agent holds up: the one that it succeeds keeps what it does not claim."""
+    """What an agent takes over of a node; its predecessor keeps the rest."""
 
     addresses: frozenset[ListenAddress]
     pages: frozenset[str]

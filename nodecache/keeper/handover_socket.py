@@ -1,8 +1,8 @@
-"""Where two keepers of one node meet: a Unix socket without a file, in the network namespace.
+"""The socket at which a keeper finds its predecessor: an abstract Unix socket of the network namespace.
 
-Pods on the host's network share that namespace, whatever else is their own. The name is made of
-what an agent serves, so agents of other addresses do not meet. Who is not root, or the same user,
-is sent away (SO_PEERCRED, unix(7)).
+Pods on the host's network share that namespace. The name is made from the addresses that an agent
+serves, so agents of other addresses do not find each other. A peer that is neither root nor the same
+user is rejected (SO_PEERCRED, unix(7)).
 """
 
 import errno
@@ -37,7 +37,7 @@ _NOBODY_THERE = {errno.ECONNREFUSED, errno.ENOENT}
 
 
 def name_of(flags: Flags, listening: Iterable[ListenAddress]) -> str:
-    """The name at which agents like this one meet; the same for as long as its flags are."""
+    """The name of the handover socket; equal flags make equal names."""
     hosts = [str(address) for address in flags.local_ips]
     served = sorted(hosts or [str(address) for address in listening])
     host = [flags.dns_port, flags.interface_name, flags.setup_interface, flags.sets_up_host]
@@ -72,7 +72,7 @@ class HandoverSocket:
         )
 
     def request(self, wanted: Iterable[ListenAddress]) -> dict[ListenAddress, Sockets]:
-        """Find the agent that serves, and be lent the sockets of `wanted` that it has.
+        """Connect to the agent that serves; returns those of its sockets that are `wanted`.
 
         Waits, for two seconds at the most: nothing is served yet.
         """
@@ -101,7 +101,7 @@ class HandoverSocket:
         return kept
 
     def _connect(self) -> Channel | None:
-        """A link to the agent at the door; None where there is none."""
+        """Connect to the agent that listens; None where there is none."""
         client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         client.settimeout(ANSWER_SECONDS)
         try:
@@ -115,7 +115,7 @@ class HandoverSocket:
         return Channel(client, FORMS)
 
     def turn(self, now: float) -> None:
-        """Let in who knocks, and hear what they say. Never waits."""
+        """Accept connections and read their messages. Never waits."""
         for descriptor, _ in self._poller.poll(0):
             if self._socket is not None and descriptor == self._socket.fileno():
                 self._accept(self._socket, now)
@@ -152,7 +152,7 @@ class HandoverSocket:
         self._poller.register(link.fileno(), select.EPOLLIN)
 
     def _read_hello(self, descriptor: int, now: float) -> None:
-        """Who says hello, and nothing else, may be the next agent."""
+        """Read the first message: it must be a hello, else the connection is closed."""
         link, _ = self._silent[descriptor]
         try:
             message = link.receive()
@@ -178,7 +178,7 @@ class HandoverSocket:
         link.close()
 
     def _read_link(self, link: Channel) -> None:
-        """Everything that a link has to say; it may be closed by what comes of it."""
+        """Handle every message of a link; a handler may close it."""
         while link.fileno() in self._links:
             try:
                 message = link.receive()
@@ -199,7 +199,7 @@ class HandoverSocket:
         self._poller.register(link.fileno(), select.EPOLLIN)
 
     def _forget_closed(self) -> None:
-        """A closed descriptor has left the epoll by itself."""
+        """Forget closed links; the kernel has taken their descriptors out of the epoll."""
         open_ones = {self._handover.before, self._handover.after}
         self._links = {fd: link for fd, link in self._links.items() if link in open_ones}
 
@@ -210,7 +210,7 @@ class HandoverSocket:
             self._open(now)
 
     def _open(self, now: float) -> None:
-        """Be found by a successor. A name that is taken is free once its owner has gone."""
+        """Listen for a successor. A name that is taken becomes free when its owner ends."""
         server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         server.setblocking(False)
         try:
@@ -236,7 +236,7 @@ class HandoverSocket:
         return False
 
     def close(self) -> None:
-        """Be found no more; links stay as they are."""
+        """Stop listening; links stay open."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None

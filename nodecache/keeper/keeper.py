@@ -1,4 +1,4 @@
-"""The parent process: first in, last out.
+"""The parent process: it starts first and ends last.
 
 It owns what must outlive a worker: the listening sockets, the configuration in force, the node's
 interface, addresses and rules (`host/`), and the worker's life. It is small, has one thread and no
@@ -105,7 +105,7 @@ class Keeper:
     # One round
 
     def _turn(self) -> None:
-        """Wait for something to happen, and see to it and to what is due."""
+        """Wait for an event; handle it and what is due."""
         self._loop.attempt(self._wait)
         now = monotonic()
         for step in (
@@ -168,11 +168,11 @@ class Keeper:
 
     @property
     def is_worker_wanted(self) -> bool:
-        """Whether one that ended is to be replaced."""
+        """Whether a worker that ended is to be replaced."""
         return not self._is_stopping and self._handover.is_answering
 
     def be_worker(self, channel: Channel) -> int:
-        """What the forked child does."""
+        """Run the worker, in the forked child."""
         self._loop.close_in_child()
         self._signals.close_in_child()
         self._handover_socket.close_in_child()
@@ -201,24 +201,24 @@ class Keeper:
                 pass  # a heartbeat: that it came is all it says
 
     def worker_alive(self, now: float) -> None:
-        """The worker lives."""
+        """The worker sent a sign of life."""
         if self._supervisor.is_ready:
             self._mark.heard(now)
         if self._guard is not None:
             self._guard.worker_alive(now)
 
     def worker_ended(self, now: float) -> None:
-        """The worker has ended, with what it was offered."""
+        """The worker has ended; an offered configuration is withdrawn."""
         self._reconfiguring.worker_ended()
         if self._guard is not None:
             self._guard.worker_ended(now)
 
     def worker_failed(self) -> None:
-        """For a while there is no worker."""
+        """Workers fail one after another: for a while there is none."""
         self._mark.failed()
 
     def worker_unkillable(self) -> None:
-        """It may come to itself: the guard asks on, and has it killed again."""
+        """The worker cannot be killed: the guard goes on probing, and asks for it to be killed again."""
         if self._handover.has_node:
             self._actions.take_over()
 
@@ -235,7 +235,7 @@ class Keeper:
         write_pidfile(self._flags.pidfile)
 
     def _announce(self, config: Config) -> None:
-        """Say what is served, in the original's form, and that it is."""
+        """Print the zones that are served, in CoreDNS's form."""
         if not self._flags.quiet:
             for place in config.served_zones:
                 on = f" on {place.address.host}" if place.address.host else ""
@@ -277,7 +277,7 @@ class Keeper:
                 self._on_stop_signal(number)
 
     def _on_stop_signal(self, number: int) -> None:
-        """The first asks for an orderly end, after the lameduck; a second one for no delay."""
+        """The first signal begins a clean stop, after the lameduck; a second one skips the delay."""
         name = signal.Signals(number).name
         if self._stop_at != math.inf:
             self._is_stopping = True

@@ -1,4 +1,4 @@
-"""How long a worker has been silent, less the time for which it was not let run.
+"""How long a worker has been silent, less the time in which the kernel did not let it run.
 
 A worker says several times a second that it lives. One whose container has used up its share of CPU, or
 that waits its turn on a busy node, is late with that and does not hang. The kernel counts how long
@@ -18,7 +18,7 @@ _NANOSECOND = 1e-9
 
 
 def waited_for_cpu(pid: int) -> float | None:
-    """Seconds for which a process could have run and was not let; None where nobody counts."""
+    """Seconds for which a process waited for a CPU; None where the kernel does not count them."""
     try:
         numbers = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()
         return int(numbers[1]) * _NANOSECOND
@@ -37,7 +37,7 @@ class Pulse:
         self.heard(now)
 
     def heard(self, now: float) -> None:
-        """It said something."""
+        """It sent a message."""
         self.heard_at = now
         self._waited_before = self._waited(self._pid)
 

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class Reconfiguring:
-    """Keeps what is in force like what the files say. `is_news` is True when a count has changed."""
+    """Keeps the configuration in force equal to the files. `is_news`: a count has changed."""
 
     def __init__(
         self, source: ConfigSource, active: ActiveConfig, supervisor: Supervisor, loop: Loop
@@ -29,7 +29,7 @@ class Reconfiguring:
 
     @property
     def due_at(self) -> float:
-        """When to look at the files even if nothing is told, monotonic seconds."""
+        """When to check the files even without a notification, monotonic seconds."""
         return self._source.due_at
 
     @property
@@ -42,12 +42,12 @@ class Reconfiguring:
         self._loop.listen(self._source, self.look)
 
     def stop_watching(self) -> None:
-        """Let them change: another agent serves."""
+        """Stop watching files: another agent serves."""
         self._loop.forget(self._source)
         self._next = None
 
     def look(self) -> None:
-        """Read the files if they may have changed, and serve what they say."""
+        """Read the files if they may have changed, and offer the new configuration."""
         source = self._source
         told = (source.failures, source.is_current)
         config = source.changed(monotonic())
@@ -57,7 +57,7 @@ class Reconfiguring:
             self.is_news = True
 
     def load(self) -> None:
-        """Read the files as they are, because somebody said so."""
+        """Read the files now, as a signal asked for."""
         config = self._source.load()
         if config is not None:
             self.offer(config)

@@ -1,4 +1,4 @@
-"""When a dead worker is replaced: at once, unless it dies young again and again."""
+"""When a dead worker is replaced: at once, unless workers end soon after their start again and again."""
 
 _YOUNG_SECONDS = 10.0
 _FIRST_PAUSE = 0.1
@@ -6,7 +6,7 @@ _MAX_PAUSE = 10.0
 
 
 class Respawn:
-    """Back-off from nothing up to 10 s, doubling; forgotten once a worker grew old."""
+    """Back-off from 0 up to 10 s, doubling; reset once a worker has run long enough."""
 
     def __init__(self) -> None:
         self.deaths = 0

@@ -1,4 +1,4 @@
-"""The worker's life: it is forked, listened to, killed where it hangs, and replaced when it ends."""
+"""The supervisor of the worker: forks it, reads its messages, kills it if it hangs, replaces it when it ends."""
 
 import logging
 from collections import Counter
@@ -20,11 +20,11 @@ MAX_MESSAGES_PER_TURN = 16  # a worker that never stops to talk holds up nothing
 
 
 class WorkerOwner(Protocol):
-    """Who has the worker, and is told of its life."""
+    """Owns the worker, and is called when something happens to it."""
 
     @property
     def is_worker_wanted(self) -> bool:
-        """Whether one that ended is to be replaced."""
+        """Whether a worker that ended is to be replaced."""
 
     def be_worker(self, channel: Channel) -> int:
         """What the forked child does; its exit status."""
@@ -33,16 +33,16 @@ class WorkerOwner(Protocol):
         """It sent a message."""
 
     def worker_alive(self, now: float) -> None:
-        """It lives: all that it had to say is told."""
+        """It is alive: all its messages have been handled."""
 
     def worker_ended(self, now: float) -> None:
         """It has ended."""
 
     def worker_failed(self) -> None:
-        """One after the other has ended: for a while there is none."""
+        """Workers fail one after another: for a while there is none."""
 
     def worker_unkillable(self) -> None:
-        """It hangs and cannot be killed. It may come to itself."""
+        """It hangs and cannot be killed; it may recover."""
 
 
 class Supervisor:
@@ -83,7 +83,7 @@ class Supervisor:
         self._loop.listen(worker.channel, self._on_says)
 
     def turn(self, now: float) -> None:
-        """See to a worker that has ended or is silent; start the next one when it is time."""
+        """Handle a worker that has ended or is silent; start the next one when it is time."""
         worker = self.worker
         if worker is not None and worker.has_ended:
             self._on_died(worker, now)
@@ -97,7 +97,7 @@ class Supervisor:
                 self.spawn(now)
 
     def send(self, kind: str, descriptors: Sequence[int] = (), **fields: Any) -> None:
-        """Send the worker a message, if there is one. Who does not read them is replaced."""
+        """Send the worker a message, if there is one. A worker that does not read is replaced."""
         if self.worker is not None and not self.worker.send(kind, descriptors, **fields):
             self.replace("does not read what it is told")
 
@@ -132,7 +132,7 @@ class Supervisor:
             self._owner.worker_failed()
 
     def _on_says(self) -> None:
-        """Hear the worker, a bounded lot: what is left is heard in the next turn."""
+        """Read a bounded number of the worker's messages; the others in the next turn."""
         now = monotonic()
         heard = 0
         while heard < MAX_MESSAGES_PER_TURN and self._hear(now):
@@ -141,7 +141,7 @@ class Supervisor:
             self._owner.worker_alive(now)
 
     def _hear(self, now: float) -> bool:
-        """Pass on one message of the worker; whether there may be another one."""
+        """Handle one message of the worker; False where there is no other."""
         if (worker := self.worker) is None:
             return False
         try:

@@ -68,7 +68,7 @@ class Channel:
             raise
 
     def drain(self) -> None:
-        """Let go of what is queued and will not be read. The other end is dead."""
+        """Discard queued messages; the other end is dead."""
         for _ in range(_MAX_QUEUED):
             try:
                 octets, ancillary, _, _ = self._socket.recvmsg(1, _ANCILLARY_OCTETS)
@@ -81,7 +81,7 @@ class Channel:
                 return
 
     def close(self) -> None:
-        """Give the end up."""
+        """Close our end."""
         self._socket.close()
 
 

@@ -81,7 +81,7 @@ def lines_lost() -> int:
 
 
 def print_line(line: str) -> None:
-    """Write what is no log line to standard output, as far as somebody reads it."""
+    """Write a line that is no log record to standard output, unless nobody reads it."""
     Sink(1).write(line)
 
 
@@ -92,7 +92,7 @@ def tick() -> None:
 
 
 def write_summaries_now() -> None:
-    """Sum up what is held back, window over or not: a forked worker ends without `logging`'s help."""
+    """Write the pending summaries now: a forked worker ends without `logging`'s shutdown."""
     for handler in _handlers():
         handler.close()
 

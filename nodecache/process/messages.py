@@ -1,4 +1,4 @@
-"""How a message of the channel is read: one strict parser, whoever sent it.
+"""The one strict parser of the channel's messages, whoever sent them.
 
 The worker reads what strangers send, so the keeper treats it as taken over: a message that is not
 exactly of a known form raises MalformedControlMessage, and nothing else is ever raised. A form says
@@ -213,7 +213,7 @@ def _host_and_port(value: Any) -> tuple[str, int]:
 
 
 def shown(words: str) -> str:
-    """A stranger's words for a log line, which they cannot make long."""
+    """A stranger's words for a log line, cut to a bounded length."""
     return ascii(words if len(words) <= _MAX_SHOWN else f"{words[:_MAX_SHOWN]}...")
 
 

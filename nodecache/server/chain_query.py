@@ -1,4 +1,4 @@
-"""Queries and the directives above a zone's cache: down to it, and what it says back up."""
+"""Queries that a chain of directives sends to the zone's cache, and the answers it gets."""
 
 from collections.abc import Callable
 from typing import Final
@@ -17,7 +17,7 @@ _NO_LIMIT: Final = 65_535
 
 
 class CacheNote:
-    """What the cache had to do with a client's query that directives answer.
+    """How the cache took part in the answer to a client's query that directives handle.
 
     `made_of` is the entry that was told, and until when that is good, where a reply may enter the
     table.
@@ -31,7 +31,7 @@ class CacheNote:
 
 
 class ChainQuery(InflightQuery):
-    """A question that a chain of directives asks the cache, to go on with what it hears."""
+    """A query from a chain of directives to the cache. The outcome goes back to the chain."""
 
     __slots__ = ("_client", "_on_outcome")
 
@@ -43,7 +43,7 @@ class ChainQuery(InflightQuery):
         self._on_outcome = on_outcome
 
     def client(self) -> Client:
-        """Whom directives are told that the query is for."""
+        """The client as directives see it."""
         return self._client
 
     @property
@@ -53,12 +53,12 @@ class ChainQuery(InflightQuery):
         return depth == 0
 
     def begin_waiting(self) -> None:
-        """The client's query behind this one, if any, is not noted: it would come twice."""
+        """Nothing is noted in the journal: the client's query is noted already, if there is one."""
 
     def respond_from_cache(
         self, entry: Entry, ttl: int, ede: ExtendedErrors, good_until: float = 0.0
     ) -> CachedReply | None:
-        """An answer made from the entry, its TTLs as they are now."""
+        """Give the chain an answer made from the entry, with its remaining TTL."""
         query = self.query
         without_edns = query.without_edns()
         wire = reply_to(without_edns, entry, entry.flags, ttl, _NO_LIMIT)
@@ -80,7 +80,7 @@ class ChainQuery(InflightQuery):
         return None
 
     def respond(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
-        """The answer, its TTLs set."""
+        """Give the chain the answer, its TTLs set."""
         self._note(outcome)
         if ttl is not None and answer.ttl_offsets:
             wire = bytearray(answer.wire)
@@ -91,7 +91,7 @@ class ChainQuery(InflightQuery):
         self._on_outcome(answer)
 
     def respond_error(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
-        """A failure that was logged where it happened."""
+        """Give the chain a failure; the zone has logged it already."""
         self._note(outcome)
         code, text = ede[0] if ede else (0, b"")
         self._on_outcome(Failure(rcode, code, text, ""))
@@ -106,7 +106,7 @@ class ChainQuery(InflightQuery):
 def serve_by_chain(
     chain: Chain, query: ClientQuery, log: Callable[[Query, Failure], None]
 ) -> CachedReply | None:
-    """Send a client's query through the directives above the cache; `log` hears of failures."""
+    """Run a client's query through the directives above the cache; failures go to `log`."""
     cached: CachedReply | None = None
     note = CacheNote()
     client = query.client()
@@ -129,7 +129,7 @@ def serve_by_chain(
 def serve_lookup(
     chain: Chain, query: Query, client: Client, on_outcome: OnOutcome
 ) -> PendingLookup:
-    """Answer a question that the server asks itself."""
+    """Answer a query that a directive sends to the server itself."""
 
     def done(result: Answer | Failure | Silence) -> None:
         if isinstance(result, Silence):

@@ -23,13 +23,13 @@ from .replies import CachedReply
 from .shapes import Shape
 
 _TC_OCTET: Final = Flag.TC >> 8
-# Members of an enum cost a look-up each time.
+# As constants: a member of an enum costs a look-up each time.
 _HIT_SUCCESS: Final = Outcome.HIT_SUCCESS
 _HIT_DENIAL: Final = Outcome.HIT_DENIAL
 
 
 class Transport(Protocol):
-    """A way back to clients: a UDP socket, or one TCP connection."""
+    """Sends replies to clients: a UDP socket, or one TCP connection."""
 
     name: str
     """`udp` or `tcp`."""
@@ -44,14 +44,14 @@ class Transport(Protocol):
         """The client at `address` gets no reply."""
 
     def note(self, packet: bytes, address: Any, now: float) -> int:
-        """Note a query that has to wait, for whoever comes after us; a slot, or -1 for none."""
+        """Note a waiting query in the journal, for the next worker; its slot, or -1 for none."""
 
     def unnote(self, slot: int) -> None:
         """A noted query was answered."""
 
 
 class ClientQuery(InflightQuery):
-    """A query from the network. `address` is the transport's own notion of where to.
+    """A client's query. `address` is what the transport sends the reply to.
 
     `slot` is its place in the journal while it waits.
     """
@@ -69,7 +69,7 @@ class ClientQuery(InflightQuery):
         self._slot = -1
 
     def client(self) -> Client:
-        """Whom directives are told that the query is for."""
+        """The client as directives see it."""
         counts = self.shape.binding.counts
         return Client(
             address=self.address[:2],
@@ -81,7 +81,7 @@ class ClientQuery(InflightQuery):
         )
 
     def begin_waiting(self) -> None:
-        """Should this worker die, the next one answers."""
+        """Note the query in the journal: if this worker dies, the next one answers it."""
         self._slot = self.transport.note(self.query.packet, self.address, self.asked_at)
 
     def respond_from_cache(
@@ -103,7 +103,7 @@ class ClientQuery(InflightQuery):
     def respond_with_result(
         self, answer: Answer, outcome: Outcome, made_of: tuple[Entry, float] | None
     ) -> CachedReply | None:
-        """Reply with what directives made; of an entry that is good until then, as far as known."""
+        """Reply with the result of directives; `made_of` is the entry behind it, and until when that is good."""
         rcode, written_by = answer.rcode, answer.written_by
         reply = self._reply(answer, answer.flags, None, answer.ede, rcode, written_by, outcome)
         if made_of is None:
@@ -113,11 +113,11 @@ class ClientQuery(InflightQuery):
         return self._for_table(reply, entry, good_until, tally, answer.ttl_offsets)
 
     def respond_error(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
-        """Reply without records."""
+        """Reply with an rcode and no records."""
         self._send(empty_reply(self.query, rcode, ede), rcode, "", outcome)
 
     def ignore(self) -> None:
-        """The client is to hear nothing at all."""
+        """Send no reply (`acl … drop`)."""
         self.transport.forget(self.address)
 
     def _reply(
@@ -130,7 +130,7 @@ class ClientQuery(InflightQuery):
         written_by: str,
         outcome: Outcome,
     ) -> bytearray:
-        """Reply with a message that was kept, came or was made up."""
+        """Make the reply from `body`: an entry, an upstream's answer, or a directive's."""
         shape = self.shape
         limit = MAX_MESSAGE_SIZE if self.transport_name == "tcp" else shape.limit
         shown = flags & shape.shown_flags
@@ -156,7 +156,7 @@ class ClientQuery(InflightQuery):
     def _tally(
         self, size: int, rcode: int, written_by: str, outcome: Outcome
     ) -> tuple[object, ...]:
-        """What a reply is counted as."""
+        """The key under which a reply is counted."""
         query = self.query
         return tally_of(query, self.transport_name, self.host, size, rcode, written_by, outcome)
 
@@ -168,7 +168,7 @@ class ClientQuery(InflightQuery):
         tally: tuple[object, ...],
         ttl_offsets: tuple[int, ...],
     ) -> CachedReply | None:
-        """The reply for the table, where others like it may be expected and deserve it too."""
+        """The reply for the reply table; None where equal queries are not expected or may not get it."""
         query = self.query
         if self.transport_name == "tcp" or reply[2] & _TC_OCTET:
             return None
@@ -177,7 +177,9 @@ class ClientQuery(InflightQuery):
             alike = normalized(query)
             if alike is None:
                 return None
-        entry.note_uses(MAX_FREQUENCY)  # those who hear from the table are counted too late
+        entry.note_uses(
+            MAX_FREQUENCY
+        )  # hits in the reply table are counted later, too late for eviction
         binding = self.shape.binding
         cached = CachedReply(
             bytes(reply[2:]), good_until, entry, binding, tally, ttl_offsets, alike
@@ -194,7 +196,7 @@ def tally_of(
     written_by: str,
     outcome: Outcome,
 ) -> tuple[object, ...]:
-    """What is counted of a reply to `query`: the fields of `Tally`, as a plain tuple.
+    """The key under which a reply to `query` is counted: the fields of `Tally`, as a plain tuple.
 
     The family is CoreDNS's label: 1 for IPv4, also where it came mapped into IPv6, else 2.
     """

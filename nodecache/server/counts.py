@@ -1,7 +1,7 @@
-"""What is counted of queries and replies: plain integers, told by `metrics` at scrape.
+"""Counts of queries and replies: plain integers, which `metrics` reads at a scrape.
 
-A reply is counted by one increment under a tuple that says all that the metrics tell apart. The
-tuples are few (sizes and types repeat), and turning them into families waits for the scrape.
+A reply is counted by one increment under a tuple of everything that the metrics distinguish. There
+are few different tuples (sizes and types repeat), and they are sorted into families at the scrape.
 """
 
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ _MAX_TALLIES: Final = 20_000
 
 
 class Outcome(IntEnum):
-    """What the cache had to do with a reply."""
+    """How the cache took part in a reply."""
 
     UNCACHED = 0
     HIT_SUCCESS = 1
@@ -32,7 +32,7 @@ class Outcome(IntEnum):
 
 
 class Tally(NamedTuple):
-    """All that the metrics tell apart of one reply. Sizes in octets."""
+    """What the metrics distinguish of one reply. Sizes in octets."""
 
     transport: str
     family: str
@@ -73,7 +73,7 @@ class ServerCounts:
             self.flush()
 
     def flush(self) -> None:
-        """Add what was tallied since the last time to the counts that are told."""
+        """Add the tallies since the last flush to the counts that metrics read."""
         tallies, self._tallies = self._tallies, {}
         for tally, times in tallies.items():
             self._add(Tally(*tally), times)

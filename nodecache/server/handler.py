@@ -1,4 +1,4 @@
-"""One packet's way in: read, routed, handed to its zone; or an error to whoever sent it."""
+"""Reads a packet, finds its zone and hands it the query; or replies with an error."""
 
 import logging
 from typing import Any, Final
@@ -66,7 +66,7 @@ class Handler:
         except MalformedMessage as fault:
             self._reject(packet, fault, transport, address)
         except Exception:
-            # A fault of ours costs one query its answer, never the process (CoreDNS's recover).
+            # An exception costs one query its answer, never the process (CoreDNS's recover).
             self.panics += 1
             log.exception("a query could not be dealt with")
             transport.send(error_reply(packet, Rcode.SERVFAIL), address)
@@ -75,7 +75,7 @@ class Handler:
     def _reject(
         self, packet: bytes, fault: MalformedMessage, transport: Transport, address: Any
     ) -> None:
-        """What breaks a rule gets the reply it deserves, or silence."""
+        """Reply to a malformed packet with the rcode of its fault, or not at all."""
         self.malformed += 1
         if fault.rcode is None:
             transport.forget(address)

@@ -1,4 +1,4 @@
-"""Queries that are not answered yet: who asked, what, and its first attempt upstream, in one object.
+"""Queries in flight: the client, the question and the first attempt upstream, in one object.
 
 The first of equal questions goes upstream, the others wait with it. A zone tells each of them what
 came of it: an entry of the cache, an answer, or neither. What that means depends on who asked: a
@@ -24,19 +24,19 @@ NO_ERRORS: Final[ExtendedErrors] = ()
 
 
 class QueryOwner(Protocol):
-    """Where what comes from upstream goes: a zone."""
+    """Takes the outcomes of queries: a zone."""
 
     deadline_seconds: float
 
     def completed(self, query: "InflightQuery", outcome: Answer | Failure) -> None:
-        """This came of a query that was sent upstream."""
+        """Take the outcome of a query that was sent upstream."""
 
     def abandoned(self, query: "InflightQuery") -> None:
-        """Nothing came of a query that nobody waits for."""
+        """Take the failure of a query that nobody waits for."""
 
 
 class Extras:
-    """What only few queries need on their way upstream.
+    """What only few queries in flight need.
 
     `others` wait for the same answer. `stale` is an expired one that will do if nothing better
     comes; `stale_timer` is the timer that hands it out, and `is_late` tells that upstream has had the
@@ -54,7 +54,7 @@ class Extras:
         self.chain_run: PendingLookup | None = None
 
     def take_others(self) -> "list[InflightQuery]":
-        """Those who wait for the same answer; they do no longer."""
+        """Take the queries that wait for the same answer."""
         others, self.others = self.others, []
         if self.stale_timer is not None:
             self.stale_timer.cancel()
@@ -63,7 +63,7 @@ class Extras:
 
 
 class InflightQuery(Request):
-    """A query that somebody waits for, told of its outcome exactly once.
+    """A query in flight. Exactly one of the `respond…` methods is called, once.
 
     `key` is what equal misses have in common, `host` the client's address as text, `asked_at` when
     it came (monotonic seconds). `is_waiting`: it has a place among those who wait. `is_for_all`: it
@@ -92,18 +92,18 @@ class InflightQuery(Request):
         self.extras: Extras | None = None
 
     def done(self, outcome: Answer | Failure) -> None:
-        """This came of it."""
+        """Take the outcome."""
         self.zone.completed(self, outcome)
 
     def with_extras(self) -> Extras:
-        """What few need, from now on."""
+        """Its extras, made when they are first needed."""
         extras = self.extras
         if extras is None:
             extras = self.extras = Extras()
         return extras
 
     def join(self, query: "InflightQuery") -> Extras:
-        """Another waits for its answer, perhaps the first."""
+        """Let `query` wait for this one's answer."""
         extras = self.with_extras()
         extras.others.append(query)
         if not self.is_awaited:
@@ -111,7 +111,7 @@ class InflightQuery(Request):
         return extras
 
     def mark_awaited(self, *, is_awaited: bool) -> None:
-        """Whether somebody waits for its answer, or it is fetched for later."""
+        """Whether a client waits for the answer, or it is fetched for later."""
         self.is_awaited = is_awaited
         if self.extras is not None and self.extras.chain_run is not None:
             self.extras.chain_run.mark_awaited(is_awaited=is_awaited)
@@ -123,11 +123,11 @@ class InflightQuery(Request):
 
     @property
     def stale(self) -> Entry | None:
-        """The expired answer that will do."""
+        """The stale entry that may answer it."""
         return None if self.extras is None else self.extras.stale
 
     def give_up(self) -> None:
-        """Nobody waits for upstream any more."""
+        """Cancel the question upstream."""
         self.cancel()
         extras = self.extras
         if extras is not None:
@@ -140,32 +140,32 @@ class InflightQuery(Request):
 
     @abstractmethod
     def client(self) -> Client:
-        """Whom directives are told that the query is for."""
+        """The client as directives see it."""
 
     @abstractmethod
     def begin_waiting(self) -> None:
-        """The answer has to come from elsewhere."""
+        """The query has to wait for an upstream."""
 
     @abstractmethod
     def respond_from_cache(
         self, entry: Entry, ttl: int, ede: ExtendedErrors, good_until: float = 0.0
     ) -> CachedReply | None:
-        """What the cache holds, with `ttl` seconds on every record.
+        """Respond from the cache, with `ttl` seconds on every record.
 
         With a `good_until` the reply may enter the reply table, where it is fit for that.
         """
 
     @abstractmethod
     def respond(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
-        """What upstream said, with `ttl` seconds on every record (None: as it has them)."""
+        """Respond with an upstream's answer, `ttl` seconds on every record (None: as they are)."""
 
     @abstractmethod
     def respond_error(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
-        """No answer."""
+        """Respond with an error."""
 
 
 class UnawaitedQuery(InflightQuery):
-    """A question that goes upstream with nobody waiting."""
+    """A question sent upstream that nobody waits for."""
 
     def begin_waiting(self) -> None:
         """Nobody waits."""
@@ -173,17 +173,17 @@ class UnawaitedQuery(InflightQuery):
     def respond_from_cache(
         self, entry: Entry, ttl: int, ede: ExtendedErrors, good_until: float = 0.0
     ) -> CachedReply | None:
-        """Nobody hears."""
+        """Nobody waits: do nothing."""
 
     def respond(self, answer: Answer, ttl: int | None, outcome: Outcome) -> None:
-        """Nobody hears."""
+        """Nobody waits: do nothing."""
 
     def respond_error(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
-        """Nobody hears."""
+        """Nobody waits: do nothing."""
 
 
 class RefreshQuery(UnawaitedQuery):
-    """A question asked again, on the occasion of another query."""
+    """A refresh of an entry, caused by a query that hit it."""
 
     __slots__ = ("_occasion",)
 
@@ -201,12 +201,12 @@ class RefreshQuery(UnawaitedQuery):
         self.is_awaited = False
 
     def client(self) -> Client:
-        """Whom directives are told that the query is for."""
+        """The client as directives see it."""
         return self._occasion.client()
 
 
 def failure_errors(outcome: Answer | Failure) -> ExtendedErrors:
-    """The Extended DNS Errors that tell a client why."""
+    """The Extended DNS Errors for a client, from a failure."""
     if isinstance(outcome, Failure):
         is_plain = not outcome.ede_code and not outcome.ede_text
         return NO_ERRORS if is_plain else ((outcome.ede_code, outcome.ede_text),)

@@ -1,8 +1,8 @@
-"""Queries that wait for upstreams, written down where they outlive this process.
+"""A journal of the queries that wait for upstreams, in memory that outlives this process.
 
-A worker that dies takes along the queries it has read and not answered. So each one that has to
-wait is noted in memory which the keeper shares with every worker (an anonymous mapping, inherited
-by a fork); the next worker answers what it finds there. Noting costs about a microsecond, and a
+Queries that a worker has read and not answered would be lost when it dies. So each one that has to
+wait is noted in memory which the keeper shares with every worker (an anonymous mapping, inherited by
+fork); the next worker answers what it finds there. Noting costs about a microsecond, and a
 query that is answered at once is never noted.
 """
 
@@ -24,7 +24,7 @@ _FREE: Final = Struct("=d")
 _TIME_PLACE: Final = _SLOT.size - _FREE.size
 _PUT_TIME: Final = _FREE.pack_into
 _LOWEST: Final = Struct("=I")
-# After this long a client has asked again by itself, or given up.
+# After this time a client has asked again, or given up.
 _MAX_AGE_SECONDS: Final = 5.0
 
 
@@ -33,7 +33,7 @@ class JournalEntry:
     """A query that was read and not answered. `label` names the listen address it came to.
 
     `at` is when it was read, monotonic seconds. It stays so when it is noted again: a query that
-    kills every worker is let go once its client has given it up.
+    kills every worker is dropped once its client has given up.
     """
 
     at: float
@@ -54,9 +54,9 @@ class Journal:
         self._free = list(range(self._lowest, len(memory), _SLOT_OCTETS))
 
     def take_over(self, now: float) -> Iterator[JournalEntry]:
-        """What a worker before us left unanswered; every slot is free after that.
+        """The queries that a former worker left unanswered; every slot is free after that.
 
-        It may have been taken over by a stranger: a slot that is not of the form is passed over.
+        That worker may have been taken over by a stranger: malformed slots are skipped.
         """
         memory = self._memory
         for slot in range(self._lowest, len(memory), _SLOT_OCTETS):

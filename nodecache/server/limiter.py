@@ -1,7 +1,7 @@
-"""How many queries may wait for upstreams: in all, and for each client.
+"""Limits how many queries wait for upstreams: in all, and for each client.
 
-Nothing is queued without bound: a dead upstream must not eat the node's memory, and one pod's
-flood must not take all places from the others (a quarter of them is the default share).
+Without a limit a dead upstream would use up the node's memory, and one pod's flood would take all
+places from the others (the default share of one client is a quarter).
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class InflightLimiter:
         self._by_client: dict[str, int] = {}
 
     def resize(self, max_queries: int | None, max_per_client: int | None) -> None:
-        """Other limits from now on; None is the default. Those who wait already stay."""
+        """Set other limits; None is the default. Queries that wait already stay."""
         self.max_queries = max_queries or DEFAULT_MAX
         self.max_per_client = max_per_client or max(1, self.max_queries // DEFAULT_SHARE)
 

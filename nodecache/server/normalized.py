@@ -1,8 +1,8 @@
-"""Queries that deserve the same reply though their octets differ: in letter case, in EDNS options.
+"""Normalized queries: those that differ only in letter case or EDNS options get the same reply.
 
-Resolvers that guard themselves by 0x20 (draft-vixie-dnsext-dns0x20) or cookies (RFC 7873) send
-every query in other octets. What such queries have in common finds them a finished reply all the
-same, in which only the question is the client's own: nothing of a client's options comes back.
+Resolvers that protect themselves by 0x20 (draft-vixie-dnsext-dns0x20) or cookies (RFC 7873) send
+every query in other octets. The normalized form finds them a cached reply all the same, in which
+only the question is the client's own: none of a client's options is sent back.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a server block asks of its zone, beyond what its directives do themselves."""
+"""The options of a zone: what a server block asks of it, beyond what directives do themselves."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -47,11 +47,11 @@ class ZoneOptions:
 
     @property
     def caches_all(self) -> bool:
-        """Whether the cache has to do with every name, where there is one."""
+        """Whether the cache is used for every name."""
         return self.cached_zones == (b"\0",)
 
     def caches(self, qname: bytes) -> bool:
-        """Whether the cache has to do with a name (lower case, on the wire) at all."""
+        """Whether the cache is used for a name (lower case, wire format)."""
         return self.uses_cache and is_within(qname, self.cached_zones)
 
     def keeps(self, qname: bytes, kind: Kind) -> bool:

@@ -1,15 +1,15 @@
 """The reply table: a query's octets behind its id → the finished reply's octets behind its id.
 
-The one place where finished replies live, and no truth of its own: it can be dropped at any time.
-A reply is good until its TTL next changes, at most a second; then it is aged in place, as long as
-the cache still holds the very answer it was made from. The table is bounded by two generations:
-when the young one is full it becomes the old one, and what was not asked again is gone, a little
-at each put: thousands at once would hold up queries for ten milliseconds. All tables together are
-bounded by octets too, which count within the cache's budget (`ReplyBudget`).
+It is the only place where finished replies are kept, and can be dropped at any time: the cache has
+the answers. A reply is good until its TTL next changes, at most a second; then its TTLs are counted
+down in place, as long as the cache still holds the answer it was made from. The table has two
+generations: when the young one is full it becomes the old one, and replies that are not asked for
+again are dropped, a few at each put: thousands at once would delay queries by ten milliseconds. All
+tables together are bounded in octets too, which count within the cache's budget (`ReplyBudget`).
 
-What may not enter: queries with TSIG, cut replies, and zones with a directive that treats each
-query or client on its own. Queries in mixed case or with options have a table apart, by what they
-have in common (`normalized`).
+Not kept here are replies to queries with TSIG, truncated replies, and replies of zones with a
+directive that treats each query or client on its own. Queries in mixed case or with options have a
+table of their own, keyed by their normalized form (`normalized`).
 """
 
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ _RETIRED_DRAINED_PER_PUT: Final = (
 
 
 class ServingZone(Protocol):
-    """What the ways to a zone need of it; `zone.Zone` is the one."""
+    """The zone as listeners need it; `zone.Zone` implements it."""
 
     prefetch: Prefetch | None
     keeps_ttl: bool
@@ -73,7 +73,7 @@ class ServingZone(Protocol):
 
 @dataclass(slots=True)
 class ZoneBinding:
-    """A zone as it is served at one listen address, with what is counted there.
+    """A zone at one listen address, with its counts there.
 
     `server` is CoreDNS's label for the address, `zone_name` the name that was matched.
     """
@@ -83,10 +83,10 @@ class ZoneBinding:
 
 
 class Order(Protocol):
-    """What stands in another order for each client: `loadbalance`."""
+    """Shuffles the addresses of a reply (`loadbalance`)."""
 
     def shuffled_tail(self, tail: bytes) -> bytes:
-        """A reply behind its id, in a new order."""
+        """The reply without its id, its addresses in a new order."""
 
 
 class CachedReply:
@@ -130,11 +130,11 @@ class CachedReply:
         self.octets = 0  # what it weighs in a table
 
     def next_tail(self) -> bytes:
-        """The reply behind its id, for the next client."""
+        """The reply without its id, for the next client."""
         return self.tail if self.order is None else self.order.shuffled_tail(self.tail)
 
     def flush(self, now: float) -> None:
-        """Pass the hits on to the zone's counts and to the entry's, for prefetch."""
+        """Add the hits to the zone's counts, and to the entry's for prefetch."""
         if hits := self.hits:
             self.hits = 0
             self.binding.counts.count(self.tally, hits)
@@ -146,8 +146,8 @@ class CachedReply:
     def age(self, now: float) -> bool:
         """Count the TTLs down to `now`; False where the reply has to be made anew.
 
-        That is when the entry holds another answer by now, is gone, is stale, or wants to be
-        fetched again: the zone sees to all of these.
+        That is so when the entry holds another answer by now, was evicted, is stale, or is due for
+        prefetch: the zone handles these.
         """
         self.flush(now)
         entry = self.entry
@@ -182,17 +182,17 @@ class ReplyBudget:
 
     @property
     def limit_octets(self) -> int:
-        """What the tables may weigh now."""
+        """The octets that the tables may take now."""
         limit = self._budget.limit
         return limit // _SHARE_OF_BUDGET if limit else _MAX_WITHOUT_BUDGET
 
     def weigh(self, octets: int) -> None:
-        """So much came; or went, where it is negative."""
+        """Add `octets` to what is used; they may be negative."""
         self.used += octets
         self._budget.used += octets
 
     def enforce(self, now: float) -> None:
-        """Make room until the bounds hold: from the heaviest table, then from the cache."""
+        """Drop replies of the heaviest table, then entries of the cache, until the bounds hold."""
         limit = self.limit_octets
         while self.used > limit:
             if not max(self.tables, key=_octets_of).shrink(now):
@@ -205,7 +205,7 @@ def _octets_of(table: "ReplyTable") -> int:
 
 
 class ReplyTable:
-    """CachedReply replies of one socket, by the query's octets behind its id."""
+    """The cached replies of one socket, by the query's octets behind its id."""
 
     __slots__ = ("_max_young", "_old", "_reply_budget", "_retired", "octets", "young")
 
@@ -246,7 +246,7 @@ class ReplyTable:
         self._reply_budget.weigh(octets)
 
     def shrink(self, now: float) -> bool:
-        """Let go of one reply, of those asked for least lately; whether there was one."""
+        """Drop one of the replies asked for least recently; False where there is none."""
         if self._retired:
             self._drain_retired(1, now)
             return True
@@ -263,21 +263,21 @@ class ReplyTable:
             finished.flush(now)
 
     def close(self, now: float) -> None:
-        """Keep nothing any more."""
+        """Drop everything; the table is not used any more."""
         while self.shrink(now):
             pass
         if self in self._reply_budget.tables:
             self._reply_budget.tables.remove(self)
 
     def fresh(self, query_tail: bytes, now: float) -> CachedReply | None:
-        """A reply that is good now."""
+        """The reply for a query, if it is good now."""
         finished = self.young.get(query_tail)
         if finished is not None and finished.good_until > now:
             return finished
         return self.recover(query_tail, now)
 
     def recover(self, query_tail: bytes, now: float) -> CachedReply | None:
-        """A reply that `young` does not have fresh: aged, or taken back from the old ones."""
+        """A reply that is not fresh in `young`: aged, or taken from the old generation."""
         finished = self.young.get(query_tail)
         if finished is None:
             finished = self._old.pop(query_tail, None)
@@ -292,7 +292,7 @@ class ReplyTable:
         return None
 
     def drop(self) -> None:
-        """Forget all: the zones have changed. Hits not counted yet are not lost, see `flush_in_slices`."""
+        """Drop every reply: the zones have changed. Hits not counted yet are kept for `flush_in_slices`."""
         self._retired += [self.young, self._old]
         self.young = {}
         self._old = {}
@@ -311,7 +311,7 @@ class ReplyTable:
             yield
 
     def _drain_retired(self, max_count: int, now: float) -> None:
-        """Let go of up to `max_count` replies that left the table, their hits counted."""
+        """Count the hits of up to `max_count` replies that left the table, and release them."""
         while self._retired and max_count > 0:
             generation = self._retired[-1]
             while generation and max_count > 0:

@@ -1,4 +1,4 @@
-"""Which zone answers for a name: the longest suffix that one of the blocks serves."""
+"""Finds the zone for a name: the longest suffix that one of the blocks serves."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -30,7 +30,7 @@ class Zones:
         return iter(self._zones.values())
 
     def match(self, query: Query) -> ZoneBinding | None:
-        """The zone for `query`, None where nobody serves the name."""
+        """The zone for `query`; None where no block serves the name."""
         name = query.qname
         if query.qtype == _DS:
             return self._match_parent(name)
@@ -41,7 +41,7 @@ class Zones:
         return binding
 
     def shape_of(self, query: Query) -> Shape | None:
-        """The shape of a query that was read, of which others may be; None where nobody serves it."""
+        """A new shape made from a query that was read; None where no block serves it."""
         name = query.qname
         if name != _ROOT and name in self._zones:
             binding = self.match(query)  # it differs from its neighbours
@@ -65,7 +65,7 @@ class Zones:
         )
 
     def _match_parent(self, name: bytes) -> ZoneBinding | None:
-        """The zone for a DS record, which lives above the cut: CoreDNS takes the topmost."""
+        """The zone for a DS record, which belongs to the parent side of a cut: CoreDNS takes the topmost zone."""
         topmost = None
         while len(name) > 1:
             topmost = self._zones.get(name) or topmost

@@ -1,8 +1,8 @@
-"""The shapes of queries: what reading and routing tell of a query but for its id and first label.
+"""The shapes of queries: what reading and routing tell of a query, apart from id and first label.
 
-Nearly all queries differ from others in no more than these, so a query is read by finding its shape:
-by one look-up where its octets are another's but for them, or else once it was read, for 0x20
-and EDNS options make octets differ that mean the same.
+Nearly all queries differ from others in these two only. So a query is read by finding its shape: by
+one look-up where the other octets are known, else after it was read, because 0x20 and EDNS options
+make octets differ that mean the same.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ class Shape:
 
     `rest_size` is how many octets of the question stand behind the first label, `most_label` how
     long that may be. `limit` is the octets that a reply by UDP may have, `shown_flags` what of its
-    flags clients see. `serve` is where they go. `key_end` is the end of their keys in the cache. `own_zones` are first labels
+    flags clients see. `serve` is the function that serves them. `key_end` is the end of their keys in the cache. `own_zones` are first labels
     that make a name another zone's, each with its length.
     """
 

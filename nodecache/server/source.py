@@ -1,6 +1,6 @@
-"""Where a zone's answers come from when the cache has none.
+"""Where a zone gets answers that its cache does not have: forwarders, or directives below the cache.
 
-A query that was sent is told what came of it by a callback, so that it costs no task.
+A query gets its outcome by a callback, so that it costs no task.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,16 +22,16 @@ Observe = Callable[[Query, Client, Attempt, bytes, float], None]
 
 
 class Source(Protocol):
-    """What is below the cache."""
+    """The source of answers below the cache."""
 
     def send(self, query: InflightQuery, now: float) -> None:
         """Ask; `query.done` is called exactly once, perhaps before this returns."""
 
     def is_down(self) -> bool:
-        """Whether nobody is there to ask, as far as is known."""
+        """Whether all upstreams are known to be down."""
 
     def is_silent(self, now: float) -> bool:
-        """Whether nobody says anything at the moment: all are down, or owe answers for too long."""
+        """Whether no upstream answers at the moment: each is down, or silent for too long."""
 
     def has_room(self, now: float) -> bool:
         """Whether upstreams are in a state to be asked what nobody waits for."""
@@ -52,7 +52,7 @@ class ForwardSource:
         self._only = forwarders[0] if forwarders and forwarders[0].takes_all else None
 
     def observe_by(self, observe: Observe | None) -> None:
-        """Have somebody hear of every answer, and for whom upstream was asked."""
+        """Call `observe` with every upstream's answer and the client it is for."""
         self._observe = observe
 
     def covers(self, query: Query) -> bool:
@@ -128,11 +128,11 @@ class ChainSource:
     end: Source
 
     def is_down(self) -> bool:
-        """Directives are never down; what they end in tells by its failures."""
+        """False: directives are never down, and the forwarders report failures."""
         return False
 
     def is_silent(self, now: float) -> bool:  # noqa: ARG002
-        """The same."""
+        """False, for the same reason."""
         return False
 
     def has_room(self, now: float) -> bool:
@@ -155,7 +155,7 @@ class ChainSource:
 def forward_lookup(
     source: ForwardSource, deadline_seconds: float, clock: Callable[[], float]
 ) -> Lookup:
-    """What a chain below the cache ends in: `source`, given so many seconds from then on."""
+    """The end of a chain below the cache: ask `source`, with a deadline from then on."""
 
     def ask(query: Query, client: Client, on_outcome: OnOutcome) -> PendingLookup | None:
         now = clock()

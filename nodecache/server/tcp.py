@@ -1,4 +1,4 @@
-"""The listening side of TCP (RFC 7766): whose turn it is, and what clients may hold.
+"""The TCP listener (RFC 7766): turns between connections, and bounds on what clients hold.
 
 A client costs a bounded amount, and so do all of them: connections, queries waiting and octets
 unsent on each, octets held for all. Queries are taken a few at a time from each connection that
@@ -73,11 +73,11 @@ class TcpListener:
             self._sweep = self._loop.call_later(_SWEEP_SECONDS, self._close_overdue)
 
     def heard(self, connection: TcpConnection) -> None:
-        """A connection gave a sign of life."""
+        """A connection was active."""
         self.connections.move_to_end(connection)
 
     def lost(self, connection: TcpConnection) -> None:
-        """A connection is gone, with what it held."""
+        """A connection has ended."""
         self.connections.pop(connection, None)
         self._held -= connection.held
 
@@ -93,7 +93,7 @@ class TcpListener:
     # WorkQueue
 
     def serve(self, connection: TcpConnection, now: float) -> None:
-        """Take a few of its queries now, and the others when it is its turn again."""
+        """Take a few of its queries now, the others in its next turn."""
         if not connection.is_in_line:
             connection.take(_MAX_AT_ONCE, now)
             self._enqueue(connection)
@@ -106,7 +106,7 @@ class TcpListener:
             self._in_line.append(connection)
 
     def _turn(self) -> None:
-        """A few queries of each in the line; of more, where the line is short."""
+        """Take a few queries of each connection in the queue; more, where the queue is short."""
         now = monotonic()
         line, self._in_line = self._in_line, deque()
         room = _MAX_PER_TURN
@@ -123,14 +123,14 @@ class TcpListener:
     # Memory
 
     def weigh(self, connection: TcpConnection, octets: int) -> None:
-        """Note what a connection holds now; where all hold too much, some have to go."""
+        """Note what a connection holds now; where all together hold too much, close the heaviest."""
         self._held += octets - connection.held
         connection.held = octets
         if self._held > self.limits.held_octets:
             self._shed_load()
 
     def _shed_load(self) -> None:
-        """Count anew, for much may have been sent meanwhile; then the heaviest go first."""
+        """Count again, as much may have been sent meanwhile; then close the heaviest first."""
         connections = list(self.connections)
         for connection in connections:
             connection.held = connection.octets()

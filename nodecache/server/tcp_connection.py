@@ -1,6 +1,7 @@
 """One client's connection: queries in, replies out as they are ready.
 
-A client that does not read is not read from either. One that closed its half still gets its answers.
+A client that does not read its replies is not read from. One that closed its sending half still gets
+its answers.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ class PacketHandler(Protocol):
 
 
 class ConnectionOwner(Protocol):
-    """Who took a connection: a listener."""
+    """The listener that accepted a connection."""
 
     handler: PacketHandler
     limits: TcpLimits
@@ -50,13 +51,13 @@ class ConnectionOwner(Protocol):
     """What was read last from any connection, until it is taken: in the same turn."""
 
     def opened(self, connection: "TcpConnection") -> None:
-        """It is there."""
+        """A connection was accepted."""
 
     def heard(self, connection: "TcpConnection") -> None:
-        """It gave a sign of life."""
+        """A connection was active."""
 
     def lost(self, connection: "TcpConnection") -> None:
-        """It is gone."""
+        """A connection has ended."""
 
     def serve(self, connection: "TcpConnection", now: float) -> None:
         """Take some of its queries."""
@@ -106,11 +107,11 @@ class TcpConnection(asyncio.BufferedProtocol):
     # Queries
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - so much and no more
-        """Where the loop reads into; what it is told at once in `buffer_updated`."""
+        """The buffer that the loop reads into, before `buffer_updated`."""
         return self._listener.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Some octets of the stream; whole messages among them are queries."""
+        """Octets came: the whole messages among them are queries."""
         if self._has_asked_all:
             return
         now = monotonic()
@@ -141,11 +142,11 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     @property
     def _has_asked_all(self) -> bool:
-        """Whether it asked as much as one connection may."""
+        """Whether it has sent as many queries as one connection may."""
         return self._taken == self._limits.queries_in_all > 0
 
     def take(self, max_count: int, now: float) -> int:
-        """Hand up to `max_count` queries on; how many it were."""
+        """Pass up to `max_count` queries to the handler; how many there were."""
         packets = self._frames.feed(b"", min(max_count, self._room()))
         self._taken += len(packets)
         self.waiting += len(packets)
@@ -161,7 +162,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         return len(packets)
 
     def _read_or_not(self) -> None:
-        """Read on where all that came was taken, and the client reads its replies."""
+        """Resume or pause reading: all queries must be taken, and the client must read its replies."""
         transport = self._transport
         if transport is None or transport.is_closing():
             return
@@ -182,14 +183,14 @@ class TcpConnection(asyncio.BufferedProtocol):
         self.forget(address)
 
     def forget(self, address: Any) -> None:  # noqa: ARG002 - one client
-        """This query waits no longer. Without a reply those behind it still get theirs."""
+        """One query gets no reply; those behind it still get theirs."""
         self.waiting -= 1
         if not self._is_flush_due:
             self._is_flush_due = True
             self._loop.call_soon(self._flush)
 
     def note(self, packet: bytes, address: Any, now: float) -> int:  # noqa: ARG002
-        """A connection ends with its process, and its client knows: nothing to note."""
+        """Nothing is noted: the connection ends with the process, and the client sees that."""
         return -1
 
     def unnote(self, slot: int) -> None:
@@ -219,7 +220,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         self._read_or_not()
 
     def octets(self) -> int:
-        """What it holds: queries that are not taken yet, and replies unsent."""
+        """Octets held: queries not taken yet, and replies not sent yet."""
         transport = self._transport
         if transport is None or transport.is_closing():
             return 0
@@ -253,7 +254,7 @@ class TcpConnection(asyncio.BufferedProtocol):
             self._transport.close()
 
     def is_overdue(self, now: float) -> bool:
-        """Whether the client had its time: to send its first query, the rest of one, or any."""
+        """Whether the client was too slow: with its first query, the rest of one, or the next one."""
         limits = self._limits
         if not self._is_writable:
             return now - self._active_at > limits.write_seconds
@@ -264,6 +265,6 @@ class TcpConnection(asyncio.BufferedProtocol):
         return not self.waiting and now - self._active_at > limits.idle_seconds
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """The connection is gone; answers under way find nobody."""
+        """The connection has ended; answers in flight are dropped."""
         self._transport = None
         self._listener.lost(self)

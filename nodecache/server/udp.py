@@ -1,8 +1,7 @@
-"""Queries by UDP: batches in, the reply table, replies out.
+"""The UDP listener: reads batches of queries, answers from the reply table, sends replies.
 
-One wake-up reads until the socket is empty, within bounds: other sockets want their turn, and a
-batch must fit the first bucket of the latency histogram (250 µs), because its hits are timed
-together.
+One wake-up reads until the socket is empty, within bounds: other sockets need their turn, and a batch
+must fit the first bucket of the latency histogram (250 µs), because its hits are timed together.
 """
 
 import logging
@@ -31,7 +30,7 @@ _ANCILLARY_SIZE: Final = 128
 
 
 class ReaderLoop(Protocol):
-    """The part of an event loop that looks at sockets.
+    """The part of an event loop that watches sockets.
 
     asyncio's own type says that `remove_reader` returns a bool, which uvloop's does not, and compiled
     code checks what it is promised.
@@ -59,7 +58,7 @@ class UdpListener:
         self.socket = udp_socket
         self.local: tuple[str, int] = udp_socket.getsockname()[:2]
         self.replies = ReplyTable(reply_budget)
-        self._alike = ReplyTable(reply_budget)  # by what queries have in common that are not equal
+        self._alike = ReplyTable(reply_budget)  # keyed by normalized queries
         self._has_alike = False
         self.dropped = 0
         self._handler = handler
@@ -75,19 +74,19 @@ class UdpListener:
         loop.add_reader(self.socket.fileno(), self._readable)
 
     def stop(self) -> None:
-        """Stop reading; what is queued in the kernel waits for whoever reads next."""
+        """Stop reading; queries queued in the kernel wait for the next reader."""
         if self._loop is not None:
             self._loop.remove_reader(self.socket.fileno())
             self._loop = None
 
     def close(self) -> None:
-        """Keep no reply any more: nobody will ask here."""
+        """Drop all replies: this listener is not used any more."""
         now = monotonic()
         self.replies.close(now)
         self._alike.close(now)
 
     def drain(self) -> None:
-        """Answer what is queued, as far as the cache can; to be called once reading stopped."""
+        """Answer what is queued, as far as the cache can; called once reading has stopped."""
         for _ in range(_MAX_QUEUED):
             self._batch = _MAX_BATCH
             self._readable()
@@ -123,7 +122,7 @@ class UdpListener:
         self._note_batch(count, served, now)
 
     def _serve_packet(self, packet: bytes, address: Any, now: float) -> CachedReply | None:
-        """What is not in the young table, or no longer good; the finished reply it got, if any."""
+        """Serve a query that has no fresh reply in the young table; its cached reply, if it got one."""
         query_tail = packet[2:]
         finished = self.replies.recover(query_tail, now)
         if finished is not None:
@@ -144,7 +143,7 @@ class UdpListener:
         return None
 
     def _serve_normalized(self, packet: bytes, address: Any, now: float) -> CachedReply | None:
-        """Answer a query that differs in letter case or options only from one that was answered."""
+        """Answer a query that differs only in letter case or options from one that was answered."""
         finished = self._alike.fresh(normalized_key(packet), now)
         if finished is None or finished.alike is None or not finished.alike.fits(packet):
             return None
@@ -156,11 +155,11 @@ class UdpListener:
 
     @property
     def finished_replies(self) -> int:
-        """How many are at hand."""
+        """How many replies are kept."""
         return len(self.replies) + len(self._alike)
 
     def flush_in_slices(self, now: float) -> Iterator[None]:
-        """Count all hits that were not counted yet, in steps that are quick: before a scrape."""
+        """Count all hits not counted yet, in short slices: called before a scrape."""
         yield from self.replies.flush_in_slices(now)
         yield from self._alike.flush_in_slices(now)
 
@@ -178,7 +177,7 @@ class UdpListener:
             self._note_error(error)
 
     def forget(self, address: Any) -> None:
-        """A client that gets no reply costs nothing more."""
+        """Nothing is kept for a client that gets no reply."""
 
     def note(self, packet: bytes, address: Any, now: float) -> int:
         """Note a query that has to wait in the journal, where there is one."""
@@ -193,7 +192,7 @@ class UdpListener:
             self._journal.free(slot)
 
     def take_over(self, noted: JournalEntry) -> bool:
-        """Answer a query that another worker read at this address; False where it is not ours."""
+        """Answer a query that a former worker read at this address; False where it is not this listener's."""
         if noted.label.encode() != self._label:
             return False
         self._handler.handle(noted.packet, self, (noted.host, noted.port), noted.at)
@@ -208,8 +207,8 @@ class UdpListener:
     def _note_batch(self, count: int, served: list[CachedReply], began_at: float) -> None:
         """Choose the next batch's size, and time this one's hits.
 
-        A hit counts as one of the first bucket when it is folded; all of a batch within that
-        bucket is each of its hits within it. A slower batch's hits are moved to where the batch
+        A hit is counted in the first bucket when it is flushed; if the whole batch took less than
+        that bound, so did each hit. A slower batch's hits are moved to where the batch
         belongs. The batch's seconds go to the zone of its first hit: in sum, each gets its share.
         """
         ended_at = monotonic()

@@ -1,13 +1,13 @@
 """One query's path through one server block.
 
-    resolve ─ hit ─────────────► told            no await, no task
-          ├ stale ─ refresh ──► told at once, or once upstream has had its time
+    resolve ─ hit ─────────────► reply           no await, no task
+          ├ stale ─ refresh ──► reply at once, or after upstream has had its time
           ├ known failure ────► SERVFAIL
-          └ miss ─ join or send ─► landed ─► kept ─► everybody who waits is told
+          └ miss ─ join or send ─► completed ─► kept ─► reply to everybody who waits
 
-The zone decides; what an age means is told by `cache.freshness`, for how long an answer is kept
-by `cache.keep`, where answers come from by its `Source`, and what a reply looks like by the query
-(`inflight`). Directives above the cache, where a block has any, wrap all of this (`above`).
+The zone decides with the help of others: `cache.freshness` says what an entry's age means,
+`cache.keep` for how long an answer is kept, the `Source` gets answers, and the query (`inflight`)
+makes the reply. Directives above the cache, where a block has any, wrap all of this (`above`).
 """
 
 import asyncio
@@ -46,12 +46,15 @@ from .search_ahead import SearchAhead
 from .source import Source
 
 _TRANSFERS: Final = frozenset((int(Rdtype.AXFR), int(Rdtype.IXFR)))
-_REMEMBERED: Final = (Rcode.SERVFAIL, Rcode.NOTIMP)  # as CoreDNS: what says nothing of the name
+_REMEMBERED: Final = (
+    Rcode.SERVFAIL,
+    Rcode.NOTIMP,
+)  # as CoreDNS: errors of the server, not of the name
 _SERVFAIL_KIND: Final = Kind.SERVFAIL  # members of an enum cost a look-up each time
 _NO_TRANSFERS: Final[ExtendedErrors] = ((Ede.NOT_SUPPORTED, b"zone transfers are not served"),)
 _NO_ROOM: Final[ExtendedErrors] = ((Ede.NETWORK_ERROR, b"too many queries wait for an answer"),)
-# New questions that may wait for upstreams that are down: enough to notice their return by. More
-# would wait in vain, and their work would be at the cost of hits.
+# New questions that may wait while all upstreams are down: enough to notice when one is back. More
+# would wait in vain and take time from hits.
 _MAX_WHILE_DOWN: Final = 64
 _MAX_WITH_STALE_ANSWERS: Final = 4  # of those that might have a stale answer at once
 # What a SERVFAIL's records, should it have any, are good for: CoreDNS's default.
@@ -99,17 +102,17 @@ class Zone:
 
     @property
     def in_flight(self) -> int:
-        """Questions on their way upstream."""
+        """Questions in flight."""
         return len(self._inflight)
 
     def situation(self, key: bytes, now: float) -> tuple[FailedQuestion | None, bool]:
-        """The failure that is remembered of a question, and whether an equal one is under way."""
+        """The remembered failure of a question, and whether an equal one is in flight."""
         return self._failures.get(key, now, self._source.is_silent), key in self._inflight
 
-    # The ways in
+    # Queries in
 
     def entry_point(self) -> Serve:
-        """What answers clients' queries: the directives above the cache, where there are some."""
+        """The function for clients' queries: `resolve`, or the chain above the cache where there is one."""
         return self.resolve if self.above is None else self._serve_by_chain
 
     def _serve_by_chain(self, query: ClientQuery, now: float) -> CachedReply | None:  # noqa: ARG002
@@ -126,7 +129,7 @@ class Zone:
         return serve_lookup(self.above, query, client, on_outcome)
 
     def terminal(self) -> Lookup:
-        """What the directives above end in: the cache, and what is below it."""
+        """The end of the chain above: the cache, and what is below it."""
         return self._ask
 
     def _ask(self, query: Query, client: Client, on_outcome: OnOutcome) -> PendingLookup | None:
@@ -135,7 +138,7 @@ class Zone:
         return None
 
     def resolve(self, query: InflightQuery, now: float) -> CachedReply | None:
-        """Answer from the cache, or ask."""
+        """Answer from the cache, or ask upstream."""
         entry = self.cache.get(query.query.key, now)
         if entry is not None:
             remaining = entry.ttl - int(now - entry.stored_at)
@@ -163,7 +166,7 @@ class Zone:
             if entry.hits >= prefetch.amount and is_due_for_prefetch(entry, prefetch, now):
                 self._refresh(query, entry, now)
             if entry.is_refreshing:
-                good_until = 0.0  # a better one is on its way: in the table this would outlive it
+                good_until = 0.0  # it is being refreshed: in the reply table the old answer would outlive the new one
         ttl = entry.ttl if self.keeps_ttl else remaining
         return query.respond_from_cache(entry, ttl, entry.ede, good_until)
 
@@ -193,9 +196,9 @@ class Zone:
         query.respond_from_cache(entry, ttl, stale_errors(entry))
 
     def _refresh(self, occasion: InflightQuery, entry: Entry, now: float) -> None:
-        """Fetch an entry again with nobody waiting, once at a time, and as whoever wants all of it.
+        """Refresh an entry with nobody waiting, once at a time, with a query that gets the full answer.
 
-        Without RD upstream may answer with less than what everybody gets.
+        So the query has RD: without it upstream may answer with a referral.
         """
         if occasion.is_for_all and not entry.is_refreshing and entry.key not in self._inflight:
             entry.is_refreshing = True
@@ -203,7 +206,7 @@ class Zone:
             self._send(RefreshQuery(occasion, entry, now), now)
 
     def _client_timeout(self, leader: InflightQuery, extras: Extras) -> None:
-        """Upstream had its time: those who wait get the stale answer, the question stays asked."""
+        """Upstream had its time: clients that wait get the stale answer; the question stays in flight."""
         extras.stale_timer = None
         extras.is_late = True
         policy, entry = self._stale, extras.stale
@@ -249,7 +252,7 @@ class Zone:
             self._search_ahead.missed(query, now)
 
     def _reject(self, query: InflightQuery, stale: Entry | None) -> None:
-        """Nobody may wait any more: a stale answer, or none."""
+        """There is no room to wait: reply with a stale answer, or an error."""
         if stale is not None and self._stale is not None:
             self._respond_stale(query, stale, self._stale)
         else:
@@ -271,7 +274,7 @@ class Zone:
     # Ahead of clients
 
     def ask_ahead(self, query: InflightQuery, now: float) -> bool:
-        """Ask upstream what a client is expected to ask; whether that was needed, and done.
+        """Ask upstream what a client is expected to ask next; True if it was sent.
 
         Only where it would go upstream, what comes is kept, and upstreams are healthy.
         """
@@ -298,10 +301,10 @@ class Zone:
         entry = self.cache.find(key)
         return entry is not None and entry.counted_at >= since
 
-    # What came back
+    # Outcomes
 
     def completed(self, query: InflightQuery, outcome: Answer | Failure) -> None:
-        """Keep an answer; tell everybody who waits."""
+        """Keep an answer, and reply to everybody who waits."""
         inflight, key = self._inflight, query.key
         if inflight.get(key) is query:
             del inflight[key]
@@ -333,7 +336,7 @@ class Zone:
     def _keep_if_wanted(
         self, query: InflightQuery, answer: Answer, ttl: int, now: float
     ) -> int | None:
-        """Keep what may be kept; the TTL that those who wait are shown, None for each its own."""
+        """Keep the answer if it may be kept; returns the TTL to reply with, None to leave each as it is."""
         is_cached = self._caches_all or self.options.caches(query.query.qname)
         if (
             is_cached
@@ -348,7 +351,7 @@ class Zone:
         return ttl if is_cached else None
 
     def _failed(self, query: InflightQuery, outcome: Answer | Failure, now: float) -> None:
-        """No better answer came: the stale one if there is one, else the failure itself."""
+        """No answer came: reply with the stale one, if there is one, else with the failure."""
         policy, entry, ede = self._stale, query.stale, failure_errors(outcome)
         is_decided = isinstance(outcome, Failure) and outcome.is_decided
         is_cached = self.options.caches(query.query.qname)
@@ -366,7 +369,7 @@ class Zone:
                 waiting.respond(outcome, _SERVFAIL_TTL, self._missed)
 
     def _released(self, query: InflightQuery) -> list[InflightQuery]:
-        """Those who waited for a question's answer; their places are free."""
+        """The queries that waited for an answer; their places are released."""
         waiters = [query] if query.is_waiting else []
         if query.extras is not None:
             waiters += query.extras.take_others()
@@ -380,7 +383,7 @@ class Zone:
             self.errors.note(query, failure)
 
     def close(self) -> None:
-        """Give up what is under way; those who wait hear SERVFAIL."""
+        """Cancel what is in flight; clients that wait get SERVFAIL."""
         for query in list(self._inflight.values()):
             query.give_up()
             for waiting in self._released(query):

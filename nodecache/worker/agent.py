@@ -105,7 +105,7 @@ class Agent:
         await self._drain()
 
     def _drop_privileges(self) -> None:
-        """From here on strangers' octets are read: be nobody. All that is ours is open by now."""
+        """Give up root: from here on strangers' octets are read. Everything that needs root is open by now."""
         if os.geteuid() == 0 and self._flags.user is not None:
             privileges.become_worker(*self._flags.user)
 
@@ -179,7 +179,7 @@ class Agent:
             await self._take(message)
 
     async def _take(self, message: Message) -> None:
-        """Whatever goes wrong is a refusal: the keeper waits for an answer."""
+        """Take a configuration; any exception becomes a refusal, as the keeper waits for an answer."""
         sockets: dict[ListenAddress, Sockets] = {}
         try:
             config, sockets = received_configuration(message)
@@ -206,7 +206,7 @@ class Agent:
     # The passing of time
 
     def _tick(self) -> None:
-        """A sign of life; every other time, so once a second, the small chores as well."""
+        """Send a sign of life, twice a second, and do the periodic work every other time."""
         self._loop.call_later(HEARTBEAT_SECONDS, self._tick)
         self._channel.send("alive")
         self._beats += 1

@@ -85,7 +85,7 @@ class BuiltZone:
     loop: asyncio.AbstractEventLoop
 
     def close(self, *, keeps_cache: bool) -> None:
-        """Let go of all but the cache; of that too unless another zone has taken it over."""
+        """Close everything of the zone; the cache only if no other zone has taken it over."""
         for forwarder in self.forwarders:
             forwarder.close()
         self.directives.close()

@@ -1,8 +1,8 @@
 """A Unix socket at which root asks the running worker: one request a connection, answers as lines of JSON.
 
-It is opened while we may still open it, and only root may connect. What is told here (which names
-pods ask for, and which pods) is told nowhere else. Whoever does not read holds up nobody: no more
-is made for him than fits into one line, and after a while he is sent away.
+It is opened while we may still open it, and only root may connect. Which names pods ask
+for, and which pods, is shown nowhere else. A client that does not read delays nobody: only one line is
+made ahead for it, and after a while its connection is closed.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What would happen to a query here and now: which block has it, what its cache says, who would be asked.
+"""Explains a query: which block serves it, what its cache holds, which upstream would be asked.
 
 Nothing is counted and nothing is changed by looking; what has to be asked to be known (what
 templates make of a name, what an upstream will say) is left open.

@@ -1,4 +1,4 @@
-"""From a block's `forward` directives to forwarders at work."""
+"""Makes forwarders from a block's `forward` directives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ _NODE_RESOLVERS = "/etc/resolv.conf"
 
 @dataclass(frozen=True, slots=True)
 class DnsService:
-    """The cluster DNS address, and who knows the pods behind it."""
+    """The cluster DNS address, and the source of the pods behind it."""
 
     address: str
     source: PodSource

@@ -1,4 +1,4 @@
-"""The zones and listeners in force, and how they change as one."""
+"""The zones and listeners in force, and how they are replaced in one step."""
 
 import asyncio
 import contextlib
@@ -69,7 +69,7 @@ class Listener:
         await self.tcp.start(loop)
 
     def close(self) -> None:
-        """End what is open once it is answered, and give the sockets up."""
+        """Close connections once their queries are answered, and close our copies of the sockets."""
         self.stop()
         self.tcp.close()
         self.udp.close()
