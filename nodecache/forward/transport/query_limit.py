@@ -9,9 +9,10 @@ from typing import Final
 # A server that ends connections after the same number of answers is believed for this long:
 # dnsmasq's limit is 100.
 _BELIEVE_SECONDS: Final = 300.0
-# One that ends two connections after another without answering all, or stops reading them, may not
-# take more than one query at once. It gets each by itself for a while, as from CoreDNS; for longer
-# where that turns out to be still so soon afterwards.
+# One that ends two connections after another without answering all gets no more on each than it
+# answered on either, and half of that where it goes on. Where it answered none, or stops reading, it may
+# not take more than one query at once: it gets each by itself, as from CoreDNS. For a while; for
+# longer where that turns out to be still so soon afterwards.
 _AGAIN_SECONDS: Final = 1.0
 _WARY_SECONDS: Final = 10.0
 _STILL_SECONDS: Final = 30.0
@@ -43,7 +44,8 @@ class QueryLimit:
         if answered and answered == self._last:
             self._believe(answered, _BELIEVE_SECONDS, now)
         elif now - self._taught_at < _AGAIN_SECONDS:
-            self._be_wary(1, now)
+            fewest = min(answered, self._last)
+            self._be_wary(max(min(fewest, self.queries // 2 or fewest), 1), now)
         self._last, self._taught_at = answered, now
 
     def fell_silent(self, answered: int, opened_at: float, now: float) -> None:

@@ -19,9 +19,25 @@ def test_different_numbers_soon_after_another_make_wary():
     limit = QueryLimit()
     limit.closed_with_pending(2, 5, START - 1, START)
     limit.closed_with_pending(3, 5, START + 0.1, START + 0.2)
-    assert limit.queries == 1
+    assert limit.queries == 2
     limit.expire(START + 10.3)
     assert limit.queries == 0
+
+
+def test_resets_after_many_answers_do_not_teach_one_query_a_connection():
+    """A network that loses connections is no server that takes one query on each."""
+    limit = QueryLimit()
+    limit.closed_with_pending(105, 5, START - 1, START)
+    limit.closed_with_pending(120, 5, START + 0.1, START + 0.2)
+    assert limit.queries == 105
+
+
+def test_resets_that_go_on_teach_fewer_each_time():
+    limit, taught = QueryLimit(), []
+    for step in range(8):
+        limit.closed_with_pending(100 - step, 5, START + step / 2, START + step / 2 + 0.1)
+        taught.append(limit.queries)
+    assert taught == [0, 99, 49, 24, 12, 6, 3, 1]
 
 
 def test_different_numbers_long_after_another_say_nothing():
