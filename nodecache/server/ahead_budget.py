@@ -30,7 +30,8 @@ class AheadBudget:
 
     def earn(self) -> None:
         """A client's question went upstream."""
-        self.left = min(self.left + _SHARE, _MAX)
+        if self.left < _MAX:
+            self.left += _SHARE
 
     def spend(self) -> None:
         """A question was asked ahead."""

@@ -148,19 +148,26 @@ class SearchAhead:
 
     def told(self, clients: list[InflightQuery], kind: Kind, now: float) -> None:
         """These clients were told what upstream said: learn from it, and ask what they will ask."""
-        if clients:
-            self.budget.earn()
+        if not clients:
+            return
+        self.budget.earn()
+        paths = self.paths
         for query in clients:
-            asked = query.query
+            # Most hear that a name exists, and never of a denial: they are past with one look.
+            if kind is not _NXDOMAIN and (
+                paths.known(query.host) is None or (kind is not _POSITIVE and kind is not _NODATA)
+            ):
+                continue
             if not _is_for_address(query) or not query.is_from_client:
                 continue
-            qname, sort = asked.key[:-KEY_END_SIZE], asked.key[-KEY_END_SIZE:]
-            if kind is _NXDOMAIN:
-                expected = self.paths.denied(query.host, qname, sort, query.asked_at, now)
-                if expected is not None:
-                    self._ask_steps(query, expected, now)
-            elif kind is _POSITIVE or kind is _NODATA:
-                self.paths.answered(query.host, qname, sort, query.asked_at, now)
+            key = query.query.key
+            qname, sort = key[:-KEY_END_SIZE], key[-KEY_END_SIZE:]
+            if kind is not _NXDOMAIN:
+                paths.answered(query.host, qname, sort, query.asked_at, now)
+            elif (
+                expected := paths.denied(query.host, qname, sort, query.asked_at, now)
+            ) is not None:
+                self._ask_steps(query, expected, now)
 
     def missed(self, query: InflightQuery, now: float) -> None:
         """A client's question went upstream: ask for the other address too, if the client will."""

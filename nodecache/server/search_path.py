@@ -103,15 +103,14 @@ class ClientHabits:
         self.last_sort = b""
         self.last_told_at = 0.0
 
-    def note_told(self, qname: bytes, sort: bytes, asked_at: float, now: float) -> None:
-        """It was told of a name; the other address of the last one, perhaps."""
-        if qname == self.last_name and sort != self.last_sort:
+    def note_again(self, sort: bytes, asked_at: float) -> None:
+        """It was told of the last name again: of its other address, perhaps."""
+        if sort != self.last_sort:
             pause = asked_at - self.last_told_at
             if pause < 0:
                 self.pairs = 0  # it asks for both at once, and needs no help
             elif pause <= _MAX_PAUSE_SECONDS:
                 self.pairs = min(self.pairs + 1, MAX_TRUST)
-        self.last_name, self.last_sort, self.last_told_at = qname, sort, now
 
     def judge_pair(self, *, is_used: bool) -> None:
         """The other address was asked for along with one: to some end, or in vain."""
@@ -150,6 +149,8 @@ class SearchPaths:
     def __init__(self) -> None:
         self._clients: Recent[str, ClientHabits] = Recent(_MAX_CLIENTS, _FORGOTTEN_SECONDS)
         self._common: Recent[bytes, Common] = Recent(_MAX_COMMON, _FORGOTTEN_SECONDS)
+        self.has_pairs = False
+        """Whether any client was ever known to ask for one address after the other."""
 
     def known(self, host: str) -> ClientHabits | None:
         """What is known of a client, if anything."""
@@ -161,9 +162,11 @@ class SearchPaths:
         return client is not None and client.pairs >= _PAIRS_TRUSTED
 
     def answered(self, host: str, qname: bytes, sort: bytes, asked_at: float, now: float) -> None:
-        """A client was told that a name exists."""
-        client = self._client(host, now)
-        client.note_told(qname, sort, asked_at, now)
+        """A client that was told of a denial before is told that a name exists."""
+        client = self._clients.get(host)
+        if client is None:
+            return
+        self._note_told(client, qname, sort, asked_at, now)
         if client.walks:
             walk_key = qname[: 1 + qname[0]] + sort
             walk = client.walks.get(walk_key)
@@ -177,8 +180,11 @@ class SearchPaths:
         """A client was told that a name does not exist; what it is expected to ask for now."""
         if qname == _ROOT:
             return None
-        client = self._client(host, now)
-        client.note_told(qname, sort, asked_at, now)
+        client = self._clients.get(host)
+        if client is None:
+            client = ClientHabits()
+            self._clients.put(host, client, now)
+        self._note_told(client, qname, sort, asked_at, now)
         walk_key = qname[: 1 + qname[0]] + sort
         walk = client.walks.get(walk_key)
         if walk is not None and self._goes_on(walk, qname, asked_at, now):
@@ -190,12 +196,14 @@ class SearchPaths:
         client.begin(walk_key, walk)
         return self._expected(client, walk)
 
-    def _client(self, host: str, now: float) -> ClientHabits:
-        client = self._clients.get(host)
-        if client is None:
-            client = ClientHabits()
-            self._clients.put(host, client, now)
-        return client
+    def _note_told(
+        self, client: ClientHabits, qname: bytes, sort: bytes, asked_at: float, now: float
+    ) -> None:
+        if qname == client.last_name:
+            client.note_again(sort, asked_at)
+            if client.pairs >= _PAIRS_TRUSTED:
+                self.has_pairs = True
+        client.last_name, client.last_sort, client.last_told_at = qname, sort, now
 
     def _goes_on(self, walk: Walk, qname: bytes, asked_at: float, now: float) -> bool:
         """Take the walk's next step, where `qname` is that."""

@@ -248,7 +248,7 @@ class Zone:
             extras.stale = stale
             self._arm_stale_timer(query, extras)
         self._send(query, now)
-        if self._search_ahead is not None:
+        if self._search_ahead is not None and self._search_ahead.paths.has_pairs:
             self._search_ahead.missed(query, now)
 
     def _reject(self, query: InflightQuery, stale: Entry | None) -> None:

@@ -225,7 +225,7 @@ def test_a_client_that_does_otherwise_is_taken_at_its_word():
 
 
 def pair(pods: Clients, name: str) -> None:
-    pods.answered(name, sort=A)
+    pods.denied(name, sort=A)
     pods.answered(name, sort=AAAA)
 
 
@@ -233,8 +233,10 @@ def test_a_client_that_asks_for_the_other_address_afterwards_is_known_by_three_n
     pods = Clients()
     for number in range(3):
         assert not pods.paths.asks_in_pairs("pod")
+        assert not pods.paths.has_pairs
         pair(pods, f"{number}.example.com")
     assert pods.paths.asks_in_pairs("pod")
+    assert pods.paths.has_pairs
     assert not pods.paths.asks_in_pairs("another")
 
 
