@@ -16,7 +16,7 @@ from bench import dnsperf, metered, traffic
 from bench.context import Bench
 from bench.dnsperf import Load
 from bench.growth import FULL_ENTRIES, draw_from_all, fill
-from bench.peers import Found, Setting
+from bench.peers import OURS, Found
 from bench.scrape import metrics_address, scrape
 from bench.stage import Stage, set_stage
 from bench.table import markdown_table
@@ -33,15 +33,18 @@ def report(bench: Bench) -> str:
     """One row a phase."""
     header = ["phase", "longest turn ms", "turns > 2 ms"]
     header += [f"gen {each}: runs / longest ms" for each in range(metered.GENERATIONS)]
-    title = f"## Steps of the event loop at {FULL_ENTRIES:,} entries\n\n"
-    ours = [found for found in bench.peers if found.peer.name == "nodecache"]
-    return title + "".join(markdown_table(header, _rows(bench, found)) for found in ours)
+    title = f"## Steps of the event loop at {FULL_ENTRIES:,} entries: {{}}\n\n"
+    return "\n".join(
+        title.format(found.peer.name) + markdown_table(header, _rows(bench, found))
+        for found in bench.peers
+        if found.peer.name in OURS
+    )
 
 
 def _rows(bench: Bench, found: Found) -> Iterator[list[str]]:
     figures = bench.workspace / "figures"
     metered.make_file(figures)
-    watched = _watched(found, figures)
+    watched = Found(found.peer, metered_program(bench.workspace / "metered", figures))
     with set_stage(watched, bench.cores, bench.workspace, entries=2 * FULL_ENTRIES) as stage:
         for number, (name, act) in enumerate(_phases(bench, stage)):
             metered.tell_phase(figures, number)
@@ -50,12 +53,11 @@ def _rows(bench: Bench, found: Found) -> Iterator[list[str]]:
             yield _row(name, metered.Figures.read(figures, number))
 
 
-def _watched(found: Found, figures: Path) -> Found:
-    def command(program: str, setting: Setting) -> list[str]:
-        flags = found.peer.command(program, setting)[1:]
-        return [sys.executable, str(SCRIPT), str(figures), *flags]
-
-    return Found(replace(found.peer, command=command), found.program)
+def metered_program(path: Path, figures: Path) -> str:
+    """A program that takes nodecache's flags, and has the meter in its worker."""
+    path.write_text(f'#!/bin/sh\nexec {sys.executable} {SCRIPT} {figures} "$@"\n')
+    path.chmod(0o755)
+    return str(path)
 
 
 def _row(name: str, figures: metered.Figures) -> list[str]:

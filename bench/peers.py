@@ -18,6 +18,7 @@ from bench.processes import free_port
 STOCK_ENTRIES = 9984  # what node-local-dns' stock Corefile gives each cache
 ROOM_OCTETS = 2048  # for an entry, where nodecache's own budget of octets is to be no limit
 ENTRY_OCTETS = 512  # generous: where a server counts octets it is not to be short of them
+OURS = ("nodecache", "interpreted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

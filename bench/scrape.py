@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import dnsperf, growth
 from bench.context import Bench
 from bench.dnsperf import Load, Outcome
-from bench.peers import Found
+from bench.peers import OURS, Found
 from bench.stage import Stage, each, set_stage
 from bench.table import markdown_table
 
@@ -23,7 +23,7 @@ SECONDS = 10
 SCRAPES = 20
 MILLISECONDS = 1e3
 # Only these have a page for Prometheus.
-SCRAPED = ("nodecache", "original", "coredns")
+SCRAPED = (*OURS, "original", "coredns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,14 @@
 import asyncio
 import gc
 import mmap
+import subprocess
 from time import thread_time
 
 import pytest
 
 from bench.metered import Figures, Meter, make_file, tell_phase
+from bench.pauses import metered_program
+from bench.peers import Setting, find_peers
 from bench.scrape import metrics_address
 
 
@@ -71,3 +74,17 @@ def test_another_phase_is_not_told_of(file):
 def test_the_metrics_address_is_the_corefiles(tmp_path):
     (tmp_path / "Corefile.base").write_text(".:53 {\n    prometheus 127.0.0.1:9253\n}\n")
     assert metrics_address(tmp_path) == "127.0.0.1:9253"
+
+
+@pytest.mark.parametrize("name", ["nodecache", "interpreted"])
+def test_a_metered_program_is_started_as_the_one_in_whose_place_it_stands(
+    file, tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr("bench.peers.COMPILED", tmp_path)  # nothing in it: the sources serve
+    (found,) = find_peers(tmp_path, frozenset([name]))
+    program = metered_program(tmp_path / "metered", file)
+    setting = Setting(folder=tmp_path, port=1, upstream_port=2)
+    argv = found.peer.command(program, setting)
+    argv = [*argv[: argv.index(program) + 1], "-version"]
+    told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert "nodecache" in told
