@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .conflicts import conflicts, warnings
-from .directives import DIRECTIVES, ELSEWHERE, Directive, Repeat
+from .directives import DIRECTIVES, ELSEWHERE
 from .errors import CorefileError
 from .lexer import Origin, Token
 from .names import UnservedScheme, zone_keys
 from .options import BindLine, BindOptions, Corefile, OwnOptions, ServerBlock, ZoneKey
-from .reading import Context, Fault, Statement
+from .reading import Context, Directive, Fault, Repeat, Statement
 from .stream import Glob, Read, Sources
 from .structure import RawBlock, structure
 from .values import hint

@@ -8,6 +8,7 @@ so that one run tells every mistake of a file.
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, TypeVar
 
 from .errors import CorefileError
@@ -212,3 +213,28 @@ def no_block(statement: Statement) -> None:
     if statement.lines:
         name = statement.lines[0][0]
         raise Fault(name, f"has no options, but there is {name.text!r}")
+
+
+class Repeat(Enum):
+    """What a second directive of the same name in a block means, as CoreDNS has it."""
+
+    NEVER = "can be used only once in a server block"
+    FIRST = "the first stands"
+    LAST = "the last stands"
+    EACH = "all stand, in order"
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """A directive: the field of a server block that it fills, and how it is read."""
+
+    field: str
+    read: Callable[[Statement, Context], Any]
+    repeat: Repeat = Repeat.NEVER
+
+
+def bare(statement: Statement, _: Context) -> bool:
+    """A directive that has nothing to say but that it is there."""
+    statement.arguments.end()
+    no_block(statement)
+    return True

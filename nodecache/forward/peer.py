@@ -38,10 +38,6 @@ class Peer:
         self._sent_before = sum(counts.sent.values())
         self.heard_at = runtime.clock()
         self.tls = tls_context(settings.tls) if endpoint.is_tls else None
-        if self.tls is not None and endpoint.http_method:
-            from .transport.http import PROTOCOLS  # noqa: PLC0415 - few upstreams are asked so
-
-            self.tls.set_alpn_protocols(PROTOCOLS)
         self.is_stream_only = settings.force_tcp or endpoint.is_tls
         self.is_retired = False
         self.is_own = False

@@ -18,12 +18,18 @@ class Endpoint:
 
     host: str
     port: int = DNS_PORT
-    is_tls: bool = False
+    scheme: str = "dns"
+    """How it is asked, as a Corefile has it: `dns`, `tls`, `https`."""
     server_name: str = ""
     http_method: str = ""
     """POST or GET where it is asked over HTTPS (RFC 8484)."""
     is_pod: bool = False
     """Whether it is one of kube-dns' pods, which come and go."""
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether it proves who it is; all that is not plain DNS does."""
+        return self.scheme != "dns"
 
     def __str__(self) -> str:
         """As CoreDNS labels it: `10.96.0.10:53`, `[fd00::a]:53`."""

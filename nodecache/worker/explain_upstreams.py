@@ -78,10 +78,8 @@ def _names(upstreams: Sequence[Upstream]) -> str:
 
 
 def _protocol(upstream: Upstream) -> str:
-    if upstream.endpoint.http_method:
-        return "https"
     if upstream.endpoint.is_tls:
-        return "tls"
+        return upstream.endpoint.scheme
     return "tcp" if upstream.is_stream_only else "udp"
 
 

@@ -137,10 +137,9 @@ def _destination(
 ) -> Endpoint | HostName | NameserverFile:
     if read.kind == "file":
         return ResolvConf(read.host)
-    is_tls = read.scheme in ("tls", "https")
-    name = (read.server_name or server_name) if is_tls else ""
+    name = "" if read.scheme == "dns" else read.server_name or server_name
     method = doh_method if read.scheme == "https" else ""
-    endpoint = Endpoint(read.host, read.port, is_tls, name, method)
+    endpoint = Endpoint(read.host, read.port, read.scheme, name, method)
     return HostName(endpoint) if read.kind == "name" else endpoint
 
 

@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodecache.corefile import BindLine, Corefile, CorefileError, ZoneKey, own_options, parse
-from nodecache.corefile.directives import DIRECTIVES
+from nodecache.corefile.directives import (
+    DIRECTIVES,
+    answering,
+    caching,
+    forwarding,
+    listening,
+    observing,
+    own,
+    rewriting,
+)
 from nodecache.corefile.options import CHAIN
 from tests.helpers.corefiles import block, body_errors, corefile, errors
 
@@ -23,7 +32,10 @@ def test_the_default_port_is_the_caller_s():
     assert corefile(". {\nwhoami\n}", default_port=1053).blocks[0].zones[0].port == 1053
 
 
-def test_the_table_of_directives_is_in_the_order_of_the_chain():
+def test_every_directive_has_its_place_in_the_chain():
+    modules = (answering, caching, forwarding, listening, observing, own, rewriting)
+    rows = [name for module in modules for name in module.DIRECTIVES]
+    assert sorted(rows) == sorted(CHAIN)
     assert tuple(DIRECTIVES) == CHAIN
 
 

@@ -156,9 +156,9 @@ def test_a_certificate_is_checked_by_the_host_name():
         made[0].known["dns.example."] = ["10.9.9.9"]
         return made[0]
 
-    named = HostName(Endpoint("dns.example.", 853, is_tls=True))
+    named = HostName(Endpoint("dns.example.", 853, scheme="tls"))
     _, told, _ = follow(named, names=names)
-    assert told == [[Endpoint("10.9.9.9", 853, is_tls=True, server_name="dns.example")]]
+    assert told == [[Endpoint("10.9.9.9", 853, scheme="tls", server_name="dns.example")]]
 
 
 def test_nothing_is_followed_once_closed():

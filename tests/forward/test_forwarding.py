@@ -102,21 +102,21 @@ def test_destinations_become_endpoints_in_order():
         Endpoint("10.0.0.1", 53),
         Endpoint("10.0.0.2", 5353),
         Endpoint("fd00::1", 54),
-        Endpoint("9.9.9.9", 853, is_tls=True, server_name="dns.quad9.net"),
+        Endpoint("9.9.9.9", 853, scheme="tls", server_name="dns.quad9.net"),
     ]
 
 
 def test_upstreams_over_https_are_asked_as_doh_method_says():
     (forwarder,), _ = opened(". https://9.9.9.9%dns.quad9.net https://[2620:fe::fe]:8443")
     assert endpoints(forwarder) == [
-        Endpoint("9.9.9.9", 443, True, "dns.quad9.net", "POST"),
-        Endpoint("2620:fe::fe", 8443, True, "", "POST"),
+        Endpoint("9.9.9.9", 443, "https", "dns.quad9.net", "POST"),
+        Endpoint("2620:fe::fe", 8443, "https", "", "POST"),
     ]
     (forwarder,), _ = opened(
         ". https://9.9.9.9 10.0.0.1 {\n tls_servername dns.quad9.net\n doh_method GET\n}"
     )
     assert endpoints(forwarder) == [
-        Endpoint("9.9.9.9", 443, True, "dns.quad9.net", "GET"),
+        Endpoint("9.9.9.9", 443, "https", "dns.quad9.net", "GET"),
         Endpoint("10.0.0.1", 53),
     ]
 
@@ -217,6 +217,6 @@ def test_upstreams_that_cannot_all_be_asked_change_nothing(tmp_path):
     files = TlsSettings(authority_file=str(tmp_path / "gone.pem"))
     forwarder.settings = Settings(upstream=UpstreamSettings(tls=files))
     with pytest.raises(OSError, match="No such file"):
-        forwarder.set_upstreams([Endpoint("10.0.0.2"), Endpoint("10.0.0.3", 853, is_tls=True)])
+        forwarder.set_upstreams([Endpoint("10.0.0.2"), Endpoint("10.0.0.3", 853, scheme="tls")])
     assert [each.to for each in upstreams.all()] == ["10.0.0.1:53"]
     assert endpoints(forwarder) == [Endpoint("10.0.0.1")]

@@ -112,7 +112,7 @@ def test_pods_have_ports_of_their_own():
 
 
 def test_pods_are_asked_over_tls_where_the_service_is():
-    service = Endpoint("10.96.0.11", 853, is_tls=True, server_name="kube-dns.example")
+    service = Endpoint("10.96.0.11", 853, scheme="tls", server_name="kube-dns.example")
     node = Node(Pod("10.244.0.2", 5353, 5354), service=service)
     pod = node.forwarder.upstreams[0].endpoint
     assert str(pod) == "10.244.0.2:853"

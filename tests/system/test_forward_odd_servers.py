@@ -167,7 +167,7 @@ def test_the_same_over_tls(tmp_path, behave):
 
     with server(over_tls) as port:
         tls = TlsSettings(authority_file=str(certificates.authority))
-        endpoint = Endpoint(HOST, port, is_tls=True, server_name=NAME)
+        endpoint = Endpoint(HOST, port, scheme="tls", server_name=NAME)
         run(uvloop.new_event_loop, endpoint, test, UpstreamSettings(tls=tls))
 
 

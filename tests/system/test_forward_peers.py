@@ -130,7 +130,7 @@ def test_unbound_answers_over_tls(unbound_ports, certificates, new_loop):
         assert asker.counts.sent["tcp-tls"] >= 301
 
     tls = TlsSettings(authority_file=str(certificates.authority))
-    endpoint = Endpoint(HOST, unbound_ports[1], is_tls=True, server_name=NAME)
+    endpoint = Endpoint(HOST, unbound_ports[1], scheme="tls", server_name=NAME)
     run(new_loop, endpoint, test, UpstreamSettings(tls=tls))
 
 
@@ -147,7 +147,7 @@ def test_unbound_answers_over_https(unbound_ports, certificates, new_loop, metho
         assert asker.forwarder.counts.failed == 0
 
     tls = TlsSettings(authority_file=str(certificates.authority))
-    endpoint = Endpoint(HOST, unbound_ports[2], True, NAME, method)
+    endpoint = Endpoint(HOST, unbound_ports[2], "https", NAME, method)
     run(new_loop, endpoint, test, UpstreamSettings(tls=tls))
 
 
@@ -158,7 +158,7 @@ def test_a_wrong_certificate_is_a_failure_with_a_reason(unbound_ports, certifica
         assert "certificate" in outcome.reason.lower()
 
     tls = TlsSettings(authority_file=str(certificates.authority))
-    endpoint = Endpoint(HOST, unbound_ports[1], is_tls=True, server_name="other.example")
+    endpoint = Endpoint(HOST, unbound_ports[1], scheme="tls", server_name="other.example")
     run(uvloop.new_event_loop, endpoint, test, UpstreamSettings(tls=tls))
 
 
@@ -273,7 +273,7 @@ def test_a_server_without_http2_is_asked_over_http1(certificates, new_loop, meth
 
     with served(Http1Server, certificates) as port:
         tls = TlsSettings(authority_file=str(certificates.authority))
-        endpoint = Endpoint(HOST, port, True, NAME, method)
+        endpoint = Endpoint(HOST, port, "https", NAME, method)
         run(new_loop, endpoint, test, UpstreamSettings(tls=tls))
 
 
@@ -310,7 +310,7 @@ def test_a_server_over_https_that_hangs_costs_no_answer(unbound_ports, certifica
 
     with served(Hanging, certificates) as port:
         tls = TlsSettings(authority_file=str(certificates.authority))
-        hanging = Endpoint(HOST, port, True, NAME, "POST")
+        hanging = Endpoint(HOST, port, "https", NAME, "POST")
         other = Endpoint(HOST, unbound_ports[0])
         settings = UpstreamSettings(tls=tls)
         try:

@@ -1,4 +1,4 @@
-"""Directives that make or change answers: hosts, template, dns64, loadbalance, acl."""
+"""Directives that make or change answers: hosts, template, dns64, loadbalance, acl, any, minimal, whoami."""
 
 import operator
 from ipaddress import IPv6Network
@@ -20,10 +20,13 @@ from nodecache.corefile.reading import (
     ITSELF,
     Arguments,
     Context,
+    Directive,
     Fault,
     Fields,
     Option,
+    Repeat,
     Statement,
+    bare,
     flag,
     read_options,
     several,
@@ -237,3 +240,15 @@ def _acl_network(word: str) -> IpNetwork | None:
 
 
 _ACL_SECTIONS = {"type": _acl_type, "net": _acl_network}
+
+
+DIRECTIVES = {
+    "acl": Directive("acls", acl, Repeat.EACH),
+    "any": Directive("any", bare, Repeat.FIRST),
+    "dns64": Directive("dns64", dns64, Repeat.LAST),
+    "loadbalance": Directive("loadbalance", loadbalance, Repeat.LAST),
+    "minimal": Directive("minimal", bare, Repeat.FIRST),
+    "template": Directive("templates", template, Repeat.EACH),
+    "hosts": Directive("hosts", hosts),
+    "whoami": Directive("whoami", bare, Repeat.FIRST),
+}

@@ -8,6 +8,7 @@ from nodecache.corefile.options import MIN_CAPACITY, CacheOptions, PrefetchOptio
 from nodecache.corefile.reading import (
     Arguments,
     Context,
+    Directive,
     Fields,
     Option,
     Statement,
@@ -137,4 +138,9 @@ _CACHE = {
     "servfail": single("servfail_seconds", duration(0, _SERVFAIL_MAX_SECONDS)),
     "disable": Option(_disable),
     "keepttl": flag("keepttl"),
+}
+
+
+DIRECTIVES = {
+    "cache": Directive("cache", cache),
 }

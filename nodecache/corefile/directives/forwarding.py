@@ -10,9 +10,11 @@ from nodecache.corefile.reading import (
     ITSELF,
     Arguments,
     Context,
+    Directive,
     Fault,
     Fields,
     Option,
+    Repeat,
     Statement,
     a_set,
     flag,
@@ -143,4 +145,9 @@ _FORWARD = {
     "resolver": Option(_resolvers),
     "source_address": single("source_address", lambda word: str(ip(word))),
     "doh_method": single("doh_method", lambda word: one_of("post", "get")(word).upper()),
+}
+
+
+DIRECTIVES = {
+    "forward": Directive("forwards", forward, Repeat.EACH),
 }

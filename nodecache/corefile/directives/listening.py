@@ -1,13 +1,16 @@
-"""Directives about listening and the process: bind, timeouts, bufsize, reload, loop, and bare ones."""
+"""Directives about listening and the process: bind, timeouts, bufsize, reload, debug, loop."""
 
 from nodecache.corefile.options import BindLine, ReloadOptions, TimeoutsOptions
 from nodecache.corefile.reading import (
     ITSELF,
     Arguments,
     Context,
+    Directive,
     Fields,
     Option,
+    Repeat,
     Statement,
+    bare,
     no_block,
     read_options,
     several,
@@ -19,16 +22,6 @@ _MIN_INTERVAL_SECONDS = 2.0
 _MIN_JITTER_SECONDS = 1.0
 _MIN_TIMEOUT_SECONDS = 1.0
 _MAX_TIMEOUT_SECONDS = 24 * 3600.0
-
-
-def bare(statement: Statement, _: Context) -> bool:
-    """A directive that has nothing to say but that it is there."""
-    statement.arguments.end()
-    no_block(statement)
-    return True
-
-
-loop = bare
 
 
 def bind(statement: Statement, context: Context) -> BindLine:
@@ -106,4 +99,14 @@ _TIMEOUTS = {
     "maxtcpqueries": Option(
         lambda arguments: {"max_tcp_queries": arguments.take(ITSELF, _queries)}
     ),
+}
+
+
+DIRECTIVES = {
+    "timeouts": Directive("timeouts", timeouts),
+    "reload": Directive("reload", reload, Repeat.FIRST),
+    "bufsize": Directive("bufsize", bufsize, Repeat.FIRST),
+    "bind": Directive("bind", bind, Repeat.EACH),
+    "debug": Directive("debug", bare, Repeat.FIRST),
+    "loop": Directive("loop", bare),
 }

@@ -23,9 +23,11 @@ from nodecache.corefile.reading import (
     ITSELF,
     Arguments,
     Context,
+    Directive,
     Fault,
     Fields,
     Option,
+    Repeat,
     Statement,
     a_set,
     flag,
@@ -260,4 +262,17 @@ _DNSTAP = {
     "extra": single("extra", text),
     "skipverify": flag("skip_verify"),
     "tls": Option(_dnstap_tls),
+}
+
+
+DIRECTIVES = {
+    "metadata": Directive("metadata", metadata),
+    "trace": Directive("trace", trace, Repeat.LAST),
+    "ready": Directive("ready", ready),
+    "health": Directive("health", health, Repeat.LAST),
+    "pprof": Directive("pprof", pprof),
+    "prometheus": Directive("prometheus", prometheus),
+    "errors": Directive("errors", errors),
+    "log": Directive("logs", log, Repeat.EACH),
+    "dnstap": Directive("dnstaps", dnstap, Repeat.EACH),
 }

@@ -5,6 +5,7 @@ from nodecache.corefile.reading import (
     ITSELF,
     Arguments,
     Context,
+    Directive,
     Fields,
     Option,
     Statement,
@@ -55,4 +56,9 @@ _OWN = {
     "search_ahead": single("searches_ahead", on_or_off),
     "aaaa": single("suppresses_aaaa", lambda word: one_of("pass", "suppress")(word) == "suppress"),
     "denial_cap": single("denial_cap_seconds", duration(0)),
+}
+
+
+DIRECTIVES = {
+    "nodecache": Directive("nodecache", nodecache),
 }

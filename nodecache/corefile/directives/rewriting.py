@@ -6,7 +6,13 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from nodecache.corefile.mnemonics import rcode, rdclass, rdtype
-from nodecache.corefile.reading import Arguments, Context, Statement
+from nodecache.corefile.reading import (
+    Arguments,
+    Context,
+    Directive,
+    Repeat,
+    Statement,
+)
 from nodecache.corefile.rewriting import (
     AnswerRule,
     ClassRule,
@@ -253,4 +259,9 @@ _KINDS: dict[str, Callable[[Arguments], RewriteRule]] = {
     "rcode": _rcode,
     "cname": _cname,
     "edns0": _edns0,
+}
+
+
+DIRECTIVES = {
+    "rewrite": Directive("rewrites", rewrite, Repeat.EACH),
 }

@@ -77,9 +77,10 @@ class Network:
         if tls is None:
             return SocketStream(self._loop, endpoint, receiver, source_address)
         name = endpoint.server_name or endpoint.host
-        if endpoint.http_method:
-            from .http import DohStream  # noqa: PLC0415 - few upstreams are asked so
+        if endpoint.scheme == "https":
+            from .http import PROTOCOLS, DohStream  # noqa: PLC0415 - few upstreams are asked so
 
+            tls.set_alpn_protocols(PROTOCOLS)
             doh = DohStream(receiver, endpoint)
             stream = TlsStream(doh, tls, name)
             doh.carry(stream)
