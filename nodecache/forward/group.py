@@ -12,7 +12,7 @@ from .counts import ForwarderCounts
 from .failure import Failure, no_upstream
 from .health import Standing
 from .pace import Budget
-from .request import CallbackRequest
+from .request import CallbackRequest, RequestForwarder
 from .retry_state import RetryState
 from .runtime import Runtime
 from .settings import Settings
@@ -45,7 +45,7 @@ class NextForwarder(Protocol):
         """Ask upstream."""
 
 
-class UpstreamGroup:
+class UpstreamGroup(RequestForwarder):
     """The upstreams of one forwarder, with policy, counts and budget."""
 
     def __init__(self, settings: Settings, runtime: Runtime, ticker: Ticker) -> None:

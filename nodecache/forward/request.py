@@ -53,13 +53,16 @@ class FollowUp(AttemptOwner, Protocol):
         """Nobody waits any more."""
 
 
-class RequestForwarder(Protocol):
-    """What a request needs of its forwarder."""
+class RequestForwarder:
+    """What a request needs of its forwarder. `unwelcome_rcodes` are those of answers that may not be final.
+
+    No Protocol, for compiled code finds what a class has without a look-up.
+    """
 
     in_flight: int
     unwelcome_rcodes: frozenset[int]
-    """Rcodes of answers that may not be final."""
 
+    @abstractmethod
     def resolution_of(self, request: "Request") -> FollowUp:
         """Make the resolution of a request that was not answered at once."""
 

@@ -66,7 +66,7 @@ class ChainQuery(InflightQuery):
         if good_until and note is not None:
             note.made_of = entry, good_until
         answer = Answer(
-            bytes(wire),
+            wire,
             query.question_end,
             entry.rcode,
             entry.kind,

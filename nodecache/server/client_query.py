@@ -37,7 +37,7 @@ class Transport(Protocol):
     local: tuple[str, int]
     """Where it listens: address and port."""
 
-    def send(self, reply: bytes | bytearray, address: Any) -> None:
+    def send(self, reply: bytes, address: Any) -> None:
         """Send a finished reply to the client at `address`; never blocks, never raises."""
 
     def forget(self, address: Any) -> None:
@@ -129,7 +129,7 @@ class ClientQuery(InflightQuery):
         rcode: int,
         written_by: str,
         outcome: Outcome,
-    ) -> bytearray:
+    ) -> bytes:
         """Make the reply from `body`: an entry, an upstream's answer, or a directive's."""
         shape = self.shape
         limit = MAX_MESSAGE_SIZE if self.transport_name == "tcp" else shape.limit
@@ -138,9 +138,7 @@ class ClientQuery(InflightQuery):
         self._send(reply, rcode, written_by, outcome)
         return reply
 
-    def _send(
-        self, reply: bytes | bytearray, rcode: int, written_by: str, outcome: Outcome
-    ) -> None:
+    def _send(self, reply: bytes, rcode: int, written_by: str, outcome: Outcome) -> None:
         """Send a reply and count it."""
         self.transport.send(reply, self.address)
         counts = self.shape.binding.counts
@@ -162,7 +160,7 @@ class ClientQuery(InflightQuery):
 
     def _for_table(
         self,
-        reply: bytes | bytearray,
+        reply: bytes,
         entry: Entry,
         good_until: float,
         tally: tuple[object, ...],
@@ -177,13 +175,10 @@ class ClientQuery(InflightQuery):
             alike = normalized(query)
             if alike is None:
                 return None
-        entry.note_uses(
-            MAX_FREQUENCY
-        )  # hits in the reply table are counted later, too late for eviction
+        # Hits in the reply table are counted later, too late for eviction.
+        entry.note_uses(MAX_FREQUENCY)
         binding = self.shape.binding
-        cached = CachedReply(
-            bytes(reply[2:]), good_until, entry, binding, tally, ttl_offsets, alike
-        )
+        cached = CachedReply(reply[2:], good_until, entry, binding, tally, ttl_offsets, alike)
         return binding.zone.prepare_reply(cached, query)
 
 

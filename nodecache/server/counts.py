@@ -63,19 +63,22 @@ class ServerCounts:
     response_size: dict[str, Histogram] = field(default_factory=dict)
     do_requests: int = 0
     outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
-    _tallies: dict[Tally | tuple[object, ...], int] = field(default_factory=dict)
+    _tallies: dict[Tally | tuple[object, ...], list[int]] = field(default_factory=dict)
 
     def count(self, tally: "tuple[object, ...]", times: int = 1) -> None:
         """Count a reply `times`; `tally` is a Tally or a plain tuple of the same fields."""
-        tallies = self._tallies
-        tallies[tally] = tallies.get(tally, 0) + times
-        if len(tallies) > _MAX_TALLIES:
+        seen = self._tallies.get(tally)
+        if seen is not None:  # a list of one number: the tuple is hashed once
+            seen[0] += times
+            return
+        self._tallies[tally] = [times]
+        if len(self._tallies) > _MAX_TALLIES:
             self.flush()
 
     def flush(self) -> None:
         """Add the tallies since the last flush to the counts that metrics read."""
         tallies, self._tallies = self._tallies, {}
-        for tally, times in tallies.items():
+        for tally, (times,) in tallies.items():
             self._add(Tally(*tally), times)
 
     def _add(self, tally: Tally, times: int) -> None:

@@ -47,8 +47,8 @@ class NormalizedQuery:
         """Whether `packet`, which has the same key, deserves the same reply."""
         return (
             len(packet) == self.size
-            and packet.startswith(self.flags_and_counts, 2)
-            and packet.startswith(self.rest, self.name_end)
+            and packet[2:HEADER_SIZE] == self.flags_and_counts
+            and packet[self.name_end : self.end] == self.rest
             and (self.end == self.size or are_options_whole(packet, self.end))
         )
 

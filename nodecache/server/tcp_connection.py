@@ -176,7 +176,7 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     # Replies
 
-    def send(self, reply: bytes | bytearray, address: Any) -> None:
+    def send(self, reply: bytes, address: Any) -> None:
         """Queue a reply; all of a loop turn's leave in one write."""
         self._active_at = monotonic()
         self._unsent.append(framed(reply))

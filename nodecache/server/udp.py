@@ -169,7 +169,7 @@ class UdpListener:
         self._alike.drop()
         self._has_alike = False
 
-    def send(self, reply: bytes | bytearray, address: Any) -> None:
+    def send(self, reply: bytes, address: Any) -> None:
         """Send a reply; a full buffer or a client that went away loses it, as UDP may."""
         try:
             self.socket.sendto(reply, address)
@@ -265,7 +265,7 @@ class WildcardUdpListener(UdpListener):
             self._note_error(error)
         self._note_batch(count, served, now)
 
-    def send(self, reply: bytes | bytearray, address: Any) -> None:
+    def send(self, reply: bytes, address: Any) -> None:
         """Send a reply from where the query was sent to."""
         try:
             self.socket.sendmsg([reply], [_way_back(item) for item in address[3]], 0, address[2])

@@ -53,8 +53,8 @@ def read_addresses(  # noqa: PLR0911 - whatever is not plain leaves at once
     if shape is None:
         return None
     start, data_size, size, record = shape
-    if not packet.startswith(start, question_end):
-        if packet.startswith(_POINTER, question_end):
+    if packet[question_end : question_end + _TTL_PLACE] != start:
+        if packet[question_end : question_end + 1] == _POINTER:
             return None  # another place, or another type
         packet = _with_pointers(packet, question_end, answers, data_size)
     end = question_end + answers * size

@@ -19,19 +19,23 @@ _ANY: Final = int(Rdtype.ANY)
 
 def is_answered(packet: bytes, qtype: int, rdclass: int, records: Sequence[Record]) -> bool:
     """Whether `records`, the answer section of a message read, hold what its question asks for."""
+    if _is_in_order(packet, qtype, rdclass, records):
+        return True
     if rdclass != CLASS_ANY:
         records = [record for record in records if record[1] == rdclass]
-    return _is_in_order(packet, qtype, records) or _is_anywhere(packet, qtype, records)
+    return _is_anywhere(packet, qtype, records)
 
 
-def _is_in_order(packet: bytes, qtype: int, records: Sequence[Record]) -> bool:
+def _is_in_order(packet: bytes, qtype: int, rdclass: int, records: Sequence[Record]) -> bool:
     """Whether the records are a chain as servers write it: in order, each name said again.
 
     By a pointer, or in the same octets. Settles nearly all answers. False says nothing.
     """
     place = HEADER_SIZE
     is_found = False
-    for rdtype, _, _, owner, fixed, _ in records:
+    for rdtype, of_class, _, owner, fixed, _ in records:
+        if of_class != rdclass:
+            return False
         if rdtype == qtype:
             if not _is_at(packet, owner, fixed, place):
                 return False

@@ -3,6 +3,8 @@
 from enum import Enum
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from .constants import HEADER_SIZE, Flag
 from .options import ExtendedErrors
 
@@ -24,6 +26,7 @@ class Kind(Enum):
     OTHER = "other"  # never kept: other rcodes, negative answers without SOA, open CNAME chains
 
 
+@mypyc_attr(acyclic=True)
 class Answer:
     """One whole message from upstream, or from a directive that made it up.
 

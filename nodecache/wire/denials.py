@@ -49,7 +49,7 @@ class AnswerReader:
 
     def read(self, packet: bytes, question_end: int) -> Answer:
         """Read a response whose question was compared with one that is sound, as `read_answer`."""
-        if not packet.startswith(_NO_ANSWERS, _ANSWERS_PLACE):
+        if packet[_ANSWERS_PLACE : _ANSWERS_PLACE + 2] != _NO_ANSWERS:
             return read_answer(packet, question_end=question_end)
         octets = packet[2:HEADER_SIZE] + packet[question_end:]
         known = self._known.get(octets)

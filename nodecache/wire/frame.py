@@ -7,7 +7,7 @@ from typing import Final
 _PREFIX_SIZE: Final = 2
 
 
-def framed(message: bytes | bytearray) -> bytes:
+def framed(message: bytes) -> bytes:
     """`message` behind its length prefix."""
     return len(message).to_bytes(2, "big") + message
 

@@ -37,17 +37,6 @@ def question_name_end(packet: bytes, start: int) -> int:
     return offset + 1
 
 
-def question_places(packet: bytes, name_end: int) -> dict[int, int]:
-    """Notes of the places in a question's name, already read, for `read_name_end` to go on with."""
-    places = {}
-    offset = HEADER_SIZE
-    while label_size := packet[offset]:
-        places[offset] = name_end - offset
-        offset += label_size + 1
-    places[offset] = 1
-    return places
-
-
 def read_name_end(packet: bytes, start: int, places: dict[int, int]) -> int:
     """Offset just past the name at `start`, which may end in a compression pointer.
 

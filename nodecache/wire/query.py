@@ -3,6 +3,8 @@
 from struct import Struct
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from .constants import (
     EDNS_DO,
     HEADER_SIZE,
@@ -13,7 +15,7 @@ from .constants import (
     Rdtype,
 )
 from .errors import MalformedMessage
-from .names import expanded_name, question_name_end, question_places
+from .names import expanded_name, question_name_end
 from .options import check_options
 from .sections import FIXED_SIZE, read_records
 from .tsig import check_tsig
@@ -44,6 +46,7 @@ _MAX_AUTHORITIES: Final = 1
 _MAX_ADDITIONALS: Final = 2
 
 
+@mypyc_attr(acyclic=True)
 class Query:
     """One question as a client sent it.
 
@@ -145,7 +148,7 @@ class Query:
         return (
             self.is_plain
             and not self.options
-            and self.packet.startswith(self.key[:-KEY_END_SIZE], HEADER_SIZE)
+            and self.packet[HEADER_SIZE : self.question_end - 4] == self.key[:-KEY_END_SIZE]
         )
 
 
@@ -211,7 +214,7 @@ def _read_sections(query: Query, answers: int, authorities: int, additionals: in
     if answers > _MAX_ANSWERS or authorities > _MAX_AUTHORITIES or additionals > _MAX_ADDITIONALS:
         raise MalformedMessage("query holds more records than a query may")
     packet = query.packet
-    places = question_places(packet, query.question_end - 4)
+    places: dict[int, int] = {}
     before, end = read_records(packet, query.question_end, answers + authorities, places)
     records, _ = read_records(packet, end, additionals, places)
     opts = [record for record in before + records if record[0] == _OPT_TYPE]

@@ -21,7 +21,7 @@ from .constants import (
     Rdtype,
 )
 from .errors import MalformedMessage
-from .names import question_name_end, question_places
+from .names import question_name_end
 from .options import ExtendedErrors, extended_errors
 from .rdata import WRITTEN_OUT, has_pointer
 from .sections import FIXED_SIZE, TTL_PLACE, Record, read_additionals, read_records
@@ -43,6 +43,7 @@ _NXDOMAIN: Final = int(Rcode.NXDOMAIN)
 _SERVER_FAILURES: Final = frozenset({int(Rcode.SERVFAIL), int(Rcode.NOTIMP)})
 
 _HEADER: Final = Struct("!5H")  # flags and the four counts, from octet 2 on
+_Head = tuple[int, int, int, int, int]  # said, they are plain integers to the compiler
 _COUNTS: Final = Struct("!4H")
 _ADDITIONALS_PLACE: Final = 10
 _TWO: Final = Struct("!2H")
@@ -61,7 +62,8 @@ def read_answer(packet: bytes, written_by: str = FORWARD, question_end: int = 0)
     """
     if len(packet) < HEADER_SIZE:
         raise MalformedMessage("message is shorter than a header")
-    flags, questions, answers, authorities, additionals = _HEADER.unpack_from(packet, 2)
+    head: _Head = _HEADER.unpack_from(packet, 2)
+    flags, questions, answers, authorities, additionals = head
     if flags & _QR_AND_OPCODE != _QR:
         raise MalformedMessage("message is not a response to a query")
     if questions != 1:
@@ -93,7 +95,7 @@ def read_cut_answer(packet: bytes, question_end: int) -> Answer:
 def _truncated(packet: bytes, name_end: int) -> Answer:
     """Header, question, and the answer section's records before the cut."""
     _, _, count, _, _ = _HEADER.unpack_from(packet, 2)
-    places = question_places(packet, name_end)
+    places: dict[int, int] = {}
     records: list[Record] = []
     end = name_end + 4
     try:
@@ -112,7 +114,7 @@ def _truncated(packet: bytes, name_end: int) -> Answer:
         packet[3] & RCODE_MASK,
         Kind.OTHER,
         tuple([record[4] + TTL_PLACE for record in records]),
-        min([record[2] for record in records]) if records else None,
+        _lowest_ttl(records),
     )
 
 
@@ -138,7 +140,7 @@ def _whole(packet: bytes, name_end: int) -> Answer:
         rcode,
         _kind(rcode, packet, sections, has_soa=soa_ttl is not None),
         ttl_offsets or tuple([record[4] + TTL_PLACE for record in records]),
-        min([record[2] for record in records]) if records else None,
+        _lowest_ttl(records),
         soa_ttl,
         ede=ede,
         is_compressed=is_written_out or len(records) <= 1,
@@ -174,9 +176,11 @@ class _Sections:
     )
 
     def __init__(self, packet: bytes, name_end: int) -> None:
-        self.qtype, self.rdclass = _TWO.unpack_from(packet, name_end)
-        _, _, answers, authorities, additionals = _HEADER.unpack_from(packet, 2)
-        places = question_places(packet, name_end)
+        question: tuple[int, int] = _TWO.unpack_from(packet, name_end)
+        self.qtype, self.rdclass = question
+        head: _Head = _HEADER.unpack_from(packet, 2)
+        _, _, answers, authorities, additionals = head
+        places: dict[int, int] = {}
         self.answers, end = read_records(packet, name_end + 4, answers, places)
         self.authorities, end = read_records(packet, end, authorities, places)
         self.records = self.answers + self.authorities
@@ -216,6 +220,15 @@ def _written_out(packet: bytes) -> tuple[bytes, tuple[int, ...]]:
     if len(wire) > MAX_MESSAGE_SIZE:
         raise MalformedMessage("message is too long with its names written out")
     return wire, ttl_offsets
+
+
+def _lowest_ttl(records: list[Record]) -> int | None:
+    """The lowest TTL, in seconds, where there is any record."""
+    lowest: int | None = None
+    for _, _, ttl, _, _, _ in records:
+        if lowest is None or ttl < lowest:
+            lowest = ttl
+    return lowest
 
 
 def _soa_ttl(packet: bytes, authorities: list[Record]) -> int | None:

@@ -42,11 +42,8 @@ _ROOT_OPT: Final = b"\x00\x00\x29"  # root owner, type 41
 _DO_PLACE: Final = 7  # of the octet that begins with DO, in an OPT: RFC 6891 §6.1.3
 _DO: Final = b"\x80"
 
-_U16: Final = Struct("!H")
 _HEADER: Final = Struct("!5H")
 _OPT: Final = Struct("!BHHBBHH")
-_PUT_FLAGS: Final = Struct("!2sH").pack_into  # behind the id
-_PUT_TTL: Final = Struct("!I").pack_into
 _OPT_NO_DO: Final = _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, 0, 0)
 _OPT_DO: Final = _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, EDNS_DO, 0)
 
@@ -72,7 +69,7 @@ def reply_to(
     limit: int,
     ede: ExtendedErrors = (),
     extended_rcode: int = 0,
-) -> bytearray:
+) -> bytes:
     """`body` as `query`'s reply, every TTL set to `ttl` seconds, at most `limit` octets.
 
     `flags` is the header's second word; RD and CD are taken from the query instead. `ttl` None
@@ -89,16 +86,29 @@ def reply_to(
         flags |= wire[2] << 8 & _TC
     if extended_rcode and not opt:
         flags = flags & ~RCODE_MASK | _SERVFAIL
-    reply = bytearray(wire)
-    _PUT_FLAGS(reply, 0, query.packet[:2], flags & _KEPT | query.flags & _OWN)
-    reply[HEADER_SIZE : query.question_end] = query.packet[HEADER_SIZE : query.question_end]
+    packet, at = query.packet, query.question_end
+    flags = flags & _KEPT | query.flags & _OWN
+    parts = [
+        packet[:2],
+        flags.to_bytes(2, "big"),
+        wire[4:HEADER_SIZE] if not opt else _counts_with_one_more(wire),
+        packet[HEADER_SIZE:at],
+    ]
     if ttl is not None:
+        octets = ttl.to_bytes(4, "big")
         for offset in ttl_offsets:
-            _PUT_TTL(reply, offset, ttl)
-    if opt:
-        _U16.pack_into(reply, 10, (reply[10] << 8 | reply[11]) + 1)
-        reply += opt
-    return reply
+            parts.append(wire[at:offset])
+            parts.append(octets)
+            at = offset + 4
+    parts.append(wire[at:])
+    parts.append(opt)
+    return b"".join(parts)
+
+
+def _counts_with_one_more(wire: bytes) -> bytes:
+    """The header's counts, with an additional record more than `wire` has."""
+    additionals = (wire[10] << 8 | wire[11]) + 1
+    return wire[4:10] + additionals.to_bytes(2, "big")
 
 
 def _compress(body: Body) -> None:

@@ -40,14 +40,15 @@ def read_records(
     size = len(packet)
     for _ in range(count):
         owner = offset
-        if packet.startswith(_TO_QUESTION, owner):  # the question's name, as nearly always
+        if packet[owner : owner + 2] == _TO_QUESTION:  # the question's name, as nearly always
             fixed = owner + 2
         else:
             fixed = read_name_end(packet, owner, places)
         rdata = fixed + FIXED_SIZE
         if rdata > size:
             raise MalformedMessage("record is cut off")
-        rdtype, rdclass, ttl, rdata_size = _FIXED.unpack_from(packet, fixed)
+        fields: tuple[int, int, int, int] = _FIXED.unpack_from(packet, fixed)
+        rdtype, rdclass, ttl, rdata_size = fields
         offset = rdata + rdata_size
         if offset > size:
             raise MalformedMessage("record data runs past the end")

@@ -58,7 +58,7 @@ class _ReplyCapture:
         self.local = local
         self.reply: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
 
-    def send(self, reply: bytes | bytearray, address: Any) -> None:  # noqa: ARG002
+    def send(self, reply: bytes, address: Any) -> None:  # noqa: ARG002
         """Take the reply."""
         if not self.reply.done():
             self.reply.set_result(bytes(reply))

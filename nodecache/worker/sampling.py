@@ -78,7 +78,7 @@ class Sampler:
         if len(self._waiting) < _MAX_WAITING:
             self._waiting[key] = sample
 
-    def sent(self, key: Any, reply: bytes | bytearray) -> None:
+    def sent(self, key: Any, reply: bytes) -> None:
         """A reply is sent; perhaps one that is waited for."""
         if (sample := self._waiting.pop(key, None)) is not None:
             self.end(sample, reply[3] & _RCODE_MASK)

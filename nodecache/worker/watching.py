@@ -99,7 +99,7 @@ class _SampledTransport:
         self._sample = sample
         self._sampler = sampler
 
-    def send(self, reply: bytes | bytearray, address: Any) -> None:
+    def send(self, reply: bytes, address: Any) -> None:
         """Send the reply."""
         self._sampler.end(self._sample, reply[3] & 15)
         self._transport.send(reply, address)

@@ -73,7 +73,7 @@ class DatagramSocket:
 
     def __init__(self, pool: SocketOwner, now: float) -> None:
         self._pool = pool
-        self.pending: Pending[OutgoingQuery] = Pending(pool.random_id)
+        self.pending = Pending(pool.random_id)
         self.born_at = now
         self.heard_at = 0.0
         self.uses = 0

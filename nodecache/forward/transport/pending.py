@@ -7,8 +7,9 @@ connection that carried the query, with the query's id, name, type and class (RF
 import os
 from array import array
 from collections.abc import Callable, Iterator
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final
 
+from nodecache.forward.outgoing import OutgoingQuery
 from nodecache.wire import HEADER_SIZE, is_bare_reply
 
 # Far below the 65,536 ids there are, or `add` would spin looking for a free one; and what one
@@ -27,17 +28,7 @@ def random_ids() -> Iterator[int]:
         yield from array("H", os.urandom(_BLOCK_OCTETS))
 
 
-class Asked(Protocol):
-    """A pending query, as far as matching needs it."""
-
-    question: bytes
-    sent_at: float
-
-
-A = TypeVar("A", bound=Asked)
-
-
-class Pending(Generic[A]):
+class Pending:
     """Queries sent on one connection and not yet answered, by message id.
 
     Kept in two tables: what was sent a moment ago, and what turned out to be slow. So a look for
@@ -48,77 +39,78 @@ class Pending(Generic[A]):
 
     def __init__(self, random_id: Callable[[], int]) -> None:
         self._random_id = random_id
-        self._young: dict[int, A] = {}
-        self._slow: dict[int, A] = {}
+        self._young: dict[int, OutgoingQuery] = {}
+        self._slow: dict[int, OutgoingQuery] = {}
 
     def __len__(self) -> int:
         return len(self._young) + len(self._slow)
 
-    def add(self, asked: A) -> int:
+    def add(self, query: OutgoingQuery) -> int:
         """Take a message id that no other pending query holds; the caller minds MAX_PENDING."""
         young, slow = self._young, self._slow
         message_id = self._random_id()
         while message_id in young or message_id in slow:
             message_id = self._random_id()
-        young[message_id] = asked
+        young[message_id] = query
         return message_id
 
-    def match(self, packet: bytes) -> A | None:
+    def match(self, packet: bytes) -> OutgoingQuery | None:
         """Take the query that `packet` answers; None where the answer is late, unasked or forged."""
         if len(packet) < HEADER_SIZE:
             return None
         message_id = packet[0] << 8 | packet[1]
         table = self._young
-        asked = table.get(message_id)
-        if asked is None:
+        query = table.get(message_id)
+        if query is None:
             table = self._slow
-            asked = table.get(message_id)
-            if asked is None:
+            query = table.get(message_id)
+            if query is None:
                 return None
-        if not packet.startswith(asked.question, HEADER_SIZE) and not (
-            _is_same_question(packet, asked.question) or is_bare_reply(packet)
+        question = query.question
+        if packet[HEADER_SIZE : HEADER_SIZE + len(question)] != question and not (
+            _is_same_question(packet, question) or is_bare_reply(packet)
         ):
             return None
         del table[message_id]
-        return asked
+        return query
 
-    def oldest(self) -> A | None:
+    def oldest(self) -> OutgoingQuery | None:
         """The query that waits longest."""
         for table in (self._slow, self._young):
             if table:  # walking over the places of those that are gone takes time
-                for asked in table.values():
-                    return asked
+                for query in table.values():
+                    return query
         return None
 
-    def slowed(self, sent_before: float) -> list[A]:
+    def slowed(self, sent_before: float) -> list[OutgoingQuery]:
         """Queries sent up to `sent_before` that were not reported yet."""
         young = self._young
         if not young:
             return []
         slow = []
-        for message_id, asked in young.items():
-            if asked.sent_at > sent_before:
+        for message_id, query in young.items():
+            if query.sent_at > sent_before:
                 break
-            slow.append((message_id, asked))
-        for message_id, asked in slow:
+            slow.append((message_id, query))
+        for message_id, query in slow:
             del young[message_id]
-            self._slow[message_id] = asked
-        return [asked for _, asked in slow]
+            self._slow[message_id] = query
+        return [query for _, query in slow]
 
-    def drop(self, sent_before: float) -> list[A]:
+    def drop(self, sent_before: float) -> list[OutgoingQuery]:
         """Give up slow queries sent up to `sent_before`."""
         gone = []
-        for message_id, asked in self._slow.items():
-            if asked.sent_at > sent_before:
+        for message_id, query in self._slow.items():
+            if query.sent_at > sent_before:
                 break
             gone.append(message_id)
         return [self._slow.pop(message_id) for message_id in gone]
 
-    def all(self) -> list[A]:
+    def all(self) -> list[OutgoingQuery]:
         """Every query that waits, longest first."""
         return [*self._slow.values(), *self._young.values()]
 
-    def clear(self) -> list[A]:
+    def clear(self) -> list[OutgoingQuery]:
         """Give up every query, longest waiting first."""
         waiting = self.all()
         self._slow.clear()

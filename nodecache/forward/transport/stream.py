@@ -83,7 +83,7 @@ class StreamConnection:
         self._frames = FrameBuffer()
         self._outgoing: list[bytes] = []
         self._writes = 0
-        self.pending: Pending[OutgoingQuery] = Pending(pool.random_id)
+        self.pending = Pending(pool.random_id)
         self.stream: Stream
         self.opened_at = self.heard_at = now
         self.old_at = math.inf
