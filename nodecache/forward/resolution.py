@@ -104,11 +104,11 @@ class Resolution:
             upstream.health.failed_to_serve(now)
         else:
             upstream.served()
-        is_asked_anew = blames_opt and state.open > 1  # without OPT, meanwhile
+        is_asked_again = blames_opt and state.open > 1  # without OPT, meanwhile
         is_second = state.best is not None
         is_last = not self._group.wants_failover(answer.rcode, is_second=is_second)
         best = state.keep_best(answer)
-        if is_last and not is_asked_anew:
+        if is_last and not is_asked_again:
             self._finish(best)
             return
         state.open -= 1

@@ -37,9 +37,9 @@ def sizes(tables: tuple[str, ...]) -> Sizes:
     for version, (family, level, _) in _FAMILIES.items():
         used = [table for table in tables if table in legacy_tables(version)]
         if used:
-            with socket.socket(family, socket.SOCK_DGRAM) as asker:
+            with socket.socket(family, socket.SOCK_DGRAM) as probing:
                 for table in used:
-                    found[version, table] = _size(asker.fileno(), level, table)
+                    found[version, table] = _size(probing.fileno(), level, table)
     return found
 
 

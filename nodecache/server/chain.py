@@ -188,12 +188,12 @@ class Chain:
 class _Waiting:
     """A directive that waits for what it wished, and the timer where it has a timeout."""
 
-    __slots__ = ("index", "steps", "timer", "wish")
+    __slots__ = ("index", "step", "steps", "timer")
 
     def __init__(self, index: int, steps: Steps) -> None:
         self.index = index
         self.steps = steps
-        self.wish: object = None
+        self.step: object = None
         self.timer: Timer | None = None
 
     def stop_timer(self) -> None:
@@ -262,10 +262,10 @@ class ChainRun:
         waiting = self._waiting[-1]
         waiting.stop_timer()
         step = self._guarded(waiting.index, _next_step, waiting.steps, outcome)
-        waiting.wish = step
+        waiting.step = step
         if isinstance(step, AskNext):
             self._call_next(step.query, waiting.index + 1)
-            if step.timeout_seconds is not None and waiting.wish is step:  # not answered at once
+            if step.timeout_seconds is not None and waiting.step is step:  # not answered at once
                 self._start_timer(waiting, step.timeout_seconds)
         elif isinstance(step, AskServer):
             self._ask_server(step.query)

@@ -85,13 +85,13 @@ async def ask(serving: Serving, query: Query) -> Answer:
     shape = listener.handler.zones.shape_of(query)
     assert shape is not None
     now = monotonic()
-    asker = _ReplyCapture(listener.udp.local)
-    client_query = ClientQuery(query, shape, asker, _CLIENT, now)
+    capture = _ReplyCapture(listener.udp.local)
+    client_query = ClientQuery(query, shape, capture, _CLIENT, now)
     shape.serve(client_query, now)
-    is_at_once = asker.reply.done()
+    is_at_once = capture.reply.done()
     try:
         async with asyncio.timeout(_ASKED_SECONDS):
-            reply = await asker.reply
+            reply = await capture.reply
     except TimeoutError:
         reply = None
     told: Answer = {"milliseconds": round(1000 * (monotonic() - now), 2)}

@@ -30,14 +30,14 @@ class Sketch:
             counts[key] = times
             heappush(self._heap, (times, key))
             return
-        least = self._settle_least()
-        before = counts.pop(least)
-        self._over.pop(least, None)
+        minimum = self._settle_minimum()
+        before = counts.pop(minimum)
+        self._over.pop(minimum, None)
         counts[key] = before + times
         self._over[key] = before
         heapreplace(self._heap, (before + times, key))
 
-    def _settle_least(self) -> str:
+    def _settle_minimum(self) -> str:
         """The key with the least count, at the top of the heap."""
         while True:
             noted, key = self._heap[0]

@@ -145,9 +145,9 @@ def check_descriptors(subject: Subject) -> Iterator[Finding]:
     """Files that are open, against how many may be."""
     if (metrics := subject.metrics) is None or not metrics.total("process_max_fds"):
         return
-    used, most = metrics.total("process_open_fds"), metrics.total("process_max_fds")
-    told = f"{used:.0f} of {most:.0f} are open"
-    if used > _MUCH * most:
+    used, limit = metrics.total("process_open_fds"), metrics.total("process_max_fds")
+    told = f"{used:.0f} of {limit:.0f} are open"
+    if used > _MUCH * limit:
         yield look(FILES, told, "new TCP connections are refused", "a higher limit (ulimit -n)")
     else:
         yield ok(FILES, told)

@@ -150,13 +150,13 @@ def _addresses_with_rules(subject: Subject, backend: str) -> set[str] | None:
 def check_conntrack(subject: Subject) -> Iterator[Finding]:
     """The table's room, and entries that the rules should keep out."""
     count = _number(subject.read("/proc/sys/net/netfilter/nf_conntrack_count"))
-    most = _number(subject.read("/proc/sys/net/netfilter/nf_conntrack_max"))
-    if not most:
+    limit = _number(subject.read("/proc/sys/net/netfilter/nf_conntrack_max"))
+    if not limit:
         return
-    if count > _MUCH * most:
+    if count > _MUCH * limit:
         yield look(
             CONNTRACK,
-            f"its table is nearly full: {count} of {most}",
+            f"its table is nearly full: {count} of {limit}",
             "new connections through this node are dropped, also to kube-dns",
             "sysctl -w net.netfilter.nf_conntrack_max=…, and look for who holds the entries",
         )
@@ -177,8 +177,8 @@ def check_conntrack(subject: Subject) -> Iterator[Finding]:
             "they were sent to kube-dns while the agent was away, or go past it",
             "nothing, if they end within two minutes; else check the rules above",
         )
-    if count <= _MUCH * most and not failed and not tracked:
-        yield ok(CONNTRACK, f"{count} of {most} entries, none of DNS to the agent")
+    if count <= _MUCH * limit and not failed and not tracked:
+        yield ok(CONNTRACK, f"{count} of {limit} entries, none of DNS to the agent")
 
 
 def _number(text: str | None) -> int:

@@ -153,18 +153,18 @@ class Drop:
 
 def drops(table: Table, base: str, packet: Packet) -> list[Drop]:
     """What drops `packet` on its way through a base chain; empty for nothing that can be told."""
-    walk = _Walk(table, packet)
-    verdict = walk.follow(base, is_sure=True)
+    traversal = _Traversal(table, packet)
+    verdict = traversal.follow(base, is_sure=True)
     chain = table.chains[base]
-    if not verdict and chain.policy == "drop" and walk.left:
+    if not verdict and chain.policy == "drop" and traversal.left:
         policy = Rule(chain=base, conditions=(), does="drop", text="policy drop")
-        walk.dropped_by = policy
-    if walk.dropped_by is not None:
-        return [Drop(walk.dropped_by, not walk.may_be_accepted)]
-    return [Drop(rule, is_sure=False) for rule in dict.fromkeys(walk.suspects)]
+        traversal.dropped_by = policy
+    if traversal.dropped_by is not None:
+        return [Drop(traversal.dropped_by, not traversal.may_be_accepted)]
+    return [Drop(rule, is_sure=False) for rule in dict.fromkeys(traversal.suspects)]
 
 
-class _Walk:
+class _Traversal:
     """A packet on its way. `follow` gives accept or drop where that is for sure."""
 
     def __init__(self, table: Table, packet: Packet) -> None:
