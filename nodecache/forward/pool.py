@@ -113,8 +113,8 @@ class StreamPool:
         settings = self.upstream.settings
         if len(usable) < settings.max_connections:
             return True
-        if not settings.may_exceed_pool:
-            return False
+        if not settings.may_exceed_pool or self.upstream.endpoint.http_method:
+            return False  # HTTP/2 answers in any order
         answering = sum(connection.answered > 0 for connection in usable)
         return len(usable) - answering < max(answering, _MAX_UNPROVEN)
 

@@ -2,11 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from nodecache.forward import Settings, UpstreamSettings
+from nodecache.forward import Endpoint, Settings, UpstreamRegistry, UpstreamSettings
 from nodecache.forward.transport.pending import MAX_PENDING
+from nodecache.forward.transport.stream import StreamConnection
 from nodecache.wire import framed
 from tests.forward.fakes import Stage
-from tests.scenarios.simulated import Outgoing
+from tests.scenarios.simulated import Outgoing, SimulatedWorld
 
 TCP = UpstreamSettings(force_tcp=True)
 
@@ -70,6 +71,18 @@ def test_a_server_that_says_nothing_gets_few_connections():
         stage.ask()
         stage.world.advance(0.001)
     assert connections(stage) <= 8
+
+
+def test_upstreams_over_https_get_no_more_connections_than_in_ordinary_times():
+    """HTTP/2 answers in any order, so that one more would be of no help."""
+    world = SimulatedWorld()
+    upstreams = UpstreamRegistry(world)
+    over_https = Endpoint("10.0.0.1", 443, "https", http_method="POST")
+    pool = upstreams.acquire(over_https, TCP).streams
+    connection = StreamConnection(pool, world.now)
+    connection.answered = 1
+    assert pool._may_grow([connection] * 3)
+    assert not pool._may_grow([connection] * 4)
 
 
 def test_a_server_that_answers_in_order_one_at_a_time_gets_the_connections_it_takes():
