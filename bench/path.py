@@ -86,8 +86,8 @@ class ReadyStream:
 
 
 @dataclass(slots=True)
-class ReadyWorld:
-    """Implements `nodecache.forward.World`; time stands still, nothing is ever late."""
+class ReadyRuntime:
+    """Implements `nodecache.forward.Runtime`; time stands still, nothing is ever late."""
 
     answers: dict[bytes, bytes]
     streams: list[ReadyStream] = field(default_factory=list)
@@ -99,7 +99,7 @@ class ReadyWorld:
     def call_soon(self, callback: Callable[[], None]) -> None:
         self.soon.append(callback)
 
-    def call_later(self, *_: object) -> "ReadyWorld":
+    def call_later(self, *_: object) -> "ReadyRuntime":
         return self
 
     def cancel(self) -> None:
@@ -153,12 +153,12 @@ class Server:
     """A handler with one zone, before an upstream that has every answer ready."""
 
     handler: Handler
-    world: ReadyWorld
+    runtime: ReadyRuntime
     sink: Sink
 
     def ask(self, packets: list[bytes]) -> float:
         """Microseconds a query, for all of these in batches."""
-        handle, sink, turn = self.handler.handle, self.sink, self.world.turn
+        handle, sink, turn = self.handler.handle, self.sink, self.runtime.turn
         began = process_time()
         for at in range(0, len(packets), BATCH):
             now = monotonic()
@@ -173,12 +173,12 @@ class Server:
 
 def open_server(answers: dict[bytes, bytes], loop: asyncio.AbstractEventLoop) -> Server:
     """A server made from COREFILE; `answers` by the octets of question and what follows it."""
-    world = ReadyWorld(answers)
-    context = WorkerContext(loop, UpstreamRegistry(world), Budget(), InflightLimiter())
+    runtime = ReadyRuntime(answers)
+    context = WorkerContext(loop, UpstreamRegistry(runtime), Budget(), InflightLimiter())
     (block,) = parse(COREFILE, "Corefile", env={}, default_port=53, read=None).blocks
     served = ZoneBinding(build(block, context).zone, ServerCounts("dns://127.0.0.1:53", "."))
     dropped = ServerCounts("dns://127.0.0.1:53", "dropped")
-    return Server(Handler(Zones([(b"\0", served)]), dropped), world, Sink())
+    return Server(Handler(Zones([(b"\0", served)]), dropped), runtime, Sink())
 
 
 def one_address(packet: bytes) -> bytes:

@@ -25,7 +25,7 @@ def test_hits_in_random_case_ask_no_upstream(loop):
     names = hit_names()
     server = path.open_server(path.answers_to(names), loop)
     server.ask(path.packets_of(names))
-    server.world.answers.clear()
+    server.runtime.answers.clear()
     assert server.ask(path.packets_of(case_names(50))) > 0
 
 
