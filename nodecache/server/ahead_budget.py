@@ -1,14 +1,15 @@
 """What may be asked upstream ahead of clients: who asks for what nobody wants pays for it.
 
-Each question that clients had asked upstream pays for a share of one that nobody may ask for after all.
-So those are never more than that share of all questions, and a few at the start: whatever clients do.
+Each question that clients had asked upstream pays for a share of one that nobody may ask for after all,
+and one that is asked for is given back. So those in vain are never more than that share of all questions,
+and a few at the start: whatever clients do.
 """
 
 from typing import Final
 
 _START: Final = 64.0  # some eight walks that are learned from
-# One in 25. With what they come to, questions in vain stay below a twentieth of all.
-_SHARE: Final = 0.04
+# One in 40: a twentieth of what goes upstream where `aaaa suppress` answers every other question here.
+_SHARE: Final = 0.025
 _MAX: Final = 1024.0  # under way and not known to be of use yet; at 0.5 KiB each
 
 
@@ -29,7 +30,7 @@ class AheadBudget:
         return self.left < 1.0
 
     def earn(self) -> None:
-        """A client's question went upstream."""
+        """A question that clients waited for was answered."""
         if self.left < _MAX:
             self.left += _SHARE
 
@@ -39,9 +40,9 @@ class AheadBudget:
         self.left -= 1.0
 
     def note_used(self) -> None:
-        """A client asked for it: it is as if that had gone upstream."""
+        """A client asked for it."""
         self.used += 1
-        self.left = min(self.left + 1.0 + _SHARE, _MAX)
+        self.left += 1.0
 
     def note_unused(self) -> None:
         """Nobody did."""
