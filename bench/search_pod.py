@@ -146,8 +146,8 @@ def _hold(upstreams: list[LateUpstream], argv: list[str], waits: list[int]) -> N
             if process.poll() is not None or monotonic() > until:
                 raise SystemExit(f"{argv}: at wait {number} of {waits} these are open: {held}")
             sleep(0.01)
-        for each in upstreams:
-            each.release()
+        for give in [give for each in upstreams for give in each.take_owed()]:
+            give()
     told, _ = process.communicate(timeout=PATIENCE_SECONDS)
     if not told.endswith("found\n"):
         raise SystemExit(f"{argv} did not find it: {told}")

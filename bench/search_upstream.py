@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 
 HEADER = struct.Struct("!6H")
@@ -22,7 +23,7 @@ ADDRESSES = {1: bytes((192, 0, 2, 1)), 28: bytes.fromhex("20010db8" + "00" * 11 
 class LateUpstream:
     """Serves by UDP and TCP at port 53 of `host`, in a thread; `asked` counts questions.
 
-    Answers are given after `seconds`; or, where that is None, when `release` is called.
+    Answers are given after `seconds`; or, where that is None, by whoever takes them.
     """
 
     host: str
@@ -47,13 +48,12 @@ class LateUpstream:
         """Questions whose answers are held; asked twice, they are one."""
         return sorted(self._held)
 
-    def release(self) -> None:
-        """Give all answers that are held."""
+    def take_owed(self) -> list[Callable[[], None]]:
+        """What gives the answers that are held; later ones are none of them."""
         with self._lock:
             owed, self._owed = self._owed, []
             self._held = set()
-        for _, send, reply in owed:
-            send(reply)
+        return [partial(send, reply) for _, send, reply in owed]
 
     def _run(self) -> None:
         while True:
