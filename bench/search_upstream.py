@@ -77,6 +77,8 @@ class LateUpstream:
 
     def _accept(self, listener: socket.socket) -> None:
         connection, _ = listener.accept()
+        # Or the second of two answers waits for the first one's delayed acknowledgement: 40 ms.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         unread = bytearray()
         self._selector.register(
             connection, selectors.EVENT_READ, lambda tcp: self._read_stream(tcp, unread)
