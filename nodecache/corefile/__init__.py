@@ -12,7 +12,7 @@ tested with strings. Text either becomes a Corefile or CorefileError tells every
     directives  one module a kind: words of a directive → its options
     parser      all of it together
     conflicts   errors and warnings about two blocks together
-    options     what comes out
+    options     what comes out; those of some groups in answering, observing, rewriting
 """
 
 from .answering import (
@@ -24,32 +24,33 @@ from .answering import (
     LoadbalanceOptions,
     TemplateOptions,
 )
-from .destinations import Destination, nameservers
+from .destinations import Destination, TlsOptions, nameservers
 from .errors import CorefileError
 from .kubedns import KEYS, NO_KUBE_DNS, KubeDns, read_kubedns
+from .observing import (
+    Consolidation,
+    DnstapOptions,
+    ErrorsOptions,
+    HealthOptions,
+    LogOptions,
+    MetadataOptions,
+    PprofOptions,
+    PrometheusOptions,
+    ReadyOptions,
+    TraceOptions,
+)
 from .options import (
     BindLine,
     BindOptions,
     CacheOptions,
-    Consolidation,
     Corefile,
-    DnstapOptions,
-    ErrorsOptions,
     ForwardOptions,
-    HealthOptions,
-    LogOptions,
-    MetadataOptions,
     OwnOptions,
-    PprofOptions,
     PrefetchOptions,
-    PrometheusOptions,
-    ReadyOptions,
     ReloadOptions,
     ServerBlock,
     StaleOptions,
     TimeoutsOptions,
-    TlsOptions,
-    TraceOptions,
     ZoneKey,
 )
 from .parser import own_options, parse

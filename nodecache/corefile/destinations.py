@@ -1,4 +1,4 @@
-"""Where `forward` sends queries: addresses, resolv.conf files, host names."""
+"""Where `forward` sends queries: addresses, resolv.conf files, host names; and the options of TLS."""
 
 import re
 from dataclasses import dataclass
@@ -24,6 +24,15 @@ class Destination:
     scheme: Literal["dns", "tls", "https"] = "dns"
     server_name: str = ""
     """The name to check a TLS certificate by: `tls://9.9.9.9%dns.quad9.net`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsOptions:
+    """`tls`: empty names are none; without an authority, the system's are trusted."""
+
+    certificate_file: str = ""
+    key_file: str = ""
+    authority_file: str = ""
 
 
 def destination(word: str) -> Destination:

@@ -2,10 +2,10 @@
 
 import operator
 
-from nodecache.corefile.destinations import destination
+from nodecache.corefile.destinations import TlsOptions, destination
 from nodecache.corefile.mnemonics import rcode
 from nodecache.corefile.names import zone_name, zone_names
-from nodecache.corefile.options import ForwardOptions, TlsOptions
+from nodecache.corefile.options import ForwardOptions
 from nodecache.corefile.reading import (
     ITSELF,
     Arguments,

@@ -4,8 +4,9 @@ import operator
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
+from nodecache.corefile.destinations import TlsOptions
 from nodecache.corefile.names import zone_name, zone_names
-from nodecache.corefile.options import (
+from nodecache.corefile.observing import (
     AnswerClass,
     Consolidation,
     DnstapOptions,
@@ -16,7 +17,6 @@ from nodecache.corefile.options import (
     PprofOptions,
     PrometheusOptions,
     ReadyOptions,
-    TlsOptions,
     TraceOptions,
 )
 from nodecache.corefile.reading import (
