@@ -4,8 +4,9 @@ The law of this package: a hit never awaits and starts no task. Only the socket 
 read the clock; what they call is told `now` (monotonic seconds). Counting is plain integers.
 """
 
-from .chain import Chain, ChainCounts, Client, Lookup, OnOutcome, PendingLookup, no_forward
+from .chain import Chain, ChainCounts
 from .counts import Outcome, ServerCounts
+from .directive import Client, Lookup, OnOutcome, PendingLookup, no_forward
 from .directives.build import DirectiveCounts, Directives, Refreshable, check, open_directives
 from .directives.errors import ErrorLog
 from .directives.hosts import read_hosts_files

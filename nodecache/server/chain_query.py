@@ -7,9 +7,10 @@ from nodecache.cache import Entry
 from nodecache.forward import Failure
 from nodecache.wire import Answer, AnswerReader, Ede, ExtendedErrors, Query, Rcode, reply_to
 
-from .chain import Chain, Client, OnOutcome, PendingLookup, Silence
+from .chain import Chain
 from .client_query import ClientQuery
 from .counts import Outcome
+from .directive import Client, OnOutcome, PendingLookup, Silence
 from .inflight import InflightQuery, QueryOwner, failure_errors
 from .replies import CachedReply
 

@@ -15,8 +15,8 @@ from nodecache.wire import (
     reply_to,
 )
 
-from .chain import Client
 from .counts import Outcome
+from .directive import Client
 from .inflight import InflightQuery
 from .normalized import normalized
 from .replies import CachedReply

@@ -14,9 +14,9 @@ from nodecache.wire import (
     read_query,
 )
 
-from .chain import Client, OnOutcome, PendingLookup, no_forward
 from .client_query import ClientQuery, Transport, tally_of
 from .counts import Outcome, ServerCounts
+from .directive import Client, OnOutcome, PendingLookup, no_forward
 from .replies import CachedReply
 from .router import Zones
 

@@ -14,8 +14,8 @@ from nodecache.cache import Entry
 from nodecache.forward import Failure, Request
 from nodecache.wire import Answer, AnswerReader, ExtendedErrors, Flag, Query
 
-from .chain import Client, PendingLookup
 from .counts import Outcome
+from .directive import Client, PendingLookup
 from .replies import CachedReply
 
 _RD: Final = int(Flag.RD)

@@ -23,7 +23,7 @@ from nodecache.forward import Failure
 from nodecache.wire import CLASS_IN, KEY_END_SIZE, Answer, Kind, Query, Rdtype
 
 from .ahead_budget import AheadBudget
-from .chain import Client
+from .directive import Client
 from .inflight import Extras, InflightQuery, UnawaitedQuery
 from .limiter import InflightLimiter
 from .requery import with_question

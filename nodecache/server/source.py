@@ -11,7 +11,8 @@ from typing import Final, Protocol
 from nodecache.forward import Attempt, CallbackRequest, Failure, Forwarder, Request, Standing
 from nodecache.wire import Answer, Ede, Query, Rcode, Rdtype
 
-from .chain import Chain, Client, Lookup, OnOutcome, PendingLookup, Silence, unserved
+from .chain import Chain
+from .directive import Client, Lookup, OnOutcome, PendingLookup, Silence, unserved
 from .inflight import InflightQuery
 
 _HINFO: Final = int(Rdtype.HINFO)

@@ -32,10 +32,11 @@ from nodecache.cache import (
 from nodecache.forward import Failure
 from nodecache.wire import Answer, Ede, ExtendedErrors, Kind, Query, Rcode, Rdtype
 
-from .chain import Chain, Client, Lookup, OnOutcome, PendingLookup
+from .chain import Chain
 from .chain_query import ChainQuery, serve_by_chain, serve_lookup
 from .client_query import ClientQuery
 from .counts import Outcome
+from .directive import Client, Lookup, OnOutcome, PendingLookup
 from .directives.errors import ErrorLog
 from .directives.shuffled import keep_reply
 from .inflight import Extras, InflightQuery, RefreshQuery, failure_errors

@@ -9,7 +9,7 @@ from typing import Any
 
 from nodecache.cache import Entry, stale_errors
 from nodecache.server import StalePolicy, Zone, ZoneBinding
-from nodecache.server.chain import Client
+from nodecache.server.directive import Client
 from nodecache.server.directives.hosts import Hosts
 from nodecache.server.directives.no_aaaa import NoAaaa
 from nodecache.server.dns_name import text_of, wire_of

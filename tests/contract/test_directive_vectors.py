@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from nodecache.corefile import parse
-from nodecache.server.chain import Directive
+from nodecache.server.directive import Directive
 from nodecache.server.directives.build import DirectiveCounts, open_directives
 from tests.server.chains import answer, below, lines, query, run, told
 

@@ -9,7 +9,8 @@ import dns.rcode
 import dns.rrset
 
 from nodecache.forward import Failure
-from nodecache.server.chain import Chain, Client, Directive, Outcome, Result, no_forward
+from nodecache.server.chain import Chain
+from nodecache.server.directive import Client, Directive, Outcome, Result, no_forward
 from nodecache.wire import Answer, Query, read_answer, read_query
 
 POD = ("10.244.1.7", 40212)

@@ -3,12 +3,11 @@ import logging
 import pytest
 
 from nodecache.forward import Failure
-from nodecache.server.chain import (
+from nodecache.server.chain import MAX_LOOKUP_DEPTH, Chain
+from nodecache.server.directive import (
     LATE,
-    MAX_LOOKUP_DEPTH,
     AskNext,
     AskServer,
-    Chain,
     Client,
     Silence,
     no_forward,

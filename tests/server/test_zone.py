@@ -5,8 +5,8 @@ import dns.flags
 import pytest
 
 from nodecache.cache import Prefetch
-from nodecache.server.chain import refusal
 from nodecache.server.counts import Outcome
+from nodecache.server.directive import refusal
 from nodecache.wire import Flag, Rcode
 from tests.server.zone_harness import ADDRESS, FRESH_ONLY, OTHER, SOA, ZoneHarness, harness
 from tests.wire.messages import texts

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 
 from nodecache.corefile import AclOptions, AclPolicy
-from nodecache.server.chain import Client, Result, Silence
+from nodecache.server.directive import Client, Result, Silence
 from nodecache.server.dns_name import ZoneNames
 from nodecache.server.records import reply_of
 from nodecache.wire import Ede, ExtendedErrors, Flag, Query, Rcode

@@ -1,6 +1,6 @@
 """`any`: a short answer to queries for every type at once, which serve amplification attacks."""
 
-from nodecache.server.chain import Client, Result
+from nodecache.server.directive import Client, Result
 from nodecache.server.records import Record, Sections, reply_of
 from nodecache.wire import CLASS_IN, Query, Rdtype
 

@@ -15,7 +15,7 @@ from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Protocol
 
 from nodecache.corefile import DnstapOptions, LoadbalanceOptions, ServerBlock
-from nodecache.server.chain import Client, Directive, Result
+from nodecache.server.directive import Client, Directive, Result
 from nodecache.server.replies import PrepareReply
 from nodecache.wire import Query
 

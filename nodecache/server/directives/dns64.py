@@ -4,7 +4,7 @@ from ipaddress import IPv6Network
 
 from nodecache.corefile import Dns64Options
 from nodecache.forward import Failure
-from nodecache.server.chain import LATE, AskNext, AskServer, Client, Outcome, Silence, Steps
+from nodecache.server.directive import LATE, AskNext, AskServer, Client, Outcome, Silence, Steps
 from nodecache.server.records import Record, Sections, message, sections_of
 from nodecache.server.requery import with_question
 from nodecache.wire import CLASS_IN, Answer, Flag, Kind, Query, Rcode, Rdtype

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nodecache.corefile import HostsOptions, ServerBlock
-from nodecache.server.chain import Client, Result, refusal
+from nodecache.server.directive import Client, Result, refusal
 from nodecache.server.dns_name import ZoneNames
 from nodecache.server.records import Record, Sections, reply_of
 from nodecache.wire import CLASS_IN, Query, Rcode, Rdtype

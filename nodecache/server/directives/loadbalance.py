@@ -7,7 +7,7 @@ or TTL offset of the message becoming false; that is every usual answer. Others 
 from collections.abc import Callable, Sequence
 from struct import Struct
 
-from nodecache.server.chain import AskNext, Client, Steps
+from nodecache.server.directive import AskNext, Client, Steps
 from nodecache.server.records import Record, Sections, name_end, rebuilt, sections_of
 from nodecache.wire import Answer, Query, Rcode, Rdtype
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from nodecache.forward import Failure
-from nodecache.server.chain import Client, Result
+from nodecache.server.directive import Client, Result
 from nodecache.server.dns_name import text_of
 from nodecache.server.mnemonics import class_text, rcode_word, type_text
 from nodecache.wire import HEADER_SIZE, Answer, Flag, Kind, Query, Rcode, Rdtype

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from nodecache.server.chain import Client
+from nodecache.server.directive import Client
 from nodecache.server.dns_name import ZoneNames
 from nodecache.wire import Query
 

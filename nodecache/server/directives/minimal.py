@@ -2,7 +2,7 @@
 
 from struct import Struct
 
-from nodecache.server.chain import AskNext, Client, Steps
+from nodecache.server.directive import AskNext, Client, Steps
 from nodecache.server.records import name_end
 from nodecache.wire import Answer, Kind, Query, Rcode
 

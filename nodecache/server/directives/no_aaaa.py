@@ -7,7 +7,7 @@ is not NXDOMAIN, which would deny the name's A records too and confuses musl's r
 from collections.abc import Iterable
 from struct import Struct
 
-from nodecache.server.chain import Client, Result
+from nodecache.server.directive import Client, Result
 from nodecache.server.dns_name import ZoneNames, wire_of
 from nodecache.server.records import Record, Sections, reply_of
 from nodecache.wire import CLASS_IN, Query, Rdtype

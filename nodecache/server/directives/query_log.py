@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from nodecache.corefile import LogOptions
-from nodecache.server.chain import AskNext, Client, Steps
+from nodecache.server.directive import AskNext, Client, Steps
 from nodecache.server.dns_name import ZoneNames, text_of
 from nodecache.server.mnemonics import class_text, type_text
 from nodecache.wire import Query

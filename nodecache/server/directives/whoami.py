@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address
 
-from nodecache.server.chain import Client, Result
+from nodecache.server.directive import Client, Result
 from nodecache.server.records import Record, Sections, reply_of
 from nodecache.wire import Query, Rdtype
 

@@ -4,7 +4,7 @@ import dns.flags
 import pytest
 
 from nodecache.corefile import AclOptions, AclPolicy
-from nodecache.server.chain import Silence
+from nodecache.server.directive import Silence
 from nodecache.server.directives.acl import Acl
 from tests.server.chains import answer, below, client, query, rcode_of, run, told
 

@@ -4,7 +4,7 @@ import dns.flags
 import pytest
 
 from nodecache.corefile import Dns64Options
-from nodecache.server.chain import LATE, refusal
+from nodecache.server.directive import LATE, refusal
 from nodecache.server.directives.dns64 import Dns64, embedded
 from tests.server.chains import answer, below, client, lines, query, run, told
 

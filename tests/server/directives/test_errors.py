@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from nodecache.corefile import Consolidation, ErrorsOptions
-from nodecache.server.chain import refusal
+from nodecache.server.directive import refusal
 from nodecache.server.directives.errors import ErrorLog, go_duration
 from tests.server.chains import query
 

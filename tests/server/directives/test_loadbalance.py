@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from nodecache.server.chain import refusal
+from nodecache.server.directive import refusal
 from nodecache.server.directives.loadbalance import LoadBalance, permutation, shuffled
 from nodecache.server.directives.weights import Preferred, Weighted, parse_weights
 from tests.server.chains import answer, below, lines, query, run, told

@@ -1,6 +1,6 @@
 import pytest
 
-from nodecache.server.chain import refusal
+from nodecache.server.directive import refusal
 from nodecache.server.directives.minimal import Minimal
 from tests.server.chains import answer, below, query, run, told
 

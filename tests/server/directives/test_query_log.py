@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from nodecache.corefile import LogOptions
-from nodecache.server.chain import Silence, refusal
+from nodecache.server.directive import Silence, refusal
 from nodecache.server.directives.metadata import Metadata
 from nodecache.server.directives.query_log import QueryLog
 from tests.server.chains import answer, below, client, query, run

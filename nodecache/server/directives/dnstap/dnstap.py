@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from nodecache import __version__
 from nodecache.corefile import DnstapOptions
 from nodecache.forward import Attempt
-from nodecache.server.chain import AskNext, Client, Outcome, Result, Steps
+from nodecache.server.directive import AskNext, Client, Outcome, Result, Steps
 from nodecache.server.directives.log_format import Facts, LogFormat, reply_flags
 from nodecache.server.directives.metadata import UPSTREAM, note
 from nodecache.server.directives.trace.trace import record_connect

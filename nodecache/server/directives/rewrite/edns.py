@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from struct import Struct
 
 from nodecache.corefile.rewriting import EdnsAction, EdnsLocalRule, EdnsNsidRule, EdnsRule
-from nodecache.server.chain import Client
+from nodecache.server.directive import Client
 from nodecache.server.dns_name import text_of
 from nodecache.wire import Query
 

@@ -19,7 +19,7 @@ from nodecache.corefile.rewriting import (
     TypeRule,
 )
 from nodecache.forward import Failure
-from nodecache.server.chain import AskNext, AskServer, Client, Result, Steps, refusal
+from nodecache.server.directive import AskNext, AskServer, Client, Result, Steps, refusal
 from nodecache.server.dns_name import text_of, wire_of
 from nodecache.server.records import Record, message, reply_of, sections_of
 from nodecache.server.requery import with_question

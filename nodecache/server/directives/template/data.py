@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from nodecache.server.chain import Client
+from nodecache.server.directive import Client
 from nodecache.server.dns_name import text_of
 from nodecache.server.mnemonics import class_text, type_text
 from nodecache.server.patterns import Pattern

@@ -6,7 +6,7 @@ from enum import Enum
 
 from nodecache.corefile import TemplateOptions
 from nodecache.forward import Failure
-from nodecache.server.chain import AskServer, Client, Result, Steps, refusal
+from nodecache.server.directive import AskServer, Client, Result, Steps, refusal
 from nodecache.server.dns_name import ZoneNames, text_of
 from nodecache.server.patterns import Pattern
 from nodecache.server.record_text import record_of

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from nodecache.forward import Attempt, Failure
-from nodecache.server.chain import AskNext, Client, Directive, Result, Steps
+from nodecache.server.directive import AskNext, Client, Directive, Result, Steps
 from nodecache.server.directives.metadata import note
 from nodecache.server.dns_name import text_of
 from nodecache.server.mnemonics import rcode_word, type_text

@@ -2,7 +2,7 @@ import dns.message
 import pytest
 
 from nodecache.corefile import DnstapOptions
-from nodecache.server.chain import refusal
+from nodecache.server.directive import refusal
 from nodecache.server.directives.dnstap.dnstap import Dnstap, ForwardObserver
 from tests.helpers import taps
 from tests.server.chains import answer, below, client, query, run

@@ -13,7 +13,7 @@ from nodecache.corefile.rewriting import (
     TtlRule,
     TypeRule,
 )
-from nodecache.server.chain import refusal
+from nodecache.server.directive import refusal
 from nodecache.server.directives.rewrite.rewrite import Rewriting
 from nodecache.wire import Kind
 from tests.server.chains import answer, below, client, lines, query, rcode_of, run, told

@@ -1,6 +1,7 @@
 import pytest
 
-from nodecache.server.chain import Chain, Silence, refusal
+from nodecache.server.chain import Chain
+from nodecache.server.directive import Silence, refusal
 from nodecache.server.directives.trace.spans import Span
 from nodecache.server.directives.trace.trace import DirectiveSpan, Trace, record_connect, with_spans
 from nodecache.wire import Query
