@@ -44,7 +44,7 @@ svg path.second { stroke: var(--second) } svg line { stroke: var(--line); vector
 table { border-collapse: collapse; width: 100% } th, td { text-align: right; padding: .3rem .7rem; white-space: nowrap }
 th { font-weight: normal } th:first-child, td:first-child { text-align: left }
 .wide { white-space: normal } tr + tr td { border-top: 1px solid var(--line) } td { font-variant-numeric: tabular-nums }
-a { color: var(--plot) } nav a { margin-right: 1rem }
+a { color: var(--plot) } nav { display: flex; flex-wrap: wrap; gap: .3rem 1rem }
 """
 
 
@@ -246,7 +246,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _links(links: Sequence[str]) -> str:
     items = "".join(
-        f'<a href="{escape(link)}">{escape(link.removeprefix("http:"))}</a>' for link in links
+        f'<a href="{escape(link)}">{escape(link.removeprefix("http://"))}</a>' for link in links
     )
     return f"<h2>More</h2><nav>{items}</nav>"
 

@@ -179,20 +179,19 @@ class Pages:
             self.readiness.tell("addresses", is_met=bool(vitals.lease.get("is_held", 1)))
 
     async def _front_page(self, _: web.Request) -> web.Response:
-        links = [
-            "/metrics",
-            *(
-                f"http://{each.address}{each.page}"
-                for each in self._asked_for
-                if each.page in ("/health", "/ready") and not each.address.startswith(":")
-            ),
-        ]
+        probed = (
+            f"http://{wanted.address}{path}"
+            for wanted in self._asked_for
+            if not wanted.address.startswith(":")
+            for path in self._contents(wanted)
+            if path in ("/health", "/ready")
+        )
         facts = front_page.Facts(
             started_at=self._started_at,
             loaded_at=self._loaded_at,
             missing=list(self.readiness.missing),
             addresses=[str(address) for address in self._serving.listeners],
-            links=links,
+            links=["/metrics", *dict.fromkeys(probed)],
         )
         text = front_page.front_page(self._read(), self._collector.keeper, self._history, facts)
         return web.Response(HTTPStatus.OK, text.encode(), front_page.CONTENT_TYPE)

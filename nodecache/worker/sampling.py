@@ -58,7 +58,7 @@ class Sampler:
         self._loop = loop
         self._draw = draw
         self._rest = 0  # of the row in which one was drawn
-        self._waiting: dict[Any, Sample] = {}
+        self.waiting: dict[Any, Sample] = {}  # by the way back of their replies
 
     def begin(self, packet: bytes, address: Any) -> Sample | None:
         """A query is drawn; None where it has no name."""
@@ -75,12 +75,12 @@ class Sampler:
     def begin_waiting(self, key: Any, sample: Sample) -> None:
         """Its reply will be sent from another place, under this key."""
         self._loop.call_soon(sample.wait)
-        if len(self._waiting) < _MAX_WAITING:
-            self._waiting[key] = sample
+        if len(self.waiting) < _MAX_WAITING:
+            self.waiting[key] = sample
 
     def sent(self, key: Any, reply: bytes) -> None:
         """A reply is sent; perhaps one that is waited for."""
-        if (sample := self._waiting.pop(key, None)) is not None:
+        if (sample := self.waiting.pop(key, None)) is not None:
             self.end(sample, reply[3] & _RCODE_MASK)
 
     def end(self, sample: Sample, rcode: int | None) -> None:
@@ -101,9 +101,9 @@ class Sampler:
         )
         self.largest_step = max(self.largest_step, self.step)
         now = self._loop.time()
-        old = [k for k, each in self._waiting.items() if now - each.at > _UNANSWERED_SECONDS]
+        old = [k for k, each in self.waiting.items() if now - each.at > _UNANSWERED_SECONDS]
         for key in old:
-            self.end(self._waiting.pop(key), None)
+            self.end(self.waiting.pop(key), None)
 
     def uncertainty(self, count: int) -> int:
         """By how much a count may be off for being sampled, nineteen times of twenty."""

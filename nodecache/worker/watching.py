@@ -16,6 +16,10 @@ from nodecache.server.tcp_connection import PacketHandler
 from .sampling import Sample, Sampler
 from .serving import Listener, Serving
 
+# Not by super(), which takes a quarter of a microsecond each time.
+_recvfrom, _recvmsg = socket.socket.recvfrom, socket.socket.recvmsg
+_sendto, _sendmsg = socket.socket.sendto, socket.socket.sendmsg
+
 
 class SampledSocket(socket.socket):
     """A listener's UDP socket, which shows the sampler what is read and what is sent."""
@@ -34,31 +38,35 @@ class SampledSocket(socket.socket):
 
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
         """Read a query."""
-        packet, address = super().recvfrom(bufsize, flags)
-        self._sampler.left -= 1
-        if self._sampler.left <= 0:
-            self._begin(packet, address)
-        return packet, address
+        received = _recvfrom(self, bufsize, flags)
+        sampler = self._sampler
+        sampler.left -= 1
+        if sampler.left <= 0:
+            self._begin(*received)
+        return received
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> Any:
         """Read a query, with where it was sent to."""
-        received = super().recvmsg(bufsize, ancbufsize, flags)
-        self._sampler.left -= 1
-        if self._sampler.left <= 0:
+        received = _recvmsg(self, bufsize, ancbufsize, flags)
+        sampler = self._sampler
+        sampler.left -= 1
+        if sampler.left <= 0:
             self._begin(received[0], received[3])
         return received
 
     def sendto(self, reply: Any, address: Any) -> int:  # type: ignore[override]
         """Send a reply."""
-        self._sampler.sent((address[:2], bytes(reply[:2])), reply)
-        return super().sendto(reply, address)
+        if self._sampler.waiting:
+            self._sampler.sent((address[:2], bytes(reply[:2])), reply)
+        return _sendto(self, reply, address)
 
     def sendmsg(  # type: ignore[override]
         self, buffers: list[bytes], ancdata: Any, flags: int, address: Any
     ) -> int:
         """Send a reply from where the query was sent to."""
-        self._sampler.sent((address[:2], bytes(buffers[0][:2])), buffers[0])
-        return super().sendmsg(buffers, ancdata, flags, address)
+        if self._sampler.waiting:
+            self._sampler.sent((address[:2], bytes(buffers[0][:2])), buffers[0])
+        return _sendmsg(self, buffers, ancdata, flags, address)
 
     def _begin(self, packet: bytes, address: Any) -> None:
         if (sample := self._sampler.begin(packet, address)) is not None:

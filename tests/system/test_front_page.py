@@ -1,5 +1,6 @@
 """The page for people, on a running agent and in a real browser."""
 
+import re
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -19,7 +20,7 @@ QUIET = (
 
 @pytest.fixture
 def page(tmp_path):
-    port = free_port()
+    port, health = free_port(), free_port()
     corefile = f"""
     .:{{port}} {{
         bind {HOST}
@@ -27,6 +28,7 @@ def page(tmp_path):
         hosts {{
             192.0.2.7 secret.example
         }}
+        health {HOST}:{health}
     }}
     """
     with Agent(tmp_path, corefile) as agent:
@@ -40,6 +42,10 @@ def test_the_page_names_nobody_and_nothing_that_was_asked_for(page):
         text = response.read().decode()
     assert "secret" not in text
     assert "1 answers" not in text
+    links = re.findall(r'href="([^"]*)">([^<]*)<', text)
+    assert links[0] == ("/metrics", "/metrics")
+    assert [shown.rpartition("/")[2] for _, shown in links[1:]] == ["health", "ready"]
+    assert all(link == f"http://{shown}" for link, shown in links[1:])
 
 
 def test_a_browser_shows_it_and_a_phone_need_not_scroll_sideways(page, tmp_path):
