@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from nodecache.host.probe import QUESTION as PROBE
 from nodecache.server.dns_name import text_of
 from nodecache.wire import MalformedMessage
 from nodecache.wire.constants import HEADER_SIZE
@@ -61,8 +62,10 @@ class Sampler:
         self.waiting: dict[Any, Sample] = {}  # by the way back of their replies
 
     def begin(self, packet: bytes, address: Any) -> Sample | None:
-        """A query is drawn; None where it has no name."""
+        """A query is drawn; None where it has no name, or is the keeper's probe."""
         self._draw_next()
+        if packet[HEADER_SIZE : HEADER_SIZE + len(PROBE)] == PROBE:
+            return None
         try:
             end = question_name_end(packet, HEADER_SIZE)
         except MalformedMessage:

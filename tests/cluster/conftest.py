@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster import agent as agents
-from tests.cluster.agent import Agent, cluster_dns
-from tests.cluster.kubectl import KubectlFailed, Pod, kubectl, until
+from tests.cluster.agent import Agent, wait_until_let_go
+from tests.cluster.kubectl import KubectlFailed, Pod, kubectl
 
 FIGURES: list[str] = []
 WHY_NOT: list[str] = []
@@ -73,10 +73,7 @@ def agent(client: Pod, node: Pod) -> Iterator[Agent]:
     it.create()
     yield it
     it.delete()
-    addresses = [agents.LOCAL, cluster_dns()]
-    until(
-        "the node is clean", lambda: not any(node.run("node.py", "state", *addresses).values()), 30
-    )
+    wait_until_let_go(node)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import helm_python as helm
 import pytest
 
 from tests.cluster import agent as agents
-from tests.cluster.agent import Agent, cluster_dns
+from tests.cluster.agent import Agent, wait_until_let_go
 from tests.cluster.asking import KUBERNETES, describe
 from tests.cluster.kubectl import Pod, get, until
 
@@ -50,13 +50,6 @@ def names_of_ours() -> set[str]:
     return {
         name for name in names if "node-local-dns" in name or "kube-dns-" in name or RELEASE in name
     }
-
-
-def wait_until_clean(node: Pod) -> None:
-    addresses = [agents.LOCAL, cluster_dns()]
-    until(
-        "the node is clean", lambda: not any(node.run("node.py", "state", *addresses).values()), 30
-    )
 
 
 def image_in_use() -> str:
@@ -103,13 +96,13 @@ def test_install_upgrade_roll_back_uninstall(
     until("the Corefile's TTL is 60", lambda: "cache 60" in ours.execute("cat", COREFILE))
     config.rollback(RELEASE, version=1, wait="watcher", timeout=PATIENCE_SECONDS)
     assert image_in_use() == agents.IMAGE
-    assert [each["version"] for each in config.history(RELEASE)] == [1, 2, 3]
+    assert [each["revision"] for each in config.history(RELEASE)] == [1, 2, 3]
     outcomes = {where: load.outcome(timeout=120) for where, load in loads.items()}
     for where, outcome in outcomes.items():
         note(f"helm upgrade and rollback, at {where}: {describe(outcome)}")
 
     config.uninstall(RELEASE, wait="watcher", timeout=PATIENCE_SECONDS)
     until("no object is left", lambda: names_of_ours() == before)
-    wait_until_clean(node)
+    wait_until_let_go(node)
     assert [outcome["lost"] for outcome in outcomes.values()] == [0, 0]
     assert [outcome["failed"] for outcome in outcomes.values()] == [{}, {}]

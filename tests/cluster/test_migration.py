@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.cluster import agent as agents
-from tests.cluster.agent import Agent, cluster_dns
+from tests.cluster.agent import Agent, wait_until_let_go
 from tests.cluster.asking import KUBERNETES, describe
-from tests.cluster.kubectl import Pod, until
+from tests.cluster.kubectl import Pod
 
 pytestmark = [
     pytest.mark.cluster,
@@ -56,7 +56,4 @@ def test_our_manifest_is_applied_over_the_original(
         assert outcome["lost"] <= IN_ITS_HANDS
     assert [pod["metadata"]["name"] for pod in ours.pods()] == [ours.pod]
     ours.delete()
-    addresses = [agents.LOCAL, cluster_dns()]
-    until(
-        "the node is clean", lambda: not any(node.run("node.py", "state", *addresses).values()), 30
-    )
+    wait_until_let_go(node)

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from nodecache.host import probe
 from nodecache.server.handler import Handler
 from nodecache.worker.control_request import Request
 from nodecache.worker.sampling import MEASURES, Sampler
@@ -104,6 +105,13 @@ def test_what_is_not_a_query_is_passed_over():
         return [counted.begin(packet, CLIENT) for packet in (b"", b"x" * 12, b"\xff" * 40)]
 
     assert asyncio.run(run()) == [None, None, None]
+
+
+def test_the_keepers_own_probe_is_no_client_of_anybodys():
+    async def run():
+        return sampler().begin(probe.query(7), CLIENT)
+
+    assert asyncio.run(run()) is None
 
 
 @pytest.mark.parametrize(
