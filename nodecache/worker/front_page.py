@@ -36,7 +36,7 @@ header p, figcaption, th { color: var(--quiet) } header p { margin: .2rem 0 1rem
 .ok { color: var(--ok) } .look { color: var(--look) } .broken { color: var(--broken) }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr)); gap: .8rem }
 figure { margin: 0; padding: .7rem; background: var(--card); border: 1px solid var(--line); border-radius: .4rem }
-figcaption b { float: right; color: var(--ink) } b .second { color: var(--second); margin-left: .5rem }
+figcaption { font-size: .85rem } figcaption b { float: right; color: var(--ink) } b .second { color: var(--second); margin-left: .5rem }
 svg { display: block; width: 100%; height: 4.5rem; margin-top: .3rem; overflow: visible }
 svg path { fill: none; stroke: var(--plot); stroke-width: 1.6; vector-effect: non-scaling-stroke }
 svg path.second { stroke: var(--second) } svg line { stroke: var(--line); vector-effect: non-scaling-stroke }
