@@ -30,9 +30,6 @@ _PATIENCE_SECONDS: Final = 0.01
 _QUICK_SECONDS: Final = 0.005
 _FEW: Final = 4
 
-# Connections tried at once that have not brought an answer yet.
-_MAX_UNPROVEN: Final = 8
-
 # To a server that takes one query on each, or at a time.
 _MAX_CONNECTIONS: Final = 256
 
@@ -107,16 +104,16 @@ class StreamPool:
     def _may_grow(self, usable: list[StreamConnection]) -> bool:
         """Whether one more connection may help where queries wait on all of them.
 
-        Beyond `max_connections` a few are tried, and as many as have brought answers: they double in the
-        time of an answer, and a server that says nothing gets few.
+        Beyond `max_connections` as many are tried as go on bringing answers: a server that says nothing,
+        or nothing after a first answer, gets no more.
         """
         settings = self.upstream.settings
         if len(usable) < settings.max_connections:
             return True
         if not settings.may_exceed_pool or self.upstream.endpoint.http_method:
             return False  # HTTP/2 answers in any order
-        answering = sum(connection.answered > 0 for connection in usable)
-        return len(usable) - answering < max(answering, _MAX_UNPROVEN)
+        answering = sum(connection.answered > 1 for connection in usable)
+        return len(usable) < 2 * answering
 
     def _has_waited(self, connection: StreamConnection, now: float) -> bool:
         oldest = connection.pending.oldest()

@@ -63,6 +63,9 @@ REASONS: dict[str, Callable[[Difference], bool]] = {
     "With no A record to be had, `dns64` answers NOERROR without records.": (
         lambda d: d.case == "dns64" and d.what == "AA" and _asks(d, "text.")
     ),
+    "FORMERR, NOTIMP and BADVERS go to the client, also where they are for EDNS.": (
+        lambda d: _asks(d, "badvers.")
+    ),
     "AXFR and IXFR are forwarded.": lambda d: _asks(d, "AXFR"),
     "NOTIFY is handled like a query.": lambda d: d.query.startswith("NOTIFY"),
     "A SERVFAIL or NOTIMP that is remembered comes with AA, and with RA as upstream had it.": (
