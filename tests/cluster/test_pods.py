@@ -27,7 +27,6 @@ NEW_NAMES = "{ip}.default.pod.cluster.local."
 COMPONENT = agents.MANIFEST.parent / "components" / "endpointslices"
 OURS, OFF = "nodecache", "nodecache with endpoints off"
 AGENTS = [OURS, OFF, *(["original"] if agents.ORIGINAL else [])]
-API_AWAY_SECONDS = 60
 TTL_SECONDS = 5  # of CoreDNS's kubernetes plugin, where its Corefile does not say
 SELECTOR = ("-n", "kube-system", "-l", "k8s-app=kube-dns")
 
@@ -266,19 +265,6 @@ def test_pods_that_come_and_go_are_seen_within_the_ttl(knowing, replicas):
         )
         # CoreDNS's own cache may have it for as long once more.
         assert seconds < (TTL_SECONDS if is_told else 2 * TTL_SECONDS)
-
-
-def test_an_api_server_that_hangs_for_a_minute_costs_nothing(knowing, replicas):
-    replicas(2)
-    knowing.settle(2)
-    seconds = API_AWAY_SECONDS
-
-    def away() -> None:
-        knowing.node.run("node.py", "hang-apiserver", str(seconds), timeout=seconds + 60)
-
-    outcome = knowing.load_during("API server away for a minute", away, seconds=seconds + 15)
-    hold(outcome, knowing)
-    knowing.settle(2)
 
 
 @pytest.mark.parametrize("knowing", ["api"], indirect=True)

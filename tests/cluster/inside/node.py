@@ -5,7 +5,6 @@
     node.py conntrack ADDRESS    tracked flows to port 53 of that address
     node.py signal NAME WHOM     sends a signal to the agent's keeper, its worker, or all of it
     node.py signal-kube-dns NAME ADDRESS   sends a signal to the pod of kube-dns that has the address
-    node.py hang-apiserver SECONDS   stops every process of the API server for so long
     node.py make NAME            makes a bridge of that name, once
     node.py hold NAME            keeps a bridge of that name there (for the original, on kernels
                                  without dummy links), until `node.py release`
@@ -129,30 +128,6 @@ def signal_kube_dns(name: str, address: str) -> list[int]:
     return chosen
 
 
-def hang_apiserver(seconds: float) -> list[int]:
-    """Stop the API server's processes on this node, and let them go on after `seconds`."""
-    chosen = [
-        int(folder.name)
-        for folder in Path("/proc").iterdir()
-        if folder.name.isdigit() and is_apiserver(folder)
-    ]
-    for pid in chosen:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        time.sleep(seconds)
-    finally:
-        for pid in chosen:
-            os.kill(pid, signal.SIGCONT)
-    return chosen
-
-
-def is_apiserver(folder: Path) -> bool:
-    try:
-        return (folder / "comm").read_text().strip() == "kube-apiserver"
-    except OSError:
-        return False
-
-
 def make_bridge(name: str) -> None:
     with IPRoute() as route:
         if not route.link_lookup(ifname=name):
@@ -180,8 +155,6 @@ def main() -> None:
         print(json.dumps({"pids": signal_agent(*arguments)}))
     elif what == "signal-kube-dns":
         print(json.dumps({"pids": signal_kube_dns(*arguments)}))
-    elif what == "hang-apiserver":
-        print(json.dumps({"pids": hang_apiserver(float(arguments[0]))}))
     elif what == "make":
         make_bridge(arguments[0])
         print("{}")
