@@ -24,9 +24,9 @@ OTHER = dns.message.make_response(dns.message.make_query("www.forged.org.", "A",
 @pytest.mark.parametrize(
     ("endpoint", "told"),
     [
-        (Endpoint("9.9.9.9", 443, True, "dns.quad9.net", "POST"), "dns.quad9.net"),
-        (Endpoint("9.9.9.9", 8443, True, "", "POST"), "9.9.9.9:8443"),
-        (Endpoint("2620:fe::fe", 443, True, "", "GET"), "[2620:fe::fe]"),
+        (Endpoint("9.9.9.9", 443, "https", "dns.quad9.net", "POST"), "dns.quad9.net"),
+        (Endpoint("9.9.9.9", 8443, "https", "", "POST"), "9.9.9.9:8443"),
+        (Endpoint("2620:fe::fe", 443, "https", "", "GET"), "[2620:fe::fe]"),
     ],
 )
 def test_requests_are_for_the_name_of_the_server(endpoint, told):
@@ -63,7 +63,7 @@ def heard(body: bytes, status: int = 200, media_type: str = MEDIA_TYPE) -> dns.m
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_a_query_is_asked_with_id_0(method):
-    request = request_for(QUERY, Endpoint("192.0.2.1", 443, True, "dns.example", method))
+    request = request_for(QUERY, Endpoint("192.0.2.1", 443, "https", "dns.example", method))
     asked = b"\0\0" + QUERY[2:]
     fields = dict(request.fields)
     assert (request.method, fields["accept"]) == (method, "application/dns-message")

@@ -25,7 +25,7 @@ class Carrier(PlainStream):
 
 def opened(protocol: str) -> tuple[DohStream, Carrier, Told]:
     told, carrier = Told(), Carrier(protocol)
-    stream = DohStream(told, Endpoint("192.0.2.1", 443, True, "dns.example", "POST"))
+    stream = DohStream(told, Endpoint("192.0.2.1", 443, "https", "dns.example", "POST"))
     stream.carry(carrier)
     stream.opened(1.0)
     return stream, carrier, told

@@ -28,7 +28,7 @@ def chunked(*chunks: bytes) -> bytes:
 
 
 def asking(count: int = 1, method: str = "POST") -> Http1:
-    http = Http1(Endpoint("192.0.2.1", 443, True, "dns.example", method))
+    http = Http1(Endpoint("192.0.2.1", 443, "https", "dns.example", method))
     for number in range(count):
         http.request(number.to_bytes(2, "big") + QUERY[2:])
     return http

@@ -37,7 +37,7 @@ class Peers:
     def __init__(
         self, method: str = "POST", settings: dict[SettingCodes, int] | None = None
     ) -> None:
-        self.ours = Http2(Endpoint("192.0.2.1", 443, True, "dns.example", method))
+        self.ours = Http2(Endpoint("192.0.2.1", 443, "https", "dns.example", method))
         self.server = H2Connection(H2Configuration(client_side=False))
         self.server.initiate_connection()
         self.server.update_settings(settings or {})
@@ -162,7 +162,7 @@ def served(*frames: Frame) -> bytes:
     ],
 )
 def test_a_server_that_breaks_the_rules_or_wastes_our_time_is_found_out(told):
-    http = Http2(Endpoint("192.0.2.1", 443, True, "dns.example", "POST"))
+    http = Http2(Endpoint("192.0.2.1", 443, "https", "dns.example", "POST"))
     http.request(asked(1))
     with pytest.raises(BrokenHttp):
         hear(http, told)
@@ -185,7 +185,7 @@ def test_what_waits_without_end_for_room_is_bounded():
 
 @given(st.binary(max_size=200), st.integers(0, 9), st.integers(0, 255))
 def test_whatever_comes_is_taken_or_refused(payload, kind, flags):
-    http = Http2(Endpoint("192.0.2.1", 443, True, "dns.example", "POST"))
+    http = Http2(Endpoint("192.0.2.1", 443, "https", "dns.example", "POST"))
     http.request(asked(1))
     http.to_send()
     with contextlib.suppress(BrokenHttp):
