@@ -17,7 +17,7 @@ QUESTION = b"\x02id\x06server\x00\x00\x10\x00\x03"
 REFUSED, NOERROR = 5, 0
 
 
-def ask(address: Address, protocol: str = "udp", seconds: float = 1.0) -> int | None:
+def ask(address: Address, protocol: str = "udp", seconds: float = 10.0) -> int | None:
     """Ask from the namespace this thread is in; the rcode, or None."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM

@@ -186,7 +186,7 @@ class World:
             ]
         return "\n".join(found)
 
-    def ask(self, address: Address, protocol: str = "udp", seconds: float = 3.0) -> int | None:
+    def ask(self, address: Address, protocol: str = "udp", seconds: float = 10.0) -> int | None:
         """The rcode that a pod's query gets; None for no answer. REFUSED is the agent's.
 
         The patience is for a busy machine.

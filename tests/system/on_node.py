@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.helpers.patience import PATIENCE_SECONDS
 from tests.system.asking import REFUSED, Address
 from tests.system.netns import KUBE_DNS, LOCAL, Namespace, World, wait_until
 
@@ -126,7 +127,7 @@ class Agent:
     def stop(self) -> int:
         """A clean stop; the exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(PATIENCE_SECONDS)
 
     def kill_all(self) -> float:
         """SIGKILL to every process of it at one moment; that moment. None is left after this."""

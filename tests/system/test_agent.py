@@ -12,6 +12,7 @@ import dns.rcode
 import pytest
 
 from tests.helpers.agent import HOST, Agent, command, free_port, stock
+from tests.helpers.patience import PATIENCE_SECONDS
 from tests.helpers.upstream import FakeUpstream, delayed
 
 pytestmark = pytest.mark.system
@@ -103,7 +104,7 @@ def test_told_to_stop_it_answers_what_is_in_flight_and_exits_with_0(tmp_path, up
         agent.process.send_signal(signal.SIGTERM)
         reply = dns.message.from_wire(client.recv(4096))
         assert reply.answer
-        assert agent.process.wait(10) == 0
+        assert agent.process.wait(PATIENCE_SECONDS) == 0
 
 
 def test_told_to_stop_it_answers_what_still_lies_in_the_socket(tmp_path, upstream):
@@ -114,7 +115,7 @@ def test_told_to_stop_it_answers_what_still_lies_in_the_socket(tmp_path, upstrea
         agent.process.send_signal(signal.SIGTERM)
         os.kill(worker, signal.SIGCONT)
         assert dns.message.from_wire(client.recv(4096)).answer
-        assert agent.process.wait(10) == 0
+        assert agent.process.wait(PATIENCE_SECONDS) == 0
 
 
 def test_a_wildcard_socket_replies_from_the_address_that_was_asked(tmp_path, upstream):

@@ -14,6 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.helpers.agent import Agent, free_port
+from tests.helpers.patience import PATIENCE_SECONDS
 from tests.helpers.taps import TapReader
 from tests.helpers.upstream import FakeUpstream, saying
 
@@ -222,7 +223,7 @@ def test_a_template_that_is_none_is_an_error_at_start(folder, upstream, line, to
         nodecache.__enter__()
     assert "Corefile:" in nodecache.log
     assert told in nodecache.log
-    assert nodecache.process.wait(10) == 1
+    assert nodecache.process.wait(PATIENCE_SECONDS) == 1
     nodecache.__exit__()
 
 

@@ -17,6 +17,7 @@ from nodecache.process.vitals import measure
 from tests.helpers.agent import HOST, free_port
 from tests.helpers.agent import Agent as Loopback
 from tests.helpers.agent import stock as stock_on_loopback
+from tests.helpers.patience import PATIENCE_SECONDS
 from tests.helpers.upstream import FakeUpstream
 from tests.needs import need, need_root
 from tests.system.asking import REFUSED, Asker
@@ -142,7 +143,7 @@ def test_a_successor_with_a_broken_corefile_changes_nothing(node):
     first = node.start().wait_ready()
     node.ask()
     second = node.start(corefile=". {\n  forwards 1.1.1.1\n}\n")
-    assert second.process.wait(20) == 1
+    assert second.process.wait(PATIENCE_SECONDS) == 1
     node.check_that_all_were_answered_by_an_agent()
     assert "standing by" not in first.log
     assert first.stop() == 0

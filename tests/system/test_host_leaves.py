@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.helpers.patience import PATIENCE_SECONDS
 from tests.needs import need, need_root
 from tests.system.asking import NOERROR, REFUSED, Asker, ask, ask_on
 from tests.system.netns import (
@@ -216,7 +217,7 @@ def test_an_agent_that_comes_while_another_one_ends_keeps_the_node(world, tmp_pa
     new = Agent(world, folders[1], addresses, "-rules", rules).wait_ready()
     asker = Asker(patience_seconds=5.0)
     asker.start(LOCAL, world.pod, 0.002)
-    assert old.process.wait(20) == 0
+    assert old.process.wait(PATIENCE_SECONDS) == 0
     time.sleep(0.5)
     answered = asker.stop()
     assert answered.lost == 0

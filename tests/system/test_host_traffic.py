@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from tests.helpers.patience import PATIENCE_SECONDS
 from tests.needs import need, need_root
 from tests.system.asking import NOERROR, REFUSED, Asker, ask
 from tests.system.busy import Lateness
@@ -192,7 +193,7 @@ def test_a_signal_during_the_start_leaves_nothing(world, start):
         agent = start("-rules", "nftables")
         time.sleep(delay)
         agent.process.send_signal(signal.SIGTERM)
-        status = agent.process.wait(20)
+        status = agent.process.wait(PATIENCE_SECONDS)
         assert status in (0, -signal.SIGTERM), agent.log
         assert world.traces() == ""
 
@@ -209,7 +210,7 @@ def test_two_signals_end_it_as_well(world, start):
     time.sleep(0.3)
     assert rcodes(world) == {REFUSED}  # the lameduck
     agent.process.send_signal(signal.SIGTERM)
-    assert agent.process.wait(10) == 0
+    assert agent.process.wait(PATIENCE_SECONDS) == 0
     assert world.traces() == ""
 
 
@@ -219,7 +220,7 @@ def test_an_interrupt_is_a_clean_stop_and_a_hangup_a_reload(world, start):
     wait_until(lambda: "SIGHUP: Reloading" in agent.log)
     assert rcodes(world) == {REFUSED}
     agent.process.send_signal(signal.SIGINT)
-    assert agent.process.wait(10) == 0
+    assert agent.process.wait(PATIENCE_SECONDS) == 0
     assert world.traces() == ""
 
 

@@ -4,7 +4,7 @@ import re
 import socket
 import struct
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import dns.message
@@ -42,7 +42,7 @@ class Giant:
             return
 
     def _serve(self, connection):
-        with connection, connection.makefile("rb") as stream:
+        with connection, connection.makefile("rb") as stream, suppress(ConnectionResetError):
             while len(prefix := stream.read(2)) == 2:
                 query = stream.read(*struct.unpack("!H", prefix))
                 end = query.index(b"\0", 12) + 5

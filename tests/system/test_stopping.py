@@ -1,6 +1,7 @@
 """An agent that is told to stop: before it has come up, and while it still has something to answer."""
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -11,6 +12,7 @@ import dns.message
 import dns.query
 import pytest
 
+from tests.helpers.patience import PATIENCE_SECONDS
 from tests.needs import need, need_root
 from tests.system.netns import LOCAL, SERVICE, World, wait_until
 from tests.system.on_node import ROOT, Agent
@@ -25,7 +27,10 @@ for tool, package in (
 
 
 class FirstProcess:
-    """The agent again, with the flags of `before`, as process 1 of a namespace of its own."""
+    """The agent again, with the flags of `before`, as process 1 of a namespace of its own.
+
+    Such a process never gets a signal that it does not handle.
+    """
 
     def __init__(self, world: World, before: Agent, *flags: str) -> None:
         addresses = ",".join(map(str, before.addresses))
@@ -39,17 +44,18 @@ class FirstProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id as seen from here, once it runs Python."""
-        python = sys.executable.encode()
-        wait_until(lambda: self._children() and self._command().startswith(python))
+        """Its process id as seen from here, once it handles SIGTERM, or holds it back."""
+        wait_until(lambda: self._children() and self._handles(signal.SIGTERM))
         return self._children()[0]
 
     def _children(self) -> list[int]:
         pid = self.outer.pid
         return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
-    def _command(self) -> bytes:
-        return Path(f"/proc/{self._children()[0]}/cmdline").read_bytes()
+    def _handles(self, number: signal.Signals) -> bool:
+        status = Path(f"/proc/{self._children()[0]}/status").read_text()
+        masks = re.findall(r"^Sig(?:Cgt|Blk):\s*([0-9a-f]+)$", status, re.MULTILINE)
+        return any(int(mask, 16) & (1 << (number - 1)) for mask in masks)
 
 
 @pytest.mark.parametrize("rules", ["nftables", "iptables"])
@@ -62,7 +68,7 @@ def test_what_a_former_life_left_is_taken_away_all_the_same(world, tmp_path, rul
     pid = agent.pid
     time.sleep(seconds)
     os.kill(pid, signal.SIGTERM)
-    assert agent.outer.wait(15) == 0
+    assert agent.outer.wait(PATIENCE_SECONDS) == 0
     assert world.traces() == ""
 
 
@@ -94,8 +100,8 @@ def test_a_reply_that_leaves_late_makes_no_entry_in_conntrack(world, tmp_path, r
     time.sleep(1)
     for server in world.servers:
         server.send_signal(signal.SIGCONT)
-    client.thread.join(10)
-    assert agent.process.wait(15) == 0
+    client.thread.join(PATIENCE_SECONDS)
+    assert agent.process.wait(PATIENCE_SECONDS) == 0
     assert client.rcode == 0
     flows = world.conntrack(SERVICE).splitlines()
     assert [flow for flow in flows if f" src={SERVICE} " in flow.partition("dport")[0]] == []
@@ -118,5 +124,5 @@ def test_a_keeper_that_must_end_takes_the_host_down_first(world, tmp_path):
     agent = Agent(world, tmp_path, [LOCAL, SERVICE], before=before).wait_ready()
     assert world.traces()
     (tmp_path / "end").touch()
-    assert agent.process.wait(20) == 7
+    assert agent.process.wait(PATIENCE_SECONDS) == 7
     assert world.traces() == ""
