@@ -30,8 +30,10 @@ _PATIENCE_SECONDS: Final = 0.01
 _QUICK_SECONDS: Final = 0.005
 _FEW: Final = 4
 
-# To a server that takes one query on each, or at a time.
+# To a server that takes one query on each, and to one that answers one at a time: each connection
+# may hold a part of a large answer, so there are fewer of what may live long.
 _MAX_CONNECTIONS: Final = 256
+_MAX_IN_ORDER: Final = 16
 
 _AGE_JITTER: Final = 0.25  # connections of many nodes must not all end at once
 
@@ -104,8 +106,8 @@ class StreamPool:
     def _may_grow(self, usable: list[StreamConnection]) -> bool:
         """Whether one more connection may help where queries wait on all of them.
 
-        Beyond `max_connections` as many are tried as go on bringing answers: a server that says nothing,
-        or nothing after a first answer, gets no more.
+        Beyond `max_connections` as many are tried as go on bringing answers, up to sixteen: a server that
+        says nothing, or nothing after a first answer, gets no more.
         """
         settings = self.upstream.settings
         if len(usable) < settings.max_connections:
@@ -113,7 +115,7 @@ class StreamPool:
         if not settings.may_exceed_pool or self.upstream.endpoint.http_method:
             return False  # HTTP/2 answers in any order
         answering = sum(connection.answered > 1 for connection in usable)
-        return len(usable) < 2 * answering
+        return len(usable) < min(2 * answering, _MAX_IN_ORDER)
 
     def _has_waited(self, connection: StreamConnection, now: float) -> bool:
         oldest = connection.pending.oldest()

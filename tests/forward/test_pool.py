@@ -85,6 +85,17 @@ def test_upstreams_over_https_get_no_more_connections_than_in_ordinary_times():
     assert not pool._may_grow([connection] * 4)
 
 
+def test_a_server_that_answers_in_order_gets_sixteen_connections_and_no_more():
+    """Each may hold a part of a large answer, which nothing else bounds."""
+    world = SimulatedWorld()
+    upstreams = UpstreamRegistry(world)
+    pool = upstreams.acquire(Endpoint("10.0.0.1", 53, "dns"), TCP).streams
+    connection = StreamConnection(pool, world.now)
+    connection.answered = 2
+    assert pool._may_grow([connection] * 15)
+    assert not pool._may_grow([connection] * 16)
+
+
 def test_a_server_that_answers_in_order_one_at_a_time_gets_the_connections_it_takes():
     """CoreDNS does, on each connection: 100 queries a second of 50 ms each keep five busy."""
     stage, seconds = Stage(settings=Settings(upstream=TCP, hedges=False)), 0.05

@@ -7,7 +7,7 @@ a minute or two and the network, so one build is for the whole run.
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,9 +60,16 @@ def built_image(folder: Path) -> Iterator[Path]:
         yield Path(build("mount", container))
         build("rm", "--all")
     finally:
-        with suppress(AssertionError):  # what is mounted cannot be removed
-            build("umount", "--all")
+        _unmount_all_below(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unmount_all_below(folder: Path) -> None:
+    """Unmount what a build left, broken off or not: what is mounted cannot be removed."""
+    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for path in reversed(mounted):
+        if Path(path).is_relative_to(folder):
+            subprocess.run(["umount", "--lazy", path], check=False)
 
 
 def _make_base(folder: Path) -> Path:
