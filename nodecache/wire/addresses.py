@@ -54,8 +54,8 @@ def read_addresses(  # noqa: PLR0911 - whatever is not plain leaves at once
         return None
     start, data_size, size, record = shape
     if packet[question_end : question_end + _TTL_PLACE] != start:
-        if packet[question_end : question_end + 1] == _POINTER:
-            return None  # another place, or another type
+        if packet[question_end : question_end + 1] == _POINTER or name_end == HEADER_SIZE + 1:
+            return None  # another place, or another type; or the root, shorter than a pointer
         packet = _with_pointers(packet, question_end, answers, data_size)
     end = question_end + answers * size
     if len(packet) != end or additionals:

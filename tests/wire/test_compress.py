@@ -135,6 +135,13 @@ def test_the_longest_data_with_a_name_still_fits_its_size():
     assert len(compressed(message)) == len(message) + 253
 
 
+def test_the_root_is_shorter_than_a_pointer_to_it():
+    message = response(". A", ". 5 IN A 192.0.2.1", ". 9 IN A 192.0.2.2")
+    answer = read_answer(message)
+    assert answer.wire == message
+    assert rewritten(answer.wire) == (message, answer.ttl_offsets)
+
+
 # Properties
 
 
