@@ -22,7 +22,7 @@ class UpstreamCounts:
     sent: dict[str, int] = field(default_factory=lambda: {"udp": 0, "tcp": 0, "tcp-tls": 0})
     """Queries sent, by transport as CoreDNS calls it."""
     conn_misses: dict[str, int] = field(default_factory=lambda: {"udp": 0, "tcp": 0, "tcp-tls": 0})
-    """Queries that had to wait for a new connection."""
+    """Queries sent that had to wait for a new connection."""
     unmatched: int = 0
     """Answers to nothing we asked: late, unasked or forged."""
     malformed: int = 0

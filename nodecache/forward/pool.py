@@ -141,7 +141,6 @@ class StreamPool:
             fail = failing(self._refusal, is_connect=True)
             self._runtime.call_soon(partial(fail, attempt, now))
             return
-        self.counts.conn_misses[self.transport] += 1
         self._waiting.append(attempt)
         attempt.slowed(now)
 
@@ -207,6 +206,7 @@ class StreamPool:
             attempt = self._waiting.popleft()
             if not attempt.is_done:
                 attempt.sent_at = now
+                self.counts.conn_misses[self.transport] += 1
                 connection.add(attempt)
                 room -= 1
         connection.flush()

@@ -186,6 +186,15 @@ def test_hits_and_misses_of_connections_are_counted():
     assert stage.upstream.counts.conn_hits["tcp"] == 3
 
 
+def test_a_query_that_no_connection_came_for_is_neither_hit_nor_miss():
+    stage = Stage(upstream=TCP)
+    stage.world.machine("10.0.0.1").mood = "dead"
+    stage.ask()
+    stage.world.advance(10)
+    assert stage.upstream.counts.conn_misses["tcp"] == 0
+    assert stage.upstream.counts.conn_hits["tcp"] == 0
+
+
 def test_answers_are_timed_by_rcode():
     stage = Stage(upstream=TCP)
     stage.ask()

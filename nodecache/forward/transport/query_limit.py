@@ -16,6 +16,9 @@ _BELIEVE_SECONDS: Final = 300.0
 _AGAIN_SECONDS: Final = 1.0
 _WARY_SECONDS: Final = 10.0
 _STILL_SECONDS: Final = 30.0
+# A server that leaves a query unanswered which had a connection to itself loses queries, or does
+# not want to answer them, however many it is sent: its silence says nothing for so long.
+_LOSSY_SECONDS: Final = 30.0
 
 
 class QueryLimit:
@@ -25,7 +28,15 @@ class QueryLimit:
     its connections along. So a lesson counts where a connection was opened after the last one.
     """
 
-    __slots__ = ("_by_silence", "_last", "_taught_at", "_until", "_wary_seconds", "queries")
+    __slots__ = (
+        "_by_silence",
+        "_last",
+        "_lossy_until",
+        "_taught_at",
+        "_until",
+        "_wary_seconds",
+        "queries",
+    )
 
     def __init__(self) -> None:
         self.queries = 0
@@ -34,6 +45,7 @@ class QueryLimit:
         self._taught_at = -inf
         self._wary_seconds = _WARY_SECONDS
         self._by_silence = False
+        self._lossy_until = -inf
 
     def closed_with_pending(
         self, answered: int, pending: int, opened_at: float, now: float
@@ -50,7 +62,7 @@ class QueryLimit:
 
     def fell_silent(self, answered: int, opened_at: float, now: float) -> None:
         """A connection says nothing more after some answers, though its end confirms what we send."""
-        if opened_at < self._taught_at or not answered:
+        if opened_at < self._taught_at or not answered or now < self._lossy_until:
             return
         if answered == self._last or now - self._taught_at < _AGAIN_SECONDS:
             self._be_wary(answered if answered == self._last else 1, now)
@@ -64,7 +76,15 @@ class QueryLimit:
 
     def passed_over(self, now: float) -> None:
         """A connection that goes on lost queries that were sent with others, and answered elsewhere."""
-        self._be_wary(1, now)
+        if now >= self._lossy_until:
+            self._be_wary(1, now)
+            self._by_silence = True
+
+    def lost_alone(self, now: float) -> None:
+        """A query that had a connection to itself was not answered: what silence taught was no limit."""
+        if self._by_silence:
+            self.queries, self._by_silence = 0, False
+            self._lossy_until = now + _LOSSY_SECONDS
 
     def expire(self, now: float) -> None:
         """Forget a limit that was learned too long ago."""

@@ -167,6 +167,8 @@ class StreamConnection:
         lost = self.pending.drop(now - upstream.settings.read_timeout_seconds)
         if lost:
             upstream.work_queue.submit(lost, failing(f"read tcp {self.path}: i/o timeout"))
+        if lost and self.sent == 1:
+            self._pool.query_limit.lost_alone(now)
         if lost and self.is_suspect:
             self._pool.retire(self)
             return False

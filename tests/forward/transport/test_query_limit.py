@@ -102,6 +102,30 @@ def test_what_an_end_taught_stays_when_the_silent_speak():
     assert limit.queries == 1
 
 
+def test_a_server_that_leaves_single_queries_unanswered_loses_them_and_has_no_limit():
+    """Else each lost query would keep a connection, and there would soon be none."""
+    limit = QueryLimit()
+    for second in range(2):
+        limit.fell_silent(1, START + second, START + second)
+    assert limit.queries == 1
+    limit.lost_alone(START + 3)
+    assert limit.queries == 0
+    limit.passed_over(START + 4)
+    limit.fell_silent(1, START + 4, START + 5)
+    limit.fell_silent(1, START + 5, START + 6)
+    assert limit.queries == 0
+    limit.passed_over(START + 40)
+    assert limit.queries == 1
+
+
+def test_a_single_query_unanswered_says_nothing_against_a_limit_that_ends_of_connections_taught():
+    limit = QueryLimit()
+    for second in range(2):
+        limit.closed_with_pending(1, 2, START + second, START + second)
+    limit.lost_alone(START + 3)
+    assert limit.queries == 1
+
+
 def test_who_is_found_out_again_soon_is_believed_for_longer_each_time():
     limit, now, lasted = QueryLimit(), START, []
     for _ in range(7):
