@@ -235,6 +235,8 @@ class SearchPaths:
 
     def _expected(self, client: ClientHabits, walk: Walk) -> Expected | None:
         """What is expected after the first step of `walk`."""
+        if not client.habits and not self._common:
+            return None  # nobody was seen to search
         qname = walk.first
         at = 0
         while qname[at]:
