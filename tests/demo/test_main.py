@@ -19,7 +19,7 @@ import pytest
 
 from nodecache.demo.__main__ import arguments, corefile_for
 from nodecache.demo.companion import Place
-from tests.helpers.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS
 
 _PLACE = Place(dns_port=5300, metrics_port=9253, health_port=8080, stand_in_port=40053)
 

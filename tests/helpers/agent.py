@@ -15,7 +15,7 @@ from typing import Self
 import dns.message
 import dns.query
 
-from tests.helpers.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS
 
 HOST = "127.0.0.1"
 _READY = "nodecache serves"

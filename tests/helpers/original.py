@@ -11,7 +11,7 @@ import dns.exception
 import dns.message
 import dns.query
 
-from tests.helpers.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS
 
 from .agent import HOST, free_port
 

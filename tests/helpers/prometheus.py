@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.helpers.patience import PATIENCE_SECONDS
 from tests.needs import need
+from tests.patience import PATIENCE_SECONDS
 
 Sample = dict[str, Any]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from tests.helpers.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS
 
 _CONTENT_TYPE = b"protobuf:dnstap.Dnstap"
 _ACCEPT, _START, _STOP, _READY, _FINISH = 1, 2, 3, 4, 5

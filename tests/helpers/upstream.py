@@ -28,7 +28,7 @@ import dns.rdatatype
 from nodecache.demo.records import Records
 from nodecache.demo.standin import bind_both, reply_to
 from nodecache.wire import FrameBuffer, framed
-from tests.helpers.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS
 
 _SOA_OF_ALL = ". 30 IN SOA ns. admin. 1 7200 1800 86400 5"
 

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
-from tests.helpers.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS
 
 SpanJson = dict[str, Any]
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
-from tests.helpers.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS
 from tests.system.asking import NOERROR, Address, ask
 
 LOCAL, SERVICE = ip_address("169.254.20.10"), ip_address("10.96.0.10")

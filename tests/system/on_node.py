@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.helpers.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS
 from tests.system.asking import REFUSED, Address
 from tests.system.netns import KUBE_DNS, LOCAL, Namespace, World, wait_until
 

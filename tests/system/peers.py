@@ -12,8 +12,8 @@ import dns.query
 
 from tests.helpers.agent import free_port
 from tests.helpers.certificates import Certificates
-from tests.helpers.patience import PATIENCE_SECONDS
 from tests.needs import need
+from tests.patience import PATIENCE_SECONDS
 
 HOST = "127.0.0.1"
 ZONE = """\

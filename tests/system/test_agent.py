@@ -12,8 +12,8 @@ import dns.rcode
 import pytest
 
 from tests.helpers.agent import HOST, Agent, command, free_port, stock
-from tests.helpers.patience import PATIENCE_SECONDS
 from tests.helpers.upstream import FakeUpstream, delayed
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
 

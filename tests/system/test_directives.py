@@ -14,9 +14,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.helpers.agent import Agent, free_port
-from tests.helpers.patience import PATIENCE_SECONDS
 from tests.helpers.taps import TapReader
 from tests.helpers.upstream import FakeUpstream, saying
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
 

@@ -17,9 +17,9 @@ from nodecache.process.vitals import measure
 from tests.helpers.agent import HOST, free_port
 from tests.helpers.agent import Agent as Loopback
 from tests.helpers.agent import stock as stock_on_loopback
-from tests.helpers.patience import PATIENCE_SECONDS
 from tests.helpers.upstream import FakeUpstream
 from tests.needs import need, need_root
+from tests.patience import PATIENCE_SECONDS
 from tests.system.asking import REFUSED, Asker
 from tests.system.netns import LOCAL, SERVICE, World, wait_until
 from tests.system.on_node import Agent, stock

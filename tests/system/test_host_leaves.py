@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from tests.helpers.patience import PATIENCE_SECONDS
 from tests.needs import need, need_root
+from tests.patience import PATIENCE_SECONDS
 from tests.system.asking import NOERROR, REFUSED, Asker, ask, ask_on
 from tests.system.netns import (
     KUBE_DNS,

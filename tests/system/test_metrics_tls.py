@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.helpers.agent import Agent, free_port
 from tests.helpers.certificates import make_certificates
-from tests.helpers.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
 

@@ -12,8 +12,8 @@ import dns.message
 import dns.query
 import pytest
 
-from tests.helpers.patience import PATIENCE_SECONDS
 from tests.needs import need, need_root
+from tests.patience import PATIENCE_SECONDS
 from tests.system.netns import LOCAL, SERVICE, World, wait_until
 from tests.system.on_node import ROOT, Agent
 

@@ -37,7 +37,8 @@ PYTHON_LEFT_OUT = {
     "distutils", "unittest", "sqlite3", "curses", "dbm", "venv",
 }  # fmt: skip
 PACKAGES = (
-    "pyroute2", "uvloop", "dns", "h11", "prometheus_client", "inotify_simple.py", "re2.py", "_re2",
+    "pyroute2", "uvloop", "dns", "h11", "prometheus_client", "inotify_simple.py",
+    "mypy_extensions.py", "re2.py", "_re2",
 )  # fmt: skip
 DEVICES = (("console", 5, 1), ("null", 1, 3), ("zero", 1, 5), ("random", 1, 8), ("urandom", 1, 9))
 INIT = """#!/bin/busybox sh
@@ -147,6 +148,7 @@ def _python_files(python: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _own_files() -> Iterator[tuple[str, Path]]:
+    yield "/app/tests/patience.py", ROOT / "tests/patience.py"
     for folder in ("nodecache", "tests/vm", "tests/system"):
         for path in _walk(ROOT / folder):
             if "__pycache__" not in path.parts:

@@ -11,7 +11,7 @@ import uvloop
 
 from nodecache.forward import Endpoint, Network
 from nodecache.forward.runtime import Stream
-from tests.helpers.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS
 
 LOOPS = pytest.mark.parametrize(
     "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
