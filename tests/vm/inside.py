@@ -133,6 +133,12 @@ def falls_back_to_the_service(world: World, rules: str) -> dict:
         ).wait_ready()  # fmt: skip
         assert world.ask(LOCAL) == REFUSED
         again.stop()
+        assert {world.ask(LOCAL, protocol) for protocol in ("udp", "tcp")} == {NOERROR}
+        assert INTERFACE not in world.traces(), world.traces()
+        last = StandIn(  # which knows nobody to fall back to
+            node, [LOCAL], interface_kind="dummy", rules=rules, lease_seconds=LEASE
+        ).wait_ready()
+        last.stop()
         assert world.traces() == "", world.traces()
     finally:
         node.run("ipvsadm", "-C")
