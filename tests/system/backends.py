@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.needs import need
-from tests.system.netns import Namespace, wait_until
+from tests.system.netns import Namespace, pod_namespace, wait_until
 
 SERVICE = "10.96.0.10"
 _UNBOUND = """
@@ -44,14 +44,7 @@ class Backend:
 
     def __init__(self, node: Namespace, number: int, folder: Path) -> None:
         self.address = f"10.244.{number}.2"
-        self.namespace = Namespace(f"{node.name}-{number}")
-        link = f"pod{number}"
-        node.run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0",
-                 "netns", self.namespace.name)  # fmt: skip
-        for namespace, device, host in ((node, link, 1), (self.namespace, "eth0", 2)):
-            namespace.run("ip", "address", "add", f"10.244.{number}.{host}/24", "dev", device)
-            namespace.run("ip", "link", "set", device, "up")
-        self.namespace.run("ip", "route", "add", "default", "via", f"10.244.{number}.1")
+        self.namespace = pod_namespace(node, number)
         config = folder / f"unbound-{number}.conf"
         config.write_text(_UNBOUND.format(address=self.address))
         unbound = need("unbound", package="unbound")

@@ -22,7 +22,7 @@ import dns.query
 
 from tests.helpers.prometheus import wait_until
 from tests.system.kube_dns_pod import SERVICE as LIST
-from tests.system.netns import Namespace, run
+from tests.system.netns import Namespace, pod_namespace, run
 
 SERVICE = "10.96.0.11"
 SERVICE_NUMBER = 9
@@ -60,15 +60,8 @@ class Pod:
 
     def __init__(self, node: Namespace, number: int, folder: Path, delay: float = 0.0) -> None:
         self.address = address_of(number)
-        self.namespace = Namespace(f"{node.name}-{number}")
+        self.namespace = pod_namespace(node, number)
         self._asked = folder / f"{self.address}.asked"
-        link = f"pod{number}"
-        node.run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0",
-                 "netns", self.namespace.name)  # fmt: skip
-        for namespace, device, host in ((node, link, 1), (self.namespace, "eth0", 2)):
-            namespace.run("ip", "address", "add", f"10.244.{number}.{host}/24", "dev", device)
-            namespace.run("ip", "link", "set", device, "up")
-        self.namespace.run("ip", "route", "add", "default", "via", f"10.244.{number}.1")
         script = Path(__file__).with_name("kube_dns_pod.py")
         self._server = self.namespace.start(
             sys.executable, "-B", str(script), self.address, str(folder), str(delay),

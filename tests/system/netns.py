@@ -79,6 +79,18 @@ class Namespace:
                     stream.close()
 
 
+def pod_namespace(node: Namespace, number: int) -> Namespace:
+    """A pod behind a link of its own to the node, which is its way to all others: 10.244.NUMBER.2."""
+    pod = Namespace(f"{node.name}-{number}")
+    link = f"pod{number}"
+    node.run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", pod.name)
+    for namespace, device, host in ((node, link, 1), (pod, "eth0", 2)):
+        namespace.run("ip", "address", "add", f"10.244.{number}.{host}/24", "dev", device)
+        namespace.run("ip", "link", "set", device, "up")
+    pod.run("ip", "route", "add", "default", "via", f"10.244.{number}.1")
+    return pod
+
+
 def _setns(descriptor: int) -> None:
     if _libc.setns(descriptor, CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "setns")
