@@ -365,7 +365,7 @@ DNS: dict[str, tuple[str, ...]] = {
         _ZONE + "an_answer_is_for_its_own_question_only",
         "system/test_forward_loop.py::test_a_loop_is_left_out_and_the_rest_serves",
     ),
-    "Every parser is held": (
+    "Every parser reads": (
         _QUERY + "any_packet_is_a_query_or_refused",
         "wire/test_reader_laws.py::test_any_packet_is_an_answer_or_refused",
         "wire/test_frame.py::test_any_octets_are_frames_or_wait",
