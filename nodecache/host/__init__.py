@@ -6,7 +6,7 @@ in netlink.py.
 """
 
 from .guard import Guard, Verdict
-from .host import Host, HostCounts
+from .host import Host
 from .lease import Action, Lease
 from .options import Address, HostError, HostOptions
 from .pods import Endpoint
@@ -19,7 +19,6 @@ __all__ = [
     "FailOpen",
     "Guard",
     "Host",
-    "HostCounts",
     "HostError",
     "HostOptions",
     "Lease",

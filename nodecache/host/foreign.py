@@ -1,9 +1,9 @@
-"""Accepting in other people's filter chains, only where they might drop, and taken out again.
+"""Accept rules in the host's own filter chains, where those may drop our packets.
 
-An accept ends the walk through one base chain; a drop in any other still wins. So a table of our
-own cannot open the way: where a chain of the host's at the input or output hook has the policy
-drop, or a rule that may lead to a drop, our accept rules go to its head. Chains of the host's that
-cannot drop, and kube-proxy's own, are not touched.
+An accept ends the evaluation of one base chain; a drop in any other still wins, so accepting in a table of
+our own is not enough. Where a chain of the host at the input or output hook has the policy
+drop, or a rule that may lead to a drop, our accept rules are inserted at its head. Chains of the host that
+cannot drop, and kube-proxy's own, are not changed.
 """
 
 import json
@@ -31,7 +31,7 @@ _MAY_DROP = {"drop", "reject", "jump", "goto", "queue"}
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A base chain of the host's, at the input or output hook."""
+    """A base chain of the host at the input or output hook."""
 
     family: str
     table: str
@@ -59,7 +59,7 @@ def chain_may_drop(listing: str) -> bool:
 
 
 def _target(words: list[str]) -> str:
-    """What a listed rule does; kube-proxy's chains drop tracked packets alone, ours are not."""
+    """The target of a listed rule; RETURN for kube-proxy's chains, which drop tracked packets only."""
     for option in ("-j", "-g"):
         if option in words:
             target = words[words.index(option) + 1]
@@ -68,7 +68,7 @@ def _target(words: list[str]) -> str:
 
 
 def host_chains(text: str) -> list[Chain]:
-    """The host's own filter chains at input and output, from `nft -j list chains`."""
+    """The host's own filter chains at input and output, in the output of `nft -j list chains`."""
     chains = []
     for entry in _entries(text):
         chain = entry.get("chain", {})
@@ -83,7 +83,7 @@ def host_chains(text: str) -> list[Chain]:
 
 
 def ours_listed(text: str) -> tuple[dict[str, list[int]], bool]:
-    """From `nft -j -a list chain …`: our rules (comment → handles); whether others may drop."""
+    """Our rules in the output of `nft -j -a list chain …` (comment → handles); whether others may drop."""
     ours: dict[str, list[int]] = {}
     may_drop = False
     for entry in _entries(text):
@@ -99,7 +99,7 @@ def ours_listed(text: str) -> tuple[dict[str, list[int]], bool]:
 
 
 def _names(expression: Any) -> set[str]:
-    """Every key in a nested expression: a rule's verdict may stand deep in a map."""
+    """Every key in a nested expression: a verdict may be deep in a map."""
     if isinstance(expression, dict):
         return set(expression).union(*(_names(value) for value in expression.values()))
     if isinstance(expression, list):
@@ -116,7 +116,7 @@ def _entries(text: str) -> list[dict[str, Any]]:
 
 
 def accept_rule(rule: Rule) -> tuple[str, str]:
-    """One accept rule in nft's words, and the comment by which it is found again."""
+    """One accept rule in nft's syntax, and the comment that identifies it."""
     family = "ip" if rule.address.version == 4 else "ip6"
     address, port = ("daddr", "dport") if rule.is_to else ("saddr", "sport")
     side = "to" if rule.is_to else "from"
@@ -128,7 +128,7 @@ def accept_rule(rule: Rule) -> tuple[str, str]:
 class ForeignFilters:
     """Our accept rules in the host's filter chains. Jobs raise RulesError."""
 
-    def __init__(self, options: HostOptions, *, has_nft: bool, own_variant: str = "") -> None:
+    def __init__(self, options: HostOptions, *, has_nft: bool) -> None:
         listed = tuple(
             rule for rule in all_rules(options, FailOpen.LEASE) if rule.table == "filter"
         )
@@ -136,18 +136,24 @@ class ForeignFilters:
         self._own_clients = tuple(rule for rules in clients for rule in rules)
         self.rules = (*listed, *self._own_clients)
         self._has_nft = has_nft
-        self._own_variant = own_variant  # where the iptables backend has `listed` in any case
+        self._own_variant = ""  # where the iptables backend has `listed` in any case
         self._sets: dict[tuple[str, int, str], Iptables] = {}
         self._placed: set[str] = set()  # the chains that hold our rules
         self.watched = {("filter", "INPUT"), ("filter", "OUTPUT")}  # (table, chain) of interest
         self.repairs = 0
+
+    def use_iptables(self, variant: str, rules: tuple[Rule, ...], *, has_nft: bool) -> None:
+        """The iptables backend keeps `rules` in `variant`: leave them to it, and watch their chains."""
+        self._own_variant = variant
+        self._has_nft = has_nft
+        self.watched |= {(rule.table, rule.chain) for rule in rules}
 
     def ensure(self) -> Job:
         """Have our accept rules where something may drop, and nowhere else."""
         yield from self._visit(self.rules)
 
     def remove(self) -> Job:
-        """Take them out everywhere."""
+        """Remove them everywhere."""
         yield from self._visit(())
 
     def _visit(self, rules: tuple[Rule, ...]) -> Job:

@@ -1,4 +1,4 @@
-"""The policy that joins probes, lease and host: traffic is drawn only while it is answered."""
+"""Decides by probes of the worker what happens to host and worker: queries come here only while they are answered."""
 
 import enum
 import logging
@@ -23,7 +23,7 @@ class Verdict(enum.Enum):
 
 
 class Guard:
-    """Watches the worker by its answers, and holds up or gives back the host accordingly.
+    """Probes the worker, and brings up the host, withdraws its leased addresses or asks for another worker.
 
     `targets` tells where to probe at a moment; by default every listen address that is on our
     interface then, at the DNS port.
@@ -94,15 +94,15 @@ class Guard:
             times.append(self._probe.deadline if self._probe.is_running else self._probe_at)
         return min(times)
 
-    def let_go(self) -> None:
-        """Another agent holds up the host from now on; `is_settled` tells when nothing of ours runs.
+    def detach(self) -> None:
+        """Another agent manages the host from now on; `is_settled` tells when nothing of ours runs.
 
         `worker_ready` brings the host up again.
         """
         self._probe.cancel()
         self._probe_at = math.inf
         self._lease = None
-        self.host.let_go()
+        self.host.detach()
 
     def release(self, now: float) -> None:
         """A clean stop begins: no more probes, no more queries. `is_settled` tells when it is so."""
@@ -114,9 +114,9 @@ class Guard:
         """A clean stop goes on: what was in flight is answered."""
         self.host.remove_interface(now)
 
-    def leave_rules(self, now: float) -> None:
+    def leave_fallbacks(self, now: float) -> None:
         """A clean stop ends. `is_settled` tells when what is left of the rules expires by itself."""
-        self.host.leave_rules(now)
+        self.host.leave_fallbacks(now)
 
     def remove_rules(self, now: float) -> None:
         """Take the rules away for an agent that wants none. `is_settled` tells when they are gone."""

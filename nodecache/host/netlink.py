@@ -93,7 +93,7 @@ class Netlink:
 
     @property
     def port_id(self) -> int:
-        """What the kernel's notices of our own changes carry as their origin."""
+        """The sender's id in the kernel's notifications of our own changes."""
         return int(self._socket.getsockname()[0])
 
     def fileno(self) -> int:
@@ -236,8 +236,8 @@ class Netlink:
         )  # fmt: skip
 
 
-class Notices:
-    """What the kernel tells about links and addresses, each judged only by whether it is ours."""
+class LinkMonitor:
+    """The kernel's notifications about links and addresses (as `ip monitor` shows them)."""
 
     def __init__(self, own_port_id: int) -> None:
         self._socket = open_socket(GROUPS)
@@ -253,9 +253,9 @@ class Notices:
         self._socket.close()
 
     def concerns(self, name: str, index: int, addresses: tuple[Address, ...]) -> bool:
-        """Read all waiting notices, and tell whether one of somebody else's is about us.
+        """Read all waiting notifications; whether another program changed this link or one of these addresses.
 
-        True as well when notices were lost, for then anything may have changed.
+        True as well when notifications were lost, for then anything may have changed.
         """
         marks = [name.encode() + b"\0", *(address.packed for address in addresses)]
         is_ours = False

@@ -88,7 +88,7 @@ class NftTable:
 
     def __init__(self, options: HostOptions, fail_open: FailOpen) -> None:
         self._options = options
-        self._fail_open = fail_open
+        self.fail_open = fail_open
         self._shape = ""  # our table as nft told it right after we had put it there
         self._pods = PodList()
         self.packets: dict[str, int] = {}
@@ -108,7 +108,7 @@ class NftTable:
         if not self._shape:
             elements |= self._answering()
         contents = Contents(self.packets, elements | self._pods.as_elements(now))
-        script = table_script(self._options, self._fail_open, contents)
+        script = table_script(self._options, self.fail_open, contents)
         applied = yield Command((NFT, "-f", "-"), stdin=script)
         if not applied.is_ok:
             raise RulesError(f"nft: {applied.reason}; -rules iptables or none does without it")
@@ -131,18 +131,18 @@ class NftTable:
             for version in (4, 6)
         }
 
-    def turn_away(self, now: float) -> Job:
-        """Draw no more queries to sockets without a mark; what was drawn goes its way untouched."""
+    def stop_intercepting(self, now: float) -> Job:
+        """Match queries to sockets without a mark no more; packets of those under way are not changed."""
         elements = yield from self._kept(now)
         elements = {name: kept for name, kept in elements.items() if name not in self._answering()}
         contents = Contents(self.packets, elements)
-        script = table_script(self._options, self._fail_open, contents, is_draining=True)
+        script = table_script(self._options, self.fail_open, contents, is_draining=True)
         yield from self._replace(script)
 
-    def leave(self, now: float) -> Job:
-        """Have the kernel send queries to the pods until that expires, and do nothing else."""
+    def leave_fallbacks(self, now: float) -> Job:
+        """Keep only the fallbacks: the kernel sends queries to the pods until that expires."""
         contents = Contents({}, (yield from self._kept(now)))
-        yield from self._replace(left_script(self._options, self._fail_open, contents))
+        yield from self._replace(left_script(self._options, self.fail_open, contents))
 
     def remove(self) -> Job:
         """Delete the table; one that is gone is fine."""

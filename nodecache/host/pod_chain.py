@@ -48,7 +48,7 @@ class PodChain:
             if pods.of_version(version):
                 yield from self._write(version, pods, now)
 
-    def leave(self, pods: PodList, now: float) -> Steps[bool]:
+    def leave_until_expiry(self, pods: PodList, now: float) -> Steps[bool]:
         """Have all that is in the chain expire; whether anything is."""
         is_anything = False
         for version, service in self._services.items():

@@ -61,7 +61,7 @@ class HandoverActions:
         self._reconfiguring.stop_watching()
         dropped = [address for address in self._active.sockets if address not in claim.addresses]
         if self._guard is not None:
-            self._guard.let_go()
+            self._guard.detach()
             if not claim.makes_rules:
                 self._guard.remove_rules(monotonic())
         self._supervisor.send(
@@ -81,12 +81,12 @@ class HandoverActions:
         if self.handover.stage is not Stage.YIELDING:
             return
         is_over = now >= self._yield_by
-        is_host_let_go = is_over or self._guard is None or self._guard.is_settled
+        is_host_settled = is_over or self._guard is None or self._guard.is_settled
         worker = self._supervisor.worker
         reads_no_more = worker is None or worker.is_paused
         if is_over and not reads_no_more:
             reads_no_more = not self._supervisor.replace("does not stop to read")  # is let be
-        if is_host_let_go and reads_no_more:
+        if is_host_settled and reads_no_more:
             self.handover.node_released()
 
     def receive_cache(self, descriptors: Sequence[int]) -> None:

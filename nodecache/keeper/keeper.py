@@ -306,7 +306,7 @@ class Keeper:
             attempt(
                 lambda: guard.remove_interface(monotonic())
             )  # a reply needed its source address
-            attempt(lambda: guard.leave_rules(monotonic()))
+            attempt(lambda: guard.leave_fallbacks(monotonic()))
             attempt(guard.settle, SETTLE_SECONDS)
         attempt(self._active.close)
         attempt(remove_pidfile, self._flags.pidfile)

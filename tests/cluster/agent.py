@@ -209,18 +209,18 @@ class Agent:
         kubectl("replace", "-f", "-", stdin=json.dumps(found))
 
 
-def wait_until_let_go(node: Pod) -> None:
+def wait_until_released(node: Pod) -> None:
     """Until nothing on the node draws queries: no link, no address, no rule that keeps them untracked.
 
     What a clean stop leaves are the fallbacks to kube-dns' pods, which end within 15 minutes.
     """
 
-    def is_let_go() -> bool:
+    def is_released() -> bool:
         state = node.run("node.py", "state", LOCAL, cluster_dns())
         drawing = [rule for rule in state["rules"] if "notrack" in rule.lower()]
         return not (state["links"] or state["addresses"] or drawing)
 
-    until("the node is let go", is_let_go, 30)
+    until("the node is released", is_released, 30)
 
 
 def total(page: str, name: str, **labels: str) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster import agent as agents
-from tests.cluster.agent import Agent, wait_until_let_go
+from tests.cluster.agent import Agent, wait_until_released
 from tests.cluster.kubectl import KubectlFailed, Pod, kubectl
 
 FIGURES: list[str] = []
@@ -73,7 +73,7 @@ def agent(client: Pod, node: Pod) -> Iterator[Agent]:
     it.create()
     yield it
     it.delete()
-    wait_until_let_go(node)
+    wait_until_released(node)
 
 
 @pytest.fixture

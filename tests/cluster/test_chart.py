@@ -10,7 +10,7 @@ import helm_python as helm
 import pytest
 
 from tests.cluster import agent as agents
-from tests.cluster.agent import Agent, wait_until_let_go
+from tests.cluster.agent import Agent, wait_until_released
 from tests.cluster.asking import KUBERNETES, describe
 from tests.cluster.kubectl import Pod, get, until
 
@@ -103,6 +103,6 @@ def test_install_upgrade_roll_back_uninstall(
 
     config.uninstall(RELEASE, wait="watcher", timeout=PATIENCE_SECONDS)
     until("no object is left", lambda: names_of_ours() == before)
-    wait_until_let_go(node)
+    wait_until_released(node)
     assert [outcome["lost"] for outcome in outcomes.values()] == [0, 0]
     assert [outcome["failed"] for outcome in outcomes.values()] == [{}, {}]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.cluster import agent as agents
-from tests.cluster.agent import Agent, wait_until_let_go
+from tests.cluster.agent import Agent, wait_until_released
 from tests.cluster.asking import KUBERNETES, describe
 from tests.cluster.kubectl import Pod
 
@@ -56,4 +56,4 @@ def test_our_manifest_is_applied_over_the_original(
         assert outcome["lost"] <= IN_ITS_HANDS
     assert [pod["metadata"]["name"] for pod in ours.pods()] == [ours.pod]
     ours.delete()
-    wait_until_let_go(node)
+    wait_until_released(node)

@@ -149,7 +149,7 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
     "12 `iptables` commands": (
         "host/test_nftables.py::test_the_script_replaces_the_whole_table_and_names_no_other",
         "host/test_nftables.py::test_counters_go_on_from_where_they_were",
-        "host/test_rulebook.py::test_the_backend_is_the_asked_one_or_the_first_that_works",
+        "host/test_packet_rules.py::test_the_backend_is_the_asked_one_or_the_first_that_works",
     ),
     "Rules match whether": (
         "host/test_nftables.py::test_every_rule_matches_only_while_its_address_is_local",

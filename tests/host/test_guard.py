@@ -154,11 +154,11 @@ def test_after_giving_back_nothing_is_probed_renewed_or_replaced(host, worker):
 def test_after_letting_go_nothing_is_touched_until_a_worker_is_ready_again(host, worker):
     guard = Guard(host, targets=lambda now: [worker.target])
     guard.worker_ready(0.0)
-    guard.let_go()
+    guard.detach()
     assert [guard.turn(float(now)) for now in range(1, 60)] == [Verdict.KEEP] * 59
     assert guard.next_wake(60.0) == float("inf")
     guard.worker_alive(60.0)
     guard.worker_ended(60.0)
-    assert host.noted == ["bring_up", "let_go"]
+    assert host.noted == ["bring_up", "detach"]
     guard.worker_ready(61.0)
     assert host.noted[-1] == "bring_up"

@@ -117,9 +117,9 @@ def test_given_back_nothing_is_repaired_and_at_last_the_link_goes(host, kernel):
     assert kernel.links == {}
 
 
-def test_let_go_everything_stays_and_nothing_is_repaired_until_brought_up_again(host, kernel):
+def test_detached_everything_stays_and_nothing_is_repaired_until_brought_up_again(host, kernel):
     host.bring_up(100.0)
-    host.let_go()
+    host.detach()
     kernel.calls.clear()
     host.renew(101.0)
     host.sync(102.0)

@@ -250,9 +250,9 @@ def test_a_clean_stop_takes_the_pods_and_connections_that_are_known_with_it(kern
     kernel, table = kernel_and_table
     kernel.connections.append(CONNECTION)
     kernel.run(table.set_pods(PodList((POD,), until=910.0), 10.0))
-    kernel.run(table.turn_away(20.0))
+    kernel.run(table.stop_intercepting(20.0))
     assert kernel.table.count("timeout 890s : 10.244.2.2 . 53") == 64
-    kernel.run(table.leave(30.0))
+    kernel.run(table.leave_fallbacks(30.0))
     assert kernel.table.count("timeout 880s : 10.244.2.2 . 53") == 64
     assert "10.244.1.2 . 4242 . 10.96.0.10 timeout 77s" in kernel.table
     assert "notrack" not in kernel.table

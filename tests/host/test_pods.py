@@ -72,7 +72,9 @@ def test_a_chain_that_is_there_already_keeps_the_pods_of_a_former_life_until_the
 
 def test_at_a_clean_stop_the_service_has_a_date_too():
     chain = PodChain("nft", {4: Endpoint(ip("10.96.0.10"), 53)}, lambda: NOON)
-    (written,) = carry_out(chain.leave(PodList((POD,), until=400.0), 100.0), lambda _: Result(0))
+    (written,) = carry_out(
+        chain.leave_until_expiry(PodList((POD,), until=400.0), 100.0), lambda _: Result(0)
+    )
     dates = [line for line in written.stdin.splitlines() if "--datestop" in line]
     assert ["12:05:00" in line for line in dates] == [True, True, False, False]
     assert ["12:15:00" in line for line in dates] == [False, False, True, True]
@@ -84,7 +86,7 @@ def test_what_a_former_life_has_found_is_left_as_it_is(found):
     left = []
 
     def leaving():
-        left.append((yield from PodChain("nft", {4: None}).leave(PodList(), 0.0)))
+        left.append((yield from PodChain("nft", {4: None}).leave_until_expiry(PodList(), 0.0)))
 
     (listed,) = carry_out(leaving(), lambda _: Result(0, stdout=found))
     assert listed.argv[-2:] == ("-S", "NODECACHE-DNS")

@@ -119,7 +119,7 @@ def test_nothing_changes_before_the_successors_worker_is_ready(pair):
     assert not pair.new.has_node
 
 
-def test_a_ready_successor_waits_until_the_old_one_has_let_go(pair):
+def test_a_ready_successor_waits_until_the_old_one_has_released_the_node(pair):
     assert not pair.new.ready(0.0)
     pair.deliver_to_old()
     assert pair.old_actions.deeds == [("stand back", pair.new_actions.claim())]
@@ -182,13 +182,13 @@ def test_the_one_that_stands_by_may_stop_at_once_and_does_not_have_the_node(pair
     assert pair.new.may_stop(0.0)
 
 
-def test_a_predecessor_that_dies_before_it_let_go_is_not_needed(pair):
+def test_a_predecessor_that_dies_before_it_released_the_node_is_not_needed(pair):
     pair.new.heard(pair.to_old, None)
     assert pair.new_actions.deeds == ["take over"]
     assert pair.new.has_node
 
 
-def test_a_predecessor_that_does_not_let_go_is_waited_for_so_long(pair):
+def test_a_predecessor_that_does_not_release_the_node_is_waited_for_so_long(pair):
     pair.new.ready(0.0)
     pair.new.turn(TAKE_SECONDS - 0.1)
     assert pair.new.stage is Stage.TAKING

@@ -44,7 +44,7 @@ def test_what_is_taken_over_is_taken_once(memory):
     assert list(Journal(memory).take_over(101.0)) == []
 
 
-def test_a_query_whose_client_has_given_up_is_let_go(memory):
+def test_a_query_whose_client_has_given_up_is_dropped(memory):
     note(Journal(memory), now=100.0)
     assert list(Journal(memory).take_over(105.0)) == []
 
@@ -88,7 +88,7 @@ def mappings(memory):
     return text[text.index(f"{start:x}-") :]
 
 
-def test_a_query_of_the_future_is_let_go(memory):
+def test_a_query_of_the_future_is_dropped(memory):
     note(Journal(memory), now=103.0)
     assert list(Journal(memory).take_over(101.0)) == []
 

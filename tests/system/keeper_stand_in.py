@@ -115,7 +115,7 @@ class StandIn:
         os.kill(self.worker, signal.SIGTERM)
         os.waitpid(self.worker, 0)
         self.guard.remove_interface(time.monotonic())
-        self.guard.leave_rules(time.monotonic())
+        self.guard.leave_fallbacks(time.monotonic())
         self.guard.settle(8)
         return 0
 

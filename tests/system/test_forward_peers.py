@@ -297,10 +297,10 @@ def served(handler: type[BaseHTTPRequestHandler], certificates: Certificates) ->
 class Hanging(Http1Server):
     """Takes questions, and says nothing until it is let go."""
 
-    let_go = threading.Event()
+    released = threading.Event()
 
     def _respond(self, packet: bytes) -> None:
-        Hanging.let_go.wait(30)
+        Hanging.released.wait(30)
 
 
 def test_a_server_over_https_that_hangs_costs_no_answer(unbound_ports, certificates):
@@ -318,4 +318,4 @@ def test_a_server_over_https_that_hangs_costs_no_answer(unbound_ports, certifica
         try:
             run(uvloop.new_event_loop, hanging, test, settings, other, policy="sequential")
         finally:
-            Hanging.let_go.set()
+            Hanging.released.set()

@@ -4,7 +4,7 @@ import pytest
 
 from nodecache.host import FailOpen, HostError, HostOptions
 from nodecache.host.commands import Command, Result
-from nodecache.host.rulebook import Backend, choose_backend
+from nodecache.host.packet_rules import Backend, choose_backend
 
 LACK_OF_MATCH = Result(1, stderr="Error: Could not process rule: No such file or directory")
 LACK = Result(None, stderr="nft: No such file or directory")

@@ -1,6 +1,6 @@
-"""What the kernel tells when somebody changes nftables, judged by whether it concerns us.
+"""The kernel's notifications about changes of nftables (as `nft monitor` shows them).
 
-The messages are read only as far as needed: their type, and the first two names in them.
+Only the type of a message and the first two names in it are read.
 """
 
 import socket
@@ -27,15 +27,15 @@ WatchedChains = AbstractSet[tuple[str, str]]
 
 
 @dataclass(slots=True)
-class Concern:
-    """Whether our own table, or chains in which our accept rules are or may be needed, changed."""
+class Changes:
+    """Whether our own table changed, or chains in which our accept rules are or may be needed."""
 
     is_table: bool = False
     is_foreign: bool = False
 
 
-class NftNotices:
-    """The kernel's notices about nftables. OSError when this kernel has none to give."""
+class NftMonitor:
+    """A netlink socket for these notifications. OSError when the kernel has no nftables."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
@@ -51,36 +51,36 @@ class NftNotices:
         """Stop listening."""
         self._socket.close()
 
-    def concern(self, table: str, watched: WatchedChains) -> Concern:
-        """Read all waiting notices. Lost ones (a full buffer) concern everything."""
-        concern = Concern()
+    def changes(self, table: str, watched: WatchedChains) -> Changes:
+        """Read all waiting notifications. If some were lost (a full buffer), all may have changed."""
+        changes = Changes()
         while True:
             try:
                 octets = self._socket.recv(1 << 18)
             except BlockingIOError:
-                return concern
+                return changes
             except OSError:  # ENOBUFS
-                concern.is_table = concern.is_foreign = True
+                changes.is_table = changes.is_foreign = True
                 continue
             for message, kind, _ in messages(octets):
-                judge(message, kind, table, watched, concern)
+                note(message, kind, table, watched, changes)
 
 
-def judge(message: bytes, kind: int, table: str, watched: WatchedChains, concern: Concern) -> None:
-    """Note in `concern` what one message means for `table` (ours) and the `watched` chains."""
+def note(message: bytes, kind: int, table: str, watched: WatchedChains, changes: Changes) -> None:
+    """Note in `changes` what one message means for `table` (ours) and the `watched` chains."""
     if kind >> 8 != NFNL_SUBSYS_NFTABLES:
         return
     change = kind & 0xFF
     attributes = dict(_attributes(message))
     its_table = _text(attributes.get(1))  # NFTA_*_TABLE, and NFTA_TABLE_NAME, are all 1
     if its_table == table:
-        concern.is_table = True
+        changes.is_table = True
     elif change == NFT_MSG_DELTABLE:
-        concern.is_foreign |= any(its_table == name for name, _ in watched)
+        changes.is_foreign |= any(its_table == name for name, _ in watched)
     elif change in _CHANGES_PER_CHAIN:
         name_at = 3 if change in {NFT_MSG_NEWCHAIN, NFT_MSG_DELCHAIN} else 2
         is_base = change == NFT_MSG_NEWCHAIN and NFTA_CHAIN_HOOK in attributes
-        concern.is_foreign |= is_base or (its_table, _text(attributes.get(name_at))) in watched
+        changes.is_foreign |= is_base or (its_table, _text(attributes.get(name_at))) in watched
 
 
 def _attributes(message: bytes) -> Iterator[tuple[int, bytes]]:
