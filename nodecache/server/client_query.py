@@ -12,6 +12,7 @@ from nodecache.wire import (
     Flag,
     Query,
     empty_reply,
+    records_of_body,
     reply_to,
 )
 
@@ -178,7 +179,9 @@ class ClientQuery(InflightQuery):
         # Hits in the reply table are counted later, too late for eviction.
         entry.note_uses(MAX_FREQUENCY)
         binding = self.shape.binding
-        cached = CachedReply(reply[2:], good_until, entry, binding, tally, ttl_offsets, alike)
+        # Additional records that did not fit are no reason for TC, and have no TTL to count down.
+        offsets = ttl_offsets[: records_of_body(query, reply)]
+        cached = CachedReply(reply[2:], good_until, entry, binding, tally, offsets, alike)
         return binding.zone.prepare_reply(cached, query)
 
 

@@ -32,6 +32,7 @@ from .reply import (
     Body,
     empty_reply,
     error_reply,
+    records_of_body,
     reply_limit,
     reply_to,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "read_answer",
     "read_cut_answer",
     "read_query",
+    "records_of_body",
     "reply_limit",
     "reply_to",
     "upstream_query",

@@ -43,6 +43,8 @@ _DO_PLACE: Final = 7  # of the octet that begins with DO, in an OPT: RFC 6891 §
 _DO: Final = b"\x80"
 
 _HEADER: Final = Struct("!5H")
+_RECORD_COUNTS: Final = Struct("!3H")
+_RECORD_COUNTS_PLACE: Final = 6
 _OPT: Final = Struct("!BHHBBHH")
 _OPT_NO_DO: Final = _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, 0, 0)
 _OPT_DO: Final = _OPT.pack(0, Rdtype.OPT, OUR_PAYLOAD_SIZE, 0, 0, EDNS_DO, 0)
@@ -103,6 +105,13 @@ def reply_to(
     parts.append(wire[at:])
     parts.append(opt)
     return b"".join(parts)
+
+
+def records_of_body(query: Query, reply: bytes) -> int:
+    """How many of its body's records a reply to `query` has, the first ones: what did not fit is missing."""
+    counts: tuple[int, int, int] = _RECORD_COUNTS.unpack_from(reply, _RECORD_COUNTS_PLACE)
+    has_opt = query.payload_size > 0
+    return counts[0] + counts[1] + counts[2] - has_opt
 
 
 def _counts_with_one_more(wire: bytes) -> bytes:
