@@ -16,11 +16,11 @@ from .directive import (
     Client,
     Directive,
     Lookup,
+    NoReply,
     OnResult,
     Outcome,
     PendingLookup,
     Result,
-    Silence,
     Steps,
     no_forward,
 )
@@ -134,7 +134,7 @@ class ChainRun:
             serve = self._guarded(at, self._chain.directives[at].serve, query, self._client)
             if serve is None:
                 continue
-            if isinstance(serve, Answer | Failure | Silence):
+            if isinstance(serve, Answer | Failure | NoReply):
                 self._return(serve)
             else:
                 self._waiting.append(_Waiting(at, serve))

@@ -10,7 +10,7 @@ from nodecache.wire import Answer, AnswerReader, Ede, ExtendedErrors, Query, Rco
 from .chain import Chain
 from .client_query import ClientQuery
 from .counts import Outcome
-from .directive import Client, OnOutcome, PendingLookup, Silence
+from .directive import Client, NoReply, OnOutcome, PendingLookup
 from .inflight import InflightQuery, QueryOwner, failure_errors
 from .replies import CachedReply
 
@@ -113,7 +113,7 @@ def serve_by_chain(
     client = query.client()
     client.cache_note = note
 
-    def done(result: Answer | Failure | Silence) -> None:
+    def done(result: Answer | Failure | NoReply) -> None:
         nonlocal cached
         if isinstance(result, Answer):
             cached = query.respond_with_result(result, note.outcome, note.made_of)
@@ -132,8 +132,8 @@ def serve_lookup(
 ) -> PendingLookup:
     """Answer a query that a directive sends to the server itself."""
 
-    def done(result: Answer | Failure | Silence) -> None:
-        if isinstance(result, Silence):
+    def done(result: Answer | Failure | NoReply) -> None:
+        if isinstance(result, NoReply):
             result = Failure(Rcode.REFUSED, Ede.PROHIBITED, b"", "")
         on_outcome(result)
 

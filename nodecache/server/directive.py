@@ -23,7 +23,7 @@ from nodecache.forward import Failure
 from nodecache.wire import CLASS_IN, Answer, Ede, Query, Rcode
 
 
-class Silence(Enum):
+class NoReply(Enum):
     """The result of `acl … drop`: no reply is sent."""
 
     DROPPED = "dropped"
@@ -33,7 +33,7 @@ Outcome = Answer | Failure
 """The result of a lookup in the cache or upstream."""
 
 
-Result = Outcome | Silence
+Result = Outcome | NoReply
 """The result of a directive or of a whole chain."""
 
 

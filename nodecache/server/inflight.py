@@ -1,9 +1,8 @@
 """Queries in flight: the client, the question and the first attempt upstream, in one object.
 
-The first of equal questions goes upstream, the others wait with it. A zone tells each of them what
-came of it: an entry of the cache, an answer, or neither. What that means depends on who asked: a
-client gets a packet (`client_query`), a chain of directives gets an answer to go on with
-(`chain_query`), and behind a refresh nobody waits.
+The first of equal questions goes upstream, the others wait with it. The zone responds to each of them
+with an entry of the cache, an answer, or an error: a client gets a packet (`client_query`), a chain of
+directives gets an answer to go on with (`chain_query`), and for a refresh nobody waits.
 """
 
 import asyncio
@@ -35,13 +34,12 @@ class QueryOwner(Protocol):
         """Take the failure of a query that nobody waits for."""
 
 
-class Extras:
+class WaitState:
     """What only few queries in flight need.
 
-    `others` wait for the same answer. `stale` is an expired one that will do if nothing better
-    comes; `stale_timer` is the timer that hands it out, and `is_late` tells that upstream has had the
-    time that clients with a stale answer wait. `chain_run` is a query's way through directives below
-    the cache.
+    `others` wait for the same answer. `stale` is an expired entry that is sent if nothing better
+    comes; `stale_timer` sends it, and `is_late` tells that upstream has had the time that clients
+    with a stale answer wait. `chain_run` is the query's run through directives below the cache.
     """
 
     __slots__ = ("chain_run", "is_late", "others", "stale", "stale_timer")
@@ -65,12 +63,12 @@ class Extras:
 class InflightQuery(Request):
     """A query in flight. Exactly one of the `respond…` methods is called, once.
 
-    `key` is what equal misses have in common, `host` the client's address as text, `asked_at` when
-    it came (monotonic seconds). `is_waiting`: it has a place among those who wait. `is_for_all`: it
-    was asked with RD, so that the answer is one for everybody.
+    `key` is the same for equal misses; `host` is the client's address as text; `asked_at` is when
+    it came (monotonic seconds). `is_waiting`: it is counted by the limiter. `is_for_all`: it
+    was asked with RD, so that the answer is the same for everybody.
     """
 
-    __slots__ = ("asked_at", "extras", "host", "is_for_all", "is_waiting", "key", "zone")
+    __slots__ = ("asked_at", "host", "is_for_all", "is_waiting", "key", "wait_state", "zone")
 
     def __init__(
         self,
@@ -89,32 +87,32 @@ class InflightQuery(Request):
         # Without RD the answer may be a referral: only equal ones join.
         self.key = query.key if is_for_all else query.key + b"\0"
         self.is_waiting = False
-        self.extras: Extras | None = None
+        self.wait_state: WaitState | None = None
 
     def done(self, outcome: Answer | Failure) -> None:
         """Take the outcome."""
         self.zone.completed(self, outcome)
 
-    def with_extras(self) -> Extras:
-        """Its extras, made when they are first needed."""
-        extras = self.extras
-        if extras is None:
-            extras = self.extras = Extras()
-        return extras
+    def ensure_wait_state(self) -> WaitState:
+        """Its wait state, made when it is first needed."""
+        wait_state = self.wait_state
+        if wait_state is None:
+            wait_state = self.wait_state = WaitState()
+        return wait_state
 
-    def join(self, query: "InflightQuery") -> Extras:
+    def join(self, query: "InflightQuery") -> WaitState:
         """Let `query` wait for this one's answer."""
-        extras = self.with_extras()
-        extras.others.append(query)
+        wait_state = self.ensure_wait_state()
+        wait_state.others.append(query)
         if not self.is_awaited:
             self.mark_awaited(is_awaited=True)
-        return extras
+        return wait_state
 
     def mark_awaited(self, *, is_awaited: bool) -> None:
         """Whether a client waits for the answer, or it is fetched for later."""
         self.is_awaited = is_awaited
-        if self.extras is not None and self.extras.chain_run is not None:
-            self.extras.chain_run.mark_awaited(is_awaited=is_awaited)
+        if self.wait_state is not None and self.wait_state.chain_run is not None:
+            self.wait_state.chain_run.mark_awaited(is_awaited=is_awaited)
 
     @property
     def is_from_client(self) -> bool:
@@ -124,17 +122,17 @@ class InflightQuery(Request):
     @property
     def stale(self) -> Entry | None:
         """The stale entry that may answer it."""
-        return None if self.extras is None else self.extras.stale
+        return None if self.wait_state is None else self.wait_state.stale
 
     def give_up(self) -> None:
         """Cancel the question upstream."""
         self.cancel()
-        extras = self.extras
-        if extras is not None:
-            if extras.chain_run is not None:
-                extras.chain_run.cancel()
-            if extras.stale is not None:
-                extras.stale.is_refreshing = False
+        wait_state = self.wait_state
+        if wait_state is not None:
+            if wait_state.chain_run is not None:
+                wait_state.chain_run.cancel()
+            if wait_state.stale is not None:
+                wait_state.stale.is_refreshing = False
 
     # Who asked
 
@@ -197,7 +195,7 @@ class RefreshQuery(UnawaitedQuery):
             now,
         )
         self._occasion = occasion
-        self.with_extras().stale = entry
+        self.ensure_wait_state().stale = entry
         self.is_awaited = False
 
     def client(self) -> Client:

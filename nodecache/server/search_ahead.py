@@ -1,18 +1,18 @@
-"""Questions that clients are about to ask, asked before they do, within a budget.
+"""Asks upstream what clients are about to ask, within a budget.
 
-    a client is told that N.S1 does not exist
+    a client is sent NXDOMAIN for N.S1
       └ what it is expected to ask next (`search_path`) goes upstream at once, side by side
-          ├ the client asks while that is under way ─► joins it       (`inflight`)
+          ├ the client asks while that is in flight ─► it joins   (`inflight`)
           ├ or later ─► a hit
-          └ or never ─► paid for by the budget; it is expected to do so no longer
+          └ or never ─► it counts against the budget, and is expected no longer
 
-So a walk along a search list costs two waits, however long it is. Each step is still asked for by the
-client and answered as upstream answered it. What is asked ahead goes the way of the client's own query,
-below the directives that see every query (`log`, `dnstap`, …): no client has asked yet. It is not hedged
-and not retried, and a failure that nobody waits for is forgotten.
+So a search costs two waits, however long the list is. The client still asks for each step, and gets upstream's
+answer. A query asked ahead passes the same directives as the client's own would, except those that see every
+query (`log`, `dnstap`, …), since no client has asked yet. It is not hedged and not retried, and its failure
+is not remembered.
 
-A client that asks for the other address of a name once it has heard of the first (`single-request` of
-resolv.conf(5)) has both asked for at once.
+For a client that asks for the other address of a name after the answer for the first (`single-request` of
+resolv.conf(5)), both are asked at once.
 """
 
 from collections import deque
@@ -24,12 +24,12 @@ from nodecache.wire import CLASS_IN, KEY_END_SIZE, Answer, Kind, Query, Rdtype
 
 from .ahead_budget import AheadBudget
 from .directive import Client
-from .inflight import Extras, InflightQuery, UnawaitedQuery
+from .inflight import InflightQuery, UnawaitedQuery, WaitState
 from .limiter import InflightLimiter
 from .requery import with_question
 from .router import Zones
-from .search_habits import Expected
-from .search_path import ClientHabits, SearchPaths
+from .search_lists import Prediction
+from .search_path import ClientSearches, SearchPaths
 from .shapes import Shape
 
 _A: Final = int(Rdtype.A)
@@ -76,7 +76,7 @@ class AheadQuery(UnawaitedQuery):
             self.asked_at,
         )
 
-    def join(self, query: InflightQuery) -> Extras:
+    def join(self, query: InflightQuery) -> WaitState:
         """Its client asks."""
         self.is_optional = False
         self.note_used()
@@ -101,14 +101,16 @@ class AheadQuery(UnawaitedQuery):
 class _Asked:
     """Questions that were asked ahead together, until it is known which were of use.
 
-    They were `expected` of a walk, or are for the other addresses of a client that asks in `pairs`.
+    They are of the `prediction` of a search, or for the other addresses of a client that asks in `pairs`.
     """
 
-    __slots__ = ("_at", "_expected", "_pairs", "queries")
+    __slots__ = ("_at", "_pairs", "_prediction", "queries")
 
-    def __init__(self, expected: Expected | None, pairs: ClientHabits | None, now: float) -> None:
+    def __init__(
+        self, prediction: Prediction | None, pairs: ClientSearches | None, now: float
+    ) -> None:
         self.queries: list[AheadQuery] = []
-        self._expected = expected
+        self._prediction = prediction
         self._pairs = pairs
         self._at = now
 
@@ -128,8 +130,8 @@ class _Asked:
             return False
         for _ in unused:
             budget.note_unused()
-        if self._expected is not None:
-            self._expected.judge(unused)
+        if self._prediction is not None:
+            self._prediction.judge(unused)
         if self._pairs is not None:
             self._pairs.judge_pair(is_used=not unused)
         return True
@@ -165,9 +167,9 @@ class SearchAhead:
             if kind is not _NXDOMAIN:
                 paths.answered(query.host, qname, sort, query.asked_at, now)
             elif (
-                expected := paths.denied(query.host, qname, sort, query.asked_at, now)
+                prediction := paths.denied(query.host, qname, sort, query.asked_at, now)
             ) is not None:
-                self._ask_steps(query, expected, now)
+                self._ask_steps(query, prediction, now)
 
     def missed(self, query: InflightQuery, now: float) -> None:
         """A client's question went upstream: ask for the other address too, if the client will."""
@@ -185,13 +187,13 @@ class SearchAhead:
             if not asked.is_settled(self.budget, now):
                 unsettled.append(asked)
 
-    def _ask_steps(self, query: InflightQuery, expected: Expected, now: float) -> None:
+    def _ask_steps(self, query: InflightQuery, prediction: Prediction, now: float) -> None:
         """Ask what is expected after a denial; of the type that was denied."""
         qtype = query.query.qtype
-        self._ask(query, expected.names, qtype, _Asked(expected, None, now), now)
+        self._ask(query, prediction.names, qtype, _Asked(prediction, None, now), now)
         if self.paths.asks_in_pairs(query.host):
             pairs = self.paths.known(query.host)
-            self._ask(query, expected.names, _other(qtype), _Asked(None, pairs, now), now)
+            self._ask(query, prediction.names, _other(qtype), _Asked(None, pairs, now), now)
 
     def _ask(
         self,

@@ -12,7 +12,7 @@ from nodecache.forward import Attempt, CallbackRequest, Failure, Forwarder, Requ
 from nodecache.wire import Answer, Ede, Query, Rcode, Rdtype
 
 from .chain import Chain
-from .directive import Client, Lookup, OnOutcome, PendingLookup, Silence, unserved
+from .directive import Client, Lookup, NoReply, OnOutcome, PendingLookup, unserved
 from .inflight import InflightQuery
 
 _HINFO: Final = int(Rdtype.HINFO)
@@ -143,12 +143,12 @@ class ChainSource:
     def send(self, query: InflightQuery, now: float) -> None:  # noqa: ARG002 - its end has a clock
         """Send the query down the chain."""
 
-        def heard(result: Answer | Failure | Silence) -> None:
-            if not isinstance(result, Silence):  # only `acl` is silent, and it stands above
+        def heard(result: Answer | Failure | NoReply) -> None:
+            if not isinstance(result, NoReply):  # only `acl` is silent, and it stands above
                 query.done(result)
 
         chain_run = self.chain.start(query.query, query.client(), heard)
-        query.with_extras().chain_run = chain_run
+        query.ensure_wait_state().chain_run = chain_run
         if not query.is_awaited:
             chain_run.mark_awaited(is_awaited=False)
 

@@ -39,7 +39,7 @@ from .counts import Outcome
 from .directive import Client, Lookup, OnOutcome, PendingLookup
 from .directives.errors import ErrorLog
 from .directives.shuffled import keep_reply
-from .inflight import Extras, InflightQuery, RefreshQuery, failure_errors
+from .inflight import InflightQuery, RefreshQuery, WaitState, failure_errors
 from .limiter import InflightLimiter
 from .policy import StalePolicy, ZoneOptions, may_replace
 from .replies import HOT_SECONDS, CachedReply, PrepareReply, Serve
@@ -180,7 +180,9 @@ class Zone:
     def _expired(self, query: InflightQuery, entry: Entry, policy: StalePolicy, now: float) -> None:
         """Fresh first, where upstream is quick enough; else the stale answer: RFC 8767 §5."""
         leader = self._inflight.get(entry.key)
-        is_hopeless = leader is not None and leader.extras is not None and leader.extras.is_late
+        is_hopeless = (
+            leader is not None and leader.wait_state is not None and leader.wait_state.is_late
+        )
         if policy.client_timeout_seconds != 0 and self._source.is_silent(now):
             is_hopeless |= leader is not None or len(self._inflight) >= _MAX_WITH_STALE_ANSWERS
         if is_hopeless or (now < entry.refresh_at and not entry.is_refreshing):
@@ -206,11 +208,11 @@ class Zone:
             self.cache.counts.prefetches += 1
             self._send(RefreshQuery(occasion, entry, now), now)
 
-    def _client_timeout(self, leader: InflightQuery, extras: Extras) -> None:
+    def _client_timeout(self, leader: InflightQuery, wait_state: WaitState) -> None:
         """Upstream had its time: clients that wait get the stale answer; the question stays in flight."""
-        extras.stale_timer = None
-        extras.is_late = True
-        policy, entry = self._stale, extras.stale
+        wait_state.stale_timer = None
+        wait_state.is_late = True
+        policy, entry = self._stale, wait_state.stale
         if policy is not None and entry is not None and entry.wire:
             for query in self._released(leader):
                 self._respond_stale(query, entry, policy)
@@ -245,9 +247,9 @@ class Zone:
             self._arm_stale_timer(leader, leader.join(query))
             return
         if stale is not None:
-            extras = query.with_extras()
-            extras.stale = stale
-            self._arm_stale_timer(query, extras)
+            wait_state = query.ensure_wait_state()
+            wait_state.stale = stale
+            self._arm_stale_timer(query, wait_state)
         self._send(query, now)
         if self._search_ahead is not None and self._search_ahead.paths.has_pairs:
             self._search_ahead.missed(query, now)
@@ -259,13 +261,13 @@ class Zone:
         else:
             query.respond_error(Rcode.SERVFAIL, _NO_ROOM, self._missed)
 
-    def _arm_stale_timer(self, leader: InflightQuery, extras: Extras) -> None:
+    def _arm_stale_timer(self, leader: InflightQuery, wait_state: WaitState) -> None:
         policy = self._stale
-        if extras.stale is None or extras.stale_timer is not None or policy is None:
+        if wait_state.stale is None or wait_state.stale_timer is not None or policy is None:
             return
         if policy.client_timeout_seconds is not None:
-            extras.stale_timer = self._loop.call_later(
-                policy.client_timeout_seconds, self._client_timeout, leader, extras
+            wait_state.stale_timer = self._loop.call_later(
+                policy.client_timeout_seconds, self._client_timeout, leader, wait_state
             )
 
     def _send(self, query: InflightQuery, now: float) -> None:
@@ -293,7 +295,7 @@ class Zone:
         if entry is not None:
             if entry.remaining_ttl(now) > 0 or now < entry.refresh_at:
                 return False
-            query.with_extras().stale = entry
+            query.ensure_wait_state().stale = entry
         self._send(query, now)
         return True
 
@@ -314,7 +316,7 @@ class Zone:
             self._log(query.query, outcome)
             self._failed(query, outcome, now)
             return
-        stale = query.stale if query.extras is not None else None
+        stale = query.stale if query.wait_state is not None else None
         if outcome.kind is _SERVFAIL_KIND or (
             stale is not None and not may_replace(outcome, stale, self._stale)
         ):
@@ -372,8 +374,8 @@ class Zone:
     def _released(self, query: InflightQuery) -> list[InflightQuery]:
         """The queries that waited for an answer; their places are released."""
         waiters = [query] if query.is_waiting else []
-        if query.extras is not None:
-            waiters += query.extras.take_others()
+        if query.wait_state is not None:
+            waiters += query.wait_state.take_others()
         for waiting in waiters:
             waiting.is_waiting = False
             self._limiter.release(waiting.host)

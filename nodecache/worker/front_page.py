@@ -49,7 +49,7 @@ a { color: var(--plot) } nav { display: flex; flex-wrap: wrap; gap: .3rem 1rem }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class AgentInfo:
     """What the page tells besides counts and vitals. Times in seconds since 1970."""
 
     started_at: float
@@ -60,17 +60,17 @@ class Facts:
     links: Sequence[str]
 
 
-def front_page(source: Source, keeper: KeeperVitals, history: History, facts: Facts) -> str:
+def front_page(source: Source, keeper: KeeperVitals, history: History, info: AgentInfo) -> str:
     """The whole page."""
     body = "".join(
         (
-            _head(facts),
-            _states(source, keeper, facts),
+            _head(info),
+            _states(source, keeper, info),
             _plots(history.rates()),
-            _addresses(facts, source),
+            _addresses(info, source),
             _upstreams(source),
             _caches(source),
-            _links(facts.links),
+            _links(info.links),
         )
     )
     return (
@@ -80,20 +80,20 @@ def front_page(source: Source, keeper: KeeperVitals, history: History, facts: Fa
     )
 
 
-def _head(facts: Facts) -> str:
-    up = duration(time.time() - facts.started_at)
-    loaded = duration(time.time() - facts.loaded_at)
+def _head(info: AgentInfo) -> str:
+    up = duration(time.time() - info.started_at)
+    loaded = duration(time.time() - info.loaded_at)
     return (
         f"<header><h1>nodecache {escape(__version__)}</h1><p>{code_form()}, up for {up}, "
         f"its configuration loaded {loaded} ago</p></header>"
     )
 
 
-def _states(source: Source, keeper: KeeperVitals, facts: Facts) -> str:
+def _states(source: Source, keeper: KeeperVitals, info: AgentInfo) -> str:
     agent = source.agent
     states = [("ok", "ready")]
-    if facts.missing:
-        states = [("broken", f"not ready: {', '.join(facts.missing)}")]
+    if info.missing:
+        states = [("broken", f"not ready: {', '.join(info.missing)}")]
     if agent.is_config_last_good:
         states.append(("look", "serving the last configuration that worked: today's is broken"))
     elif not agent.is_last_reload_good:
@@ -184,11 +184,11 @@ def _course(row: Sequence[float | None], top: float) -> str:
 # Tables
 
 
-def _addresses(facts: Facts, source: Source) -> str:
+def _addresses(info: AgentInfo, source: Source) -> str:
     agent = source.agent
     budget = f" of {agent.cache_budget_octets / MEBI:.0f}" if agent.cache_budget_octets else ""
     rows = [
-        ("listens at", ", ".join(facts.addresses) or "-"),
+        ("listens at", ", ".join(info.addresses) or "-"),
         ("answers kept", f"{agent.cache_octets / MEBI:.1f}{budget} MiB"),
         ("finished replies", amount(agent.reply_table_entries)),
         ("waiting for upstreams", amount(agent.queries_in_flight)),

@@ -186,14 +186,14 @@ class Pages:
             for path in self._contents(wanted)
             if path in ("/health", "/ready")
         )
-        facts = front_page.Facts(
+        info = front_page.AgentInfo(
             started_at=self._started_at,
             loaded_at=self._loaded_at,
             missing=list(self.readiness.missing),
             addresses=[str(address) for address in self._serving.listeners],
             links=["/metrics", *dict.fromkeys(probed)],
         )
-        text = front_page.front_page(self._read(), self._collector.keeper, self._history, facts)
+        text = front_page.front_page(self._read(), self._collector.keeper, self._history, info)
         return web.Response(HTTPStatus.OK, text.encode(), front_page.CONTENT_TYPE)
 
     async def _sample(self) -> None:

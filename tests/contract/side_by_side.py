@@ -36,7 +36,7 @@ _FLAGS = ("QR", "AA", "TC", "RD", "RA", "AD", "CD")
 _TIMEOUT_SECONDS = 8.0
 _ALL_WAYS = 4  # two transports, two times
 
-Facts = dict[str, object]
+ReplyFields = dict[str, object]
 
 
 def behave(exchange: Exchange) -> Iterable[Step]:
@@ -69,7 +69,7 @@ def corefile(case: Case, upstream: str) -> str:
     return f"{case.key}:{{port}} {{\n    {body}\n}}\n"
 
 
-def told(query: Query, port: int, *, by_tcp: bool) -> Facts:
+def told(query: Query, port: int, *, by_tcp: bool) -> ReplyFields:
     """What a server says to `query`."""
     send = dns.query.tcp if by_tcp else dns.query.udp
     packet = dns.message.from_wire(query.to_wire(), question_only=False)
@@ -89,9 +89,9 @@ def told(query: Query, port: int, *, by_tcp: bool) -> Facts:
     return _facts(reply)
 
 
-def _facts(reply: dns.message.Message) -> Facts:
+def _facts(reply: dns.message.Message) -> ReplyFields:
     """A reply, taken apart into what is compared."""
-    facts: Facts = {
+    facts: ReplyFields = {
         "reply": "a message",
         "rcode": dns.rcode.to_text(reply.rcode()),
         "question": [str(question) for question in reply.question],
@@ -119,7 +119,9 @@ def _kinds(rdtypes: list[str]) -> list[str]:
     return [kind for kind, _ in groupby(kinds)]
 
 
-def differences(case: Case, query: str, original: Facts, ours: Facts) -> Iterator[Difference]:
+def differences(
+    case: Case, query: str, original: ReplyFields, ours: ReplyFields
+) -> Iterator[Difference]:
     """Where two replies differ."""
     for what in original.keys() | ours.keys():
         theirs, mine = original.get(what), ours.get(what)

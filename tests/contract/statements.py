@@ -33,7 +33,7 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
     ),
     "Nothing is fetched ahead": ("scenarios/prefetch_popular_names.rpl", "cache/test_freshness.py::test_what_is_asked_for_is_fetched_again_near_its_end"),
     "Each step of a client's search list": (
-        "server/test_search_ahead.py::test_a_walk_costs_two_waits_where_it_cost_one_a_step",
+        "server/test_search_ahead.py::test_a_search_costs_two_waits_where_it_cost_one_a_step",
         "server/test_search_ahead.py::test_upstream_is_asked_the_same_questions_as_without",
     ),
     "`prefetch` begins when": ("cache/test_freshness.py::test_a_tenth_is_a_tenth_however_short_the_ttl", "scenarios/prefetch_of_a_short_ttl.rpl"),

@@ -9,7 +9,7 @@ from nodecache.server.directive import (
     AskNext,
     AskServer,
     Client,
-    Silence,
+    NoReply,
     no_forward,
     plain_address,
     refusal,
@@ -92,8 +92,8 @@ def test_a_directive_that_answers_ends_the_way_down():
 
 def test_silence_is_told_upwards():
     seen = []
-    result = run([Seeing("log", seen), Giving(Silence.DROPPED)], ASKED)
-    assert (result, seen[-1]) == (Silence.DROPPED, "log up")
+    result = run([Seeing("log", seen), Giving(NoReply.DROPPED)], ASKED)
+    assert (result, seen[-1]) == (NoReply.DROPPED, "log up")
 
 
 def test_nobody_below_is_a_server_failure():

@@ -13,7 +13,7 @@ from nodecache.wire import Query, Rcode
 from tests.server.search_node import SHOP, STEPS, Node, trained
 
 
-def test_a_walk_costs_two_waits_where_it_cost_one_a_step():
+def test_a_search_costs_two_waits_where_it_cost_one_a_step():
     node = trained()
     before = len(node.asked)
     assert node.look_up("three.com") == 2
@@ -46,7 +46,7 @@ def test_clients_are_told_and_counted_what_they_asked_and_nothing_else():
 
 
 def test_steps_whose_answers_have_expired_are_asked_ahead_as_well():
-    """Denials of the cluster's domain live for seconds and are stale then: that is nearly every walk."""
+    """Denials of the cluster's domain live for seconds and are stale then: that is nearly every search."""
     node = trained()
     node.look_up("three.com")
     node.tick(120)
@@ -81,7 +81,7 @@ def test_a_name_that_is_found_earlier_is_asked_for_no_further():
     assert not any(name.startswith("api.billing. ") for name in node.asked)
 
 
-def test_a_client_that_does_not_walk_gets_nothing_ahead():
+def test_a_client_that_does_not_search_gets_nothing_ahead():
     node = trained()
     for number in range(50):
         node.ask(f"n{number}.com.shop.svc.cluster.local.", host="other")
@@ -99,7 +99,7 @@ def test_who_asks_for_random_names_gets_nothing_ahead(suffix):
     assert node.totals[0] == 0
 
 
-def test_who_walks_twice_and_then_asks_for_random_names_gets_one_walk_ahead():
+def test_who_searches_twice_and_then_asks_for_random_names_gets_one_search_ahead():
     node = trained()
     for number in range(200):
         node.ask(f"x{number}.com.shop.svc.cluster.local.", "A", "pod")
@@ -273,7 +273,7 @@ def test_questions_in_vain_stay_within_the_budget_whatever_clients_do(looks):
 
 
 def test_a_client_that_learns_us_to_ask_in_vain_spends_the_budget_and_no_more():
-    """Two honest walks, then one that is broken off, for ever: 5 % of what upstream is asked, and 64."""
+    """Two honest searches, then one that is broken off, for ever: 5 % of what upstream is asked, and 64."""
     node = Node()
     for number in range(150):
         name = f"n{number}.com"

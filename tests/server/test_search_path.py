@@ -44,7 +44,7 @@ class Clients:
         self.now += STEP_SECONDS
         self.paths.answered(host, wire(qname), sort, asked_at, self.now)
 
-    def walk(self, name: str, suffixes=SHOP, host: str = "pod", sort: bytes = A) -> list[str]:
+    def search(self, name: str, suffixes=SHOP, host: str = "pod", sort: bytes = A) -> list[str]:
         """Look for a name, which the last suffix has; what was expected after the first step."""
         expected = self.denied(step(name, suffixes[0]), host, sort)
         for suffix in suffixes[1:-1]:
@@ -59,15 +59,15 @@ def rest(name: str, suffixes=SHOP) -> list[str]:
 
 def test_after_two_names_the_rest_of_the_list_is_expected_of_a_third():
     pods = Clients()
-    assert pods.walk("a.example.com") == []
-    assert pods.walk("b.example.com") == []
+    assert pods.search("a.example.com") == []
+    assert pods.search("b.example.com") == []
     assert pods.denied("c.example.com.shop.svc.cluster.local") == rest("c.example.com")
 
 
 def test_one_name_asked_for_again_and_again_proves_nothing():
     pods = Clients()
     for _ in range(5):
-        assert pods.walk("a.example.com") == []
+        assert pods.search("a.example.com") == []
 
 
 def test_a_name_that_does_not_exist_at_all_ends_at_itself():
@@ -78,12 +78,12 @@ def test_a_name_that_does_not_exist_at_all_ends_at_itself():
     assert pods.denied("c.example.com.shop.svc.cluster.local") == rest("c.example.com")
 
 
-def test_where_a_walk_ends_is_known_by_the_last_label():
+def test_where_a_search_ends_is_known_by_the_last_label():
     """A name in another namespace is found at the second step; that it is not asked of the Internet."""
     pods = Clients()
     for name in ("a", "b"):
-        pods.walk(f"{name}.example.com")
-        pods.walk(f"{name}.billing", SHOP[:2])
+        pods.search(f"{name}.example.com")
+        pods.search(f"{name}.billing", SHOP[:2])
     assert pods.denied("c.billing.shop.svc.cluster.local") == rest("c.billing", SHOP[:2])
     assert pods.denied("c.example.com.shop.svc.cluster.local") == rest("c.example.com")
     assert pods.denied("c.unheard.shop.svc.cluster.local") == []
@@ -92,9 +92,9 @@ def test_where_a_walk_ends_is_known_by_the_last_label():
 def test_steps_that_the_cache_answered_leave_the_list_as_it_is_known():
     pods = Clients()
     for number in range(2):
-        pods.walk(f"{number}.example.com")
-    pods.walk("c.example.com", (SHOP[0], SHOP[2], SHOP[4]))
-    assert pods.walk("d.example.com") == rest("d.example.com")
+        pods.search(f"{number}.example.com")
+    pods.search("c.example.com", (SHOP[0], SHOP[2], SHOP[4]))
+    assert pods.search("d.example.com") == rest("d.example.com")
 
 
 def test_a_client_that_asks_two_names_at_once_is_understood():
@@ -106,7 +106,7 @@ def test_a_client_that_asks_two_names_at_once_is_understood():
     assert pods.denied("e.example.com.shop.svc.cluster.local") == rest("e.example.com")
 
 
-def test_both_types_walk_beside_each_other_and_are_one_name():
+def test_both_types_search_beside_each_other_and_are_one_name():
     pods = Clients()
     for suffix in SHOP:
         for sort in (A, AAAA):
@@ -142,12 +142,12 @@ def test_a_name_that_is_denied_as_it_is_first_is_a_mistyped_one():
 def test_the_ending_that_was_not_looked_for_the_longest_makes_room():
     pods = Clients()
     for name in ("a.com", "b.com"):
-        pods.walk(name)
+        pods.search(name)
     for number in range(30):
         for name in ("a", "b"):
-            pods.walk(f"{name}.{number}")
-        assert pods.walk(f"c{number}.com") != []
-    assert pods.walk("c.0") == []
+            pods.search(f"{name}.{number}")
+        assert pods.search(f"c{number}.com") != []
+    assert pods.search("c.0") == []
 
 
 # What becomes of it
@@ -156,7 +156,7 @@ def test_the_ending_that_was_not_looked_for_the_longest_makes_room():
 def test_steps_not_taken_are_expected_no_longer():
     pods = Clients()
     for number in range(2):
-        pods.walk(f"{number}.example.com")
+        pods.search(f"{number}.example.com")
     expected = pods.paths.denied(
         "pod", wire("c.example.com.shop.svc.cluster.local"), A, pods.now, pods.now
     )
@@ -168,10 +168,10 @@ def test_steps_not_taken_are_expected_no_longer():
 def test_a_client_that_always_did_may_fail_to_once():
     pods = Clients()
     for number in range(10):
-        pods.walk(f"{number}.example.com")
+        pods.search(f"{number}.example.com")
     for number in range(8):
-        walked = wire(f"{number}.example.com.shop.svc.cluster.local")
-        expected = pods.paths.denied("pod", walked, A, pods.now, pods.now)
+        searched = wire(f"{number}.example.com.shop.svc.cluster.local")
+        expected = pods.paths.denied("pod", searched, A, pods.now, pods.now)
         expected.judge([])
     expected.judge([wire("7.example.com")])
     assert pods.denied("z.example.com.shop.svc.cluster.local") == rest("z.example.com", SHOP[:-1])
@@ -183,7 +183,7 @@ def test_a_client_that_always_did_may_fail_to_once():
 def test_a_step_more_than_was_expected_is_expected_from_then_on():
     pods = Clients()
     for number in range(2):
-        pods.walk(f"{number}.example.com", (*CLUSTER, "."))
+        pods.search(f"{number}.example.com", (*CLUSTER, "."))
     pods.denied("c.example.com.shop.svc.cluster.local")
     pods.denied(f"c.example.com.{CLOUD}")
     assert pods.denied("d.example.com.shop.svc.cluster.local") == rest("d.example.com")
@@ -197,7 +197,7 @@ def test_what_two_clients_do_is_expected_of_a_third_as_far_as_its_own_suffix_goe
     pods = Clients()
     for host in ("one", "two"):
         for number in range(2):
-            pods.walk(f"{number}.example.com", host=host)
+            pods.search(f"{number}.example.com", host=host)
     names = rest("c.example.com", (*CLUSTER, "."))
     assert pods.denied("c.example.com.shop.svc.cluster.local", "three") == names
 
@@ -205,7 +205,7 @@ def test_what_two_clients_do_is_expected_of_a_third_as_far_as_its_own_suffix_goe
 def test_one_client_alone_teaches_nothing_of_others():
     pods = Clients()
     for number in range(20):
-        pods.walk(f"{number}.example.com", host="one")
+        pods.search(f"{number}.example.com", host="one")
     assert pods.denied("c.example.com.shop.svc.cluster.local", "two") == []
 
 
@@ -213,7 +213,7 @@ def test_a_client_that_does_otherwise_is_taken_at_its_word():
     pods = Clients()
     for host in ("one", "two"):
         for number in range(2):
-            pods.walk(f"{number}.example.com", host=host)
+            pods.search(f"{number}.example.com", host=host)
     first = wire("c.example.com.shop.svc.cluster.local")
     expected = pods.paths.denied("three", first, A, pods.now, pods.now)
     expected.judge(list(expected.names))
@@ -274,11 +274,11 @@ WALKS = st.tuples(
 
 
 @given(st.lists(WALKS, min_size=10, max_size=40))
-def test_of_a_client_only_its_own_suffixes_are_expected_or_those_its_name_ends_in(walks):
+def test_of_a_client_only_its_own_suffixes_are_expected_or_those_its_name_ends_in(searches):
     """Whatever others ask: nobody's names are asked for in a domain that he does not search."""
     pods = Clients()
     asked: dict[str, set[str]] = {"mallory": set(), "eve": set(), "pod": set()}
-    for host, name, suffixes, sort in walks:
+    for host, name, suffixes, sort in searches:
         first = step(name, suffixes[0])
         for suffix in suffixes:
             qname = step(name, suffix)
@@ -334,12 +334,12 @@ def test_what_is_remembered_is_bounded():
     pods = Clients()
     for number in range(600):
         for name in ("a", "b"):
-            pods.walk(f"{name}.t{number}", SHOP[:2], host=f"10.0.{number}.1")
-            pods.walk(f"{name}.t{number}", SHOP[:2], host=f"10.1.{number}.1")
-            pods.walk(f"{name}.t{number}", SHOP[:2], host="pod")
+            pods.search(f"{name}.t{number}", SHOP[:2], host=f"10.0.{number}.1")
+            pods.search(f"{name}.t{number}", SHOP[:2], host=f"10.1.{number}.1")
+            pods.search(f"{name}.t{number}", SHOP[:2], host="pod")
         pods.denied(f"a{number}.shop.svc.cluster.local")
     client = pods.paths.known("pod")
-    assert len(client.habits) == 16
-    assert len(client.walks) == 16
+    assert len(client.lists) == 16
+    assert len(client.searches) == 16
     assert len(pods.paths._clients) <= 512
-    assert len(pods.paths._common) <= 1024
+    assert len(pods.paths._shared) <= 1024

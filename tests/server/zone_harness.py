@@ -134,7 +134,7 @@ class FakeSource:
     def send(self, query: InflightQuery, now: float) -> None:
         asked = Asked(query.query, query.transport_name, query.deadline, query.done)
         asked.mark_awaited(is_awaited=query.is_awaited)
-        query.with_extras().chain_run = asked
+        query.ensure_wait_state().chain_run = asked
         self.asked.append(asked)
         self.open.append(asked)
 

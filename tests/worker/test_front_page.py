@@ -6,10 +6,10 @@ import pytest
 from nodecache.metrics import AgentNumbers, CacheNumbers, Source, UpstreamState
 from nodecache.metrics.history import History
 from nodecache.process.vitals import KeeperVitals
-from nodecache.worker.front_page import Facts, amount, duration, front_page, milliseconds
+from nodecache.worker.front_page import AgentInfo, amount, duration, front_page, milliseconds
 from tests.metrics.test_history import counted
 
-FACTS = Facts(
+INFO = AgentInfo(
     started_at=0.0,
     loaded_at=0.0,
     missing=[],
@@ -50,11 +50,11 @@ class Reader(HTMLParser):
             self.states.setdefault(level, []).append(data)
 
 
-def page_of(source=None, keeper=None, history=None, **facts) -> Reader:
-    given = {name: getattr(FACTS, name) for name in FACTS.__slots__} | facts
+def page_of(source=None, keeper=None, history=None, **info) -> Reader:
+    given = {name: getattr(INFO, name) for name in INFO.__slots__} | info
     return Reader(
         front_page(
-            source or Source(), keeper or KeeperVitals(), history or History(), Facts(**given)
+            source or Source(), keeper or KeeperVitals(), history or History(), AgentInfo(**given)
         )
     )
 
@@ -68,7 +68,7 @@ def test_a_page_of_an_agent_that_has_just_begun_is_whole():
 def test_nothing_is_fetched_from_elsewhere_and_no_script_runs():
     page = page_of()
     assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "img", "iframe"})
-    style = front_page(Source(), KeeperVitals(), History(), FACTS)
+    style = front_page(Source(), KeeperVitals(), History(), INFO)
     assert re.findall(r"url\(|@import", style) == []
 
 

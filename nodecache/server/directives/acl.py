@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 
 from nodecache.corefile import AclOptions, AclPolicy
-from nodecache.server.directive import Client, Result, Silence
+from nodecache.server.directive import Client, NoReply, Result
 from nodecache.server.dns_name import ZoneNames
 from nodecache.server.records import reply_of
 from nodecache.wire import Ede, ExtendedErrors, Flag, Query, Rcode
@@ -64,7 +64,7 @@ class Acl:
         if action == "allow":
             return None
         if action == "drop":
-            return Silence.DROPPED
+            return NoReply.DROPPED
         is_blocked = action == "block"
         return reply_of(
             query,

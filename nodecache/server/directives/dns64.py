@@ -4,7 +4,7 @@ from ipaddress import IPv6Network
 
 from nodecache.corefile import Dns64Options
 from nodecache.forward import Failure
-from nodecache.server.directive import LATE, AskNext, AskServer, Client, Outcome, Silence, Steps
+from nodecache.server.directive import LATE, AskNext, AskServer, Client, NoReply, Outcome, Steps
 from nodecache.server.records import Record, Sections, message, sections_of
 from nodecache.server.requery import with_question
 from nodecache.wire import CLASS_IN, Answer, Flag, Kind, Query, Rcode, Rdtype
@@ -44,13 +44,13 @@ class Dns64:
 
     def _translated(self, query: Query, client: Client) -> Steps:
         result = yield AskNext(query, _TIMEOUT_SECONDS)
-        if isinstance(result, Silence) or not self._is_wanting(result):
+        if isinstance(result, NoReply) or not self._is_wanting(result):
             return result
         ipv4 = yield AskServer(with_question(query, rdtype=Rdtype.A))
         has_ipv4 = isinstance(ipv4, Answer) and (ipv4.is_truncated or _has(ipv4, Rdtype.A))
         if result is LATE:  # it may have come meanwhile; without an IPv4 address it is waited for
             result = yield AskNext(query, 0.0 if has_ipv4 else None)
-            if isinstance(result, Silence) or not self._is_wanting(result):
+            if isinstance(result, NoReply) or not self._is_wanting(result):
                 return result
         if not isinstance(ipv4, Answer) or not has_ipv4:
             return result

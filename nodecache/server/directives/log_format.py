@@ -1,6 +1,6 @@
-"""Lines about a query and what became of it, from formats with placeholders: `{name}`, `{>rflags}`.
+"""Log lines from formats with placeholders, `{name}`, `{>rflags}`: CoreDNS plugin/pkg/replacer.
 
-Shared by `log` and by the `extra` field of `dnstap`. A format is taken apart once; filling it in
+Shared by `log` and by the `extra` field of `dnstap`. A format is split once; filling it in
 costs one call for each placeholder.
 """
 
@@ -38,11 +38,8 @@ _AD, _QR = int(Flag.AD), int(Flag.QR)
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """One query and its outcome; `result` is None where nothing is known of it yet.
-
-    `seconds` is how long it took.
-    """
+class LoggedQuery:
+    """One query and its outcome; `result` is None before there is one. `seconds` is how long it took."""
 
     query: Query
     client: Client
@@ -50,30 +47,30 @@ class Facts:
     seconds: float = 0.0
 
 
-Piece = Callable[[Facts], str]
+Field = Callable[[LoggedQuery], str]
 
 
 class LogFormat:
     """A format, ready to be filled in."""
 
-    __slots__ = ("_pieces",)
+    __slots__ = ("_fields",)
 
     def __init__(self, text: str) -> None:
-        self._pieces = [_piece(part) for part in _PLACEHOLDER.split(text) if part]
+        self._fields = [_field(part) for part in _PLACEHOLDER.split(text) if part]
 
-    def filled(self, facts: Facts) -> str:
+    def filled(self, logged: LoggedQuery) -> str:
         """The line for one query."""
-        return "".join([piece(facts) for piece in self._pieces])
+        return "".join([field(logged) for field in self._fields])
 
 
-def _piece(part: str) -> Piece:
-    """What stands for `part`: a known placeholder, a note, or itself."""
+def _field(part: str) -> Field:
+    """The function that fills in `part`: a known placeholder, metadata, or fixed text."""
     known = _PLACEHOLDERS.get(part)
     if known is not None:
         return known
     if part.startswith(_METADATA_MARK) and part.endswith("}"):
         label = part[len(_METADATA_MARK) : -1]
-        return lambda facts: (facts.client.metadata or {}).get(label, EMPTY)
+        return lambda logged: (logged.client.metadata or {}).get(label, EMPTY)
     return lambda _: part
 
 
@@ -81,14 +78,14 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _bufsize(facts: Facts) -> str:
-    if facts.client.transport != "udp":
+def _bufsize(logged: LoggedQuery) -> str:
+    if logged.client.transport != "udp":
         return str(_MAX_TCP_OCTETS)
-    return str(max(_MIN_UDP_OCTETS, facts.query.payload_size))
+    return str(max(_MIN_UDP_OCTETS, logged.query.payload_size))
 
 
-def _rcode(facts: Facts) -> str:
-    result = facts.result
+def _rcode(logged: LoggedQuery) -> str:
+    result = logged.result
     return rcode_word(result.rcode) if isinstance(result, Answer | Failure) else EMPTY
 
 
@@ -103,10 +100,10 @@ def reply_flags(query: Query, result: Answer | Failure) -> int:
     return flags | shown
 
 
-def _rflags(facts: Facts) -> str:
-    if not isinstance(facts.result, Answer | Failure):
+def _rflags(logged: LoggedQuery) -> str:
+    if not isinstance(logged.result, Answer | Failure):
         return EMPTY
-    return _flag_words(reply_flags(facts.query, facts.result))
+    return _flag_words(reply_flags(logged.query, logged.result))
 
 
 @lru_cache(_FLAG_WORDS_REMEMBERED)
@@ -114,34 +111,34 @@ def _flag_words(flags: int) -> str:
     return ",".join([word for bit, word in _FLAG_WORDS if flags & bit])
 
 
-def _rsize(facts: Facts) -> str:
+def _rsize(logged: LoggedQuery) -> str:
     """Octets before the OPT is put on and before anything is cut."""
-    result = facts.result
+    result = logged.result
     if isinstance(result, Answer):
         return str(len(result.wire))
     if isinstance(result, Failure):
-        return str(HEADER_SIZE + len(facts.query.question))
+        return str(HEADER_SIZE + len(logged.query.question))
     return EMPTY if result is None else "0"
 
 
-def _duration(facts: Facts) -> str:
-    if facts.result is None:
+def _duration(logged: LoggedQuery) -> str:
+    if logged.result is None:
         return EMPTY
-    return f"{facts.seconds:.9f}".rstrip("0").rstrip(".") + "s"
+    return f"{logged.seconds:.9f}".rstrip("0").rstrip(".") + "s"
 
 
-_PLACEHOLDERS: dict[str, Piece] = {
-    "{type}": lambda facts: type_text(facts.query.qtype),
-    "{class}": lambda facts: class_text(facts.query.rdclass),
-    "{name}": lambda facts: text_of(facts.query.qname),
-    "{proto}": lambda facts: facts.client.transport,
-    "{size}": lambda facts: str(len(facts.query.packet)),
-    "{remote}": lambda facts: _bracketed(facts.client.host),
-    "{port}": lambda facts: str(facts.client.address[1]),
-    "{local}": lambda facts: _bracketed(facts.client.local_host),
-    "{>id}": lambda facts: str(int.from_bytes(facts.query.id, "big")),
+_PLACEHOLDERS: dict[str, Field] = {
+    "{type}": lambda logged: type_text(logged.query.qtype),
+    "{class}": lambda logged: class_text(logged.query.rdclass),
+    "{name}": lambda logged: text_of(logged.query.qname),
+    "{proto}": lambda logged: logged.client.transport,
+    "{size}": lambda logged: str(len(logged.query.packet)),
+    "{remote}": lambda logged: _bracketed(logged.client.host),
+    "{port}": lambda logged: str(logged.client.address[1]),
+    "{local}": lambda logged: _bracketed(logged.client.local_host),
+    "{>id}": lambda logged: str(int.from_bytes(logged.query.id, "big")),
     "{>opcode}": lambda _: "0",  # others never come this far
-    "{>do}": lambda facts: "true" if facts.query.has_do else "false",
+    "{>do}": lambda logged: "true" if logged.query.has_do else "false",
     "{>bufsize}": _bufsize,
     "{rcode}": _rcode,
     "{>rflags}": _rflags,

@@ -9,7 +9,7 @@ from nodecache.server.dns_name import ZoneNames, text_of
 from nodecache.server.mnemonics import class_text, type_text
 from nodecache.wire import Query
 
-from .log_format import Facts, LogFormat, reply_kind
+from .log_format import LogFormat, LoggedQuery, reply_kind
 from .metadata import note
 
 
@@ -31,7 +31,7 @@ class _Rule:
 class QueryLog:
     """Logs queries by the first rule whose names hold the qname, through `logger`.
 
-    `clock` is monotonic seconds. Lines carry the facts as `fields` too, for logs in JSON.
+    `clock` is monotonic seconds. Lines carry the same as `fields` too, for logs in JSON.
     """
 
     name = "log"
@@ -57,40 +57,40 @@ class QueryLog:
         note(client, "log/type", kind.type_word)
         note(client, "log/class", kind.word)
         if rule.wants(kind.word) and self._logger.isEnabledFor(logging.INFO):
-            facts = Facts(query, client, result, self._clock() - started_at)
-            self._write(rule.format.filled(facts), facts)
+            logged = LoggedQuery(query, client, result, self._clock() - started_at)
+            self._write(rule.format.filled(logged), logged)
         return result
 
-    def _write(self, line: str, facts: Facts) -> None:
+    def _write(self, line: str, logged: LoggedQuery) -> None:
         """Hand over a record of our own: what `Logger.info` finds out besides costs twice as much."""
         record = logging.LogRecord(self._logger.name, logging.INFO, "", 0, line, None, None)
-        record.fields = _Fields(facts)
+        record.fields = _Fields(logged)
         self._logger.handle(record)
 
 
 class _Fields:
     """What a machine that reads the log wants to sort by; worked out only for lines in JSON."""
 
-    __slots__ = ("_facts",)
+    __slots__ = ("_logged_query",)
 
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
+    def __init__(self, logged: LoggedQuery) -> None:
+        self._logged_query = logged
 
     def keys(self) -> Iterable[str]:
         """The names of the fields: with `__getitem__`, all that `dict.update` asks for."""
         return _FIELDS.keys()
 
     def __getitem__(self, name: str) -> object:
-        return _FIELDS[name](self._facts)
+        return _FIELDS[name](self._logged_query)
 
 
 _RCODE = LogFormat("{rcode}")
-_FIELDS: dict[str, Callable[[Facts], object]] = {
-    "client": lambda facts: facts.client.host,
-    "qname": lambda facts: text_of(facts.query.qname),
-    "qtype": lambda facts: type_text(facts.query.qtype),
-    "class": lambda facts: class_text(facts.query.rdclass),
-    "proto": lambda facts: facts.client.transport,
+_FIELDS: dict[str, Callable[[LoggedQuery], object]] = {
+    "client": lambda logged: logged.client.host,
+    "qname": lambda logged: text_of(logged.query.qname),
+    "qtype": lambda logged: type_text(logged.query.qtype),
+    "class": lambda logged: class_text(logged.query.rdclass),
+    "proto": lambda logged: logged.client.transport,
     "rcode": _RCODE.filled,
-    "duration_seconds": lambda facts: facts.seconds,
+    "duration_seconds": lambda logged: logged.seconds,
 }

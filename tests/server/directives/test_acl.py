@@ -4,7 +4,7 @@ import dns.flags
 import pytest
 
 from nodecache.corefile import AclOptions, AclPolicy
-from nodecache.server.directive import Silence
+from nodecache.server.directive import NoReply
 from nodecache.server.directives.acl import Acl
 from tests.server.chains import answer, below, client, query, rcode_of, run, told
 
@@ -61,7 +61,7 @@ def test_policies(policies, asked, result):
 
 
 def test_dropped_queries_hear_nothing():
-    assert outcome(acl(policy("drop"))) is Silence.DROPPED
+    assert outcome(acl(policy("drop"))) is NoReply.DROPPED
 
 
 def test_a_refusal_says_why_to_who_understands_it():

@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from nodecache.corefile import LogOptions
-from nodecache.server.directive import Silence, refusal
+from nodecache.server.directive import NoReply, refusal
 from nodecache.server.directives.metadata import Metadata
 from nodecache.server.directives.query_log import QueryLog
 from tests.server.chains import answer, below, client, query, run
@@ -77,7 +77,7 @@ def test_a_query_that_is_dropped_has_nothing_to_tell():
         name = "acl"
 
         def serve(self, query, client):
-            return Silence.DROPPED
+            return NoReply.DROPPED
 
     logger = Lines()
     log = QueryLog([LogOptions(format="{rcode} {>rflags} {rsize}")], logger, Clock())

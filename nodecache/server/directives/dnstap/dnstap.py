@@ -9,7 +9,7 @@ from nodecache import __version__
 from nodecache.corefile import DnstapOptions
 from nodecache.forward import Attempt
 from nodecache.server.directive import AskNext, Client, Outcome, Result, Steps
-from nodecache.server.directives.log_format import Facts, LogFormat, reply_flags
+from nodecache.server.directives.log_format import LogFormat, LoggedQuery, reply_flags
 from nodecache.server.directives.metadata import UPSTREAM, note
 from nodecache.server.directives.trace.trace import record_connect
 from nodecache.wire import Answer, Flag, Query, empty_reply, upstream_query
@@ -112,7 +112,7 @@ class Dnstap:
         )
 
     def _put(self, message: TapMessage, query: Query, client: Client) -> None:
-        extra = self._extra.filled(Facts(query, client)).encode()
+        extra = self._extra.filled(LoggedQuery(query, client)).encode()
         self._sink.put(encoded(self._sender, message, extra))
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from nodecache.server.chain import Chain
-from nodecache.server.directive import Silence, refusal
+from nodecache.server.directive import NoReply, refusal
 from nodecache.server.directives.trace.spans import Span
 from nodecache.server.directives.trace.trace import DirectiveSpan, Trace, record_connect, with_spans
 from nodecache.wire import Query
@@ -75,7 +75,7 @@ class Mute:
     name = "acl"
 
     def serve(self, asked, whom):
-        return Silence.DROPPED
+        return NoReply.DROPPED
 
 
 def test_silence_is_told_as_coredns_does():
