@@ -78,6 +78,11 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
     "AXFR and IXFR": (_BOUNDS + "transfers_are_refused_and_never_asked_for",),
     "`rewrite rcode` needs": (_REWRITE + "an_rcode_without_any_record_is_rewritten_too", _REWRITE + "an_alias_is_pointed_elsewhere_and_resolved_again"),
     "`rewrite edns0` without": (_REWRITE + "an_option_goes_upstream_and_not_back_to_the_client",),
+    "`dns64` does not answer PTR": (
+        _DIRECTIVES + "dns64.py::test_the_name_of_a_made_address_is_that_of_its_ipv4_address",
+        _DIRECTIVES + "dns64.py::test_addresses_that_are_ipv4_ones_are_left_out",
+        _DIRECTIVES + "dns64.py::test_these_are_left_alone",
+    ),
     "With no A record": (_DIRECTIVES + "dns64.py::test_where_there_is_no_ipv4_address_either_the_first_result_stays",),
     "An empty NOERROR of `acl`": (_DIRECTIVES + "acl.py::test_what_is_filtered_is_not_taken_for_a_lame_servers", _REWRITE + "an_rcode_without_any_record_is_rewritten_too"),
     "A client's OPT goes upstream": (
@@ -351,7 +356,7 @@ DNS: dict[str, tuple[str, ...]] = {
         _REPLY + "errors_go_as_a_whole_before_records_do",
     ),
     "1794 | order of records": (_DIRECTIVES + "loadbalance.py::test_addresses_change_places_and_nothing_else_changes",),
-    "6147 | DNS64": (_DIRECTIVES + "dns64.py::test_a_name_without_ipv6_gets_its_ipv4_address_embedded", "scenarios/dns64_while_ipv6_fails.rpl", "scenarios/dns64_while_ipv6_is_never_answered.rpl", "scenarios/dns64_while_ipv6_is_slow.rpl"),
+    "6147 | DNS64": (_DIRECTIVES + "dns64.py::test_a_name_without_ipv6_gets_its_ipv4_address_embedded", _DIRECTIVES + "dns64.py::test_addresses_that_are_ipv4_ones_count_as_none", "scenarios/dns64_name_of_a_made_address.rpl", _DIRECTIVES + "dns64.py::test_these_are_left_alone", "scenarios/dns64_while_ipv6_fails.rpl", "scenarios/dns64_while_ipv6_is_never_answered.rpl", "scenarios/dns64_while_ipv6_is_slow.rpl"),
     "7871 | client subnet": ("wire/test_upstream_options.py::test_a_clients_own_options_stay_here",),
     # Paragraphs
     "nodecache is a caching forwarder": (_ZONE + "a_miss_asks_upstream_and_the_next_query_is_a_hit",),

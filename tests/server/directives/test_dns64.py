@@ -1,16 +1,19 @@
 from ipaddress import IPv6Network
 
 import dns.flags
+import dns.ipv6
+import dns.reversename
 import pytest
 
 from nodecache.corefile import Dns64Options
 from nodecache.server.directive import LATE, refusal
-from nodecache.server.directives.dns64 import Dns64, embedded
+from nodecache.server.directives.dns64 import Dns64, address_of, embedded, extracted
 from tests.server.chains import answer, below, client, lines, query, run, told
 
 ASKED = query("example.com.", "AAAA")
 SOA = "example.com. 70 IN SOA foo.example.com. bar.example.com. 1 1 1 1 1"
 V6 = client("fd00::1")
+VALIDATES = query("example.com.", "AAAA", want_dnssec=True, flags=dns.flags.RD | dns.flags.CD)
 A = answer(query("example.com."), "example.com. 60 IN A 192.0.2.42")
 
 
@@ -67,6 +70,7 @@ def test_aliases_and_the_other_sections_go_along():
         pytest.param(answer(ASKED), client(), ASKED, id="IPv4 client"),
         pytest.param(answer(ASKED), V6, query("example.com."), id="type A"),
         pytest.param(answer(ASKED), V6, query("example.com.", "AAAA", "CH"), id="class CH"),
+        pytest.param(answer(ASKED), V6, VALIDATES, id="CD and DO: RFC 6147 §5.5"),
     ],
 )
 def test_these_are_left_alone(upstream, whom, asked):
@@ -132,6 +136,90 @@ def test_existing_addresses_may_be_replaced():
     assert "64:ff9b::" in lines(told(result).answer)[0]
 
 
+@pytest.mark.parametrize("asked", [query("example.com.", "AAAA", want_dnssec=True), ASKED])
+def test_only_who_checks_signatures_himself_gets_what_is_signed(asked):
+    signature = (
+        "example.com. 60 IN RRSIG A 8 2 60 20300101000000 20250101000000 1 example.com. AAAA"
+    )
+    found = answer(query("example.com."), "example.com. 60 IN A 192.0.2.42", signature)
+    result, _, _ = translated(answer(asked, authority=[SOA]), found, asked=asked)
+    assert lines(told(result).answer) == ["example.com. 60 IN AAAA 64:ff9b::c000:22a"]
+
+
+MAPPED = "example.com. 5 IN AAAA ::ffff:192.0.2.1"
+REAL = "example.com. 5 IN AAAA 2001:db8::1"
+
+
+def test_addresses_that_are_ipv4_ones_count_as_none():
+    """RFC 6147 §5.1.4."""
+    assert lines(told(translated(answer(ASKED, MAPPED))[0]).answer) == [
+        "example.com. 60 IN AAAA 64:ff9b::c000:22a"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("upstream", "found", "expected"),
+    [
+        (answer(ASKED, MAPPED, REAL, flags="QR RD RA AD"), A, [REAL]),
+        (answer(ASKED, MAPPED), answer(query("example.com."), authority=[SOA]), []),
+    ],
+    ids=["beside others", "where there is no IPv4 address"],
+)
+def test_addresses_that_are_ipv4_ones_are_left_out(upstream, found, expected):
+    reply = told(translated(upstream, found)[0])
+    assert lines(reply.answer) == expected
+    assert not reply.flags & dns.flags.AD
+
+
+REVERSE = "a.2.2.0.0.0.0.c.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.b.9.F.f.4.6.0.0.ip6.arpa."
+NAMED = answer(
+    query("42.2.0.192.in-addr.arpa.", "PTR"), "42.2.0.192.in-addr.arpa. 9 IN PTR a.example.com."
+)
+
+
+def reversed_name(name=REVERSE, found=NAMED, whom=V6):
+    asked = query(name, "PTR")
+    upstream = answer(asked, authority=[SOA], rcode="NXDOMAIN")
+    return *translated(upstream, found, whom=whom, asked=asked), upstream
+
+
+def test_the_name_of_a_made_address_is_that_of_its_ipv4_address():
+    """RFC 6147 §5.3.1."""
+    result, counts, lookup, _ = reversed_name()
+    assert lines(told(result).answer) == [
+        f"{REVERSE} 9 IN CNAME 42.2.0.192.in-addr.arpa.",
+        "42.2.0.192.in-addr.arpa. 9 IN PTR a.example.com.",
+    ]
+    assert lookup.questions == ["42.2.0.192.in-addr.arpa. IN PTR"]
+    assert sum(counts.values()) == 1
+
+
+def test_an_ipv4_address_without_a_name_leaves_the_question_to_others():
+    found = answer(query("42.2.0.192.in-addr.arpa.", "PTR"), authority=[SOA], rcode="NXDOMAIN")
+    result, counts, _, upstream = reversed_name(found=found)
+    assert (result, counts) == (upstream, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "whom"),
+    [
+        ("1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa.", V6),
+        (REVERSE.replace("a.2", "x.2"), V6),
+        (REVERSE.replace("a.2", "\\032.2"), V6),
+        (REVERSE.removeprefix("a."), V6),
+        ("1.2.0.192.in-addr.arpa.", V6),
+        ("ip6.arpa.", V6),
+        (".", V6),
+        (REVERSE, client()),
+    ],
+    ids=["elsewhere", "no digit", "a blank", "a part", "IPv4", "none", "root", "IPv4 client"],
+)
+def test_other_names_are_nothing_to_it(name, whom):
+    result, _, lookup, upstream = reversed_name(name, whom=whom)
+    assert result is upstream
+    assert not lookup.asked
+
+
 def test_an_answer_that_did_not_fit_stays_incomplete():
     found = answer(query("example.com."), "example.com. 60 IN A 192.0.2.42", flags="QR TC")
     assert translated(answer(ASKED), found)[0].is_truncated
@@ -154,3 +242,10 @@ def test_addresses_are_embedded_as_the_rfc_shows(prefix, address):
 
     octets = embedded(IPv6Network(prefix), bytes([192, 0, 2, 33]))
     assert str(ip_address(octets)) == str(ip_address(address))
+    assert extracted(IPv6Network(prefix), octets) == bytes([192, 0, 2, 33])
+    assert extracted(IPv6Network("fd00::/96"), octets) is None
+
+
+def test_a_reverse_name_is_of_one_address():
+    name = dns.reversename.from_address("2001:db8::567:89ab")
+    assert address_of(name.to_wire()) == dns.ipv6.inet_aton("2001:db8::567:89ab")
