@@ -31,10 +31,11 @@ _UDP, _TCP = "_dns._udp.", "_dns-tcp._tcp."
 MAX_PODS = 64
 
 _DEADLINE_SECONDS = 5.0
-# A list is believed no shorter and no longer than this, whatever its TTL, and asked for again when
-# this part of it has passed.
-_SHORTEST_SECONDS = 5.0
+# A list is believed for its TTL, but no longer than this, and asked for again when this part of it has
+# passed. An answer from kube-dns' own cache may have a second of its TTL left; one that says that it is
+# not to be kept at all is kept nonetheless, or every node would ask for ever.
 _LONGEST_SECONDS = 60.0
+_UNKEPT_SECONDS = 5.0
 _PART = 0.9
 # No answer: asked again after the first, doubling up to the last. An answer that names nobody (a
 # manifest without the Service) the same way, up to much longer.
@@ -132,7 +133,7 @@ class PodList:
             self._empty_answers += 1
             return _doubled(_FIRST_EMPTY_SECONDS, self._empty_answers, _LAST_EMPTY_SECONDS)
         self._empty_answers = 0
-        return _PART * min(max(ttl, _SHORTEST_SECONDS), _LONGEST_SECONDS)
+        return _PART * min(ttl or _UNKEPT_SECONDS, _LONGEST_SECONDS)
 
 
 class _Round:

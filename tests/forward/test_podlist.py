@@ -63,7 +63,7 @@ def test_a_service_whose_ports_have_other_names_tells_addresses():
     assert node.list.pods == (Pod("10.244.0.2"), Pod("10.244.0.3"))
 
 
-@pytest.mark.parametrize(("ttl", "seconds"), [(30, 27), (0, 4.5), (5, 4.5), (3600, 54)])
+@pytest.mark.parametrize(("ttl", "seconds"), [(30, 27), (5, 4.5), (1, 0.9), (0, 4.5), (3600, 54)])
 def test_the_list_is_asked_for_again_before_its_ttl_ends_within_bounds(ttl, seconds):
     node = Node("10.244.0.2", ttl=ttl)
     node.kubedns.pods = ("10.244.0.3",)
