@@ -13,6 +13,7 @@ from bench.table import Report
 
 MAX_LOST = 0.5  # of the queries: whoever fails more of them has no figure
 
+
 def report(bench: Bench) -> str:
     """Run it, draw it; the tables."""
     results = compare(bench)
