@@ -7,7 +7,14 @@ with all it had set up on the node left behind. A blocked signal is kept.
 
 import signal
 
-HELD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+HELD = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
 
 
 def main() -> int:

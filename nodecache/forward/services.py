@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from struct import Struct
 
-from nodecache.wire import Answer, Rdtype, expanded_name
+from nodecache.wire import CLASS_IN, Answer, Rdtype, expanded_name
 
-_TYPE_TO_TTL = 4  # type and class: RFC 1035 §4.1.3
+_TYPE_AND_CLASS = Struct("!2H")  # before the TTL: RFC 1035 §4.1.3
 _DATA_SIZE = Struct("!H")
 _TTL_TO_DATA = 6  # TTL and the data's size
 _PORT = Struct("!H")
@@ -44,11 +44,15 @@ def read_services(answer: Answer) -> ServiceRecords:
 
 
 def _records(answer: Answer) -> Iterator[tuple[bytes, int, int, int]]:
-    """Owner, type, and the offsets of the data's beginning and end, of every record."""
+    """Owner, type, and the offsets of the data's beginning and end, of every record of class IN.
+
+    In another class the same types have other data.
+    """
     wire, owner_at = answer.wire, answer.question_end
     for ttl_offset in answer.ttl_offsets:
         start = ttl_offset + _TTL_TO_DATA
         end = start + _DATA_SIZE.unpack_from(wire, start - _DATA_SIZE.size)[0]
-        rdtype = wire[ttl_offset - _TYPE_TO_TTL] << 8 | wire[ttl_offset - _TYPE_TO_TTL + 1]
-        yield expanded_name(wire, owner_at).lower(), rdtype, start, end
+        rdtype, rdclass = _TYPE_AND_CLASS.unpack_from(wire, ttl_offset - _TYPE_AND_CLASS.size)
+        if rdclass == CLASS_IN:
+            yield expanded_name(wire, owner_at).lower(), rdtype, start, end
         owner_at = end

@@ -45,10 +45,11 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 6.0  # the worker gives clients 5 s, then it is ended
 SETTLE_SECONDS = 8.0  # for rules and addresses to be withdrawn
-_RELOAD_SIGNALS = (signal.SIGHUP, signal.SIGUSR1)
+# CoreDNS starts itself anew at SIGUSR2, which leaves nothing else to be done here than to read again.
+_RELOAD_SIGNALS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 # SIGCHLD only wakes the loop, which then looks whether the worker has ended: it needs no pidfd
 # (Linux 5.3), and a signal that is lost costs a second.
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _VITALS_SECONDS = 5.0
 _LONGEST_WAIT = 1.0
 _CLOSE_LOOK = 0.05  # while something else is waited for that ends soon

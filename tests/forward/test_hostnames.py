@@ -1,5 +1,7 @@
 import dns.message
 import dns.rcode
+import dns.rdata
+import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
@@ -119,6 +121,25 @@ def test_a_silent_resolver_is_asked_again_and_again():
     resolver.records = {"A": ["192.0.2.1"]}
     resolver.world.advance(35)
     assert resolver.answer() > 0
+    assert resolver.names.addresses("dns.example") == ("192.0.2.1",)
+
+
+def test_an_odd_record_does_not_end_the_asking():
+    """Of another class it may have any data: taken for an address, it ended the asking for good."""
+    resolver = Resolver()
+    resolver.names.addresses("dns.example")
+    resolver.world.settle()
+    for outgoing in list(resolver.world.sent):
+        response = dns.message.make_response(dns.message.from_wire(outgoing.packet))
+        rdtype = response.question[0].rdtype
+        foreign = dns.rdata.GenericRdata(dns.rdataclass.CH, rdtype, b"\1x\0\0\1")
+        response.answer.append(dns.rrset.from_rdata("dns.example.", 60, foreign))
+        outgoing.answer(response.to_wire())
+    resolver._answered = len(resolver.world.sent)
+    assert resolver.names.addresses("dns.example") == ()
+    resolver.records = {"A": ["192.0.2.1"]}
+    resolver.world.advance(1.05)
+    assert resolver.answer() == 2
     assert resolver.names.addresses("dns.example") == ("192.0.2.1",)
 
 

@@ -1,5 +1,8 @@
 import dns.message
 import dns.name
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
 import dns.rrset
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +40,14 @@ def test_targets_ports_and_addresses_are_read():
 def test_other_records_are_passed_over():
     found = read_services(answer("_dns._udp.example. CNAME b.example.", "b.example. TXT hello"))
     assert found == ServiceRecords()
+
+
+def test_addresses_of_another_class_are_none():
+    """A CHAOS address is a name and a number (RFC 1035 names no size): read as one of IN, it is a fault."""
+    message = dns.message.make_response(dns.message.make_query("_dns._udp.example.", "SRV"))
+    foreign = dns.rdata.GenericRdata(dns.rdataclass.CH, dns.rdatatype.A, b"\1x\0\0\1")
+    message.additional.append(dns.rrset.from_rdata(TARGET, 30, foreign))
+    assert read_services(read_answer(message.to_wire())) == ServiceRecords()
 
 
 @given(st.binary(max_size=200))

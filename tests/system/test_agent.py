@@ -189,6 +189,18 @@ def test_a_signal_makes_it_read_the_corefile_again_and_keep_its_cache(agent, ups
     ).answer
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+def test_signals_that_ask_for_a_new_start_make_it_read_again_and_go_on(agent, number):
+    agent.process.send_signal(number)
+    agent.wait_for_line("Reloading complete")
+    assert agent.ask("a.example.").answer
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_signals_that_ask_for_the_end_get_a_clean_one(agent, number):
+    assert agent.stop(number) == 0
+
+
 def test_a_broken_corefile_is_told_and_the_old_one_serves_on(agent):
     agent.write("this is { no Corefile")
     agent.process.send_signal(signal.SIGUSR1)
