@@ -26,8 +26,6 @@ class UpstreamCounts:
     unmatched: int = 0
     """Answers to nothing we asked: late, unasked or forged."""
     malformed: int = 0
-    truncated_streams: int = 0
-    """Answers that said by TCP that TCP is needed (TC)."""
     connections_opened: int = 0
     connections_lost: int = 0
     """Connections that ended while they owed us answers."""
@@ -61,8 +59,6 @@ class ForwarderCounts:
     healthcheck_broken: int = 0
     """Queries sent although every upstream was down."""
     max_concurrent_rejects: int = 0
-    coalesced: int = 0
-    """Queries that joined an equal one in flight; the zone counts them."""
     hedged: int = 0
     """Queries asked a second time because the first was slow."""
     retried: int = 0

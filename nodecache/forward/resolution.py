@@ -83,9 +83,7 @@ class Resolution:
         if answer.has_answers or not is_cut:
             state.accept_truncated(answer, now)
             self._sleep(state, now)
-        if attempt.by_stream:
-            upstream.counts.truncated_streams += 1
-        elif upstream not in state.asked_by_stream:
+        if not attempt.by_stream and upstream not in state.asked_by_stream:
             self._send(upstream, now, by_stream=True)
             return
         self._proceed(now)

@@ -84,6 +84,11 @@ def load_families(agent: AgentNumbers) -> Iterator[Family]:
         agent.queries_shed,
     )
     yield one_counter(
+        "nodecache_coalesced_queries_total",
+        "Misses that joined an equal query already in flight.",
+        agent.queries_coalesced,
+    )
+    yield one_counter(
         "nodecache_ahead_queries_total",
         "Questions asked upstream before their client did.",
         agent.ahead_asked,

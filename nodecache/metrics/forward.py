@@ -94,7 +94,6 @@ def old_forward_families(source: Source) -> Iterator[Family]:
 
 # What the forwarders saved, or spent beyond the plain exchange: field and what it counts.
 _EFFORTS = {
-    "coalesced": "Misses that joined an equal query already in flight.",
     "hedged": "Queries asked a second time because the first was slow.",
     "retried": "Queries asked again because their connection or upstream failed them.",
     "failed_over": "Queries asked of another upstream because of the first one's answer.",

@@ -92,7 +92,6 @@ class ForwarderCounts(Protocol):
 
     healthcheck_broken: int
     max_concurrent_rejects: int
-    coalesced: int
     hedged: int
     retried: int
     failed_over: int
@@ -154,6 +153,7 @@ class AgentNumbers:
     tasks: int = 0
     queries_in_flight: int = 0
     queries_shed: int = 0
+    queries_coalesced: int = 0
     ahead_asked: int = 0
     """Questions that were asked upstream before a client did."""
     ahead_used: int = 0

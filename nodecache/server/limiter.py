@@ -12,11 +12,15 @@ DEFAULT_SHARE: Final = 4
 
 
 class InflightLimiter:
-    """Places for queries that wait. `refused` counts those that found none."""
+    """Places for queries that wait.
+
+    `refused` counts queries without a place, `coalesced` those that joined an equal one in flight.
+    """
 
     def __init__(self, max_queries: int | None = None, max_per_client: int | None = None) -> None:
         self.resize(max_queries, max_per_client)
         self.refused = 0
+        self.coalesced = 0
         self._when_empty: Callable[[], object] | None = None
         self._waiting = 0
         self._by_client: dict[str, int] = {}
@@ -32,7 +36,7 @@ class InflightLimiter:
     def admit(self, host: str) -> bool:
         """Take a place for the client at `host`; False where there is none.
 
-        Who is turned away for that is counted in `refused` by the caller.
+        The caller counts a query that is refused for that in `refused`.
         """
         mine = self._by_client.get(host, 0)
         if self._waiting >= self.max_queries or mine >= self.max_per_client:

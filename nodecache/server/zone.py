@@ -86,7 +86,6 @@ class Zone:
         self.prepare_reply: PrepareReply = keep_reply
         self.admits: Callable[[Query, Client], bool] | None = None
         self.errors = errors
-        self.coalesced = 0
         self.clock: Callable[[], float] = monotonic
         self.wall_clock: Callable[[], float] = time
         self._stale = options.stale
@@ -243,7 +242,7 @@ class Zone:
         query.begin_waiting()
         query.is_waiting = True
         if leader is not None and self.options.joins_misses:
-            self.coalesced += 1
+            self._limiter.coalesced += 1
             self._arm_stale_timer(leader, leader.join(query))
             return
         if stale is not None:

@@ -82,8 +82,6 @@ class Rdtype(IntEnum):
     DS = 43
     RRSIG = 46
     NSEC = 47
-    DNSKEY = 48
-    NSEC3 = 50
     SVCB = 64
     HTTPS = 65
     TSIG = 250

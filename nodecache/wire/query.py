@@ -34,7 +34,6 @@ _TWO: Final = Struct("!2H")
 _OPT: Final = Struct("!HHBBHH")  # type, payload size, extended rcode, version, flags, rdata size
 _ROOT_OPT: Final = b"\x00\x00\x29"  # root owner, type 41
 
-KEY_DO: Final = 1
 KEY_CD: Final = 2
 KEY_END_SIZE: Final = 5
 """Octets of a key behind the name: type, class, and the one for DO and CD."""

@@ -278,6 +278,7 @@ class Pages:
             tasks=len(asyncio.all_tasks()),
             queries_in_flight=len(serving.context.limiter),
             queries_shed=serving.context.limiter.refused,
+            queries_coalesced=serving.context.limiter.coalesced,
             ahead_asked=ahead.asked,
             ahead_used=ahead.used,
             ahead_unused=ahead.unused,

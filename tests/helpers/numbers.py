@@ -63,7 +63,6 @@ class FakeUpstream:
 class FakeForwarder:
     healthcheck_broken: int = 0
     max_concurrent_rejects: int = 0
-    coalesced: int = 0
     hedged: int = 0
     retried: int = 0
     failed_over: int = 0
@@ -122,7 +121,7 @@ def busy_node(count: int = 10) -> Source:
         upstreams=[busy_upstream(to, count) for to in ("10.96.0.53:53", "192.0.2.53:53")],
         upstream_states=[UpstreamState(to="10.96.0.53:53", round_trip_seconds=0.002)],
         cluster_pods={"dns": 2},
-        forwarders=[FakeForwarder(coalesced=count), FakeForwarder()],
+        forwarders=[FakeForwarder(hedged=count), FakeForwarder()],
         directives=DirectiveCounts(
             template_matches={("dns://169.254.20.10:53", ".", "", "IN", "AAAA"): count},
             dns64_translated={"dns://169.254.20.10:53": 1},

@@ -140,7 +140,7 @@ class ZoneSubject:
         if hasattr(counts, name):
             return getattr(counts, name)
         if name == "coalesced":
-            return self._built.zone.coalesced
+            return self._context.limiter.coalesced
         return getattr(self._built.forwarders[0].counts, name)
 
     def close(self) -> None:

@@ -103,7 +103,7 @@ def test_an_equal_question_joins(what: str):
     pair.do("ask", plain_question(), PODS[2], "tcp")
     assert len(pair.knowing.open) == 1
     pair.do("answer", 0, what)
-    assert pair.knowing.zone.coalesced == 2
+    assert pair.knowing.limiter.coalesced == 2
 
 
 def test_a_query_that_is_not_answered_at_once_is_asked_again():

@@ -205,7 +205,7 @@ def test_equal_misses_are_one_question_upstream():
     zone = ZoneHarness()
     pods = [zone.ask(host=f"10.244.1.{number}") for number in range(50)]
     assert len(zone.upstream.asked) == 1
-    assert zone.zone.coalesced == 49
+    assert zone.limiter.coalesced == 49
     zone.upstream.says(ADDRESS)
     assert all(len(pod.replies) == 1 for pod in pods)
     assert len(zone.limiter) == 0

@@ -171,7 +171,7 @@ class Twin:
             "asked": upstream.counts.sent,
             "health": (upstream.health.is_good, upstream.health.fails),
             "failed": sorted(self.zone._failures.failed),
-            "coalesced": self.zone.coalesced,
+            "coalesced": self.limiter.coalesced,
             "panics": self.handler.panics,
         }
 

@@ -5,6 +5,7 @@ import select
 import signal
 import socket
 import subprocess
+import urllib.request
 
 import dns.flags
 import dns.message
@@ -47,6 +48,19 @@ def test_udp_and_tcp_are_one_cache(agent, upstream):
     query = dns.message.make_query("a.example.", "A")
     assert agent.tcp(query).answer == agent.udp(query).answer
     assert len(upstream.asked) == 1
+
+
+def test_the_metrics_count_questions_that_joined_an_equal_one(tmp_path, upstream):
+    upstream.behave = delayed(1.0)
+    flags = ("-metrics-listen-address", f"{HOST}:{(page := free_port())}")
+    with Agent(tmp_path, stock(upstream.address), *flags) as agent, agent.datagrams() as client:
+        for _ in range(3):
+            client.send(dns.message.make_query("a.example.", "A").to_wire())
+        for _ in range(3):
+            assert dns.message.from_wire(client.recv(4096)).answer
+        with urllib.request.urlopen(f"http://{HOST}:{page}/metrics") as response:
+            metrics = response.read().decode()
+    assert "\nnodecache_coalesced_queries_total 2\n" in metrics
 
 
 def test_the_letter_case_of_the_question_comes_back(agent):
