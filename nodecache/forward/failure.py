@@ -19,7 +19,7 @@ class Failure:
     ede_text: bytes
     reason: str
     is_decided: bool = False
-    """A directive's own decision: it costs nothing to make again, and so is not remembered."""
+    """A decision made here: it costs nothing to make again, and so is not remembered."""
 
 
 def unanswered(to: str, reason: str) -> Failure:
@@ -47,7 +47,7 @@ def no_upstream(reason: str) -> Failure:
 def too_many(limit: int) -> Failure:
     """`max_concurrent` is reached; CoreDNS answers REFUSED."""
     reason = f"concurrent queries exceeded maximum {limit}"
-    return Failure(Rcode.REFUSED, Ede.OTHER, reason.encode(), reason)
+    return Failure(Rcode.REFUSED, Ede.OTHER, reason.encode(), reason, is_decided=True)
 
 
 def error_text(error: Exception | None) -> str:

@@ -24,6 +24,7 @@ from .replies import CachedReply
 from .shapes import Shape
 
 _TC_OCTET: Final = Flag.TC >> 8
+_RA: Final = int(Flag.RA)
 # As constants: a member of an enum costs a look-up each time.
 _HIT_SUCCESS: Final = Outcome.HIT_SUCCESS
 _HIT_DENIAL: Final = Outcome.HIT_DENIAL
@@ -114,8 +115,8 @@ class ClientQuery(InflightQuery):
         return self._for_table(reply, entry, good_until, tally, answer.ttl_offsets)
 
     def respond_error(self, rcode: int, ede: ExtendedErrors, outcome: Outcome) -> None:
-        """Reply with an rcode and no records."""
-        self._send(empty_reply(self.query, rcode, ede), rcode, "", outcome)
+        """Reply with an rcode and no records; with RA, for recursion is available: RFC 1035 §4.1.1."""
+        self._send(empty_reply(self.query, rcode, ede, _RA), rcode, "", outcome)
 
     def ignore(self) -> None:
         """Send no reply (`acl … drop`)."""

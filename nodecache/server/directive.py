@@ -139,7 +139,9 @@ _NO_ANSWER: Final = Failure(
 )
 
 
-_OTHER_CLASS: Final = Failure(Rcode.REFUSED, Ede.NOT_SUPPORTED, b"only class IN is served", "")
+_OTHER_CLASS: Final = Failure(
+    Rcode.REFUSED, Ede.NOT_SUPPORTED, b"only class IN is served", "", is_decided=True
+)
 
 
 def unserved(query: Query) -> Failure:

@@ -4,9 +4,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from nodecache.cache import Bounds, Entry, Prefetch, is_denial
-from nodecache.wire import Answer, Kind, Rcode
+from nodecache.forward import Failure
+from nodecache.wire import FORWARD, Answer, Kind, Rcode
 
 _ANSWERS: Final = (Rcode.NOERROR, Rcode.NXDOMAIN)
+# These tell something of the name; YXDOMAIN, that a DNAME makes it too long: RFC 6672 §2.2.
+_OF_THE_NAME: Final = (*_ANSWERS, Rcode.YXDOMAIN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,21 @@ def may_replace(answer: Answer, entry: Entry, policy: StalePolicy | None) -> boo
     if policy is None or not policy.prefers_positive:
         return True
     return entry.kind is not Kind.POSITIVE or answer.kind is Kind.POSITIVE
+
+
+def is_failure(answer: Answer) -> bool:
+    """Whether an answer tells nothing of the name that was asked for: RFC 9520 §2.
+
+    The errors that directives make count as CoreDNS has it: SERVFAIL and NOTIMP.
+    """
+    if answer.kind is Kind.SERVFAIL:
+        return True
+    return answer.rcode not in _OF_THE_NAME and answer.written_by == FORWARD
+
+
+def is_remembered(outcome: Answer | Failure) -> bool:
+    """Whether the question is not asked again for a while: RFC 9520 §3.2."""
+    return not outcome.is_decided if isinstance(outcome, Failure) else is_failure(outcome)
 
 
 def is_within(qname: bytes, zone_names: tuple[bytes, ...]) -> bool:

@@ -41,17 +41,14 @@ from .directives.errors import ErrorLog
 from .directives.shuffled import keep_reply
 from .inflight import InflightQuery, RefreshQuery, WaitState, failure_errors
 from .limiter import InflightLimiter
-from .policy import StalePolicy, ZoneOptions, may_replace
+from .policy import StalePolicy, ZoneOptions, is_failure, is_remembered, may_replace
 from .replies import HOT_SECONDS, CachedReply, PrepareReply, Serve
 from .search_ahead import SearchAhead
 from .source import Source
 
 _TRANSFERS: Final = frozenset((int(Rdtype.AXFR), int(Rdtype.IXFR)))
-_REMEMBERED: Final = (
-    Rcode.SERVFAIL,
-    Rcode.NOTIMP,
-)  # as CoreDNS: errors of the server, not of the name
 _SERVFAIL_KIND: Final = Kind.SERVFAIL  # members of an enum cost a look-up each time
+_OTHER_KIND: Final = Kind.OTHER
 _NO_TRANSFERS: Final[ExtendedErrors] = ((Ede.NOT_SUPPORTED, b"zone transfers are not served"),)
 _NO_ROOM: Final[ExtendedErrors] = ((Ede.NETWORK_ERROR, b"too many queries wait for an answer"),)
 # New questions that may wait while all upstreams are down: enough to notice when one is back. More
@@ -316,8 +313,11 @@ class Zone:
             self._failed(query, outcome, now)
             return
         stale = query.stale if query.wait_state is not None else None
-        if outcome.kind is _SERVFAIL_KIND or (
-            stale is not None and not may_replace(outcome, stale, self._stale)
+        kind = outcome.kind
+        if (
+            kind is _SERVFAIL_KIND
+            or (kind is _OTHER_KIND and is_failure(outcome))
+            or (stale is not None and not may_replace(outcome, stale, self._stale))
         ):
             self._failed(query, outcome, now)
             return
@@ -328,7 +328,7 @@ class Zone:
         for waiting in waiters:
             waiting.respond(outcome, shown, self._missed)
         if self._search_ahead is not None:
-            self._search_ahead.told(waiters, outcome.kind, now)
+            self._search_ahead.told(waiters, kind, now)
 
     def abandoned(self, query: InflightQuery) -> None:
         """Nothing came of a query that nobody waits for."""
@@ -355,9 +355,7 @@ class Zone:
     def _failed(self, query: InflightQuery, outcome: Answer | Failure, now: float) -> None:
         """No answer came: reply with the stale one, if there is one, else with the failure."""
         policy, entry, ede = self._stale, query.stale, failure_errors(outcome)
-        is_decided = isinstance(outcome, Failure) and outcome.is_decided
-        is_cached = self.options.caches(query.query.qname)
-        if is_cached and outcome.rcode in _REMEMBERED and not is_decided:
+        if is_remembered(outcome) and self.options.caches(query.query.qname):
             is_silent = self._source.is_silent(now)
             self._failures.note(query.key, outcome.rcode, ede, now, is_unheard=is_silent)
         if entry is not None and query.is_for_all:

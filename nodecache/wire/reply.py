@@ -29,7 +29,6 @@ from .query import Query
 # Plain ints: an enum member costs a look-up and a slow operator each time.
 _QR: Final = int(Flag.QR)
 _TC: Final = int(Flag.TC)
-_RA: Final = int(Flag.RA)
 _SERVFAIL: Final = int(Rcode.SERVFAIL)
 _OWN: Final = int(Flag.RD | Flag.CD)
 _RESERVED: Final = 0x0040  # "must be zero in all queries and responses": RFC 1035 §4.1.1
@@ -157,8 +156,7 @@ def opt_record(query: Query, ede: ExtendedErrors = (), extended_rcode: int = 0) 
 def empty_reply(query: Query, rcode: int, ede: ExtendedErrors = (), flags: int = 0) -> bytes:
     """A reply without records: header, question, and an OPT where the client sent one.
 
-    As CoreDNS has it for what the server itself says: RA and AA 0 unless in `flags`. But a failure
-    to recurse says that recursion is what is offered: RFC 1035 §4.1.1.
+    As CoreDNS has it for what the server itself says: RA and AA 0 unless in `flags`.
     """
     opt = b""
     if query.payload_size:
@@ -167,8 +165,6 @@ def empty_reply(query: Query, rcode: int, ede: ExtendedErrors = (), flags: int =
             opt = opt_record(query, _without_texts(ede), rcode >> 4)
     elif rcode > RCODE_MASK:
         rcode = _SERVFAIL
-    if rcode == _SERVFAIL:
-        flags |= _RA
     flags |= _QR | query.flags & _OWN | rcode & RCODE_MASK
     packet = query.packet
     counts = _HEADER.pack(flags, 1, 0, 0, int(bool(opt)))

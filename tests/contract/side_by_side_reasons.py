@@ -71,7 +71,7 @@ REASONS: dict[str, Callable[[Difference], bool]] = {
     "A SERVFAIL or NOTIMP that is remembered comes with AA, and with RA as upstream had it.": (
         _is_remembered_failure
     ),
-    "A SERVFAIL of its own comes without RA.": lambda d: d.what == "RA" and d.ours == "True",
+    "An error of its own comes without RA.": lambda d: d.what == "RA" and d.ours == "True",
     "`acl` sends an OPT with its Extended DNS Error to clients that sent none.": (
         lambda d: d.case == "acl" and d.what in ("OPT", "options") and "EDNS" not in d.query
     ),

@@ -5,6 +5,7 @@ import dns.flags
 import pytest
 
 from nodecache.cache import Prefetch
+from nodecache.forward.failure import too_many
 from nodecache.server.counts import Outcome
 from nodecache.server.directive import refusal
 from nodecache.wire import Flag, Rcode
@@ -115,8 +116,6 @@ def test_an_empty_noerror_without_an_soa_is_kept_for_five_seconds():
     ("records", "message"),
     [
         pytest.param([], {"rcode": "NXDOMAIN"}, id="nxdomain without SOA"),
-        pytest.param([], {"rcode": "REFUSED"}, id="refused"),
-        pytest.param([], {"rcode": "FORMERR"}, id="formerr"),
         pytest.param(["a.example. 9 IN CNAME b."], {}, id="open chain"),
         pytest.param(
             [ADDRESS, "a.example. 9 IN RRSIG A 8 2 60 1000 500 1 example. AA=="], {}, id="expired"
@@ -310,14 +309,27 @@ def test_the_servfail_option_fixes_the_time():
     assert not zone.ask().has_reply
 
 
-@pytest.mark.parametrize("rcode", ["SERVFAIL", "NOTIMP"])
+@pytest.mark.parametrize(
+    "rcode", ["FORMERR", "SERVFAIL", "NOTIMP", "REFUSED", "NOTAUTH", "BADVERS"]
+)
 def test_an_upstreams_failure_is_passed_on_and_remembered(rcode: str):
+    """RFC 9520 §2 and §3.2."""
     zone = ZoneHarness()
     pod = zone.ask(use_edns=0)
     zone.upstream.says(rcode=rcode, options=(dns.edns.EDEOption(6, "bogus"),))
     again = zone.ask(use_edns=0)
     assert [(each.rcode, each.errors) for each in (pod, again)] == [(rcode, [6])] * 2
+    assert again.reply.flags & Flag.RA  # recursion is available: RFC 1035 §4.1.1
     assert len(zone.cache) == 0
+
+
+def test_a_name_that_a_dname_makes_too_long_is_no_failure():
+    """RFC 6672 §2.2: the DNAME says why, and the client hears it each time."""
+    zone = ZoneHarness()
+    for _ in range(2):
+        pod = zone.ask()
+        zone.upstream.says("example. 30 IN DNAME other.", rcode="YXDOMAIN")
+        assert (pod.rcode, len(pod.reply.answer)) == ("YXDOMAIN", 1)
 
 
 def test_what_a_directive_decided_is_not_remembered():
@@ -333,7 +345,7 @@ def test_what_a_directive_decided_is_not_remembered():
 def test_a_refusal_for_want_of_room_upstream_is_not_remembered():
     zone = ZoneHarness()
     pod = zone.ask()
-    zone.upstream.fails(rcode=5)
+    zone.upstream.open.pop(0).done(too_many(1000))
     assert pod.rcode == "REFUSED"
     assert not zone.ask().has_reply
 

@@ -283,13 +283,6 @@ def test_a_reply_without_records_fits_512_octets_whatever_it_tells():
     assert [option.code for option in parsed(reply).options] == [0, 1, 2, 3]
 
 
-def test_a_failure_to_recurse_says_that_recursion_is_offered():
-    """RFC 1035 §4.1.1."""
-    assert parsed(empty_reply(asked(), Rcode.SERVFAIL)).flags & Flag.RA
-    assert parsed(empty_reply(asked(), 23)).flags & Flag.RA
-    assert not parsed(empty_reply(asked(), Rcode.REFUSED)).flags & Flag.RA
-
-
 def test_a_reply_without_records_has_no_ra_unless_told():
     reply = parsed(empty_reply(asked(flags="RD CD"), Rcode.REFUSED))
     assert reply.flags == Flag.QR | Flag.RD | Flag.CD | Rcode.REFUSED

@@ -127,7 +127,7 @@ def _or_default(text: str | None, default: str) -> bytes:
 def reply_packet(query: Query, result: Outcome) -> bytes:
     """The reply as it stands before the client's limits and EDNS are looked at."""
     if not isinstance(result, Answer):
-        return empty_reply(query, result.rcode)
+        return empty_reply(query, result.rcode, flags=Flag.RA)
     flags = reply_flags(query, result) | Flag.QR
     wire = result.wire
     return (
