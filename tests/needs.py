@@ -25,3 +25,25 @@ def need_root() -> None:
     """Skip the test unless it may make network namespaces and bind low ports."""
     if os.geteuid() != 0:
         pytest.skip("needs root: run the tests with sudo", allow_module_level=True)
+
+
+_PACKAGES = {
+    "conntrack": "conntrack",
+    "curl": "curl",
+    "dnsperf": "dnsperf",
+    "ip": "iproute2",
+    "iptables-legacy": "iptables",
+    "nft": "nftables",
+    "setpriv": "util-linux",
+    "unshare": "util-linux",
+}
+
+
+def need_node(*tools: str) -> None:
+    """Skip a file unless it may make a node of network namespaces and look at its packet rules.
+
+    `tools` are those that it wants besides ip, nft and iptables.
+    """
+    need_root()
+    for tool in ("ip", "nft", "iptables-legacy", *tools):
+        need(tool, package=_PACKAGES[tool])

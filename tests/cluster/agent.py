@@ -209,6 +209,16 @@ class Agent:
         kubectl("replace", "-f", "-", stdin=json.dumps(found))
 
 
+@contextlib.contextmanager
+def alone(it: Agent, node: Pod) -> Iterator[Agent]:
+    """`it` on the node, made anew and with no agent beside it; deleted afterwards."""
+    it.delete()
+    with link_for_the_original(node) if it.name == "original" else contextlib.nullcontext():
+        it.create()
+        yield it
+        it.delete()
+
+
 def wait_until_released(node: Pod) -> None:
     """Until nothing on the node draws queries: no link, no address, no rule that keeps them untracked.
 
@@ -232,6 +242,11 @@ def total(page: str, name: str, **labels: str) -> float:
         if all(f'{label}="{value}"' in line for label, value in labels.items()):
             found += float(line.rpartition(" ")[2])
     return found
+
+
+def metrics_of(node: Pod) -> str:
+    """The agent's metrics page."""
+    return fetch(node, f"http://127.0.0.1:{METRICS_PORT}/metrics")
 
 
 def fetch(pod: Pod, url: str) -> str:

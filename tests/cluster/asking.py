@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.cluster.agent import METRICS_PORT, fetch, total
+from tests.cluster.agent import metrics_of, total
 from tests.cluster.kubectl import Pod, get, kubectl
 
 KUBERNETES = "kubernetes.default.svc.cluster.local."
@@ -14,9 +14,7 @@ def ask(client: Pod, *questions: tuple[str, str, str]) -> list[tuple[str, list[s
 
 
 def agent_requests(node: Pod) -> float:
-    return total(
-        fetch(node, f"http://127.0.0.1:{METRICS_PORT}/metrics"), "coredns_dns_requests_total"
-    )
+    return total(metrics_of(node), "coredns_dns_requests_total")
 
 
 def kube_dns_requests(**labels: str) -> float:

@@ -5,7 +5,6 @@ and 100 times over TCP, each query with a source port or connection of its own. 
 the longest gap are printed; where ORIGINAL_IMAGE names the original's image, its figures stand beside ours.
 """
 
-import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.cluster import agent as agents
-from tests.cluster.agent import METRICS_PORT, Agent, fetch, total
+from tests.cluster.agent import Agent, metrics_of, total
 from tests.cluster.asking import KUBERNETES, describe
 from tests.cluster.kubectl import Pod, kubectl, until
 
@@ -73,8 +72,7 @@ class Stand:
             until("the agent knows kube-dns' pods", lambda: self.known_pods() > 0)
 
     def known_pods(self) -> float:
-        page = fetch(self.node, f"http://127.0.0.1:{METRICS_PORT}/metrics")
-        return total(page, "nodecache_cluster_dns_pods", source="dns")
+        return total(metrics_of(self.node), "nodecache_cluster_dns_pods", source="dns")
 
     @property
     def is_ours(self) -> bool:
@@ -99,15 +97,11 @@ def any_stand(
     request: pytest.FixtureRequest, client: Pod, node: Pod, note: Callable[[str], None]
 ) -> Iterator[Stand]:
     """nodecache, then the original where there is one."""
-    is_original = request.param == "original"
-    it = agents.original() if is_original else Agent(agents.documents())
-    it.delete()
-    with agents.link_for_the_original(node) if is_original else contextlib.nullcontext():
-        it.create()
+    it = agents.original() if request.param == "original" else Agent(agents.documents())
+    with agents.alone(it, node):
         stand = Stand(it, client, node, note)
         stand.wait_until_ready()
         yield stand
-        it.delete()
 
 
 def kill_worker(stand: Stand) -> None:

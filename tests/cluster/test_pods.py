@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.cluster import agent as agents
-from tests.cluster.agent import METRICS_PORT, Agent, fetch, total
+from tests.cluster.agent import Agent, fetch, metrics_of, total
 from tests.cluster.asking import describe
 from tests.cluster.conftest import Note
 from tests.cluster.kubectl import Pod, get, kubectl, until
@@ -57,7 +57,7 @@ class Stand:
         name = "nodecache_cluster_dns_pods"
         return until(
             f"the agent knows {count} pods by {source}",
-            lambda: total(self.metrics(), name, source=source) == count,
+            lambda: total(metrics_of(self.node), name, source=source) == count,
             pause=0.1,
         )
 
@@ -69,9 +69,6 @@ class Stand:
     @property
     def asks_pods(self) -> bool:
         return self.agent.name.startswith(OURS) and self.agent.name != OFF
-
-    def metrics(self) -> str:
-        return fetch(self.node, f"http://127.0.0.1:{METRICS_PORT}/metrics")
 
 
 def pods() -> list[str]:
@@ -117,13 +114,9 @@ def replicas() -> Iterator[Callable[[int], None]]:
 
 @contextlib.contextmanager
 def standing(it: Agent, client: Pod, node: Pod) -> Iterator[Stand]:
-    it.delete()
-    is_original = it.name == "original"
-    with agents.link_for_the_original(node) if is_original else contextlib.nullcontext():
-        it.create()
+    with agents.alone(it, node):
         it.wait_until_it_intercepts(node)
         yield Stand(it, client, node, Note())
-        it.delete()
 
 
 @pytest.fixture(scope="module", params=AGENTS)

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from tests.patience import PATIENCE_SECONDS
-from tests.system.asking import NOERROR, Address, ask
+from tests.system.asking import NOERROR, Address, ask, ask_on
 
 LOCAL, SERVICE = ip_address("169.254.20.10"), ip_address("10.96.0.10")
 LOCAL6, SERVICE6 = ip_address("fd00:169::10"), ip_address("fd00:96::10")
@@ -178,6 +179,16 @@ class World:
                     binary, "-t", "nat", "-A", "KUBE-SERVICES", "-d", service, "-p", protocol,
                     "--dport", "53", "-j", "DNAT", "--to-destination", f"{server}:53",
                 )  # fmt: skip
+
+    @contextlib.contextmanager
+    def connection_at_kube_dns(self, address: Address) -> Iterator[None]:
+        """A pod's TCP connection to `address` that kube-dns answers, before and after what is done meanwhile."""
+        with self.pod.entered():
+            connection = socket.create_connection((str(address), 53), timeout=2)
+        with connection:
+            assert ask_on(connection) == NOERROR
+            yield
+            assert [ask_on(connection) for _ in range(3)] == [NOERROR] * 3
 
     def conntrack(self, address: Address) -> str:
         """The node's connection-tracking entries of DNS traffic that name `address`."""

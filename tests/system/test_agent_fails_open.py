@@ -9,15 +9,13 @@ import dns.message
 import dns.query
 import pytest
 
-from tests.needs import need, need_root
+from tests.needs import need_node
 from tests.system.asking import NOERROR, REFUSED, Asker
 from tests.system.netns import LOCAL, SERVICE, World, wait_until
 from tests.system.on_node import ROOT, Agent
 
 pytestmark = pytest.mark.system
-need_root()
-for tool, package in (("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy", "iptables")):
-    need(tool, package=package)
+need_node()
 
 RULES = pytest.mark.parametrize("rules", ["nftables", "iptables"])
 NOBODY, SOMEBODY = "no worker answers", "a worker reads"

@@ -13,14 +13,12 @@ from typing import Any
 
 import pytest
 
-from tests.needs import need, need_root
+from tests.needs import need_node
 from tests.system.netns import INTERFACE, KUBE_DNS, LOCAL, SERVICE, World, wait_until
 from tests.system.on_node import ROOT, Agent, stock
 
 pytestmark = pytest.mark.system
-need_root()
-for tool, package in (("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy", "iptables")):
-    need(tool, package=package)
+need_node()
 
 # The command, with the files of a node in the place of those of the machine that runs the tests.
 DOCTOR = """

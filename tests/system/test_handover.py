@@ -18,16 +18,14 @@ from tests.helpers.agent import HOST, free_port
 from tests.helpers.agent import Agent as Loopback
 from tests.helpers.agent import stock as stock_on_loopback
 from tests.helpers.upstream import FakeUpstream
-from tests.needs import need, need_root
+from tests.needs import need_node
 from tests.patience import PATIENCE_SECONDS
 from tests.system.asking import REFUSED, Asker
 from tests.system.netns import LOCAL, SERVICE, World, wait_until
 from tests.system.on_node import Agent, stock
 
 pytestmark = pytest.mark.system
-need_root()
-for tool, package in (("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy", "iptables")):
-    need(tool, package=package)
+need_node()
 
 ADDRESSES = [LOCAL, SERVICE]
 EVERY_SECONDS = 0.002

@@ -7,17 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.needs import need, need_root
+from tests.needs import need_node
 from tests.system.asking import REFUSED
 from tests.system.netns import INTERFACE, LOCAL, SERVICE, SERVICE6, World, wait_until
 from tests.system.on_node import Agent, stock
 
 pytestmark = pytest.mark.system
-need_root()
-for tool, package in (
-    ("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy", "iptables"), ("dnsperf", "dnsperf"),
-):  # fmt: skip
-    need(tool, package=package)
+need_node("dnsperf")
 
 ADDRESSES = [LOCAL, SERVICE, SERVICE6]
 RATE = 5000  # queries a second

@@ -5,14 +5,12 @@ import sys
 
 import pytest
 
-from tests.needs import need, need_root
+from tests.needs import need, need_node
 from tests.system.netns import INTERFACE, LOCAL, Namespace, wait_until
 from tests.system.on_node import ROOT, stock
 
 pytestmark = pytest.mark.system
-need_root()
-for tool, package in (("ip", "iproute2"), ("nft", "nftables"), ("setpriv", "util-linux")):
-    need(tool, package=package)
+need_node("setpriv")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.needs import need, need_root
+from tests.needs import need, need_node
 from tests.system.asking import NOERROR, REFUSED, ask, ask_on
 from tests.system.netns import (
     KUBE_DNS,
@@ -24,11 +24,7 @@ from tests.system.netns import (
 from tests.system.on_node import Agent, StandIn, stock
 
 pytestmark = pytest.mark.system
-need_root()
-for tool, package in (
-    ("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy", "iptables"), ("conntrack", "conntrack"),
-):  # fmt: skip
-    need(tool, package=package)
+need_node("conntrack")
 
 SERVICES = [SERVICE, SERVICE6]
 ADDRESSES = [LOCAL, LOCAL6, *SERVICES]
@@ -169,13 +165,9 @@ def everywhere(kind: socket.SocketKind) -> socket.socket:
 def test_a_connection_that_began_at_kube_dns_goes_on_there_when_we_are_back(world, start, address):
     world.proxy("nftables")
     start("nftables").kill_all()
-    with world.pod.entered():
-        connection = socket.create_connection((str(address), 53), timeout=2)
-    assert ask_on(connection) == NOERROR
-    agent = start("nftables")
-    assert from_pod(world) == {REFUSED}
-    assert [ask_on(connection) for _ in range(3)] == [NOERROR] * 3
-    connection.close()
+    with world.connection_at_kube_dns(address):
+        agent = start("nftables")
+        assert from_pod(world) == {REFUSED}
     agent.stop()
 
 

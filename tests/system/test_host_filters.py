@@ -2,15 +2,13 @@
 
 import pytest
 
-from tests.needs import need, need_root
+from tests.needs import need_node
 from tests.system.asking import REFUSED
 from tests.system.netns import LOCAL, SERVICE, SERVICE6, World, wait_until
 from tests.system.on_node import StandIn
 
 pytestmark = pytest.mark.system
-need_root()
-for tool, package in (("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy", "iptables")):
-    need(tool, package=package)
+need_node()
 
 ADDRESSES = [LOCAL, SERVICE, SERVICE6]
 NFT_FILTER = """

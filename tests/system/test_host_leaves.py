@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from tests.needs import need, need_root
+from tests.needs import need_node
 from tests.patience import PATIENCE_SECONDS
-from tests.system.asking import NOERROR, REFUSED, Asker, ask, ask_on
+from tests.system.asking import NOERROR, REFUSED, Asker, ask
 from tests.system.netns import (
     KUBE_DNS,
     KUBE_DNS6,
@@ -25,11 +25,7 @@ from tests.system.netns import (
 from tests.system.on_node import Agent, StandIn, stock
 
 pytestmark = pytest.mark.system
-need_root()
-for tool, package in (
-    ("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy", "iptables"), ("conntrack", "conntrack"),
-):  # fmt: skip
-    need(tool, package=package)
+need_node("conntrack")
 
 NODE_LOCAL = [LOCAL, LOCAL6]
 ADDRESSES = [*NODE_LOCAL, SERVICE, SERVICE6]
@@ -161,13 +157,9 @@ def test_without_pods_nothing_is_left(world, start, rules):
 def test_a_connection_that_began_between_two_agents_goes_on_at_kube_dns(world, start, address):
     world.proxy("nftables")
     start("nftables", dns_pods=PODS).stop()
-    with world.pod.entered():
-        connection = socket.create_connection((str(address), 53), timeout=2)
-    assert ask_on(connection) == NOERROR
-    agent = start("nftables")
-    assert from_pod(world, [address]) == {REFUSED}
-    assert [ask_on(connection) for _ in range(3)] == [NOERROR] * 3
-    connection.close()
+    with world.connection_at_kube_dns(address):
+        agent = start("nftables")
+        assert from_pod(world, [address]) == {REFUSED}
     agent.stop()
 
 

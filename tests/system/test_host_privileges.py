@@ -5,16 +5,14 @@ from pathlib import Path
 import pytest
 
 from nodecache.host import privileges
-from tests.needs import need, need_root
+from tests.needs import need_node
 from tests.system.netns import LOCAL, SERVICE, wait_until
 from tests.system.on_node import Agent
 
 CAP_SYS_RESOURCE = 24  # linux/capability.h; containers have it only when privileged
 
 pytestmark = pytest.mark.system
-need_root()
-for tool, package in (("ip", "iproute2"), ("nft", "nftables")):
-    need(tool, package=package)
+need_node()
 
 
 def status(pid: int) -> dict[str, str]:

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.needs import need, need_root
+from tests.needs import need_node
 from tests.system.asking import REFUSED, ask
 from tests.system.netns import INTERFACE, LOCAL, LOCAL6, SERVICE, SERVICE6, Namespace, wait_until
 from tests.system.on_node import StandIn
 
 pytestmark = pytest.mark.system
-need_root()
-for tool, package in (("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy", "iptables")):
-    need(tool, package=package)
+need_node()
 
 ADDRESSES = [LOCAL, SERVICE, SERVICE6, LOCAL6]
 LATE_SECONDS = 10.0  # no look at the host would come by itself; the figure printed tells more

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.needs import need, need_root
+from tests.needs import need_node
 from tests.patience import PATIENCE_SECONDS
 from tests.system.asking import NOERROR, REFUSED, Asker, ask
 from tests.system.busy import Lateness
@@ -13,11 +13,7 @@ from tests.system.netns import KUBE_DNS, LOCAL, SERVICE, SERVICE6, World, wait_u
 from tests.system.on_node import Agent, StandIn, stock
 
 pytestmark = pytest.mark.system
-need_root()
-for tool, package in (
-    ("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy", "iptables"), ("conntrack", "conntrack"),
-):  # fmt: skip
-    need(tool, package=package)
+need_node("conntrack")
 
 ADDRESSES = [LOCAL, SERVICE, SERVICE6]
 MODES = [

@@ -5,16 +5,14 @@ import time
 
 import pytest
 
-from tests.needs import need, need_root
+from tests.needs import need_node
 from tests.system.backends import Dnsperf
 from tests.system.busy import Lateness
 from tests.system.kube_dns import Agent, agent, kube_dns
 
 pytestmark = pytest.mark.system
 
-need_root()
-for tool, package in (("nft", "nftables"), ("dnsperf", "dnsperf"), ("curl", "curl")):
-    need(tool, package=package)
+need_node("dnsperf", "curl")
 
 ZONE = "default.svc.cluster.local"
 # What a client may notice (the original: 2 s), and how late a busy machine is besides.

@@ -12,16 +12,14 @@ import pytest
 
 from tests.helpers.certificates import make_certificates
 from tests.helpers.prometheus import wait_until
-from tests.needs import need, need_root
+from tests.needs import need_node
 from tests.system.backends import Dnsperf
 from tests.system.kube_dns import Agent, KubeDns, agent, kube_dns
 from tests.worker.apiserver import a_slice, endpoint
 
 pytestmark = pytest.mark.system
 
-need_root()
-for tool, package in (("nft", "nftables"), ("dnsperf", "dnsperf"), ("curl", "curl")):
-    need(tool, package=package)
+need_node("dnsperf", "curl")
 
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESS, PORT, TOKEN = "127.0.0.1", "6443", "a.token.of.its.own"

@@ -12,18 +12,13 @@ import dns.message
 import dns.query
 import pytest
 
-from tests.needs import need, need_root
+from tests.needs import need_node
 from tests.patience import PATIENCE_SECONDS
 from tests.system.netns import LOCAL, SERVICE, World, wait_until
 from tests.system.on_node import ROOT, Agent
 
 pytestmark = pytest.mark.system
-need_root()
-for tool, package in (
-    ("ip", "iproute2"), ("nft", "nftables"), ("iptables-legacy", "iptables"), ("unshare", "util-linux"),
-    ("conntrack", "conntrack"),
-):  # fmt: skip
-    need(tool, package=package)
+need_node("unshare", "conntrack")
 
 
 class FirstProcess:

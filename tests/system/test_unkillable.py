@@ -9,15 +9,13 @@ import pytest
 from tests.helpers.agent import Agent as Loopback
 from tests.helpers.agent import stock
 from tests.helpers.upstream import FakeUpstream
-from tests.needs import need, need_root
+from tests.needs import need_node
 from tests.system.asking import REFUSED
 from tests.system.netns import LOCAL, SERVICE, wait_until
 from tests.system.on_node import Agent
 
 pytestmark = pytest.mark.system
-need_root()
-for tool, package in (("ip", "iproute2"), ("nft", "nftables"), ("setpriv", "util-linux")):
-    need(tool, package=package)
+need_node("setpriv")
 
 WITHOUT_KILL = ("setpriv", "--bounding-set=-kill", "--inh-caps=-kill")
 LACK = "cannot be killed: the capability CAP_KILL is missing"
