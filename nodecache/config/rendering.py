@@ -177,24 +177,19 @@ def watched_paths(flags: Flags) -> tuple[str, ...]:
 
 
 def read_text(path: str) -> str:
-    """A file's text, in UTF-8. OSError or UnicodeDecodeError."""
-    return Path(path).read_text(encoding="utf-8")
+    """A file's text; octets that are not in UTF-8 become U+FFFD, as CoreDNS reads them. OSError."""
+    return Path(path).read_text(encoding="utf-8", errors="replace")
 
 
 def _read(path: str, beside: str = "") -> str:
     try:
         return read_text(path)
-    except (OSError, UnicodeDecodeError) as error:
-        line, why = _unreadable(error)
-        raise CorefileError(path, line, why + beside) from None
+    except OSError as error:
+        raise CorefileError(path, 1, _unreadable(error) + beside) from None
 
 
-def _unreadable(error: OSError | UnicodeDecodeError) -> tuple[int, str]:
-    """The line at which a file cannot be read, and why not."""
-    if isinstance(error, OSError):
-        return 1, f"cannot be read: {error.strerror}"
-    line = error.object[: error.start].count(b"\n") + 1
-    return line, f"cannot be read: not in UTF-8 ({error.reason})"
+def _unreadable(error: OSError) -> str:
+    return f"cannot be read: {error.strerror}"
 
 
 def _kube_dns(folder: str) -> KubeDns:
@@ -206,8 +201,8 @@ def _kube_dns(folder: str) -> KubeDns:
             files[key] = read_text(f"{folder}/{key}")
         except FileNotFoundError:
             continue
-        except (OSError, UnicodeDecodeError) as error:
-            unread.append((key, _unreadable(error)[1]))
+        except OSError as error:
+            unread.append((key, _unreadable(error)))
     said = read_kubedns(files)
     return replace(said, faults=(*unread, *said.faults))
 

@@ -25,14 +25,14 @@ def zone_name(word: str) -> str:
 def is_domain_name(absolute: str) -> bool:
     r"""Whether every label of `absolute` (with its last dot) and the whole have sizes of RFC 1035.
 
-    `\.` is a dot inside a label and `\DDD` an octet by its number, as in zone files.
+    `\.` is a dot inside a label and `\DDD` an octet by its number, as in zone files. What is not ASCII
+    stands for its octets in UTF-8.
     """
     if absolute == ".":
         return True
     sizes = _label_sizes(absolute)
     return (
-        absolute.isascii()
-        and absolute.isprintable()
+        absolute.isprintable()
         and all(0 < size <= _LABEL_MAX_OCTETS for size in sizes)
         and sum(sizes) + len(sizes) + 1 <= _NAME_MAX_OCTETS
     )
@@ -46,7 +46,7 @@ def _label_sizes(absolute: str) -> list[int]:
             sizes.append(0)
             offset += 1
         else:
-            sizes[-1] += 1
+            sizes[-1] += len(absolute[offset].encode())
             offset += _escape_size(absolute, offset)
     return sizes[:-1]
 

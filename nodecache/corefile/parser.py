@@ -116,6 +116,9 @@ def _words(raw: RawBlock) -> Iterator[Token]:
 
 def _zones(keys: Iterable[Token], default_port: int, told: _Findings) -> Iterator[ZoneKey]:
     for key in keys:
+        if not key.text.isascii():
+            reason = f"clients ask for names such as {key.text!r} as xn--…: this is not what they ask for"
+            told.warnings.append(Fault(key, reason).to_error())
         try:
             yield from zone_keys(key.text, default_port)
         except UnservedScheme as error:

@@ -111,7 +111,8 @@ class Netlink:
         try:
             replies = list(self._request(message, RTM_GETLINK, 0))
         except OSError as error:
-            if error.errno in (19, 22):  # ENODEV; EINVAL: no kernel gives a name we would not
+            # ENODEV; EINVAL and ERANGE: no link has such a name.
+            if error.errno in (19, 22, 34):
                 return None
             raise
         return self._read_link(replies[0]) if replies else None

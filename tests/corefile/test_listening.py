@@ -69,6 +69,20 @@ def test_bare_directives_are_there_or_not(name):
     ("body", "why"),
     [
         ("bind", "bind: an address or interface is missing"),
+        *(
+            (
+                f"bind {word}",
+                (
+                    "bind: an address or interface must be such as 169.254.20.10, fd00::10 or eth0,"
+                    f" not {word!r}"
+                ),
+            )
+            for word in ("127.0.0.1:53", "[::1]", "127.0.0.1,::1", "10.0.0.0/8", "eth0,")
+        ),
+        (
+            "bind lo {\nexcept 10.0.0.0/8\n}",
+            "bind: except must be such as 169.254.20.10, fd00::10 or eth0, not '10.0.0.0/8'",
+        ),
         ("bind lo {\nexcept\n}", "bind: except needs a value"),
         ("bind lo {\nbut ::1\n}", "bind: unknown option 'but'"),
         ("reload foo", "reload: interval must be a duration such as 30s or 1m30s, not 'foo'"),

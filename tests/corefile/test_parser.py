@@ -131,6 +131,17 @@ def test_a_block_without_directives_is_a_warning():
     assert corefile(". {\n}").warnings == ("Corefile:1: has no directives: every query is refused",)
 
 
+def test_a_key_outside_ascii_is_served_and_told():
+    found = corefile("a {\nwhoami\n}\nbücher.example {\nwhoami\n}")
+    assert found.blocks[1].zone_names == ("bücher.example.",)
+    assert found.warnings == (
+        (
+            "Corefile:4: clients ask for names such as 'bücher.example' as xn--…: this is not what they"
+            " ask for"
+        ),
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "word"),
     [

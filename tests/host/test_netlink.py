@@ -28,6 +28,15 @@ def test_a_kernel_without_strict_checks_tells_a_links_addresses_all_the_same(mon
     assert {each.index for each in held} == {link.index}
 
 
+def test_a_name_that_no_link_can_have_is_that_of_none():
+    """Kernels say ENODEV, EINVAL or ERANGE to it, by its size."""
+    asking = netlink.Netlink()
+    try:
+        assert [asking.link("x" * size) for size in (15, 16, 300)] == [None] * 3
+    finally:
+        asking.close()
+
+
 def test_two_message_types_are_all_of_pyroute2_that_is_imported():
     code = (
         "from nodecache.host import netlink; netlink.load(); netlink.Netlink().close();"

@@ -15,7 +15,7 @@ from nodecache.corefile.reading import (
     read_options,
     several,
 )
-from nodecache.corefile.values import duration, go_duration, integer, text, whole
+from nodecache.corefile.values import duration, go_duration, integer, is_ip, whole
 
 _DEFAULT_BUFSIZE = 1232  # DNS flag day 2020
 _MIN_INTERVAL_SECONDS = 2.0
@@ -26,12 +26,19 @@ _MAX_TIMEOUT_SECONDS = 24 * 3600.0
 
 def bind(statement: Statement, context: Context) -> BindLine:
     """`bind ADDR|IFACE… { except ADDR|IFACE… }`."""
-    addresses = statement.arguments.rest("an address or interface", text, at_least=1)
+    addresses = statement.arguments.rest("an address or interface", _listened_on, at_least=1)
     fields = read_options(statement, _BIND, context)
     return BindLine(addresses, **fields)
 
 
-_BIND = {"except": several("except_addresses", text)}
+def _listened_on(word: str) -> str:
+    """An address, or what may be an interface's name: no kernel has one with `:` or `/`."""
+    if not is_ip(word) and any(character in word for character in ":/,"):
+        raise ValueError(f"must be such as 169.254.20.10, fd00::10 or eth0, not {word!r}")
+    return word
+
+
+_BIND = {"except": several("except_addresses", _listened_on)}
 
 
 def bufsize(statement: Statement, _: Context) -> int:
