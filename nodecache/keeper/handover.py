@@ -8,7 +8,7 @@ on it alone serves the node:
     hello        →
                  ←      sockets          both read the same sockets from here on
     take         →                       its worker is ready
-                 ←      yours            reads no more, lets go of interface, addresses and rules
+                 ←      yours            reads no more, stops managing interface and rules
                  ←      cache            and stands by until it is told to stop
 
 A closed link means that the peer has died: before `take` nothing has changed; after it the agent
@@ -42,11 +42,11 @@ class Stage(enum.Enum):
     """The state of a keeper."""
 
     ARRIVING = "arriving"  # another one serves; our worker is not ready
-    TAKING = "taking"  # it was told so, and has not let go yet
+    TAKING = "taking"  # `take` was sent, and not answered yet
     SERVING = "serving"
-    YIELDING = "yielding"  # letting go
+    YIELDING = "yielding"  # releasing the node to the other agent
     STANDBY = "standby"  # a successor serves; should it die, we take over again
-    RETIRED = "retired"  # others see to that: only to be told to stop
+    RETIRED = "retired"  # others stand by for the successor: waits to be told to stop
 
 
 class Link(Protocol):
@@ -72,7 +72,7 @@ class KeeperActions(Protocol):
         """Begin to release what the successor claims; `node_released` is called at the end."""
 
     def receive_cache(self, descriptors: Sequence[int]) -> None:
-        """Take the cache of the agent before us, one descriptor; a copy, it is closed then."""
+        """Take the cache of the previous agent, one descriptor; a copy, it is closed then."""
 
     def take_over(self) -> None:
         """Serve the node from now on: interface, addresses and rules."""
@@ -87,11 +87,11 @@ class Handover:
     def __init__(self, actions: KeeperActions) -> None:
         self._actions = actions
         self.stage = Stage.SERVING
-        self.before: Link | None = None
-        self.after: Link | None = None
-        self._claimant: Link | None = None  # who gets the node once we have let go
-        self._after_until = math.inf  # when the successor need not be waited for any more
-        self._did_before_make_rules = False
+        self.predecessor: Link | None = None
+        self.successor: Link | None = None
+        self._claimant: Link | None = None  # who gets the node once it is released
+        self._successor_until = math.inf  # how long the successor may take to become ready
+        self._predecessor_makes_rules = False
         self._give_up_at = math.inf
         self._stop_by = math.inf
 
@@ -118,23 +118,25 @@ class Handover:
 
     def found(self, link: Link, *, makes_rules: bool) -> None:
         """Another agent serves, and has lent its sockets. `makes_rules`: it has packet rules too."""
-        self.before = link
-        self._did_before_make_rules = makes_rules
+        self.predecessor = link
+        self._predecessor_makes_rules = makes_rules
         self.stage = Stage.ARRIVING
 
     def ready(self, now: float) -> bool:
         """This worker answers: ask for the node. True if the node is this agent's already."""
-        if self.stage is Stage.ARRIVING and self.before is not None:
+        if self.stage is Stage.ARRIVING and self.predecessor is not None:
             self.stage = Stage.TAKING
             self._give_up_at = now + TAKE_SECONDS
-            self.before.send("take", **self._actions.claim().to_fields())
+            self.predecessor.send("take", **self._actions.claim().to_fields())
         return self.has_node
 
     def turn(self, now: float) -> None:
         """Stop waiting for a predecessor that does not release the node in time."""
         if self.stage is Stage.TAKING and now >= self._give_up_at:
-            log.warning("the agent before us does not let go: taking over without that")
-            self._close_link(self.before)
+            log.warning(
+                "the previous agent does not release the node in time: taking over without that"
+            )
+            self._close_link(self.predecessor)
             self._serve()
 
     def _serve(self) -> None:
@@ -146,16 +148,20 @@ class Handover:
 
     def arrived(self, link: Link, hello: Message, now: float) -> bool:
         """A successor said hello; False where there is one already."""
-        if self.after is not None and now >= self._after_until and self.stage is Stage.SERVING:
+        if (
+            self.successor is not None
+            and now >= self._successor_until
+            and self.stage is Stage.SERVING
+        ):
             log.warning("the next agent has not become ready: another one may take over")
-            self._close_link(self.after)
-        if self.after is not None or self.stage is not Stage.SERVING:
+            self._close_link(self.successor)
+        if self.successor is not None or self.stage is not Stage.SERVING:
             link.send("no", why="another agent is taking over")
             return False
-        self.after = link
-        self._after_until = now + SUCCESSOR_SECONDS
+        self.successor = link
+        self._successor_until = now + SUCCESSOR_SECONDS
         self.heard(link, hello)
-        return self.after is link
+        return self.successor is link
 
     def node_released(self) -> None:
         """This worker reads no more and the host is released: give the node to the successor."""
@@ -163,21 +169,21 @@ class Handover:
         if successor is None:  # it died meanwhile
             self._take_back("the agent that was taking over has ended")
             return
-        if successor is self.before:
-            log.info("the agent before us serves again")
+        if successor is self.predecessor:
+            log.info("the previous agent serves again")
             self.stage = Stage.RETIRED
         else:
             log.info("handed over to the next agent; standing by")
             self.stage = Stage.STANDBY
-            if self.before is not None:
-                self.before.send("retired")
-                self._close_link(self.before)
+            if self.predecessor is not None:
+                self.predecessor.send("retired")
+                self._close_link(self.predecessor)
         successor.send("yours")
 
     def send_cache(self, descriptors: Sequence[int]) -> None:
         """Send the cache that this worker wrote to the successor, and close it."""
-        if self.after is not None and self.stage in {Stage.YIELDING, Stage.STANDBY}:
-            self.after.send("cache", descriptors)
+        if self.successor is not None and self.stage in {Stage.YIELDING, Stage.STANDBY}:
+            self.successor.send("cache", descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -187,17 +193,17 @@ class Handover:
             return False
         if self.stage is not Stage.SERVING:
             return True
-        if self.after is not None:
+        if self.successor is not None:
             if self._stop_by == math.inf:
                 log.info(
                     "waiting for the agent that is taking over, at most %d s", PATIENCE_SECONDS
                 )
                 self._stop_by = now + PATIENCE_SECONDS
             return now >= self._stop_by
-        if self.before is not None:
+        if self.predecessor is not None:
             ours = self._actions.claim()
-            claim = Claim(ours.addresses, ours.pages, self._did_before_make_rules)
-            self._yield_to(self.before, claim)
+            claim = Claim(ours.addresses, ours.pages, self._predecessor_makes_rules)
+            self._yield_to(self.predecessor, claim)
             return False
         return True
 
@@ -218,53 +224,58 @@ class Handover:
         try:
             if message is None:
                 self._ended(link)
-            elif link is self.before:
-                self._heard_before(message)
-            elif link is self.after:
-                self._heard_after(message)
+            elif link is self.predecessor:
+                self._handle_predecessor(message)
+            elif link is self.successor:
+                self._handle_successor(message)
         except UnexpectedMessage as error:
-            log.warning("hanging up on another agent: %s", error)
+            log.warning("closing the link to another agent: %s", error)
             self._ended(link)
 
-    def _heard_before(self, message: Message) -> None:
+    def _handle_predecessor(self, message: Message) -> None:
         match message.kind, self.stage:
             case "yours", Stage.TAKING:
-                log.info("taken over from the agent before us")
+                log.info("taken over from the previous agent")
                 self._serve()
             case "cache", Stage.TAKING | Stage.SERVING if len(message.descriptors) == 1:
                 self._actions.receive_cache(message.descriptors)
-            case kind, Stage.SERVING:  # hanging up would make it serve beside us
-                log.warning("the agent before us says %r: not understood", kind)
+            case kind, Stage.SERVING:  # if the link were closed, it would serve beside us
+                log.warning("the previous agent says %r: not understood", kind)
             case kind, stage:
                 raise UnexpectedMessage(f"{kind!r} while {stage.value}")
 
-    def _heard_after(self, message: Message) -> None:
+    def _handle_successor(self, message: Message) -> None:
         match message.kind, self.stage:
             case "hello", Stage.SERVING:
                 self._lend(message)
             case "take", Stage.SERVING:
-                assert self.after is not None
-                self._yield_to(self.after, Claim.from_fields(message.fields))
+                assert self.successor is not None
+                self._yield_to(self.successor, Claim.from_fields(message.fields))
             case "yours", Stage.STANDBY:
-                self._close_link(self.after)
+                self._close_link(self.successor)
                 self._take_back("the next agent gives the node back")
             case "retired", Stage.STANDBY:
-                self._close_link(self.after)
+                self._close_link(self.successor)
                 self.stage = Stage.RETIRED
-            case kind, Stage.YIELDING | Stage.STANDBY:  # hanging up would be to serve beside it
+            case (
+                kind,
+                Stage.YIELDING | Stage.STANDBY,
+            ):  # if the link were closed, we would serve beside it
                 log.warning("the next agent says %r: not understood", kind)
             case kind, stage:
                 raise UnexpectedMessage(f"{kind!r} while {stage.value}")
 
     def _lend(self, message: Message) -> None:
-        assert self.after is not None
+        assert self.successor is not None
         spoken = message.fields["protocol"]
         if spoken != PROTOCOL:
-            self.after.send("no", why=f"protocol {spoken!r} is not {PROTOCOL}", protocol=PROTOCOL)
+            self.successor.send(
+                "no", why=f"protocol {spoken!r} is not {PROTOCOL}", protocol=PROTOCOL
+            )
             raise UnexpectedMessage(f"it speaks protocol {spoken!r}, not {PROTOCOL}")
         addresses, descriptors = self._actions.lend()
         log.info("another agent prepares to take over, version %s", message.fields.get("version"))
-        self.after.send(
+        self.successor.send(
             "sockets",
             descriptors[: 2 * MAX_ADDRESSES],
             protocol=PROTOCOL,
@@ -275,13 +286,13 @@ class Handover:
     def _ended(self, link: Link) -> None:
         if link is self._claimant:
             self._claimant = None
-        if link is self.before:
-            self._close_link(self.before)
+        if link is self.predecessor:
+            self._close_link(self.predecessor)
             if self.stage in {Stage.ARRIVING, Stage.TAKING}:
-                log.warning("the agent before us has ended: taking over without it")
+                log.warning("the previous agent has ended: taking over without it")
                 self._serve()
-        elif link is self.after:
-            self._close_link(self.after)
+        elif link is self.successor:
+            self._close_link(self.successor)
             if self.stage is Stage.STANDBY:
                 self._take_back("the next agent has ended")
             elif self.stage is Stage.SERVING:
@@ -291,7 +302,7 @@ class Handover:
         if link is None:
             return
         link.close()
-        if link is self.before:
-            self.before = None
+        if link is self.predecessor:
+            self.predecessor = None
         else:
-            self.after = None
+            self.successor = None

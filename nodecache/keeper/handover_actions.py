@@ -15,8 +15,8 @@ from .handover_messages import Claim, to_fields
 from .reconfiguring import Reconfiguring
 from .supervisor import Supervisor
 
-YIELD_SECONDS = 3.0  # to let go: the successor renews a lease of which a part has passed
-_CLOSE_LOOK = 0.05  # how often to look whether all have let go
+YIELD_SECONDS = 3.0  # to release the node: the successor renews a lease of which a part has passed
+_CLOSE_LOOK = 0.05  # how often to check whether worker and host have finished
 
 
 class HandoverActions:
@@ -36,7 +36,7 @@ class HandoverActions:
         self._reconfiguring = reconfiguring
         self._guard = guard
         self.handover = Handover(self)
-        self._yield_by = math.inf  # when what is letting go has had its time
+        self._yield_by = math.inf  # when worker and host must have finished
 
     def lend(self) -> tuple[list[ListenAddress], list[int]]:
         """The listening sockets, for the successor."""
@@ -68,7 +68,7 @@ class HandoverActions:
             "pause",
             dropped=to_fields(dropped),
             pages=sorted(claim.pages),
-            has_successor=self.handover.after is not None,
+            has_successor=self.handover.successor is not None,
         )
         self._active.drop(dropped)
 

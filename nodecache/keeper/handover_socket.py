@@ -124,7 +124,7 @@ class HandoverSocket:
             elif descriptor in self._links:
                 self._read_link(self._links[descriptor])
         for descriptor in [fd for fd, (_, until) in self._silent.items() if now >= until]:
-            self._reject(descriptor, "it says nothing")
+            self._reject(descriptor, "it sends nothing")
         self._handover.turn(now)
         self._forget_closed()
         self._open_or_close(now)
@@ -135,14 +135,14 @@ class HandoverSocket:
         except (BlockingIOError, ConnectionError):
             return  # gone again
         except OSError as error:  # no descriptor to spare: it would be readable again at once
-            log.warning("the next agent cannot be let in: %s", error.strerror)
+            log.warning("the next agent cannot connect: %s", error.strerror)
             self.close()
             self._open_at = now + RETRY_SECONDS
             return
         try:
             _check(client)
         except OSError as error:
-            log.warning("sent away at the door: %s", error)
+            log.warning("a peer is rejected at the handover socket: %s", error)
             client.close()
             return
         if len(self._silent) >= MAX_WAITING:
@@ -173,7 +173,7 @@ class HandoverSocket:
             link.close()
 
     def _reject(self, descriptor: int, why: str) -> None:
-        log.warning("sent away at the door: %s", why)
+        log.warning("a peer is rejected at the handover socket: %s", why)
         link, _ = self._silent.pop(descriptor)
         link.close()
 
@@ -200,7 +200,7 @@ class HandoverSocket:
 
     def _forget_closed(self) -> None:
         """Forget closed links; the kernel has taken their descriptors out of the epoll."""
-        open_ones = {self._handover.before, self._handover.after}
+        open_ones = {self._handover.predecessor, self._handover.successor}
         self._links = {fd: link for fd, link in self._links.items() if link in open_ones}
 
     def _open_or_close(self, now: float) -> None:
@@ -266,7 +266,7 @@ def _say_hello(link: Channel) -> Message:
         raise UnexpectedMessage("it does not answer")
     message = link.receive()
     if message is None:
-        raise UnexpectedMessage("it hung up")
+        raise UnexpectedMessage("it closed the link")
     if message.kind != "sockets":
         close_descriptors(message.descriptors)
         raise UnexpectedMessage(str(message.fields.get("why")))

@@ -4,7 +4,7 @@ keeper                            worker
 reload, configuration and sockets →  reloaded, or refused with the reason
 vitals                            →
 pause                             →  paused, then (where there is a successor) cache
-cache, of the agent before us     →
+cache, of the previous agent     →
 resume, stop                      →
                                   ←  ready, once
                                   ←  alive, twice a second

@@ -158,14 +158,14 @@ class Agent:
         os.close(descriptor)
 
     async def _take_cache(self, descriptor: int) -> None:
-        """Take in the cache of the agent before us."""
+        """Take in the cache of the previous agent."""
         try:
             count = await cache_transfer.read(descriptor, self._serving.built)
         except MalformedControlMessage as error:
-            log.warning("the cache of the agent before us is not taken: %s", error)
+            log.warning("the cache of the previous agent is not taken: %s", error)
             return
         gc.freeze()
-        log.info("%d answers kept by the agent before us are ours now", count.taken)
+        log.info("%d answers kept by the previous agent are ours now", count.taken)
 
     async def _resume(self) -> None:
         """The agent that had taken over is gone: read again."""

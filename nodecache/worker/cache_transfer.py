@@ -102,7 +102,7 @@ async def read(descriptor: int, built: Iterable[BuiltZone]) -> Count:
                     await asyncio.sleep(0)
                     pause = monotonic() + STEP_SECONDS
         except (MalformedCache, OSError) as error:
-            log.warning("the rest of the cache of the agent before us is not taken: %s", error)
+            log.warning("the rest of the cache of the previous agent is not taken: %s", error)
     return count
 
 

@@ -281,7 +281,7 @@ def test_another_protocol_is_refused_with_a_reason_and_nothing_lent(spoken):
     assert not old.arrived(link, Message("hello", {"protocol": spoken}), 0.0)
     assert link.kinds == ["no", None]
     assert old.has_node
-    assert old.after is None
+    assert old.successor is None
 
 
 @pytest.mark.parametrize("kind", ["news", "yours"])

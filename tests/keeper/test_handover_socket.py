@@ -119,14 +119,14 @@ def test_the_sockets_come_over_and_the_node_follows(old, new, address):
     new.turn()
     assert new.handover.has_node
     assert list(new.actions.deeds) == ["take over"]
-    assert new.handover.before is not None
+    assert new.handover.predecessor is not None
 
 
 def test_an_address_that_is_not_wanted_stays_where_it_is(old, new, address):
     other = ListenAddress("127.0.0.1", free_port())
     assert knock(old, new, [other]) == {}
     old.turn()
-    assert old.handover.after is None
+    assert old.handover.successor is None
     assert new.handover.has_node
 
 
@@ -143,14 +143,14 @@ def test_only_the_one_that_serves_is_found(old, new, name, address):
         client.send(HELLO)
         new.turn()  # lets it in
         new.turn()
-        assert new.handover.after is not None
+        assert new.handover.successor is not None
 
 
 def test_the_end_of_a_keeper_is_heard(old, new, address):
     knock(old, new, [address])
     new.close()
     old.turn()
-    assert old.handover.after is None
+    assert old.handover.successor is None
     assert old.handover.stage is Stage.SERVING
 
 
@@ -165,7 +165,7 @@ def test_octets_that_are_no_message_are_hung_up_on(old, name, octets):
         client.shutdown(socket.SHUT_WR)
         for _ in range(3):
             old.turn()
-    assert old.handover.after is None
+    assert old.handover.successor is None
     assert old.handover.has_node
 
 
@@ -274,7 +274,7 @@ def test_peers_that_say_nothing_are_no_successors_and_hold_up_nobody(old, new, n
     silent = [connected(name) for _ in range(3)]
     for _ in silent:
         old.turn()
-    assert old.handover.after is None
+    assert old.handover.successor is None
     assert old.handover.may_stop(0.0)
     assert address in knock(old, new, [address])
     for each in silent:
@@ -317,4 +317,4 @@ def test_without_a_descriptor_to_spare_the_door_is_closed_for_a_moment(old, name
         client.send(HELLO)
         old.turn()
         old.turn()
-        assert old.handover.after is not None
+        assert old.handover.successor is not None

@@ -29,7 +29,7 @@ need_node()
 
 ADDRESSES = [LOCAL, SERVICE]
 EVERY_SECONDS = 0.002
-TAKEN = "taken over from the agent before us"
+TAKEN = "taken over from the previous agent"
 BACK = "serving again"
 
 
@@ -250,7 +250,7 @@ def test_the_cache_goes_along(tmp_path, upstream):
         before = first.ask("a.example.").answer[0]
         time.sleep(1.1)
         with follow(first, tmp_path / "second", upstream) as second:
-            second.wait_for_line("1 answers kept by the agent before us are ours now")
+            second.wait_for_line("1 answers kept by the previous agent are ours now")
             first.stop()
             after = second.ask("a.example.").answer[0]
     assert after.ttl < before.ttl

@@ -68,7 +68,7 @@ def test_the_node_is_handed_over_though_the_worker_hangs(world, tmp_path):
     first = Agent(world, folders[0], [LOCAL, SERVICE], before=WITHOUT_KILL).wait_ready()
     hung = first.kill_worker(signal.SIGSTOP)
     second = Agent(world, folders[1], [LOCAL, SERVICE]).wait_ready()
-    assert "taken over from the agent before us" in second.log
+    assert "taken over from the previous agent" in second.log
     assert first.stop() == 0
     os.kill(hung, signal.SIGKILL)
     wait_until(lambda: world.ask(SERVICE, seconds=0.3) == REFUSED)
