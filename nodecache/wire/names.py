@@ -4,7 +4,9 @@ A pointer may lead to any place before the name it ends, as long as a name can b
 stays before it too: RFC 1035 §4.1.4 asks for "a prior occurrence of the same name". Forward
 pointers and loops are impossible by that alone (RFC 9267 §2 has the servers that forgot). Places
 inside the data of records are allowed because CoreDNS's library points into those of types that
-it does not compress itself (SVCB, NSEC, NAPTR).
+it does not compress itself (SVCB, NSEC, NAPTR). Octets that are no name at all may be read as one
+too, as every library does; but a reply has another header and other TTLs, so such names have to be
+written out (`lead_astray`).
 """
 
 from typing import Final
@@ -19,7 +21,21 @@ _OCTETS: Final = _POINTER_STEP - 1
 _MAX_POINTERS: Final = 126  # as miekg/dns; more would make long chains slow to follow
 _MAX_FORBIDDEN_POINTERS: Final = 16  # where there should be none: nothing is noted there on the way
 _POINTER_BASE: Final = POINTER_BITS << 8
+
+# What is noted of a message beside the places of its names.
+_QUESTION_NAME_END: Final = -1
+_ASTRAY: Final = -2
 _MAX_NOTED: Final = _MAX_POINTERS * _POINTER_STEP + _OCTETS
+
+
+def no_places(name_end: int) -> dict[int, int]:
+    """What is noted of a message before its names are read; that of the question ends at `name_end`."""
+    return {_QUESTION_NAME_END: name_end}
+
+
+def lead_astray(places: dict[int, int]) -> bool:
+    """Whether a pointer of the message leads to octets that were not read as a name in their turn."""
+    return _ASTRAY in places
 
 
 def question_name_end(packet: bytes, start: int) -> int:
@@ -82,12 +98,15 @@ def _read_place(packet: bytes, start: int, limit: int, places: dict[int, int]) -
 
     Whatever it passes is noted, so that no octet of a message is read over and over.
     """
+    question_name_end = places.get(_QUESTION_NAME_END, 0)
     passed: list[tuple[int, int]] = []
     stretch = offset = start  # a stretch is what lies between two pointers
     read = 0
     while True:
-        if not HEADER_SIZE <= offset < limit or read & _OCTETS > MAX_NAME_SIZE or read > _MAX_NOTED:
+        if offset >= limit or read & _OCTETS > MAX_NAME_SIZE or read > _MAX_NOTED:
             raise MalformedMessage("compression pointer does not lead to an earlier name")
+        if not HEADER_SIZE <= offset < question_name_end:
+            places[_ASTRAY] = 1
         rest = places.get(offset)
         if rest is not None:
             break

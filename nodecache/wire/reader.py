@@ -21,7 +21,7 @@ from .constants import (
     Rdtype,
 )
 from .errors import MalformedMessage
-from .names import question_name_end
+from .names import lead_astray, no_places, question_name_end
 from .options import ExtendedErrors, extended_errors
 from .rdata import WRITTEN_OUT, has_pointer
 from .sections import FIXED_SIZE, TTL_PLACE, Record, read_additionals, read_records
@@ -95,7 +95,7 @@ def read_cut_answer(packet: bytes, question_end: int) -> Answer:
 def _truncated(packet: bytes, name_end: int) -> Answer:
     """Header, question, and the answer section's records before the cut."""
     _, _, count, _, _ = _HEADER.unpack_from(packet, 2)
-    places: dict[int, int] = {}
+    places = no_places(name_end)
     records: list[Record] = []
     end = name_end + 4
     try:
@@ -104,7 +104,11 @@ def _truncated(packet: bytes, name_end: int) -> Answer:
             records.append(record)
     except MalformedMessage:
         pass
-    if any(record[0] in _PSEUDO for record in records) or _has_forbidden_pointer(packet, records):
+    if (
+        any(record[0] in _PSEUDO for record in records)
+        or _has_forbidden_pointer(packet, records)
+        or lead_astray(places)
+    ):
         records, end = [], name_end + 4
     flags = bytes((packet[2] | _TC >> 8, packet[3]))
     counts = _COUNTS.pack(1, len(records), 0, 0)
@@ -130,7 +134,7 @@ def _whole(packet: bytes, name_end: int) -> Answer:
         extended_rcode, ede = _read_pseudo(packet, sections)
         rcode |= extended_rcode << 4
         wire, ttl_offsets = _without_pseudo(packet, sections, records)
-    is_written_out = _has_forbidden_pointer(packet, records)
+    is_written_out = sections.lead_astray or _has_forbidden_pointer(packet, records)
     if is_written_out:
         wire, ttl_offsets = _written_out(packet)
     soa_ttl = _soa_ttl(packet, sections.authorities)
@@ -160,7 +164,7 @@ def _counted_down(packet: bytes, less: int) -> bytes:
 class _Sections:
     """The records of a response, read and checked; `pseudo` are those that are none.
 
-    `has_strays`: some of these stand elsewhere than in the additional section.
+    `has_strays`: some of these stand elsewhere than in the additional section. `lead_astray`: as in `names`.
     """
 
     __slots__ = (
@@ -168,6 +172,7 @@ class _Sections:
         "authorities",
         "end",
         "has_strays",
+        "lead_astray",
         "missing",
         "pseudo",
         "qtype",
@@ -180,7 +185,7 @@ class _Sections:
         self.qtype, self.rdclass = question
         head: _Head = _HEADER.unpack_from(packet, 2)
         _, _, answers, authorities, additionals = head
-        places: dict[int, int] = {}
+        places = no_places(name_end)
         self.answers, end = read_records(packet, name_end + 4, answers, places)
         self.authorities, end = read_records(packet, end, authorities, places)
         self.records = self.answers + self.authorities
@@ -191,6 +196,7 @@ class _Sections:
             self.records += last
             self.missing = additionals - len(last)
         self.end = end
+        self.lead_astray = lead_astray(places)
         self.pseudo = [record for record in self.records if record[0] in _PSEUDO]
         self.has_strays = False
         if self.pseudo:

@@ -346,6 +346,20 @@ def test_coredns_points_into_data_that_it_does_not_compress():
     assert texts(parsed(answer.wire).additional) == ["svc.example.net. 30 in a 49.50.51.52"]
 
 
+@pytest.mark.parametrize(
+    ("place", "owner"),
+    [(HEADER + 15 + 7, "b."), (HEADER + 15 + 5, "a.b."), (3, ".")],
+    ids=["in a TTL", "over a TTL", "in the header"],
+)
+def test_a_name_that_a_reply_would_change_is_written_out(place, owner):
+    """A pointer may lead into a TTL, which is counted down, or into the header; unbound tests for it."""
+    spelled = record(TO_QUESTION, "TXT", b"\3abc", ttl=0x61016200)
+    packet = raw(spelled, record(pointer(place), "A", b"1234"), counts=(1, 1, 0, 1), flags=0x8100)
+    wire = b"\xff\xff\x85\x80" + aged(read_answer(packet), 30)[4:]
+    for octets in (packet, wire):
+        assert texts(parsed(octets).additional) == [f"{owner} 30 in a 49.50.51.52"]
+
+
 def test_everything_asked_for_is_an_answer():
     lines = (
         "a.example. 9 IN A 192.0.2.1",
