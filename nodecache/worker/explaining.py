@@ -19,7 +19,8 @@ from nodecache.wire import CLASS_IN, Ede, Query, Rdtype, rcode_text, read_query
 from .assembly import BuiltZone
 from .control_request import MalformedRequest
 from .explain_upstreams import destination
-from .serving import Listener, Serving
+from .listener import Listener
+from .serving import Serving
 
 _RD_AND_ONE_QUESTION = struct.Struct("!6H").pack(0, 0x0100, 1, 0, 0, 1)
 _OPT = b"\0\0\x29\x04\xd0\0\0\0\0\0\0"  # 1,232 octets; errors are told in it (RFC 8914)

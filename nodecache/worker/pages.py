@@ -14,6 +14,7 @@ from nodecache.metrics.histogram import Histogram
 from nodecache.metrics.history import SAMPLE_SECONDS, History
 from nodecache.process.log import lines_lost
 from nodecache.process.vitals import KeeperVitals
+from nodecache.web import listen
 from nodecache.web import server as web
 from nodecache.web.secured import PLAIN, WebConfig, names_of, stamp_of
 
@@ -131,7 +132,7 @@ class Pages:
     async def _open(self, wanted: WantedPage) -> None:
         try:
             secured = _read(wanted.web_config)
-            listener = web.open_listener(wanted.address)
+            listener = listen.open_listener(wanted.address)
         except (OSError, ValueError) as error:
             if wanted not in self._refused:
                 log.error("cannot serve %s on %s: %s", wanted.page, wanted.address, error)  # noqa: TRY400
@@ -165,7 +166,7 @@ class Pages:
         self._stop_health_check()
         health = next((b.health for b in config.corefile.blocks if b.health is not None), None)
         if health is not None and WantedPage("/health", health.address) in self._servers:
-            host, port = web.split_address(health.address)
+            host, port = listen.split_address(health.address)
             self._check = probes.SelfCheck(
                 host=host or "127.0.0.1", port=port, observe=self._health_duration.observe
             )
@@ -228,7 +229,7 @@ class Pages:
         """
 
         def is_elsewhere(wanted: WantedPage) -> bool:
-            return not any(web.overlap(wanted.address, address) for address in addresses)
+            return not any(listen.overlap(wanted.address, address) for address in addresses)
 
         self._asked_for = [wanted for wanted in self._asked_for if is_elsewhere(wanted)]
         self._refused.intersection_update(self._asked_for)

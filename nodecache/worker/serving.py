@@ -1,17 +1,15 @@
 """The zones and listeners in force, and how they are replaced in one step."""
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import monotonic
 
 from nodecache.config.source import Config
 from nodecache.corefile import ServerBlock
 from nodecache.forward import Failure
 from nodecache.process.cgroup import default_budget
-from nodecache.process.descriptors import room_for_clients
 from nodecache.process.listen import ListenAddress
 from nodecache.process.sockets import Sockets
 from nodecache.server import (
@@ -24,9 +22,6 @@ from nodecache.server import (
     ReplyBudget,
     ServerCounts,
     TcpLimits,
-    TcpListener,
-    UdpListener,
-    WildcardUdpListener,
     ZoneBinding,
     Zones,
     name_to_wire,
@@ -35,45 +30,11 @@ from nodecache.server import (
 from nodecache.wire import Query, Rcode
 
 from .assembly import BuiltZone, WorkerContext, adjust_cache, build
+from .listener import Listener, tcp_limits
 from .observing import apply_options
 from .pods import ClusterPods
 
 log = logging.getLogger(__name__)
-
-
-class Listener:
-    """Both sockets of one listen address, and the handler behind them."""
-
-    def __init__(
-        self,
-        address: ListenAddress,
-        sockets: Sockets,
-        handler: Handler,
-        journal: Journal,
-        reply_budget: ReplyBudget,
-    ) -> None:
-        self.sockets = sockets
-        self.handler = handler
-        kind = WildcardUdpListener if is_wildcard(address.host) else UdpListener
-        self.udp = kind(sockets.udp, handler, reply_budget, journal)
-        self.tcp = TcpListener(sockets.tcp, handler)
-
-    def stop(self) -> None:
-        """Read and accept no more."""
-        self.udp.stop()
-        self.tcp.stop()
-
-    async def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Read and accept."""
-        self.udp.start(loop)
-        await self.tcp.start(loop)
-
-    def close(self) -> None:
-        """Close connections once their queries are answered, and close our copies of the sockets."""
-        self.stop()
-        self.tcp.close()
-        self.udp.close()
-        self.sockets.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +49,6 @@ class Routing:
     def count(self, server: str, zone: str) -> ServerCounts:
         """The counts of a zone at an address: those it had before, else new ones."""
         return self.counts.setdefault((server, zone), ServerCounts(server, zone))
-
-
-def is_wildcard(host: str) -> bool:
-    """Whether a socket bound to `host` takes packets for every address."""
-    return host in ("", "0.0.0.0", "::")
 
 
 class Serving:
@@ -172,7 +128,7 @@ class Serving:
         self, config: Config, sockets: Mapping[ListenAddress, Sockets], built: list[BuiltZone]
     ) -> Routing:
         """Which zone answers what, at each address."""
-        routing = Routing({}, [], dict(self.counts), {a: _limits(config, a) for a in sockets})
+        routing = Routing({}, [], dict(self.counts), {a: tcp_limits(config, a) for a in sockets})
         for address in sockets:
             zones = []
             for served in config.served_zones:
@@ -268,8 +224,8 @@ class Serving:
     @property
     def panics(self) -> int:
         """Faults of ours that cost a query its answer."""
-        at_doors = sum(listener.handler.panics for listener in self.listeners.values())
-        return self.context.chains.panics + at_doors
+        in_handlers = sum(listener.handler.panics for listener in self.listeners.values())
+        return self.context.chains.panics + in_handlers
 
     @property
     def entries(self) -> int:
@@ -311,28 +267,6 @@ class Serving:
             made.close(keeps_cache=True)
         for listener in self.listeners.values():
             listener.close()
-
-
-def _limits(config: Config, address: ListenAddress) -> TcpLimits:
-    """What clients by TCP may hold at an address: the first block with `timeouts` there says."""
-    default = TcpLimits()
-    addresses = {served.address for served in config.served_zones}
-    limits = replace(
-        default,
-        connections=min(default.connections, room_for_clients(len(addresses))),
-        held_octets=default.held_octets // max(len(addresses), 1),
-    )
-    for served in config.served_zones:
-        asked = config.corefile.blocks[served.block].timeouts
-        if served.address == address and asked is not None:
-            return replace(
-                limits,
-                read_seconds=asked.read_seconds or default.read_seconds,
-                write_seconds=asked.write_seconds or default.write_seconds,
-                idle_seconds=asked.idle_seconds or default.idle_seconds,
-                queries_in_all=max(asked.max_tcp_queries or 0, 0),
-            )
-    return limits
 
 
 def _asks_alike(old: BuiltZone, block: ServerBlock) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nodecache.web import listen
 from nodecache.web import server as web
 from nodecache.web.server import MalformedRequest, Request, Response, WebServer, read_request
 
@@ -31,7 +32,7 @@ def with_server(talk: Callable[[int], Awaitable[bytes]]) -> bytes:
 
     async def run() -> bytes:
         server = WebServer(PAGES)
-        listener = web.open_listener("127.0.0.1:0")
+        listener = listen.open_listener("127.0.0.1:0")
         port = listener.getsockname()[1]
         await server.serve(listener)
         try:
@@ -205,13 +206,13 @@ def test_other_work_is_done_between_the_slices_of_a_page(monkeypatch):
     ],
 )
 def test_addresses_are_read_in_gos_form(text, host, port):
-    assert web.split_address(text) == (host, port)
+    assert listen.split_address(text) == (host, port)
 
 
 @pytest.mark.parametrize("text", ["9253", "x:", ":65536", "fd00::10:8080", ":-1", ""])
 def test_what_is_no_address_says_so(text):
     with pytest.raises(ValueError, match="address"):
-        web.split_address(text)
+        listen.split_address(text)
 
 
 @pytest.mark.parametrize(
@@ -228,23 +229,23 @@ def test_what_is_no_address_says_so(text):
     ],
 )
 def test_addresses_at_which_only_one_can_listen(one, other, is_so):
-    assert web.overlap(one, other) is is_so
-    assert web.overlap(other, one) is is_so
+    assert listen.overlap(one, other) is is_so
+    assert listen.overlap(other, one) is is_so
 
 
 def test_two_agents_may_listen_on_one_address_while_one_hands_over():
-    with web.open_listener("127.0.0.1:0") as first:
+    with listen.open_listener("127.0.0.1:0") as first:
         port = first.getsockname()[1]
-        with web.open_listener(f"127.0.0.1:{port}") as second:
+        with listen.open_listener(f"127.0.0.1:{port}") as second:
             assert second.getsockname() == first.getsockname()
 
 
 def test_address_that_the_host_does_not_have_yet_can_be_bound():
-    with web.open_listener("192.0.2.53:0") as listener:
+    with listen.open_listener("192.0.2.53:0") as listener:
         assert listener.getsockname()[0] == "192.0.2.53"
 
 
 def test_empty_host_takes_both_families():
-    with web.open_listener(":0") as listener:
+    with listen.open_listener(":0") as listener:
         port = listener.getsockname()[1]
         socket.create_connection(("127.0.0.1", port), timeout=5).close()

@@ -8,7 +8,7 @@ from http import HTTPStatus
 import pytest
 import uvloop
 
-from nodecache.web import server as web
+from nodecache.web import listen
 from nodecache.web.secured import names_of
 from nodecache.web.server import Request, Response, WebServer
 from nodecache.web.webconfig import open_web_config
@@ -163,7 +163,7 @@ def asked(folder, text, context: ssl.SSLContext | None) -> bytes:
             return allowed is None or bool(allowed & names_of(writer.get_extra_info("peercert")))
 
         server = WebServer({"/": hello}, secured.headers, is_welcome)
-        listener = web.open_listener("127.0.0.1:0")
+        listener = listen.open_listener("127.0.0.1:0")
         port = listener.getsockname()[1]
         await server.serve(listener, secured.context)
         try:

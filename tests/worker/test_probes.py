@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from nodecache.web import server as web
+from nodecache.web import listen
 from nodecache.web.server import Request, WebServer
 from nodecache.worker import probes
 from nodecache.worker.probes import Readiness, SelfCheck
@@ -73,7 +73,7 @@ def test_self_check_measures_how_long_health_takes():
 
     async def run() -> int:
         server = WebServer({"/health": probes.health_page})
-        listener = web.open_listener("127.0.0.1:0")
+        listener = listen.open_listener("127.0.0.1:0")
         port = listener.getsockname()[1]
         await server.serve(listener)
         check = SelfCheck(host="127.0.0.1", port=port, observe=seen.append)
@@ -87,7 +87,7 @@ def test_self_check_measures_how_long_health_takes():
 
 
 def test_self_check_counts_what_does_not_answer():
-    with web.open_listener("127.0.0.1:0") as listener:
+    with listen.open_listener("127.0.0.1:0") as listener:
         port = listener.getsockname()[1]
     check = SelfCheck(host="127.0.0.1", port=port, observe=lambda _: pytest.fail("no answer"))
     asyncio.run(check.check())
@@ -96,7 +96,7 @@ def test_self_check_counts_what_does_not_answer():
 
 def test_a_self_check_that_is_not_answered_in_time_says_so(monkeypatch, caplog):
     monkeypatch.setattr(probes.fetch, "__defaults__", (0.05,))
-    with web.open_listener("127.0.0.1:0") as silent:
+    with listen.open_listener("127.0.0.1:0") as silent:
         port = silent.getsockname()[1]
         asyncio.run(SelfCheck(host="127.0.0.1", port=port, observe=lambda _: None).check())
     assert "does not answer: timeout" in caplog.text
