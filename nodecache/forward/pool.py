@@ -11,30 +11,20 @@ import random
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from math import ceil, inf
+from math import inf
 from typing import Final
 
+from .capacity import Capacity
 from .counts import UpstreamCounts
 from .dialer import DIAL_SECONDS, Dialer
 from .failure import error_text
-from .outgoing import OutgoingQuery, failing
+from .outgoing import OutgoingQuery, failing, rerouted
 from .peer import Peer
 from .transport.pending import MAX_PENDING
-from .transport.query_limit import QueryLimit
 from .transport.stream import StreamConnection
 
 # While the oldest query of a connection is younger, the next ones follow it.
 _PATIENCE_SECONDS: Final = 0.01
-# An upstream this quick gets all of a loop turn's queries in one write; a slower one may be
-# answering in order, and its queries are dealt out by the few.
-_QUICK_SECONDS: Final = 0.005
-_FEW: Final = 4
-
-# To a server that takes one query on each, and to one that answers one at a time: each connection
-# may hold a part of a large answer, so there are fewer of what may live long.
-_MAX_CONNECTIONS: Final = 256
-_MAX_IN_ORDER: Final = 16
-
 _AGE_JITTER: Final = 0.25  # connections of many nodes must not all end at once
 
 
@@ -54,7 +44,8 @@ class StreamPool:
         self._room = 0  # queries that `_chosen` may still take in this turn
         self._is_flush_due = False
         self._refusal = ""  # why there is no connection, where the last attempt at one has failed
-        self.query_limit = QueryLimit()
+        self._capacity = Capacity(upstream)
+        self.query_limit = self._capacity.query_limit
 
     # Sending
 
@@ -74,7 +65,11 @@ class StreamPool:
 
     def send_elsewhere(self, attempt: OutgoingQuery, carrier: object, now: float) -> None:
         """Send on another connection than `carrier`: the last one that brought an answer, if it is idle."""
-        heard = [c for c in self._usable(carrier) if c.answered and not self._has_waited(c, now)]
+        heard = [
+            c
+            for c in self._usable(carrier)
+            if c.answered and self._capacity.room_on(c) > 0 and not self._has_waited(c, now)
+        ]
         connection = max(heard, key=_heard_at, default=None) or self._choose(now, carrier)
         if connection is None:
             self._wait(attempt, now)
@@ -92,38 +87,26 @@ class StreamPool:
     def _choose(self, now: float, avoided: object) -> StreamConnection | None:
         """The connection for the next few queries; None where there is none yet."""
         usable = self._usable(avoided)
-        if self.upstream.pace.seconds < _QUICK_SECONDS:
+        if self._capacity.is_quick:
             for connection in usable:
                 if connection.room > 0 and not self._has_waited(connection, now):
                     return self._settle_on(connection)
         best = min(usable, key=_load, default=None)
-        if best is None or (self._has_waited(best, now) and self._may_grow(usable)):
+        is_full = best is None or self._capacity.room_on(best) <= 0
+        if best is None or (
+            (is_full or self._has_waited(best, now)) and self._capacity.may_grow(usable)
+        ):
             self._open_another(now)
-        if best is None or best.room <= 0:
+        if best is None or is_full:
             return None
         return self._settle_on(best)
-
-    def _may_grow(self, usable: list[StreamConnection]) -> bool:
-        """Whether one more connection may help where queries wait on all of them.
-
-        Beyond `max_connections` as many are tried as go on bringing answers, up to sixteen: a server that
-        says nothing, or nothing after a first answer, gets no more.
-        """
-        settings = self.upstream.settings
-        if len(usable) < settings.max_connections:
-            return True
-        if not settings.may_exceed_pool or self.upstream.endpoint.http_method:
-            return False  # HTTP/2 answers in any order
-        answering = sum(connection.answered > 1 for connection in usable)
-        return len(usable) < min(2 * answering, _MAX_IN_ORDER)
 
     def _has_waited(self, connection: StreamConnection, now: float) -> bool:
         oldest = connection.pending.oldest()
         return oldest is not None and now - oldest.sent_at >= _PATIENCE_SECONDS
 
     def _settle_on(self, connection: StreamConnection) -> StreamConnection:
-        is_quick = self.upstream.pace.seconds < _QUICK_SECONDS
-        room = min(connection.room, MAX_PENDING if is_quick else _FEW)
+        room = self._capacity.room_in_turn(connection)
         if limit := self.query_limit.queries:
             left = limit - connection.sent
             if left <= 1:
@@ -157,12 +140,10 @@ class StreamPool:
 
         As many as those who wait need, where the server takes few queries on each.
         """
-        if not self._may_grow(self._usable()):
+        if not self._capacity.may_grow(self._usable()):
             return
-        wanted = 1
-        if limit := self.query_limit.queries:
-            wanted = max(ceil(len(self._waiting) / limit), 1)
-        self._dialer.dial(now, min(wanted, _MAX_CONNECTIONS - len(self._connections)))
+        wanted = self._capacity.more_for(len(self._waiting), len(self._connections))
+        self._dialer.dial(now, wanted)
 
     def _open_one(self, now: float) -> StreamConnection:
         self.query_limit.expire(now)
@@ -183,15 +164,11 @@ class StreamPool:
         connection.opened_at = connection.heard_at = now
         self.counts.connections_opened += 1
         self._refusal = ""
-        if not self.query_limit.queries:
+        if not self._capacity.queries_on_each:
             self._dialer.close()
         self._replace_aged(now)
-        if self.upstream.pace.seconds < _QUICK_SECONDS:
-            self._serve_waiting(connection, now)
-        else:  # perhaps it takes one at a time: others are opened for their share
-            ways = self.upstream.settings.max_connections - len(self._connections) + 1
-            share = ceil(len(self._waiting) / max(ways, 1))
-            self._serve_waiting(connection, now, max(share, _FEW))
+        share = self._capacity.share_of(len(self._waiting), len(self._connections))
+        self._serve_waiting(connection, now, share)
         if not self._waiting:
             self._dialer.close()
 
@@ -199,7 +176,7 @@ class StreamPool:
         self, connection: StreamConnection, now: float, max_count: int = MAX_PENDING
     ) -> None:
         """Send up to `max_count` waiting queries; another connection is opened for the rest."""
-        room = min(connection.room, max_count)
+        room = min(self._capacity.room_on(connection), max_count)
         if limit := self.query_limit.queries:
             room = min(room, limit - connection.sent)
         while self._waiting and room > 0:
@@ -280,6 +257,15 @@ class StreamPool:
             self._chosen, self._room = None, 0
         self.upstream.fell_silent(connection.heard_at, now)
 
+    def answered(self, connection: StreamConnection, sent_at: float, now: float) -> None:
+        """A connection brought an answer to what was sent at `sent_at`: there may be room on it."""
+        sent_before, answered_before = connection.answered_query_at, connection.answered_at
+        if self._capacity.answer_order.note(sent_at, sent_before, answered_before, now):
+            for each in self._connections:  # those in line go elsewhere
+                self.upstream.work_queue.submit(each.pending.all()[1:], rerouted)
+        if self._waiting and connection.is_usable and self._capacity.is_one_at_a_time:
+            self._serve_waiting(connection, now)
+
     def heard(self, connection: StreamConnection, now: float) -> None:
         """A suspect or retired connection brought an answer."""
         if connection.is_suspect:
@@ -344,7 +330,7 @@ class StreamPool:
     def housekeep(self, now: float) -> bool:
         """Close idle, used-up and old connections; False where none is open."""
         settings = self.upstream.settings
-        self.query_limit.expire(now)
+        self._capacity.expire(now)
         idle = [c for c in self._connections if not c.pending]
         surplus = len(idle) - (settings.max_idle_connections or len(idle))
         for connection in reversed(idle):

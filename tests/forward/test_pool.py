@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from nodecache.forward import Endpoint, Settings, UpstreamRegistry, UpstreamSettings
+from nodecache.forward import Endpoint, Failure, Settings, UpstreamRegistry, UpstreamSettings
 from nodecache.forward.transport.pending import MAX_PENDING
 from nodecache.forward.transport.stream import StreamConnection
 from nodecache.wire import framed
@@ -81,8 +81,8 @@ def test_upstreams_over_https_get_no_more_connections_than_in_ordinary_times():
     pool = upstreams.acquire(over_https, TCP).streams
     connection = StreamConnection(pool, world.now)
     connection.answered = 2
-    assert pool._may_grow([connection] * 3)
-    assert not pool._may_grow([connection] * 4)
+    assert pool._capacity.may_grow([connection] * 3)
+    assert not pool._capacity.may_grow([connection] * 4)
 
 
 def test_a_server_that_answers_in_order_gets_sixteen_connections_and_no_more():
@@ -92,8 +92,8 @@ def test_a_server_that_answers_in_order_gets_sixteen_connections_and_no_more():
     pool = upstreams.acquire(Endpoint("10.0.0.1", 53, "dns"), TCP).streams
     connection = StreamConnection(pool, world.now)
     connection.answered = 2
-    assert pool._may_grow([connection] * 15)
-    assert not pool._may_grow([connection] * 16)
+    assert pool._capacity.may_grow([connection] * 15)
+    assert not pool._capacity.may_grow([connection] * 16)
 
 
 def test_a_server_that_answers_in_order_one_at_a_time_gets_the_connections_it_takes():
@@ -116,6 +116,44 @@ def test_a_server_that_answers_in_order_one_at_a_time_gets_the_connections_it_ta
         stage.world.advance(0.001)
     assert 5 < connections(stage) < 20
     assert max(waits[-100:]) < 3 * seconds
+
+
+@pytest.mark.parametrize(("seconds", "per_second"), [(0.1, 200), (0.3, 100), (0.3, 300)])
+def test_a_server_that_takes_long_with_one_query_after_the_other_costs_no_answer(
+    seconds, per_second
+):
+    """CoreDNS again, asked for names that it has to ask for itself."""
+    stage = Stage(upstream=TCP)
+    free_at: dict[object, float] = {}
+    owed: list[tuple[float, Outgoing]] = []
+    seen = asked = 0
+    for milliseconds in range(6_000):
+        while asked < milliseconds / 1000 * per_second:
+            asked += 1
+            stage.ask(seconds=2.0)
+        for each in stage.sent()[seen:]:
+            seen += 1
+            free_at[each.way] = max(free_at.get(each.way, 0.0), stage.world.now) + seconds
+            owed.append((free_at[each.way], each))
+        stage.answer([each for at, each in owed if at <= stage.world.now])
+        owed = [(at, each) for at, each in owed if at > stage.world.now]
+        stage.world.advance(0.001)
+    assert not [outcome for outcome in stage.outcomes if isinstance(outcome, Failure)]
+    assert asked - len(stage.outcomes) <= 1.1 * seconds * per_second
+    assert connections(stage) <= 128
+
+
+def test_a_server_that_takes_long_with_all_queries_at_once_gets_no_more_connections():
+    stage = Stage(upstream=TCP)
+    answered = 0
+    for _ in range(3_000):
+        stage.ask(seconds=2.0)
+        due = [each for each in stage.sent()[answered:] if each.at + 0.3 <= stage.world.now]
+        answered += len(due)
+        stage.answer(due)
+        stage.world.advance(0.001)
+    assert not [outcome for outcome in stage.outcomes if isinstance(outcome, Failure)]
+    assert connections(stage) <= 16
 
 
 def test_a_slow_upstreams_queries_are_spread_over_its_connections():

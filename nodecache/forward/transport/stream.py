@@ -33,6 +33,9 @@ class ConnectionOwner(Protocol):
     def opened(self, connection: "StreamConnection", now: float) -> None:
         """It may be used."""
 
+    def answered(self, connection: "StreamConnection", sent_at: float, now: float) -> None:
+        """It brought an answer to what was sent at `sent_at`."""
+
     def heard(self, connection: "StreamConnection", now: float) -> None:
         """It was suspect or retired, and brought an answer."""
 
@@ -54,6 +57,8 @@ class ConnectionOwner(Protocol):
 class StreamConnection:
     """One connection. It tells each query's ask what became of it.
 
+    `answered_at` is when the last answer came, `answered_query_at` when its query was sent.
+
     Usable: open, not suspected of being dead, and neither too old nor used up. An answer clears
     a suspicion; what is spent is closed once nothing is owed.
     """
@@ -64,6 +69,8 @@ class StreamConnection:
         "_pool",
         "_writes",
         "answered",
+        "answered_at",
+        "answered_query_at",
         "heard_at",
         "is_open",
         "is_rerouted",
@@ -89,6 +96,7 @@ class StreamConnection:
         self.old_at = math.inf
         self.sent = 0
         self.answered = 0
+        self.answered_at = self.answered_query_at = -math.inf
         self.strays = 0
         self.is_open = False
         self.is_suspect = False
@@ -138,6 +146,7 @@ class StreamConnection:
         """Give each answer to its query."""
         pending = self.pending
         self.heard_at = now
+        last: OutgoingQuery | None = None
         for packet in self._frames.feed(data):
             attempt = pending.match(packet)
             if attempt is None:
@@ -148,7 +157,11 @@ class StreamConnection:
                     return
             else:
                 self.answered += 1
+                last = attempt
                 attempt.answered(packet, now)
+        if last is not None:
+            self._pool.answered(self, last.sent_at, now)
+            self.answered_at, self.answered_query_at = now, last.sent_at
         if self.is_suspect or self.is_spent:
             self._pool.heard(self, now)
 
