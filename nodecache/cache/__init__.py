@@ -1,4 +1,4 @@
-"""Kept answers.
+"""The cache: answers kept by question.
 
 The law of this package: no socket and no clock; `now` (monotonic seconds) comes in as an argument.
 Entries hold octets as upstream wrote them; nothing here parses a message.

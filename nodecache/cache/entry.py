@@ -1,4 +1,4 @@
-"""One kept answer."""
+"""One answer in the cache."""
 
 from typing import Final, Protocol
 
@@ -21,10 +21,10 @@ MAX_FREQUENCY: Final = 3  # S3-FIFO needs to tell four grades apart, no more
 
 
 class Owner(Protocol):
-    """Who keeps entries: a segment."""
+    """The segment that an entry is in."""
 
     def remove(self, entry: "Entry") -> None:
-        """Let go of an entry that is here."""
+        """Remove an entry of this segment."""
 
 
 @mypyc_attr(acyclic=True)  # what leaves the cache holds none of the others any more: `release`
@@ -32,7 +32,7 @@ class Entry:
     """One answer, kept since `stored_at` (monotonic seconds) for `ttl` whole seconds.
 
     `wire` holds the message as upstream wrote it, TTLs included; `flags` is the header's second
-    word for replies out of the cache. `frequency` grades how often it was wanted, for eviction;
+    word for replies out of the cache. `frequency` counts uses for eviction, up to a small bound;
     `hits` counts for prefetch, the last at `counted_at`. `refresh_at` is when a refresh that
     failed `failures` times in a row may be tried again. `octets` is what it weighs. `owner` is
     who keeps it, None once it is gone. The rest is the owner's affair: `is_in_main`, `before` and
@@ -77,7 +77,7 @@ class Entry:
         self.expiry_set: set[Entry] | None = None
 
     def renew(self, answer: Answer, flags: int, ttl: int, now: float) -> None:
-        """Take an answer to the same question; how often it is asked stays known."""
+        """Replace the answer by a newer one to the same question; the counts of uses stay."""
         self.wire = wire = answer.wire
         self.ttl_offsets = ttl_offsets = answer.ttl_offsets
         self.flags = flags
@@ -97,13 +97,13 @@ class Entry:
             self.octets += ERROR_OCTETS + len(text)
 
     def release(self) -> None:
-        """Hold no octets any more: it is evicted, and whoever still knows it keeps none of them."""
+        """Free the message: the entry is evicted, and others may still refer to it."""
         self.wire = b""
         self.ttl_offsets = ()
         self.ede = ()
 
     def note_uses(self, times: int) -> None:
-        """Grade the entry up: somebody wanted it again."""
+        """Count uses for eviction."""
         self.frequency = min(self.frequency + times, MAX_FREQUENCY)
 
     def remaining_ttl(self, now: float) -> int:
@@ -111,7 +111,7 @@ class Entry:
         return self.ttl - int(now - self.stored_at)
 
     def changes_at(self, now: float) -> float:
-        """When `remaining_ttl` will next say something else than at `now`."""
+        """When `remaining_ttl` will be lower than at `now`; monotonic seconds."""
         return self.stored_at + int(now - self.stored_at) + 1
 
     @property
@@ -121,7 +121,7 @@ class Entry:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the cache still has it."""
+        """Whether it is still in the cache."""
         return self.owner is not None
 
 

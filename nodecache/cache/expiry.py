@@ -1,8 +1,8 @@
-"""When entries are past all use, so that they go before anything of worth does.
+"""When entries expire for good, so that they are evicted before any that are still of use.
 
-Noted in buckets: an entry is looked for in one set, not in an ordered structure that every put
-would have to keep in order. A bucket is a second wide for answers of short life, and up to the
-256th part of its life for others, which bounds the number of buckets whatever the TTLs.
+Entries are in buckets by time, not in an ordered structure that every put would have to keep in
+order. A bucket is a second wide for answers of short life, and up to the
+256th part of its life for others, which bounds the number of buckets for any TTLs.
 
 A bucket is several sets, none of them large: one that grows is copied whole, 6 ms at the hundred
 thousand entries that may come in the seconds of one bucket.
@@ -19,7 +19,7 @@ _MAX_SET_SIZE: Final = 4096  # 0.1 ms to copy
 
 
 class Expiry:
-    """Entries by the time from which nobody may have them."""
+    """Entries by the time from which they may not be sent any more, fresh or stale."""
 
     __slots__ = ("_among", "_buckets", "_life_seconds", "_order", "_stored_at", "_width")
 
@@ -34,7 +34,7 @@ class Expiry:
         self._order: list[int] = []
 
     def schedule(self, entry: Entry, life_seconds: float) -> None:
-        """Remember that `entry` is of no use once it was kept for `life_seconds`."""
+        """Have `entry` expire `life_seconds` after it was stored."""
         if life_seconds != self._life_seconds:
             self._life_seconds = life_seconds
             self._width = 1 << max(0, int(life_seconds).bit_length() - _LIFE_BITS)
@@ -59,7 +59,7 @@ class Expiry:
         entry.expiry_set = self._among = among
 
     def cancel(self, entry: Entry) -> None:
-        """The entry is gone, or will be noted anew."""
+        """Forget an entry that was removed or is to be scheduled again."""
         among = entry.expiry_set
         if among is not None:
             among.discard(entry)
@@ -68,11 +68,11 @@ class Expiry:
                 among.clear()  # gives back the room it had when it was full
 
     def is_due(self, now: float) -> bool:
-        """Whether there is anything to take."""
+        """Whether any entry has expired."""
         return bool(self._order) and self._order[0] <= now
 
     def pop_due(self, now: float, max_count: int) -> list[Entry]:
-        """Up to `max_count` entries that are past all use, for the caller to remove."""
+        """Up to `max_count` expired entries, for the caller to remove."""
         dead: list[Entry] = []
         while self._order and self._order[0] <= now and len(dead) < max_count:
             bucket = self._buckets[self._order[0]]

@@ -1,9 +1,9 @@
-"""Questions that could not be answered of late, so that they are not asked again at once.
+"""Questions that failed lately, so that they are not sent again at once.
 
-RFC 9520: a failure is remembered for a second at least, with back-off, at most for 5 s, or 30 s where
-no upstream says anything: for that is over as soon as one does. The directive's `servfail
-DURATION` fixes the time instead. Apart from the answers: a failure never hides an answer that is
-still good, and they are few: bounded by number, and by octets, since a stranger's error may be long.
+RFC 9520: a failure is remembered for at least a second, with back-off, for at most 5 s, or 30 s while
+no upstream answers anything (which ends as soon as one does). `servfail DURATION` fixes the time
+instead. Failures are kept apart from answers, so that one never hides an answer that is
+still good. They are bounded by number, and by octets, since a stranger's error may be long.
 """
 
 from collections import OrderedDict
@@ -26,8 +26,8 @@ _FAILURE_OCTETS: Final = 300  # the object, the key's head, the place in the tab
 class FailedQuestion:
     """A question that failed `count` times in a row, to be left alone until `until`.
 
-    `unheard_until`: because no upstream said anything, and that holds at least until then; 0 where
-    one did.
+    `unheard_until` is 0, or for a question that failed because no upstream answered anything: until then
+    it is not asked again even if one does.
     """
 
     until: float
@@ -49,7 +49,7 @@ class Failures:
     def note(
         self, key: bytes, rcode: int, ede: ExtendedErrors, now: float, *, is_unheard: bool = False
     ) -> None:
-        """The question failed (again); `is_unheard`: as no upstream says anything at all."""
+        """Note that the question failed; `is_unheard`: because no upstream answers anything."""
         before = self.failed.pop(key, None)
         is_again = before is not None and now < before.until + _MAX_UNHEARD_SECONDS
         count = before.count + 1 if before is not None and is_again else 1
@@ -70,9 +70,9 @@ class Failures:
     def get(
         self, key: bytes, now: float, is_silent: Callable[[float], bool]
     ) -> FailedQuestion | None:
-        """The failure that still answers for `key`.
+        """The failure to answer `key` with; None if it is to be sent upstream.
 
-        `is_silent` tells whether no upstream says anything: that none did is over when one does.
+        `is_silent` tells whether no upstream answers at the moment.
         """
         failed = self.failed.get(key)
         if failed is None or now >= failed.until:
@@ -82,7 +82,7 @@ class Failures:
         return failed
 
     def clear(self, key: bytes) -> None:
-        """The question was answered after all."""
+        """Forget the failure of a question that was answered."""
         failed = self.failed.pop(key, None)
         if failed is not None:
             self._octets -= _octets_of(key, failed)

@@ -1,4 +1,4 @@
-"""What an entry's age means for the one who asks: fresh, due for a refresh, stale.
+"""What an entry's age means: fresh, due for prefetch, stale.
 
 RFC 8767 for stale answers, RFC 9520 for questions that keep failing, CoreDNS plugin/cache for
 prefetch.
@@ -20,10 +20,10 @@ _MAX_DOUBLINGS: Final = 10  # beyond, numbers grow and nothing else
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prefetch:
-    """Fetch again before expiry what was hit `amount` times, no pause longer than `seconds`.
+    """Fetch an entry again that was hit `amount` times with no pause longer than `seconds`.
 
-    From when `percentage` of the TTL is left; not rounded up to a second as in CoreDNS, or a TTL of
-    one second would always be near its end.
+    When `percentage` of the TTL is left. Not rounded up to a second as in CoreDNS: an entry with a TTL of
+    one second would always be due.
     """
 
     amount: int
@@ -31,12 +31,12 @@ class Prefetch:
     percentage: int = 10
 
     def due_at(self, entry: Entry) -> float:
-        """When `entry` is near enough to its end."""
+        """From when on `entry` may be fetched again; monotonic seconds."""
         return entry.stored_at + entry.ttl * (100 - self.percentage) / 100
 
 
 def note_hits(entry: Entry, hits: int, prefetch: Prefetch, now: float) -> None:
-    """Count hits for prefetch; the count starts anew after a pause."""
+    """Count hits for prefetch; the count starts at 0 again after a pause."""
     if now - entry.counted_at > prefetch.seconds:
         entry.hits = 0
     entry.hits += hits
@@ -44,7 +44,7 @@ def note_hits(entry: Entry, hits: int, prefetch: Prefetch, now: float) -> None:
 
 
 def is_due_for_prefetch(entry: Entry, prefetch: Prefetch, now: float) -> bool:
-    """Whether a fresh entry is asked for enough, and near enough to its end, to fetch it again."""
+    """Whether a fresh entry was hit often enough, and is near enough to its end, to fetch it again."""
     return (
         entry.hits >= prefetch.amount
         and not entry.is_refreshing
@@ -54,9 +54,9 @@ def is_due_for_prefetch(entry: Entry, prefetch: Prefetch, now: float) -> bool:
 
 
 def reply_changes_at(entry: Entry, prefetch: Prefetch | None, now: float) -> float:
-    """Until when hits on `entry` may be answered without a look at it.
+    """Until when a finished reply made of `entry` may be sent; monotonic seconds.
 
-    Until its TTL reads otherwise, or the time has come to fetch it again.
+    Until its TTL is lower by one, or it is due for prefetch.
     """
     changes_at = entry.changes_at(now)
     if prefetch is None:
@@ -66,21 +66,21 @@ def reply_changes_at(entry: Entry, prefetch: Prefetch | None, now: float) -> flo
 
 
 def stale_errors(entry: Entry) -> ExtendedErrors:
-    """What a stale reply says of itself: RFC 8914 §4.4 and §4.20."""
+    """The Extended DNS Error of a stale reply: RFC 8914 §4.4 and §4.20."""
     code = Ede.STALE_NXDOMAIN if entry.kind is Kind.NXDOMAIN else Ede.STALE_ANSWER
     return ((code, b""),)
 
 
 def recheck_seconds(failures: int, at_most: float = MAX_RECHECK_SECONDS) -> float:
-    """How long a question that failed `failures` times in a row is left alone."""
+    """How long a question that failed `failures` times in a row is not sent again."""
     doublings = min(max(failures - 1, 0), _MAX_DOUBLINGS)
     return min(MIN_RECHECK_SECONDS * (1 << doublings), at_most)
 
 
 def note_failed_refresh(entry: Entry, now: float, seconds: float | None = None) -> None:
-    """A refresh did not bring a better answer: keep this one, and wait before the next try.
+    """Note that a refresh brought no better answer, and set the time of the next one.
 
-    For `seconds`, but never less than RFC 9520 §3.2 wants; with back-off where that is None.
+    In `seconds`, but not sooner than RFC 9520 §3.2 allows; None is the back-off of `recheck_seconds`.
     """
     entry.failures += 1
     entry.is_refreshing = False
@@ -90,9 +90,6 @@ def note_failed_refresh(entry: Entry, now: float, seconds: float | None = None) 
 
 
 def note_unkept_refresh(entry: Entry, now: float) -> None:
-    """An answer came that may not be kept.
-
-    What was fetched with nobody waiting, ahead of time or behind a stale answer, is left for a while.
-    """
+    """Note that a refresh brought an answer that may not be cached: it counts as failed."""
     if entry.is_refreshing:
         note_failed_refresh(entry, now)

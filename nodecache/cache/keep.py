@@ -18,7 +18,7 @@ EMPTY_TTL: Final = 5  # without any record, for a referral, for errors: CoreDNS'
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """Least and most seconds for positive and negative answers; what may be kept at all."""
+    """Lowest and highest seconds to keep positive and negative answers."""
 
     success_min_ttl: int = 5
     success_ttl: int = 3600
@@ -27,7 +27,7 @@ class Bounds:
 
 
 def reply_ttl(answer: Answer, bounds: Bounds) -> int:
-    """The one TTL that every record of the reply gets, kept or not."""
+    """The TTL in whole seconds that every record of the reply gets, whether it is cached or not."""
     kind = answer.kind
     lowest = EMPTY_TTL if answer.lowest_ttl is None else answer.lowest_ttl
     if kind is _POSITIVE:
@@ -44,12 +44,12 @@ def reply_ttl(answer: Answer, bounds: Bounds) -> int:
 
 
 def _is_bare_denial(answer: Answer) -> bool:
-    """Whether this is an NXDOMAIN without SOA and answers: not kept, but a denial in its TTL."""
+    """Whether this is an NXDOMAIN without SOA and answers: not cached, but with a negative answer's TTL."""
     return answer.rcode == Rcode.NXDOMAIN and not answer.has_answers
 
 
 def may_be_kept(answer: Answer, wall_clock: Callable[[], float]) -> bool:
-    """Whether `answer` is of a kind to keep, and its signatures hold now (seconds since 1970)."""
+    """Whether `answer` is of a kind to cache, and its signatures are valid now (`wall_clock`: seconds since 1970)."""
     if answer.kind in _NEVER_KEPT:
         return False
     return answer.signed_until is None or answer.is_signed_at(wall_clock())

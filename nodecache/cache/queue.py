@@ -1,4 +1,4 @@
-"""Entries in the order they came, each removable in one step: a list linked through them."""
+"""A first-in, first-out queue of entries, linked through them, so that each is removed in one step."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from .entry import Entry
 
 
 class Queue:
-    """First in, first out. `size` is counted, not walked."""
+    """First in, first out; `size` entries."""
 
     __slots__ = ("_first", "_last", "size")
 
@@ -25,7 +25,7 @@ class Queue:
             entry = entry.after
 
     def push(self, entry: Entry) -> None:
-        """Put an entry, which stands in no queue, at the end."""
+        """Append an entry that is in no queue."""
         last = self._last
         entry.before = last
         if last is None:
@@ -36,7 +36,7 @@ class Queue:
         self.size += 1
 
     def pop(self) -> Entry:
-        """Take the first entry out of a queue that has one."""
+        """Remove the first entry of a queue that has one."""
         entry = self._first
         assert entry is not None
         self._first = after = entry.after
@@ -49,7 +49,7 @@ class Queue:
         return entry
 
     def remove(self, entry: Entry) -> None:
-        """Take out an entry that stands here."""
+        """Remove an entry of this queue."""
         before, after = entry.before, entry.after
         if before is None:
             self._first = after

@@ -3,7 +3,7 @@
 Yang et al., "FIFO queues are all you need for cache eviction" (SOSP 2023): new entries wait in a
 small queue; those asked for again move to the main one, the rest leave soon, remembered by hash
 for a while. One scan of names asked once (a search path, a crawler) cannot push out the names
-that pods live on, and a hit moves nothing. What is past all use goes before any of them.
+that pods use all the time, and a hit moves nothing. Expired entries are evicted before any others.
 """
 
 from typing import Final
@@ -22,7 +22,7 @@ GHOST_OCTETS: Final = 80  # a remembered hash: an int, its places in a set and i
 
 
 class Budget:
-    """Octets for all segments together: `used` of `limit`, where 0 stands for no limit."""
+    """Octets of all segments together: `used` of `limit`; 0 is no limit."""
 
     def __init__(self, limit: int = 0) -> None:
         self.limit = limit
@@ -30,7 +30,7 @@ class Budget:
         self.segments: list[Segment] = []
 
     def enforce(self, now: float) -> None:
-        """Make room until the limit holds: what is past use, then from the heaviest segment."""
+        """Evict until the limit holds: expired entries, then those of the largest segment."""
         if self.limit and self.used > self.limit:
             self.sweep(now, _MAX_DEAD_PER_PUT)
             while self.used > self.limit:
@@ -40,7 +40,7 @@ class Budget:
                 max(filled, key=lambda segment: segment.octets).evict()
 
     def sweep(self, now: float, max_count: int = _MAX_DEAD_PER_SWEEP) -> int:
-        """Drop up to `max_count` entries that are past all use; how many."""
+        """Evict up to `max_count` expired entries; returns how many."""
         left = max_count
         for segment in self.segments:
             if left <= 0:
@@ -84,11 +84,11 @@ class Segment:
         return self._small.size + self._main.size
 
     def entries(self) -> list[Entry]:
-        """All entries, oldest first in each queue."""
+        """All entries, the oldest of each queue first."""
         return [*self._small, *self._main]
 
     def add(self, entry: Entry, life_seconds: float, now: float) -> None:
-        """Take in an entry that is nowhere yet, of use for `life_seconds`, and make room."""
+        """Add a new entry, which expires after `life_seconds`, and evict others to hold the bounds."""
         entry.owner = self
         key = entry.key
         mark = hash(key)
@@ -106,7 +106,7 @@ class Segment:
             budget.enforce(now)
 
     def _make_room(self, now: float) -> None:
-        """Hold the capacity: what is past all use goes first."""
+        """Evict to hold the capacity: expired entries first."""
         if self._expiry.is_due(now):
             self.sweep(now, _MAX_DEAD_PER_PUT)
         small, main, capacity = self._small, self._main, self.capacity
@@ -114,30 +114,29 @@ class Segment:
             pass
 
     def renewed(self, entry: Entry, octets_before: int, life_seconds: float, now: float) -> None:
-        """An entry that stands here holds another answer now; it keeps its place."""
+        """Account for an entry of this segment that has another answer now; it keeps its place."""
         self._weigh(entry.octets - octets_before)
         self._expiry.cancel(entry)
         self._expiry.schedule(entry, life_seconds)
         self._budget.enforce(now)
 
     def remove(self, entry: Entry) -> None:
-        """Let go of an entry that is here."""
+        """Remove an entry of this segment."""
         self._queue_of(entry).remove(entry)
         self._release(entry)
         entry.release()
 
     def sweep(self, now: float, max_count: int) -> int:
-        """Drop up to `max_count` entries that are past all use; how many."""
+        """Evict up to `max_count` expired entries; returns how many."""
         dead = self._expiry.pop_due(now, max_count)
         for entry in dead:
             self.remove(entry)
         return len(dead)
 
     def release(self, max_count: int) -> int:
-        """Give up to `max_count` entries and memories of evicted ones back to the budget; how many.
+        """Remove up to `max_count` entries and hashes of evicted ones from a closed segment; returns how many.
 
-        Not all at once: half a million entries take a second and more. A segment that has nothing
-        left is none of the budget's any more.
+        In steps, as half a million entries take more than a second. An empty segment leaves the budget.
         """
         small, main, ghosts = self._small, self._main, self._ghosts
         gone = 0
@@ -152,7 +151,7 @@ class Segment:
         return gone
 
     def evict(self) -> bool:
-        """Drop the entry least worth keeping; whether there was one."""
+        """Evict one entry as S3-FIFO chooses it; whether there was one."""
         small, main = self._small, self._main
         spared = 0
         while small.size or main.size:
@@ -195,7 +194,7 @@ class Segment:
         self._budget.used += octets
 
     def _remember(self, mark: int) -> None:
-        """Remember the hash of what was asked for too seldom, as long as others like it."""
+        """Remember the hash of an entry that was evicted from the small queue."""
         ghosts = self._ghosts
         if ghosts.add(mark):
             self._weigh(GHOST_OCTETS)

@@ -1,4 +1,4 @@
-"""Tables cut into shards, so that none is ever large enough to be slow to grow.
+"""Tables of 32 shards each, so that none is large enough to be slow to grow.
 
 A dict or set that outgrows its room is copied whole before the next look-up returns: 40 ms at half
 a million entries, in which no hit is answered. In 32 shards it is a millisecond, at odd times.
@@ -23,7 +23,7 @@ def new_shards() -> Shards:
 
 
 class Ghosts:
-    """Hashes of keys that were evicted of late, the oldest forgotten first."""
+    """Hashes of keys that were evicted lately (S3-FIFO's ghost queue), the oldest forgotten first."""
 
     __slots__ = ("_shards", "order")
 
@@ -38,7 +38,7 @@ class Ghosts:
         return mark in self._shards[mark & LAST_SHARD]
 
     def add(self, mark: int) -> bool:
-        """Remember a hash; whether it was not remembered yet."""
+        """Remember a hash; whether it is new."""
         shard = self._shards[mark & LAST_SHARD]
         if mark in shard:
             return False
@@ -47,6 +47,6 @@ class Ghosts:
         return True
 
     def forget_oldest(self) -> None:
-        """Forget the hash that is remembered for longest."""
+        """Forget the oldest hash."""
         mark = self.order.popleft()
         self._shards[mark & LAST_SHARD].discard(mark)

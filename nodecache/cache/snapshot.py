@@ -1,4 +1,4 @@
-"""Kept answers as octets, for the agent that takes over from this one.
+"""The cache as octets, for the agent that takes over from this one.
 
 What is written is what cannot be known from the answer itself: the key, the message as upstream
 wrote it, when it came (monotonic seconds, the same for every process of the node) and how often it
@@ -30,12 +30,12 @@ _HEADER_SIZE: Final = 12
 
 
 class MalformedCache(Exception):
-    """What was read is nothing that `zone_head` and `packed` write; the text tells what."""
+    """Octets that `zone_head` and `packed` do not write; the text says what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotEntry:
-    """One answer out of another agent's cache, of the block with `digest`; checked."""
+    """One answer of another agent's cache, from the block with `digest`; checked."""
 
     digest: bytes
     key: bytes
@@ -45,12 +45,12 @@ class SnapshotEntry:
 
 
 def zone_head(digest: bytes) -> bytes:
-    """What stands before the answers of a block."""
+    """The octets before the answers of a block."""
     return _ZONE + digest
 
 
 def packed(entry: Entry) -> bytes:
-    """One entry. Those with Extended DNS Errors stay: they were no part of the message kept."""
+    """One entry as octets; b"" for one with Extended DNS Errors, which are not in its message."""
     if entry.ede:
         return b""
     head = _ENTRY.pack(entry.stored_at, entry.frequency, len(entry.key), len(entry.wire))
@@ -58,7 +58,7 @@ def packed(entry: Entry) -> bytes:
 
 
 def end() -> bytes:
-    """What stands behind the last answer."""
+    """The octets after the last answer."""
     return _END
 
 
@@ -94,7 +94,7 @@ def _exactly(read: Callable[[int], bytes], size: int) -> bytes:
 
 
 def _checked(key: bytes, wire: bytes) -> Answer | None:
-    """The answer, where it is one and to the question that the key holds."""
+    """The answer, if it is one and its question is that of the key; else None."""
     try:
         answer = read_answer(wire)
     except MalformedMessage:

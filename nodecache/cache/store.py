@@ -1,6 +1,6 @@
 """The cache of one zone.
 
-What is asked decides what may answer: the key holds name, type, class, DO and CD. CD because an
+The key of an answer is name, type, class, DO and CD of its question. CD because an
 answer fetched without validation may not be served to those who want it validated (RFC 4035
 §3.2.2), DO because its records differ (RFC 4035 §3.2.1). AD is no part of it: the bit is stored
 and shown to those who ask (RFC 6840 §5.7). RD is none either: an answer is the same however it
@@ -24,7 +24,7 @@ _HIT_FLAGS: Final = int(Flag.QR | Flag.AA)
 
 @dataclass(slots=True)
 class Counts:
-    """What happens at a zone's cache without a reply; replies are counted where they leave."""
+    """Counts of a zone's cache; hits and misses are counted with the replies."""
 
     prefetches: int = 0
     served_stale: int = 0
@@ -32,9 +32,9 @@ class Counts:
 
 
 class Cache:
-    """Kept answers of one zone, positive and negative apart, each with its capacity.
+    """The answers of one zone, positive and negative apart, each kind with its capacity.
 
-    `stale_seconds` is how long past its TTL an entry is still of use (RFC 8767).
+    `stale_seconds` is how long past its TTL an entry is kept (RFC 8767).
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Cache:
         return len(self.success) + len(self.denial)
 
     def get(self, key: bytes, now: float) -> Entry | None:
-        """The entry under `key`, fresh or still of use when stale: its remaining TTL tells."""
+        """The entry of `key`, fresh or stale (its remaining TTL is 0 or below); None without one."""
         entry = self._shards[hash(key) & LAST_SHARD].get(key)
         if entry is None or now >= entry.stored_at + entry.ttl + self.stale_seconds:
             return None
@@ -60,13 +60,13 @@ class Cache:
         return entry
 
     def find(self, key: bytes) -> Entry | None:
-        """What stands under `key`, of use or not; nobody has asked for it."""
+        """The entry of `key`, expired or not, without counting a use; None without one."""
         return self._shards[hash(key) & LAST_SHARD].get(key)
 
     def put(self, key: bytes, answer: Answer, ttl: int, now: float) -> Entry | None:
-        """Keep `answer` for `ttl` seconds from `now`, in place of what stood under `key`.
+        """Cache `answer` for `ttl` seconds from `now`, in place of an older one to the same question.
 
-        None where the cache was closed: answers may still be under way when a zone goes.
+        None if the cache was closed: answers may still come when a zone is gone.
         """
         if self._is_closed:
             return None
@@ -89,17 +89,17 @@ class Cache:
         return entry
 
     def drop(self, key: bytes) -> None:
-        """Forget what stands under `key`."""
+        """Remove the entry of `key`, if there is one."""
         entry = self._shards[hash(key) & LAST_SHARD].get(key)
         if entry is not None and entry.owner is not None:
             entry.owner.remove(entry)
 
     def close(self) -> None:
-        """Keep nothing more: the zone is gone. What is kept goes with `release`."""
+        """Cache nothing more: the zone is gone. `release` frees what is cached."""
         self._is_closed = True
 
     def release(self, max_count: int) -> bool:
-        """Give up to `max_count` entries of a closed cache back to the budget; whether any may be left."""
+        """Free up to `max_count` entries of a closed cache; whether any may be left."""
         gone = self.success.release(max_count)
         gone += self.denial.release(max_count - gone)
         return gone == max_count

@@ -1,4 +1,4 @@
-"""The commonest answer by far, read in a quarter of the time: addresses of the name asked for."""
+"""A fast reader for the most common answer: address records of the name that was asked."""
 
 from struct import Struct
 from typing import Final, NamedTuple
@@ -13,9 +13,9 @@ _TO_QUESTION: Final = b"\xc0\x0c"  # a pointer to the question's name: RFC 1035 
 
 
 class AddressShape(NamedTuple):
-    """What address records under the question's name look like. Sizes in octets.
+    """The form of address records that have the question's name. Sizes in octets.
 
-    `start` is what each begins with, `record` its parts: beginning, TTL, size of the data.
+    `start` is the beginning of each, `record` its parts: beginning, TTL, size of the data.
     """
 
     start: bytes
@@ -45,8 +45,8 @@ def read_addresses(  # noqa: PLR0911 - whatever is not plain leaves at once
 ) -> Answer | None:
     """Read a response of at least one address and no authority section, perhaps with an OPT.
 
-    Header and question were read before, and say NOERROR. None where there is anything else, down
-    to an octet, for the general way to judge.
+    Header and question were read before, and say NOERROR. None if there is any octet else: then
+    `read_answer` reads it.
     """
     question_end = name_end + 4
     shape = _SHAPES.get(packet[name_end:question_end])
@@ -79,7 +79,7 @@ def read_addresses(  # noqa: PLR0911 - whatever is not plain leaves at once
 
 
 def _is_bare_opt(packet: bytes, start: int) -> bool:
-    """Whether from `start` on there is just an OPT without options and extended rcode."""
+    """Whether `packet` ends in an OPT at `start` without options and extended rcode."""
     return (
         len(packet) == start + _BARE_OPT_SIZE
         and packet.startswith(_BARE_OPT, start)
@@ -89,10 +89,10 @@ def _is_bare_opt(packet: bytes, start: int) -> bool:
 
 
 def _with_pointers(packet: bytes, question_end: int, answers: int, rdata_size: int) -> bytes:
-    """`packet` with pointers for owners that repeat the question's name; as it is if one does not.
+    """`packet` with owners that repeat the question's name made pointers; unchanged if one does not.
 
-    CoreDNS compresses nothing that fits as it is. Shorter octets are cheaper to keep and to send,
-    and their owners take the letter case of whoever asks.
+    CoreDNS does not compress answers that fit. Fewer octets are cheaper to cache and to send,
+    and a pointer takes the letter case of the client's question.
     """
     qname = packet[HEADER_SIZE : question_end - 4]
     size = len(qname) + FIXED_SIZE + rdata_size

@@ -27,9 +27,9 @@ def is_answered(packet: bytes, qtype: int, rdclass: int, records: Sequence[Recor
 
 
 def _is_in_order(packet: bytes, qtype: int, rdclass: int, records: Sequence[Record]) -> bool:
-    """Whether the records are a chain as servers write it: in order, each name said again.
+    """Whether the records are a chain in order, each owner a pointer or the octets of the name before it.
 
-    By a pointer, or in the same octets. Settles nearly all answers. False says nothing.
+    True for nearly all answers; False leaves it open.
     """
     place = HEADER_SIZE
     is_found = False
@@ -52,14 +52,14 @@ def _is_in_order(packet: bytes, qtype: int, rdclass: int, records: Sequence[Reco
 
 
 def _is_at(packet: bytes, owner: int, owner_end: int, place: int) -> bool:
-    """Whether the owner's name is the one at `place`, as far as a glance tells."""
+    """Whether the owner's name is the one at `place`, by pointer or by octets."""
     if _place(packet, owner) == place:
         return True
     return packet[owner:owner_end] == packet[place : place + owner_end - owner]
 
 
 def _place(packet: bytes, offset: int) -> int:
-    """Where the name at `offset` really stands, if it is a pointer and no more."""
+    """The offset that the name at `offset` points to, if it is only a pointer; else `offset`."""
     return pointer_target(packet, offset) if packet[offset] >= POINTER_BITS else offset
 
 

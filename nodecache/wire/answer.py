@@ -1,4 +1,4 @@
-"""What an upstream's message comes to: its octets, and what one needs to know of them."""
+"""An upstream's message that was read: its octets, and what was found out about them."""
 
 from enum import Enum
 from typing import Final
@@ -16,7 +16,7 @@ FORWARD: Final = "forward"
 
 
 class Kind(Enum):
-    """What an answer says, as far as keeping it goes."""
+    """The kind of an answer, which decides whether and how long it is cached."""
 
     POSITIVE = "positive"
     NODATA = "nodata"
@@ -28,7 +28,7 @@ class Kind(Enum):
 
 @mypyc_attr(acyclic=True)
 class Answer:
-    """One whole message from upstream, or from a directive that made it up.
+    """One whole message from an upstream, or made by a directive.
 
     `wire` is the message with its OPT and TSIG taken out, `flags` its header's second word; the TTLs
     stand at `ttl_offsets`, in seconds. `lowest_ttl` is None where there are no records. `soa_ttl` is the lower of the
@@ -84,7 +84,7 @@ class Answer:
         self.is_compressed = is_compressed
 
     def with_wire(self, wire: bytes, ttl_offsets: tuple[int, ...] | None = None) -> "Answer":
-        """The same answer in other octets, its TTLs where they were or at `ttl_offsets`."""
+        """The same answer with other octets; its TTLs at the same offsets, or at `ttl_offsets`."""
         other = Answer(
             wire,
             self.question_end,
@@ -103,7 +103,7 @@ class Answer:
 
     @property
     def is_truncated(self) -> bool:
-        """Whether upstream had more to say (TC)."""
+        """Whether the answer did not fit (TC)."""
         return bool(self.wire[2] & Flag.TC >> 8)
 
     @property

@@ -1,8 +1,8 @@
 """Replies that do not repeat the question.
 
-Servers that cannot make anything of a query, of its OPT for one, answer with a header and nothing
-else (RFC 8906 §8.2 tells of FORMERR), and so do some that want to be asked by TCP (TC). An id is
-all that says what they answer.
+Servers that do not understand a query, for example its OPT, answer with a header only
+(FORMERR: RFC 8906 §8.2), and so do some that want to be asked by TCP (TC). Only the id tells which
+query is answered.
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ _ONE_QUESTION: Final = b"\0\1\0\0\0\0\0\0"
 def is_bare_reply(packet: bytes) -> bool:
     """Whether `packet` is a response with an rcode or TC, and neither a question nor an answer.
 
-    One with TC may count what does not follow.
+    One with TC may have counts of records that do not follow.
     """
     if len(packet) < HEADER_SIZE or not packet[2] & _QR_OCTET:
         return False
@@ -30,5 +30,5 @@ def is_bare_reply(packet: bytes) -> bool:
 
 
 def with_question(packet: bytes, question: bytes) -> bytes:
-    """A bare reply as it would be with the question it answers, and without an OPT."""
+    """A bare reply with the question that it answers inserted, and without an OPT."""
     return packet[:4] + _ONE_QUESTION + question

@@ -1,4 +1,4 @@
-"""Making a message shorter: names compressed again, then records left out from the end.
+"""Shortens a message: compresses its names, then leaves out records from the end.
 
 A cold path: only for replies that do not fit what the client can take. The message was read by
 `read_answer` before, so nothing here can run past its end.
@@ -24,14 +24,14 @@ _TTL_TO_SIZE: Final = _SIZE_PLACE - TTL_PLACE
 
 
 def compressed(message: bytes) -> bytes:
-    """`message` with every name compressed that RFC 3597 §4 allows to be."""
+    """`message` with every name compressed that RFC 3597 §4 allows."""
     return rewritten(message)[0]
 
 
 def rewritten(
     message: bytes, without: AbstractSet[int] = frozenset()
 ) -> tuple[bytes, tuple[int, ...]]:
-    """`message` compressed, less the records of some types; and the offsets of its TTLs."""
+    """`message` compressed, without the records of some types; and the offsets of its TTLs."""
     writer = _Writer(message)
     counts = list(_COUNTS.unpack_from(message, _COUNTS_PLACE))
     offset = writer.copy_name(HEADER_SIZE)
@@ -52,7 +52,7 @@ def rewritten(
 
 
 class _Writer:
-    """A message being written again, with the places of the names in it."""
+    """A message that is written again, with the offsets of the names in it."""
 
     def __init__(self, message: bytes) -> None:
         self.out = bytearray(message[:HEADER_SIZE])
@@ -78,10 +78,10 @@ class _Writer:
         _U16.pack_into(out, fixed + _SIZE_PLACE, len(out) - fixed - FIXED_SIZE)
 
     def copy_name(self, offset: int, *, may_point: bool = True) -> int:
-        """Write the name at `offset`, pointing at what equals its end; the offset behind it.
+        """Write the name at `offset`, its end as a pointer if it was written before; returns the offset behind it.
 
-        A name that may not point is written out, and later ones point at it, as CoreDNS's library
-        does: the addresses of a headless Service's pods at the targets of its SRV records.
+        A name that may not be compressed is written out, and later ones may point at it, as in CoreDNS's
+        library: the addresses of a headless Service's pods point at the targets of its SRV records.
         """
         out, places = self.out, self._places
         name = expanded_name(self._message, offset, self._known)
@@ -112,10 +112,11 @@ def _name_end(message: bytes, offset: int) -> int:
 def cut_to(
     message: bytes, ttl_offsets: tuple[int, ...], limit: int
 ) -> tuple[bytes, tuple[int, ...]]:
-    """`message` cut at the last record border within `limit` octets, with TC if any was missed.
+    """`message` cut after the last record within `limit` octets, and the offsets of its TTLs.
 
-    Records go from the end: additional first, then authority, then answer (as CoreDNS's
-    library does), so a client that ignores TC has the best part. Never shorter than the question.
+    Additional records are left out first, then authority, then answers, as in CoreDNS's library: a
+    client that ignores TC has the most useful part. With TC unless only additional records beside an
+    answer are missing. Never shorter than the question.
     """
     kept = bisect_right(ttl_offsets, limit)
     if kept and _record_end(message, ttl_offsets[kept - 1]) > limit:
@@ -143,7 +144,7 @@ def cut_to(
 def _without_parts_of_sets(
     message: bytes, ttl_offsets: tuple[int, ...], first: int, kept: int
 ) -> int:
-    """How many of the records before `kept` stay, so that no RRset from `first` on is in parts."""
+    """How many of the first `kept` records stay, so that every RRset from `first` on is whole."""
     sets = [
         _owner_type_class(message, _end_of(message, ttl_offsets, index), ttl_offsets[index])
         for index in range(first, len(ttl_offsets))
@@ -159,12 +160,12 @@ def _without_parts_of_sets(
 
 
 def _owner_type_class(message: bytes, owner: int, ttl_offset: int) -> tuple[bytes, bytes]:
-    """What the records of one RRset have in common: RFC 2181 §5."""
+    """What all records of one RRset have in common: RFC 2181 §5."""
     return expanded_name(message, owner).lower(), message[ttl_offset - TTL_PLACE : ttl_offset]
 
 
 def _end_of(message: bytes, ttl_offsets: tuple[int, ...], count: int) -> int:
-    """Where the first `count` records end; for none, the question."""
+    """The offset behind the first `count` records; for 0, behind the question."""
     if count:
         return _record_end(message, ttl_offsets[count - 1])
     return _name_end(message, HEADER_SIZE) + 4

@@ -51,7 +51,7 @@ class Rcode(IntEnum):
 
 
 class Rdtype(IntEnum):
-    """The record types that this program treats by name."""
+    """The record types that code names."""
 
     A = 1
     NS = 2
@@ -95,7 +95,7 @@ CLASS_ANY: Final = 255  # RFC 1035 §3.2.5
 
 
 class Ede(IntEnum):
-    """Extended DNS errors that we say ourselves: RFC 8914 §4."""
+    """Extended DNS Errors that nodecache sends: RFC 8914 §4."""
 
     OTHER = 0
     STALE_ANSWER = 3

@@ -1,7 +1,7 @@
-"""Denials that were read once, known again by their octets.
+"""Recognises negative answers that were read before, by their octets.
 
-A server denies all names of a zone in the same words: a SOA, and no more. What reading one such
-message told holds for the next, whose question differs in its first label only.
+A server denies all names of a zone with the same octets after the question: one SOA. The result of
+reading one such message holds for the next, whose question differs in the first label only.
 """
 
 from itertools import pairwise
@@ -16,11 +16,11 @@ _MAX_KNOWN: Final = 16  # at about 500 octets each
 
 
 class KnownDenial:
-    """What reading a denial told.
+    """The result of reading a negative answer.
 
-    `question_end` is where the question has to end, for there are pointers behind it; 0 where there
-    are none. `counts_and_flags` stand between id and question, `tail` behind the question, both
-    without the OPT, with the TTL at `ttl_place` of `tail`.
+    `question_end` is the offset at which the question must end, because pointers behind it depend on that;
+    0 without pointers. `counts_and_flags` are the octets between id and question, `tail` those after the
+    question, both without the OPT; the TTL is at `ttl_place` of `tail`.
     """
 
     __slots__ = ("answer", "flags_and_counts", "question_end", "tail", "ttl_place")
@@ -35,7 +35,7 @@ class KnownDenial:
 
 
 class AnswerReader:
-    """Reads answers to questions that differ in nothing but their name's first label."""
+    """Reads answers to questions that differ only in their first label; remembers negative ones."""
 
     __slots__ = ("_known",)
 
@@ -44,11 +44,11 @@ class AnswerReader:
 
     @property
     def known(self) -> int:
-        """How many denials would be known again."""
+        """How many negative answers are remembered."""
         return len(self._known)
 
     def read(self, packet: bytes, question_end: int) -> Answer:
-        """Read a response whose question was compared with one that is sound, as `read_answer`."""
+        """The same as `read_answer`, for a response whose question was compared with the query's."""
         if packet[_ANSWERS_PLACE : _ANSWERS_PLACE + 2] != _NO_ANSWERS:
             return read_answer(packet, question_end=question_end)
         octets = packet[2:HEADER_SIZE] + packet[question_end:]
@@ -61,7 +61,7 @@ class AnswerReader:
         return answer
 
     def _learn(self, answer: Answer, packet: bytes, octets: bytes) -> None:
-        """Know a denial again, where it says nothing of one name alone."""
+        """Remember a negative answer, unless its octets depend on the name asked."""
         end = answer.question_end
         tail = answer.wire[end:]
         if not packet.startswith(tail, end):
@@ -93,9 +93,9 @@ def _as_known(known: KnownDenial, packet: bytes, question_end: int) -> Answer:
 
 
 def _may_lead_into(tail: bytes, label_end: int) -> bool:
-    """Whether any two octets of `tail`, taken for a pointer, lead into the question's first label.
+    """Whether any two octets of `tail`, read as a pointer, point into the question's first label.
 
-    Its octets are another name's next time. Its start is the whole name, which is as good as any.
+    That label is another one next time. A pointer to its start is the whole name, and allowed.
     """
     return any(
         HEADER_SIZE < (first << 8 | second) & POINTER_MASK <= label_end

@@ -1,4 +1,4 @@
-"""The one failure that bytes from strangers may cause."""
+"""The one exception that octets from strangers may raise."""
 
 from .constants import Rcode
 

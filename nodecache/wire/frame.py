@@ -13,7 +13,7 @@ def framed(message: bytes) -> bytes:
 
 
 class FrameBuffer:
-    """Octets of a stream that do not yet make a whole message."""
+    """Collects the octets of a stream, and splits them into messages."""
 
     __slots__ = ("_kept",)
 
@@ -21,21 +21,21 @@ class FrameBuffer:
         self._kept = b""
 
     def __len__(self) -> int:
-        """Octets waiting for the rest of their message."""
+        """Octets that are not taken yet."""
         return len(self._kept)
 
     @property
     def has_message(self) -> bool:
-        """Whether a whole message waits to be taken."""
+        """Whether a whole message can be taken."""
         kept = self._kept
         return len(kept) >= _PREFIX_SIZE and len(kept) >= _PREFIX_SIZE + (kept[0] << 8 | kept[1])
 
     def add(self, data: bytes) -> None:
-        """Keep some octets, whatever they are, to be taken by `feed`."""
+        """Append octets, to be taken by `feed`."""
         self._kept += data
 
     def feed(self, data: bytes, max_count: int = sys.maxsize) -> list[bytes]:
-        """The messages that `data` completes, in order, without their prefixes; `max_count` at a time."""
+        """The messages that `data` completes, in order, without their length prefixes; at most `max_count`."""
         if self._kept:
             data = self._kept + data
         messages = []

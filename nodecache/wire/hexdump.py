@@ -1,4 +1,4 @@
-"""Messages as text that Wireshark reads (text2pcap), for the log of `debug`."""
+"""Messages as text that Wireshark's text2pcap reads, for the log of `debug`."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ _PREFIX: Final = "debug: "
 
 
 def hex_dump(packet: bytes) -> str:
-    """`packet` as offsets and octets, every line marked so that it can be picked out of a log."""
+    """`packet` as lines of offset and octets, each with a mark to grep for."""
     lines = [
         f"{_PREFIX}{start:06x} {packet[start : start + _OCTETS_PER_LINE].hex(' ')}"
         for start in range(0, len(packet), _OCTETS_PER_LINE)

@@ -1,4 +1,4 @@
-"""Names as they stand in a message: lengths, labels and compression pointers.
+"""Names in a message: lengths, labels and compression pointers.
 
 A pointer may lead to any place before the name it ends, as long as a name can be read there that
 stays before it too: RFC 1035 §4.1.4 asks for "a prior occurrence of the same name". Forward
@@ -39,7 +39,7 @@ def lead_astray(places: dict[int, int]) -> bool:
 
 
 def question_name_end(packet: bytes, start: int) -> int:
-    """Offset just past the uncompressed name at `start`: a question has nothing to point at."""
+    """Offset just past the name at `start`, which must be uncompressed. Raises MalformedMessage."""
     offset = start
     try:
         while label_size := packet[offset]:
@@ -56,8 +56,8 @@ def question_name_end(packet: bytes, start: int) -> int:
 def read_name_end(packet: bytes, start: int, places: dict[int, int]) -> int:
     """Offset just past the name at `start`, which may end in a compression pointer.
 
-    `places` notes where names were seen to begin in this message, so that a pointer costs one
-    look-up; it is added to. Read the names of a message in their order.
+    `places` has the offsets at which names of this message begin, so that a pointer costs one
+    look-up; new ones are added. The names of a message must be read in their order. Raises MalformedMessage.
     """
     offset = start
     labels: list[int] = []
@@ -86,7 +86,7 @@ def read_name_end(packet: bytes, start: int, places: dict[int, int]) -> int:
 
 
 def pointer_target(packet: bytes, pointer: int) -> int:
-    """Where the compression pointer at `pointer` leads, which may be anywhere."""
+    """The offset in the compression pointer at `pointer`, unchecked."""
     target = (packet[pointer] << 8 | packet[pointer + 1]) - _POINTER_BASE
     if target < 0:
         raise MalformedMessage("label type is neither a length nor a pointer")
@@ -94,9 +94,9 @@ def pointer_target(packet: bytes, pointer: int) -> int:
 
 
 def _read_place(packet: bytes, start: int, limit: int, places: dict[int, int]) -> int:
-    """Read the name at a place where none was seen to begin, up to `limit`; its note.
+    """Read the name at an offset that is not in `places`, up to `limit`; returns what is noted there.
 
-    Whatever it passes is noted, so that no octet of a message is read over and over.
+    All offsets that are passed are noted, so that no octet of a message is read twice.
     """
     question_name_end = places.get(_QUESTION_NAME_END, 0)
     passed: list[tuple[int, int]] = []
@@ -131,10 +131,10 @@ def _read_place(packet: bytes, start: int, limit: int, places: dict[int, int]) -
 
 
 def end_of_compressed(packet: bytes, start: int, end: int) -> int:
-    """Where the name at `start` ends, if it ends before `end` in a pointer that leads to a name.
+    """Offset just past the name at `start` if it ends before `end` in a valid pointer, else 0.
 
-    For data where no pointer should be, which may be anything: 0 for all else. Each pointer has to
-    lead further back than the one before it, and they may not be many.
+    For data that should have no pointers and may be anything. Each pointer must point further back
+    than the one before it, and their number is bounded.
     """
     offset = limit = start
     size = name_end = pointers = 0
@@ -158,9 +158,9 @@ def end_of_compressed(packet: bytes, start: int, end: int) -> int:
 
 
 def expanded_name(packet: bytes, start: int, known: dict[int, bytes] | None = None) -> bytes:
-    """The name at `start`, its pointers followed; the message was read by `read_answer` before.
+    """The uncompressed name at `start` of a message that was read by `read_answer` before.
 
-    `known` remembers the names at the places pointed to, for those who expand many.
+    `known` caches the names at the offsets pointed to, for callers that expand many.
     """
     parts: list[bytes] = []
     offset = start

@@ -1,4 +1,4 @@
-"""What stands in an OPT record: RFC 6891 §6.1.2, RFC 8914."""
+"""The options of an OPT record: RFC 6891 §6.1.2, RFC 8914."""
 
 from struct import Struct
 from typing import Final
@@ -21,13 +21,13 @@ _MAX_TEXT_OCTETS: Final = 255
 
 
 def check_options(options: bytes) -> None:
-    """Options are code, size, data, and nothing may stick out; else MalformedMessage."""
+    """Check that `options` are whole: code, size, data, and so on. Raises MalformedMessage."""
     if not are_options_whole(options, 0):
         raise MalformedMessage("EDNS options do not end where their record does")
 
 
 def are_options_whole(packet: bytes, offset: int) -> bool:
-    """Whether from `offset` to its end `packet` holds options, none of them cut off."""
+    """Whether `packet` from `offset` to its end is whole options."""
     end = len(packet) - _OPTION_HEADER_SIZE
     while offset <= end:
         offset += _OPTION_HEADER_SIZE + (packet[offset + 2] << 8 | packet[offset + 3])
@@ -35,10 +35,7 @@ def are_options_whole(packet: bytes, offset: int) -> bool:
 
 
 def extended_errors(packet: bytes, offset: int, end: int) -> ExtendedErrors:
-    """The Extended DNS Errors among an upstream's options from `offset` to `end`.
-
-    What is not well formed is left out: it takes nothing from the answer.
-    """
+    """The Extended DNS Errors among an upstream's options from `offset` to `end`; malformed ones are left out."""
     errors: list[tuple[int, bytes]] = []
     while offset + _OPTION_HEADER_SIZE <= end and len(errors) < _MAX_ERRORS:
         option, size = _CODE_AND_SIZE.unpack_from(packet, offset)
@@ -51,7 +48,7 @@ def extended_errors(packet: bytes, offset: int, end: int) -> ExtendedErrors:
 
 
 def _shortened(text: bytes) -> bytes:
-    """`text`, UTF-8, within what is kept; never cut within a character."""
+    """`text`, UTF-8, cut to the size that is kept, but not within a character."""
     if len(text) <= _MAX_TEXT_OCTETS:
         return text
     return text[:_MAX_TEXT_OCTETS].decode(errors="ignore").encode()

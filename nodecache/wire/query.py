@@ -1,4 +1,4 @@
-"""A client's message: what is asked, and what the asker can take."""
+"""A client's message: the question, and what the client can receive."""
 
 from struct import Struct
 from typing import Final
@@ -51,9 +51,9 @@ class Query:
 
     `key` is what the cache compares: the name in lower case, type, class, and one octet for
     DO and CD. `payload_size` is the client's EDNS limit in octets, 0 where it sent no OPT;
-    `options` are the OPT's options as sent. `question_end` is an offset into `packet`. `is_plain`
-    says that there is nothing behind the question but perhaps one OPT. `upstream_options` are to be
-    sent upstream, where a directive wants some; they bring an OPT with them.
+    `options` are the OPT's options as sent. `question_end` is an offset into `packet`. `is_plain`:
+    nothing follows the question but at most one OPT. `upstream_options` are options that a directive
+    wants sent upstream, with an OPT.
     """
 
     __slots__ = (
@@ -94,7 +94,7 @@ class Query:
         self.upstream_options: bytes | None = None
 
     def copy(self) -> "Query":
-        """The same query, to be changed."""
+        """A copy that may be changed."""
         other = Query(
             self.packet,
             self.question_end,
@@ -127,11 +127,11 @@ class Query:
 
     @property
     def has_opt_upstream(self) -> bool:
-        """Whether it goes upstream with an OPT."""
+        """Whether it is sent upstream with an OPT."""
         return bool(self.payload_size) or self.upstream_options is not None
 
     def without_edns(self) -> "Query":
-        """The query as asked of an upstream that knows no OPT: RFC 6891 §7."""
+        """A copy without OPT, for an upstream that does not know it: RFC 6891 §7."""
         other = self.copy()
         other.payload_size = 0
         other.upstream_options = None
@@ -139,10 +139,10 @@ class Query:
 
     @property
     def is_alike_for_all(self) -> bool:
-        """Whether another client's equal octets deserve an equal reply, and may be expected.
+        """Whether other clients are likely to send the same octets, and would get the same reply.
 
-        Options and signatures are one client's own. Names in random case (0x20) come once, and so
-        does what trails behind a message: they would only fill a table.
+        Not with options or signatures, which are one client's own, nor with names in random case (0x20)
+        or octets behind the message, which come once and would only fill the reply table.
         """
         return (
             self.is_plain
@@ -152,7 +152,7 @@ class Query:
 
 
 def read_query(packet: bytes) -> Query:
-    """Read a client's packet. MalformedMessage says which reply it deserves, or silence."""
+    """Read a client's packet. MalformedMessage has the rcode to reply with, or None for no reply."""
     if len(packet) < HEADER_SIZE:
         raise MalformedMessage("message is shorter than a header", None)
     flags, questions, answers, authorities, additionals = _HEADER.unpack_from(packet, 2)
@@ -188,7 +188,7 @@ def read_query(packet: bytes) -> Query:
 
 
 def _take_opt(query: Query, start: int) -> int:
-    """Take over the OPT record whose type is at `start`; its end. RFC 6891 §6.1.3."""
+    """Read the OPT record whose type is at `start` into `query`; returns its end. RFC 6891 §6.1.3."""
     packet = query.packet
     options = start + FIXED_SIZE
     if options > len(packet):
@@ -209,7 +209,7 @@ def _take_opt(query: Query, start: int) -> int:
 
 
 def _read_sections(query: Query, answers: int, authorities: int, additionals: int) -> None:
-    """Read the records behind the question for an OPT; all else in them is nothing to us."""
+    """Read an OPT among the records after the question; other records are ignored."""
     if answers > _MAX_ANSWERS or authorities > _MAX_AUTHORITIES or additionals > _MAX_ADDITIONALS:
         raise MalformedMessage("query holds more records than a query may")
     packet = query.packet
@@ -237,7 +237,7 @@ _FLAGS_AND_COUNTS: Final = Struct("!5H")
 
 
 def _head(flags: int, *, has_opt: bool) -> bytes:
-    """What stands between the id and the question of a query of ours."""
+    """The octets between id and question of a query of ours."""
     return _FLAGS_AND_COUNTS.pack(flags, 1, 0, 0, int(has_opt))
 
 
@@ -256,11 +256,11 @@ _UPSTREAM_OPT_DO: Final = _opt(b"", has_do=True)
 
 
 def framed_upstream_query(query: Query, question: bytes, message_id: int) -> bytes:
-    """`query` as we ask it upstream, behind its length: our id, RD and CD kept, AD set.
+    """`query` as sent upstream, with its length prefix: our id, RD and CD as the client's, AD set.
 
-    `question` is its question. With an OPT where it had one. AD says that we understand the bit (RFC
-    6840 §5.7), so that an answer's own AD can be kept for clients who ask for it; CoreDNS's cache
-    does the same. A client's options stay with us: the answer goes to others too.
+    With an OPT if the query had one. AD says that we understand the bit (RFC
+    6840 §5.7), so that the answer's AD can be cached for clients that ask for it, as CoreDNS's cache
+    does. A client's options are not sent, since the answer goes to other clients too.
     """
     bare, with_opt = _HEADS[query.flags & _RD_CD]
     if query.upstream_options is not None:
@@ -274,5 +274,5 @@ def framed_upstream_query(query: Query, question: bytes, message_id: int) -> byt
 
 
 def upstream_query(query: Query, message_id: int) -> bytes:
-    """The same without its length, for a datagram."""
+    """The same without length prefix, for a datagram."""
     return framed_upstream_query(query, query.question, message_id)[_LENGTH_SIZE:]

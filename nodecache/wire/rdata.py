@@ -69,7 +69,7 @@ CHECKED: Final = frozenset(_LAYOUTS) | {_A, _AAAA, _RRSIG}
 
 
 def check_rdata(packet: bytes, rdtype: int, start: int, end: int, places: dict[int, int]) -> None:
-    """Refuse data of a `CHECKED` type whose octets from `start` to `end` cannot be it.
+    """Check the data of a `CHECKED` type from `start` to `end`. Raises MalformedMessage.
 
     `places` as for `read_name_end`.
     """
@@ -104,9 +104,9 @@ def _past_strings(packet: bytes, offset: int, end: int) -> int:
 
 
 def name_offsets(packet: bytes, rdtype: int, start: int, end: int) -> tuple[int, int]:
-    """Where the names of `rdtype`'s data begin (an offset), and how many there are.
+    """The offset of the first name in `rdtype`'s data, and how many names follow each other.
 
-    For data that may hold pointers and passed `check_rdata` before; no names in all other.
+    For data that may hold pointers and passed `check_rdata` before; no names in other types.
     """
     place = _NAME_PLACES.get(rdtype)
     if place is not None:
@@ -119,7 +119,7 @@ def name_offsets(packet: bytes, rdtype: int, start: int, end: int) -> tuple[int,
 
 
 def has_pointer(packet: bytes, rdtype: int, start: int, end: int) -> bool:
-    """Whether data of a `WRITTEN_OUT` type, from `start` to `end`, holds a pointer all the same."""
+    """Whether data of a `WRITTEN_OUT` type, from `start` to `end`, holds a pointer, which it should not."""
     offset, names = name_offsets(packet, rdtype, start, end)
     for _ in range(names):
         while label_size := packet[offset]:
