@@ -1,7 +1,8 @@
 """Where `forward` sends queries: addresses, resolv.conf files, host names; and the options of TLS."""
 
 import re
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .values import is_ip, port, split_host_port
@@ -99,11 +100,15 @@ def _is_like_ipv4(host: str) -> bool:
 def nameservers(resolv_conf: str) -> tuple[Destination, ...]:
     """The `nameserver` lines of a resolv.conf's text, in order, without doubles (resolv.conf(5)).
 
-    A scope is dropped, as CoreDNS does; what is not an address is passed over, as libc does.
+    A scope is dropped, as CoreDNS does; what is not an address is passed over, as libc does. Brackets
+    and a port are as in OpenBSD's resolv.conf(5).
     """
     found: dict[Destination, None] = {}
     for line in resolv_conf.splitlines():
         words = line.split()
-        if len(words) > 1 and words[0] == "nameserver" and is_ip(words[1]):
-            found[Destination("address", words[1].partition("%")[0])] = None
+        if len(words) > 1 and words[0] == "nameserver":
+            with suppress(ValueError):
+                named = destination(words[1])
+                if (named.kind, named.scheme) == ("address", "dns"):
+                    found[replace(named, host=named.host.partition("%")[0])] = None
     return tuple(found)

@@ -67,6 +67,9 @@ nameserver 10.10.255.252
   nameserver  10.10.255.253   # trailing words
 nameserver fe80::1%en0
 nameserver 10.10.255.252
+nameserver [10.10.255.254]
+nameserver [fd00::53]:5353
+nameserver tls://10.0.0.3
 nameserver nonsense
 nameserver
 ; nameserver 10.0.0.1
@@ -78,6 +81,8 @@ options ndots:5
         Destination("address", "10.10.255.252"),
         Destination("address", "10.10.255.253"),
         Destination("address", "fe80::1"),
+        Destination("address", "10.10.255.254"),
+        Destination("address", "fd00::53", 5353),
     )
 
 
