@@ -1,4 +1,4 @@
-"""The host side: interface, addresses and their lease, packet rules, the worker's watch.
+"""The host: interface, addresses and their lease, packet rules, probes of the worker.
 
 The law of this package: nothing here waits (see host.py), nothing here reads DNS beyond a probe's
 header, and nothing of ours outside this package is imported. pyroute2 is imported late, and only

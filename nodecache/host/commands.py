@@ -24,7 +24,7 @@ POLL_SECONDS = 0.01  # how often a child is asked for where the kernel has no pi
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One program to run: its arguments, what it reads, and how long it may take."""
+    """One program to run: its arguments, its standard input, and the seconds it may take."""
 
     argv: tuple[str, ...]
     stdin: str = ""
@@ -44,12 +44,12 @@ class Result:
 
     @property
     def is_ok(self) -> bool:
-        """It ended by itself with success."""
+        """Whether it ended by itself with status 0."""
         return self.code == 0
 
     @property
     def reason(self) -> str:
-        """The first line of what it complained of."""
+        """The first line of its error output, or why it did not run."""
         return next(
             (line for line in self.stderr.splitlines() if line.strip()), f"exit code {self.code}"
         )
@@ -87,7 +87,7 @@ class Child:
             self.pidfd = -1
 
     def result(self, now: float) -> Result | None:
-        """How it ended; None while it runs. Past its deadline it is killed."""
+        """How it ended; None while it runs. It is killed when its time is up."""
         code = self._process.poll()
         if code is None:
             if now >= self.deadline and not self.is_killed:
@@ -126,7 +126,7 @@ class Runner:
         return self._job is None and not self._waiting
 
     def add(self, name: str, job: Job) -> None:
-        """Run `job` after those already added; one of that name which has not begun gives way."""
+        """Run `job` after those already added; it replaces one of that name that has not begun."""
         self._waiting = deque(entry for entry in self._waiting if entry[0] != name)
         self._waiting.append((name, job))
 
@@ -138,7 +138,7 @@ class Runner:
         return None if self.is_idle else now
 
     def turn(self, now: float) -> None:
-        """Go as far as possible without waiting."""
+        """Run jobs as far as possible without waiting."""
         while True:
             if self._child is not None:
                 result = self._child.result(now)
@@ -153,7 +153,7 @@ class Runner:
                 self._resume(None, now)
 
     def drop(self) -> None:
-        """Forget every job that has not begun."""
+        """Remove every job that has not begun."""
         self._waiting.clear()
 
     def close_in_child(self) -> None:

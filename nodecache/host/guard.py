@@ -55,7 +55,7 @@ class Guard:
         return self.host.is_settled
 
     def worker_ready(self, now: float) -> None:
-        """A worker serves. The first one is what the host has waited for to be brought up."""
+        """A worker serves. The first time, the host is brought up."""
         if self._is_closing:
             return
         if self._lease is None:
@@ -65,7 +65,7 @@ class Guard:
         self._probe_at = now
 
     def worker_ended(self, now: float) -> None:
-        """The worker ended. The silence counts on until another one answers."""
+        """The worker ended. The time without an answer goes on until another one answers."""
         self._probe.cancel()
         self._probe_at = math.inf
         if self._lease is not None:
@@ -73,7 +73,7 @@ class Guard:
             self._carry_out(self._lease.due(now), now)
 
     def worker_alive(self, now: float) -> None:
-        """A heartbeat: believed only while no address is there at which one could ask."""
+        """A heartbeat: it counts as an answer only while there is no address to probe."""
         if self._lease is not None and not self._is_closing and not list(self._targets(now)):
             self._carry_out(self._lease.answered(now), now)
 
@@ -105,21 +105,21 @@ class Guard:
         self.host.detach()
 
     def release(self, now: float) -> None:
-        """A clean stop begins: no more probes, no more queries. `is_settled` tells when it is so."""
+        """A clean stop begins: no more probes, and no queries come. `is_settled` tells when it is done."""
         self._is_closing = True
         self._probe.cancel()
         self.host.release(now)
 
     def remove_interface(self, now: float) -> None:
-        """A clean stop goes on: what was in flight is answered."""
+        """A clean stop goes on: queries in flight were answered, and the interface is removed."""
         self.host.remove_interface(now)
 
     def leave_fallbacks(self, now: float) -> None:
-        """A clean stop ends. `is_settled` tells when what is left of the rules expires by itself."""
+        """A clean stop ends: of the rules only fallbacks stay. `is_settled` tells when it is done."""
         self.host.leave_fallbacks(now)
 
     def remove_rules(self, now: float) -> None:
-        """Take the rules away for an agent that wants none. `is_settled` tells when they are gone."""
+        """Remove the rules for an agent that wants none. `is_settled` tells when they are gone."""
         self.host.remove_rules(now)
 
     def settle(self, seconds: float) -> bool:
@@ -132,14 +132,14 @@ class Guard:
         self.host.close_in_child()
 
     def state(self) -> dict[str, Any]:
-        """What the worker's metrics tell of the host side, ready for JSON."""
+        """The state of the host for the worker's metrics, ready for JSON."""
         state = self.host.state()
         state["probes"] = {"answered": self.answered, "unanswered": self.unanswered}
         state["lease"]["withdrawals"] = self._lease.withdrawals if self._lease is not None else 0
         return state
 
     def _ask(self, lease: Lease, now: float) -> list[Action]:
-        """Go on with the running probe, or begin one that is due."""
+        """Go on with the running probe, or start one that is due."""
         if not self._probe.is_running:
             if now < self._probe_at:
                 return []
@@ -192,7 +192,7 @@ class Guard:
 
 
 def _is_local(address: Address) -> bool:
-    """Whether this host holds `address`, by the simplest means: a socket can be bound to it."""
+    """Whether this host holds `address`: then a socket can be bound to it."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

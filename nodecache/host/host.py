@@ -213,7 +213,7 @@ class Host:
         return self._interface.answered_by_us_alone(now, has_rules=has_rules)
 
     def state(self) -> dict[str, Any]:
-        """What the worker's metrics tell of the host, ready for JSON."""
+        """The state of the host for the worker's metrics, ready for JSON."""
         rules, interface = self._rules, self._interface
         return {
             "setup_errors": dict(self._errors.counts),

@@ -1,7 +1,7 @@
 """The link that holds the listen addresses: ensured, compared, leased, removed.
 
-The link's alias (`ip link` shows it) lists the addresses we put on it. That is how a later life
-tells its own leftovers from an address somebody else added, on any kernel.
+The link's alias (`ip link` shows it) lists the addresses that we added. By it a later agent
+tells our leftovers from addresses that somebody else added, on any kernel.
 """
 
 import errno
@@ -29,7 +29,7 @@ _MEANINGS = {
 
 @dataclass(slots=True)
 class Repairs:
-    """What one comparison had to mend, counted."""
+    """How many things one comparison had to put back."""
 
     link: int = 0
     address: int = 0
@@ -46,11 +46,11 @@ class Interface:
         self._netlink = netlink
         self._told: set[str] = set()
         self.index = 0
-        self.former: tuple[Address, ...] = ()  # what a former life's alias lists
+        self.former: tuple[Address, ...] = ()  # in the alias that an earlier agent left
         self.refused: set[Address] = set()  # held by somebody else: not fought over
 
     def check(self) -> None:
-        """Look for a link of that name that is not ours to change, and touch nothing."""
+        """Raise HostError if a link of that name is not ours to change; change nothing."""
         try:
             link = self._netlink.link(self._options.interface)
             if link is not None:
@@ -60,7 +60,7 @@ class Interface:
 
     @property
     def is_away(self) -> bool:
-        """Whether there is no link of that name; no where that cannot be told."""
+        """Whether there is no link of that name; False if that cannot be found out."""
         try:
             return self._netlink.link(self._options.interface) is None
         except OSError:
@@ -69,8 +69,8 @@ class Interface:
     def ensure(self, wanted: dict[Address, int]) -> Repairs:
         """Make link and addresses as wanted (address → lifetime in seconds, 0 = for ever).
 
-        An address that is there keeps what lifetime it has, unless it has an end and should not
-        or the other way round; `renew` extends it. Returns what was mended.
+        An address that is there keeps its lifetime, unless it has an end and should not or the
+        other way round; `renew` extends it. Returns what was put back.
         """
         repairs = Repairs()
         try:
@@ -83,7 +83,7 @@ class Interface:
         return repairs
 
     def renew(self, addresses: tuple[Address, ...], seconds: float) -> None:
-        """Give `addresses` a fresh lifetime. One that is gone comes back."""
+        """Give `addresses` a new lifetime; add those that are gone."""
         lifetimes = dict.fromkeys(addresses, math.ceil(seconds))
         for address in self.refused:
             lifetimes.pop(address, None)
@@ -93,7 +93,7 @@ class Interface:
             raise self._error(error) from None
 
     def remove_addresses(self, addresses: tuple[Address, ...]) -> None:
-        """Take `addresses` off our link; those that are gone already are fine."""
+        """Remove `addresses` from our link; those that are gone already are ignored."""
         try:
             for address in addresses:
                 if address not in self.refused:
@@ -103,7 +103,7 @@ class Interface:
                 raise self._error(error) from None
 
     def remove(self) -> None:
-        """Delete the link with all it holds, if it is ours."""
+        """Delete the link with its addresses, if it is ours."""
         try:
             link = self._netlink.link(self._options.interface)
             if link is not None and _is_ours(link, self._options.interface_kind):
@@ -131,7 +131,7 @@ class Interface:
         return link
 
     def _take_over(self, link: Link) -> None:
-        """Make a link of a former life, or of the original's, ours."""
+        """Take over a link of an earlier agent, or of node-local-dns."""
         self._refuse_foreign(link)
         self.former = _listed(link.alias)
         self._netlink.set_link(link.index, self._alias())
@@ -155,7 +155,7 @@ class Interface:
             raise HostError(f"interface {link.name} is there already, with {texts}: {elsewhere}")
 
     def _remove_former(self, link: Link, held: list[Held]) -> None:
-        """Remove what a former life added and this one does not want; tell once of the others'."""
+        """Remove unwanted addresses that an earlier agent added; warn once of those of others."""
         unwanted = [one for one in held if one.address not in self._options.addresses]
         for one in unwanted:
             if one.address in self.former:
@@ -176,7 +176,7 @@ class Interface:
         self._put(missing)
 
     def _put(self, lifetimes: dict[Address, int]) -> None:
-        """Add or renew each; one that the kernel refuses keeps no other from its turn."""
+        """Add or renew each address; the first failure is raised after all were tried."""
         refusal: OSError | None = None
         for address, seconds in lifetimes.items():
             try:
@@ -196,7 +196,7 @@ class Interface:
             self.refused.add(address)
             self._tell(
                 f"{address} is held by another interface (index {holders[0].index}), as in IPVS mode"
-                " or by a second agent: not added, its traffic is not drawn here"
+                " or by a second agent: not added, and its queries are not taken here"
             )
         else:
             self.refused.discard(address)
@@ -208,7 +208,7 @@ class Interface:
         return alias if len(alias) <= MAX_ALIAS else ALIAS_MARK
 
     def _tell(self, fact: str) -> None:
-        """Say it as a warning, once in this life."""
+        """Log a warning, once in the life of this process."""
         if fact not in self._told:
             self._told.add(fact)
             log.warning("%s", fact)
@@ -234,7 +234,7 @@ def opened(make_netlink: Callable[[], Netlink]) -> Netlink:
 
 
 def _is_ours(link: Link, kind: str) -> bool:
-    """Made by us (the alias says so), or by the original: the right kind and no alias at all."""
+    """Whether we made the link (the alias says so), or node-local-dns did: the right kind and no alias."""
     return link.kind == kind and (not link.alias or link.alias.split()[0] == ALIAS_MARK)
 
 
@@ -250,7 +250,7 @@ def _listed(alias: str) -> tuple[Address, ...]:
 
 
 def _is_foreign(held: Held) -> bool:
-    """Not an address that the original or we would add: those are single ones."""
+    """Whether neither node-local-dns nor we would add this: it is a network, not a single address."""
     if held.address.is_link_local and held.address.version == 6:
         return False  # the kernel's own, from the link's MAC address
     return held.prefix_size != held.address.max_prefixlen

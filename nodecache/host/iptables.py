@@ -156,7 +156,7 @@ def find_variant(in_use: InUse = legacy_tables) -> Steps[str]:
 
 
 def has_socket_match(variant: str, versions: Iterable[int]) -> Steps[bool]:
-    """Whether the kernel can look for a socket of ours: found out by a rule that no packet meets."""
+    """Whether the kernel can match on a socket of ours: tried with a rule in a chain that no packet enters."""
     reason = ""
     for version in versions:
         chain = (binary(variant, version), *LOCK_WAIT, "-t", "raw")
@@ -176,7 +176,7 @@ def has_socket_match(variant: str, versions: Iterable[int]) -> Steps[bool]:
 
 
 class Iptables:
-    """Some of the rules in one variant. Jobs raise RulesError, but only after the last rule."""
+    """A set of rules in one variant. Jobs raise RulesError after trying the last rule."""
 
     def __init__(
         self, variant: str, rules: tuple[Rule, ...], in_use: InUse = legacy_tables
@@ -218,7 +218,7 @@ class Iptables:
     ) -> Job:
         """Delete every rule of ours or the original's for `addresses`, but for those of `keep`.
 
-        `is_for_queries`: only those that draw queries, and leave those for replies.
+        `is_for_queries`: only those that match queries; those for replies stay.
 
         Looked for in `chains` (table, chain), by default in every one that may hold such rules.
         """
@@ -265,7 +265,7 @@ class Iptables:
             log.info("added back rule: %s", rule)
 
     def _count_and_tidy(self) -> Steps[set[Identity]]:
-        """Which rules are there; their packets are noted, and doubles of them deleted."""
+        """Which rules are there; counts their packets, and deletes doubles."""
         wanted = {identity(rule): rule for rule in self.rules}
         packets: Counter[str] = Counter()
         present: set[Identity] = set()
@@ -285,7 +285,7 @@ class Iptables:
         return present
 
     def _delete(self, version: int, rules: list[Listed]) -> Job:
-        """Delete each of `rules` once, by the words under which it was listed."""
+        """Delete each of `rules` once, by the words that listed it."""
         for rule in rules:
             deleted = yield Command(
                 (
@@ -303,7 +303,7 @@ class Iptables:
 
 
 def _is_locked(result: Result) -> bool:
-    """Its own words for it differ with the version: all name the lock, or its file."""
+    """Whether iptables failed to get the xtables lock, in the words of any of its versions."""
     return "xtables lock" in result.stderr or "xtables.lock" in result.stderr
 
 

@@ -1,9 +1,9 @@
 """When to renew the lease, replace the worker, give the addresses back: pure, told the time.
 
 A probe is a real query through the real sockets. While probes are answered, the leased addresses
-are renewed at a third of their lifetime. A worker that answers nothing for half the lease is to
-be replaced. If nothing is answered for three quarters, replacing did not help: the addresses are
-withdrawn at once (the kernel would drop them anyway, about then), and come back when several
+are renewed at a third of their lifetime. A worker that answers nothing for half the lease is
+replaced. If nothing answers for three quarters of it, the addresses are
+withdrawn at once (the kernel would remove them about then), and come back when several
 probes in a row were answered; more of them when this happens often.
 """
 
@@ -29,7 +29,7 @@ class Action(enum.Enum):
 
 
 class Lease:
-    """The judgement on one worker's answers. `seconds` 0 = addresses without an end."""
+    """Decides by the answers to probes. `seconds` is the lease; 0 is addresses without an end."""
 
     def __init__(self, seconds: float, now: float) -> None:
         self.seconds = seconds
@@ -52,12 +52,12 @@ class Lease:
         return min(MAX_PROBE_SECONDS, self._basis / PROBES)
 
     def worker_ready(self, now: float) -> None:
-        """A worker, the first or a new one, says that it serves."""
+        """A worker, the first or a new one, has said that it serves."""
         self._has_worker = True
         self._patience_from = now
 
     def worker_ended(self) -> None:
-        """The worker ended, or was ended; the silence counts on."""
+        """The worker ended; the time without an answer goes on."""
         self._has_worker = False
         self._is_last_answered = False
         self._in_a_row = 0
@@ -74,13 +74,13 @@ class Lease:
         return self._renew(now)
 
     def unanswered(self, now: float) -> list[Action]:
-        """The last probe was not."""
+        """The last probe was not answered."""
         self._is_last_answered = False
         self._in_a_row = 0
         return self.due(now)
 
     def due(self, now: float) -> list[Action]:
-        """What time alone brings."""
+        """The actions that are due at `now`."""
         self._forgive_a_pause(now)
         actions = self._renew(now)
         if self._has_worker and now >= self._patience_from + self._basis * REPLACE_AFTER:
@@ -94,7 +94,7 @@ class Lease:
         return actions
 
     def next_wake(self) -> float:
-        """When `due` may have something to say; infinity for never."""
+        """When `due` may return an action; infinity for never."""
         times = [math.inf]
         if self._has_worker:
             times.append(self._patience_from + self._basis * REPLACE_AFTER)
@@ -123,7 +123,7 @@ class Lease:
         return [Action.RESTORE]
 
     def _forgive_a_pause(self, now: float) -> None:
-        """Do not judge the worker by a time in which we were not running ourselves."""
+        """Do not count a time in which this process itself did not run."""
         pause = now - self._looked_at
         self._looked_at = now
         if pause > max(self._basis / 4, 2 * self.probe_seconds):

@@ -1,7 +1,7 @@
-"""The legacy x_tables of the kernel, which give no notice of changes: peeked at instead.
+"""The legacy x_tables of the kernel, which send no notifications: their sizes are read instead.
 
-Asking for a table's size is one getsockopt, no program is run; a flush or a removed rule shows in
-the number of entries. A table that is not in use is never asked for: naming it would create it.
+Reading a table's size is one getsockopt, without a program; a flush or a removed rule changes
+the number of entries. A table that is not in use is never named, which would create it.
 """
 
 import ctypes
@@ -32,7 +32,7 @@ def legacy_tables(version: int, proc: Path = Path("/proc/net")) -> frozenset[str
 
 
 def sizes(tables: tuple[str, ...]) -> Sizes:
-    """How large those of `tables` are that are in use."""
+    """The sizes of those of `tables` that are in use."""
     found: Sizes = {}
     for version, (family, level, _) in _FAMILIES.items():
         used = [table for table in tables if table in legacy_tables(version)]

@@ -46,7 +46,7 @@ _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One network interface as the kernel tells it."""
+    """One network interface as the kernel lists it."""
 
     index: int
     name: str

@@ -48,7 +48,7 @@ _SYN = "tcp flags & (fin | syn | rst | ack) == syn"
 
 @dataclass(slots=True)
 class Contents:
-    """What is in the table beside its rules, and outlives their replacement.
+    """The contents of the table that outlive a replacement of its rules.
 
     `packets` by counter; `elements` by the name of a set or map with timeouts, in nft's words.
     """
@@ -66,7 +66,7 @@ def table_script(
 ) -> str:
     """The text that replaces our table, in one transaction; counters and sets begin as `contents`.
 
-    `is_draining`: what we still answer is, and no query is drawn once the sockets have lost their mark.
+    `is_draining`: replies keep their rules, and no query matches once the sockets have lost their mark.
     """
     contents = contents or Contents()
     is_by_socket = fail_open is FailOpen.SOCKET
@@ -95,9 +95,9 @@ def table_script(
 
 
 def left_script(options: HostOptions, fail_open: FailOpen, contents: Contents) -> str:
-    """The text that puts in our table's place what a clean stop leaves.
+    """The text that replaces our table by the fallbacks that a clean stop leaves.
 
-    That is no table at all where the queries could not be sent anywhere.
+    It removes the table if there is nothing to fall back to.
     """
     rules = rules_left(options, fail_open)
     has_pods = any(kept for name, kept in contents.elements.items() if name.startswith(_PODS))
@@ -122,7 +122,7 @@ def left_script(options: HostOptions, fail_open: FailOpen, contents: Contents) -
 
 
 def remove_script() -> str:
-    """The text that is rid of our table, there or not."""
+    """The text that removes our table, whether it is there or not."""
     return f"add table {TABLE}\ndelete table {TABLE}\n"
 
 
@@ -209,7 +209,7 @@ def _connection(version: int) -> str:
 
 
 def _before(chain: str, version: int, *, is_draining: bool) -> list[str]:
-    """What keeps a query tracked before the rules are asked that take it out of conntrack."""
+    """The rules that leave a query tracked, which come before those that take it out of conntrack."""
     family, connection = _FAMILIES[version], _connection(version)
     known = f"@elsewhere{version}"
     query = f"{family} daddr @addresses{version}"
@@ -236,7 +236,7 @@ def _before(chain: str, version: int, *, is_draining: bool) -> list[str]:
 
 
 def _begun(chain: str, version: int) -> str:
-    """A connection that begins where nobody of ours is bound is one that went elsewhere.
+    """The rules that note a connection that begins while no socket of ours is bound: it goes elsewhere.
 
     The node's own, over lo, was judged on its way out: a probe's is answered all the same.
     """
@@ -269,7 +269,7 @@ def _rule(rule: Rule, *, do_addresses_expire: bool = False) -> str:
 
 
 def _target(rule: Rule) -> str:
-    """Where a fallback sends to: the Service it names, or else one of the kube-dns pods."""
+    """The target of a fallback: the Service that it names, or else one of the kube-dns pods."""
     version = rule.address.version
     if rule.to_address is None:
         return f"numgen random mod {SLOTS} map @dns_pods{version}"
@@ -278,7 +278,7 @@ def _target(rule: Rule) -> str:
 
 
 def _masquerade(version: int) -> str:
-    """The node's own queries have the listen address for their source: nobody could reply to it."""
+    """The rule for the node's own queries, whose source is the listen address: nobody could reply to that."""
     return f"\t\t{_FAMILIES[version]} saddr @addresses{version} ct status dnat masquerade"
 
 

@@ -34,14 +34,14 @@ class RulesError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Our table as `nft -j list table` tells it. `shape` is all but what changes by itself."""
+    """Our table in the output of `nft -j list table`. `shape` leaves out counters, handles and timed elements."""
 
     shape: str
     contents: Contents
 
 
 def read_listing(text: str) -> Listing | None:
-    """What nft listed; None for no table, or for words that are no listing."""
+    """The table that nft listed; None if there is none, or the text is no listing."""
     try:
         entries = [entry for entry in json.loads(text)["nftables"] if "metainfo" not in entry]
         counters = [entry["counter"] for entry in entries if "counter" in entry]
@@ -56,7 +56,7 @@ def read_listing(text: str) -> Listing | None:
 
 
 def _elements(listed: Any) -> list[str]:
-    """What a set or map with timeouts holds; nothing where nft tells it in a form of another day."""
+    """The elements of a set or map with timeouts, in nft's syntax; none if nft lists them in an unknown form."""
     try:
         return [_element(element) for element in listed]
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -64,7 +64,7 @@ def _elements(listed: Any) -> list[str]:
 
 
 def _element(element: Any) -> str:
-    """An element with what is left of its time, in nft's words."""
+    """An element with the rest of its timeout, in nft's syntax."""
     key, value = element if isinstance(element, list) else (element, None)
     timed = key["elem"]
     text = f"{_words(timed['val'])} timeout {max(1, int(timed['expires']))}s"
@@ -95,7 +95,7 @@ class NftTable:
         self.repairs = 0
 
     def ensure(self, now: float) -> Job:
-        """Put the table there if it is not, or not as we left it; read its counters."""
+        """Replace the table if it is missing or was changed; read its counters."""
         listing = read_listing((yield _LIST).stdout)
         if listing is not None and listing.shape == self._shape:
             self.packets.update(listing.contents.packets)
@@ -103,7 +103,7 @@ class NftTable:
         if self._shape:
             self.repairs += 1
             log.info("putting back table %s: it was changed or removed", TABLE)
-        # Connections that went elsewhere, and the pods that a former life has found, stay known.
+        # Connections that go elsewhere, and the pods that an earlier agent found, are kept.
         elements = listing.contents.elements if listing is not None else {}
         if not self._shape:
             elements |= self._answering()
@@ -116,7 +116,7 @@ class NftTable:
         self._shape = listing.shape if listing is not None else ""
 
     def set_pods(self, pods: PodList, now: float) -> Job:
-        """Have the kernel send to these pods from now on; without our table, once it is there."""
+        """Have the kernel send to these pods; if our table is not there yet, later with it."""
         self._pods = pods
         elements = pods.as_elements(now)
         if self._shape and elements:
@@ -125,7 +125,7 @@ class NftTable:
                 raise RulesError(f"nft: kube-dns pods: {applied.reason}")
 
     def _answering(self) -> dict[str, list[str]]:
-        """The table is first put there when a worker answers, and before it was ever probed."""
+        """All addresses as answering: the table is first made when a worker answers, before any probe."""
         return {
             f"answering{version}": [str(ip) for ip in of_version(self._options.addresses, version)]
             for version in (4, 6)
@@ -149,7 +149,7 @@ class NftTable:
         yield from self._replace(remove_script())
 
     def _kept(self, now: float) -> Steps[dict[str, list[str]]]:
-        """What the kernel keeps in our table, and the pods that we know."""
+        """The timed elements in our table, and the pods that we know."""
         listing = read_listing((yield _LIST).stdout)
         elements = listing.contents.elements if listing is not None else {}
         return elements | self._pods.as_elements(now)

@@ -1,4 +1,4 @@
-"""What the host side is asked for, checked once, frozen."""
+"""What is to be set up on the host, as a frozen dataclass that is checked once."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ BACKENDS = ("auto", "nftables", "iptables", "none")
 
 
 class HostError(Exception):
-    """The host cannot be set up as asked: one line, naming what is missing and the way round."""
+    """The host cannot be set up as asked; the text is one line that names what is missing and the way round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostOptions:
-    """What nodecache may hold up on this node. Defaults are the original's, and the issue's.
+    """What nodecache sets up on this node. Defaults are node-local-dns'.
 
     `addresses` are the listen addresses in the order of `-localip`. `leased` are those of them
     that the kernel drops by itself when nobody renews them; None means every one that is not
@@ -90,7 +90,7 @@ class HostOptions:
         return not address.is_link_local
 
     def fallback_of(self, address: Address) -> Address | None:
-        """The Service address that takes over for a link-local `address`, if one was given."""
+        """The Service address (`-fallback`) for a link-local `address`; None without one."""
         if not address.is_link_local:
             return None
         return next((to for to in self.fallback if to.version == address.version), None)

@@ -36,7 +36,7 @@ class PodChain:
         self._utc = utc
 
     def ensure(self, pods: PodList, now: float) -> Job:
-        """Have the chain there. One of a former life keeps what that has found until it expires."""
+        """Have the chain there; one that an earlier agent left keeps its pods until they expire."""
         for version in self._services:
             made = yield Command(self._argv(version, "-N", POD_CHAIN))
             if made.is_ok or pods.of_version(version) or self._services[version] is not None:
@@ -49,19 +49,19 @@ class PodChain:
                 yield from self._write(version, pods, now)
 
     def leave_until_expiry(self, pods: PodList, now: float) -> Steps[bool]:
-        """Have all that is in the chain expire; whether anything is."""
+        """Have everything in the chain expire; whether there is anything."""
         is_anything = False
         for version, service in self._services.items():
             if pods.of_version(version) or service is not None:
                 yield from self._write(version, pods, now, service_seconds=LIST_SECONDS)
                 is_anything = True
-            else:  # what a former life has found
+            else:  # pods that an earlier agent found
                 listed = yield Command(self._argv(version, "-S", POD_CHAIN))
                 is_anything |= "-j DNAT" in listed.stdout
         return is_anything
 
     def remove(self) -> Job:
-        """Delete the chain, once nothing jumps to it; one that is not there is fine."""
+        """Delete the chain, to which nothing jumps any more; one that is not there is ignored."""
         for version in self._services:
             for operation in ("-F", "-X"):
                 yield Command(self._argv(version, operation, POD_CHAIN))

@@ -25,7 +25,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class PodList:
-    """Endpoints that may be sent to, and the moment from which on they may not."""
+    """Endpoints to send to, and until when (monotonic seconds)."""
 
     endpoints: tuple[Endpoint, ...] = ()
     until: float = 0.0
@@ -54,7 +54,7 @@ class PodList:
 
 
 def usable(pods: Sequence[Endpoint], own: Iterable[Address]) -> tuple[Endpoint, ...]:
-    """The pods that are not at one of our own addresses, each once.
+    """The pods that are not at an address of our own, each once.
 
     The keeper has checked addresses, ports and number as it read them (`process/pods.py`).
     """

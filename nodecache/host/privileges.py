@@ -1,4 +1,4 @@
-"""Least privilege through the kernel's own calls: capabilities, user, no way back.
+"""Drops privileges by system calls: capabilities and user, irrevocably.
 
 Only Linux, only this thread's process; the C library is asked through ctypes because Python has no
 names for these. Everything raises OSError with the kernel's errno unless it says otherwise.
@@ -50,15 +50,15 @@ def keep_only(capabilities: Iterable[int]) -> None:
 
 
 def keeper_needs(*, sets_up_host: bool) -> frozenset[int]:
-    """What the keeper must be able to do to its end."""
+    """The capabilities that the keeper needs until it ends."""
     return _KEEPER | _HOST if sets_up_host else _KEEPER
 
 
 def become_worker(uid: int = NOBODY, gid: int = NOBODY) -> None:
-    """End up with no capability, as another user where we are root, with no way back.
+    """Give up every capability and, as root, become another user.
 
-    A process that is not root keeps its user. The OOM killer comes here before it comes to the
-    keeper: the worker can be replaced. A signal asked for with `die_with_parent` stays asked for, although
+    A process that is not root keeps its user. The OOM killer is told to prefer this process to the
+    keeper, since the worker can be replaced. `die_with_parent` stays in force, although
     the kernel forgets it at a change of user.
     """
     _go_before_keeper()
@@ -79,7 +79,7 @@ def die_with_parent(signal: int) -> None:
 
 
 def _bound(wanted: int) -> None:
-    """Take everything but `wanted` out of the bounding set, where that is allowed."""
+    """Remove everything but `wanted` from the bounding set, where that is permitted."""
     for capability in range(_last_capability() + 1):
         is_bound = _prctl(_PR_CAPBSET_READ, capability) == 1
         if is_bound and not wanted >> capability & 1 and has_capability(CAP_SETPCAP):
@@ -93,10 +93,9 @@ def _death_signal() -> int:
 
 
 def _go_before_keeper() -> None:
-    """Be the one that the OOM killer takes: plain beside a protected keeper, else above it.
+    """Raise this process' OOM score above the keeper's, which is always permitted.
 
-    To be more eligible than before is always allowed. A kubelet gives critical pods -997, so the
-    worker stays safe from the pressure that other pods make on the node.
+    A kubelet gives critical pods -997, so the worker stays safe while other pods need memory.
     """
     try:
         inherited = int(_OOM_SCORE_ADJ.read_text())

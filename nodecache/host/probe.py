@@ -1,8 +1,8 @@
-"""Does the worker answer? A real query over UDP and TCP through the real sockets.
+"""Probes of the worker: real queries over UDP and TCP through the real sockets.
 
-Non-blocking, driven by the epoll of whoever waits. The query asks for a CHAOS TXT record, which
-the server answers by itself (RFC 4892 names `id.server.`): REFUSED is an answer too, so no upstream
-has part in the verdict. The source address is the probed one, so that no packet can leave the
+Non-blocking, driven by the keeper's epoll. The query is for a CHAOS TXT record, which
+the server answers by itself (RFC 4892 names `id.server.`); REFUSED is an answer too. So no upstream
+takes part. The source address is the probed one, so that no packet can leave the
 host or be sent elsewhere by kube-proxy's rules: an address that is not local fails at once.
 """
 
@@ -29,7 +29,7 @@ Target = tuple[Address, int]
 
 
 class Outcome(enum.Enum):
-    """What became of a round, or of one exchange."""
+    """The outcome of a round, or of one exchange."""
 
     WAITING = "waiting"
     ANSWERED = "answered"
@@ -42,7 +42,7 @@ def query(message_id: int, question: bytes = QUESTION) -> bytes:
 
 
 def is_reply(packet: bytes, message_id: int) -> bool:
-    """Whether `packet` is a reply to our query, whatever it says."""
+    """Whether `packet` is a reply to our query, with any rcode."""
     return (
         len(packet) >= _HEADER.size
         and bool(packet[2] & _QR)
@@ -85,7 +85,7 @@ class Exchange:
         return select.EPOLLIN | (select.EPOLLOUT if self._unsent else 0)
 
     def turn(self) -> None:
-        """Send and receive what can be without waiting."""
+        """Send and receive without waiting."""
         try:
             if self._unsent:
                 self._unsent = self._unsent[self._socket.send(self._unsent) :]
@@ -116,7 +116,7 @@ class Exchange:
         self._socket.close()
 
     def close_quietly(self) -> None:
-        """Release the descriptor alone: another process goes on with the exchange."""
+        """Close the descriptor only: another process goes on with the exchange."""
         self._socket.close()
 
 
@@ -181,7 +181,7 @@ class Probe:
         self._exchanges = []
 
     def _poll(self, exchange: Exchange) -> None:
-        """Poll for what the exchange waits for; one that is over waits for nothing."""
+        """Register what the exchange waits for, or remove it if it is over."""
         if exchange.outcome is Outcome.WAITING:
             self._poller.modify(exchange.fileno(), exchange.events)
         else:

@@ -2,9 +2,9 @@
 
 The twelve rules for an address are the original's, table by table and in its order (contract
 test: tests/contract/test_rules.py). Two matches are added, so that the rules stop matching by
-themselves when we are gone, and whatever the cluster does with an address (kube-proxy's DNAT)
-applies again with nobody left to clean up. The address must be local *now*: the kernel drops a leased
-one. And where the kernel can tell, a socket of ours must be bound for that very packet.
+themselves when the agent is gone, and kube-proxy's DNAT applies again without a clean-up. The address
+must be local at that moment (the kernel removes a leased one), and, if the kernel can match on it, a socket
+of ours must be bound for the packet.
 """
 
 import enum
@@ -20,7 +20,7 @@ FALL_BACK = "NodeLocal DNS Cache: fall back"
 
 
 class FailOpen(enum.Enum):
-    """What makes the rules stop matching when all of us is dead."""
+    """What makes the rules stop matching when keeper and worker are dead."""
 
     SOCKET = "socket"  # no socket of ours is bound: at once
     LEASE = "lease"  # the kernel drops the address: when its lifetime ends
@@ -90,10 +90,10 @@ def rules_for(address: Address, dns_port: int, health_port: int) -> tuple[Rule, 
 
 
 def own_client_rules(address: Address, dns_port: int) -> tuple[Rule, ...]:
-    """What clients in the host's own network need besides, where the host's filter may drop.
+    """The rules that clients in the host's own network need besides, where the host's filter may drop.
 
-    Their packets pass OUTPUT and INPUT both ways, untracked, so that no "established" rule lets
-    the reply in. The keeper's probe is such a client. The original has no such rules.
+    Their packets pass OUTPUT and INPUT both ways, untracked, so that no "established" rule accepts
+    the reply. The keeper's probe is such a client. The original has no such rules.
     """
     return tuple(
         Rule("filter", chain_name, protocol, is_to, address, dns_port, "ACCEPT", ALLOW_TRAFFIC)
@@ -105,9 +105,9 @@ def own_client_rules(address: Address, dns_port: int) -> tuple[Rule, ...]:
 def fallback_rules(
     address: Address, dns_port: int, to_address: Address | None, *, is_away_only: bool
 ) -> tuple[Rule, ...]:
-    """Send queries that nobody takes to a kube-dns pod, and without any to the Service `to_address`.
+    """Send queries that meet no socket to a kube-dns pod, or to the Service `to_address` without pods.
 
-    Those for whom a socket of ours was bound are untracked, and DNAT never sees them. A Service can
+    Queries for which a socket of ours is bound are untracked, so DNAT does not apply to them. A Service can
     be the target in IPVS mode only: there its address is local (kube-ipvs0), so no DNAT of
     kube-proxy's has to follow ours.
     """
@@ -135,10 +135,10 @@ def all_rules(options: HostOptions, fail_open: FailOpen) -> tuple[Rule, ...]:
 
 
 def rules_left(options: HostOptions, fail_open: FailOpen) -> tuple[Rule, ...]:
-    """What a clean stop leaves, until it expires: the fallbacks of addresses that nobody has put up.
+    """What a clean stop leaves, until it expires: fallbacks that match only while the address is away.
 
-    An address that somebody else serves on this node from then on never meets them. That cannot be
-    told of one that is always there, on an interface that is not ours.
+    So they do not apply to an address that another program puts up, except where the address
+    is always there, on an interface that is not ours.
     """
     is_by_lease = fail_open is FailOpen.LEASE
     is_away_only = options.setup_interface or is_by_lease
@@ -146,7 +146,7 @@ def rules_left(options: HostOptions, fail_open: FailOpen) -> tuple[Rule, ...]:
 
 
 def _fallbacks(options: HostOptions, fail_open: FailOpen, *, is_away_only: bool) -> Iterable[Rule]:
-    """By lease, an address that always stays local never falls back, and the others have kube-proxy."""
+    """The fallbacks of all addresses; with FailOpen.LEASE, of those with a `-fallback` Service."""
     return chain.from_iterable(
         fallback_rules(ip, options.dns_port, options.fallback_of(ip), is_away_only=is_away_only)
         for ip in options.addresses

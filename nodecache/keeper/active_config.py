@@ -40,12 +40,12 @@ class ActiveConfig:
 
     @property
     def is_offering(self) -> bool:
-        """Whether the worker has not answered an offer yet."""
+        """Whether a configuration is offered that the worker has not answered yet."""
         return self._offered is not None
 
     @contextlib.contextmanager
     def offer(self, config: Config) -> Iterator[list[int]]:
-        """What a worker needs for taking `config`, to be sent within. CannotListen."""
+        """The descriptors that a worker needs for `config`, to be sent within. Raises CannotListen."""
         sockets = open_all(listen_addresses(config.served_zones), self.sockets)
         self.give_up()
         self._offered = (config, sockets)
@@ -56,7 +56,7 @@ class ActiveConfig:
             os.close(descriptor)
 
     def taken(self) -> bool:
-        """The worker took the offer; False where there was none."""
+        """The worker accepted the offer; False if there was none."""
         if self._offered is None:
             return False
         (config, sockets), self._offered = self._offered, None

@@ -54,10 +54,10 @@ class Work(Protocol):
 
 
 class Worker:
-    """One forked worker; its signs of life are in `pulse`.
+    """One forked worker; `pulse` has its signs of life.
 
-    It reads what strangers send and may be one by now: what it says is believed only where it
-    was asked for, and `fault` names why the keeper has ended it.
+    It reads what strangers send and may have been taken over by one: its messages are accepted only
+    if they are due, and `fault` is the reason for which the keeper has killed it.
     """
 
     def __init__(self, pid: int, channel: Channel, now: float) -> None:
@@ -71,7 +71,7 @@ class Worker:
         self._reload_by = math.inf
 
     def send(self, kind: str, descriptors: Sequence[int] = (), **fields: Any) -> bool:
-        """Send it a message; False where it does not read what it was sent before."""
+        """Send it a message; False if it does not read earlier ones."""
         if not self.channel.send(kind, descriptors, **fields):
             return self.has_ended
         self._owed[kind] += 1
@@ -88,7 +88,7 @@ class Worker:
     def receive(self, now: float) -> Message | None:
         """Its next message. BlockingIOError: none yet; None: it closed the channel.
 
-        Raises MalformedControlMessage where it may not say that, or not now.
+        Raises MalformedControlMessage for a message that it may not send, or not now.
         """
         message = self.channel.receive()
         if message is None:
@@ -150,7 +150,7 @@ class Worker:
     def finish(self, seconds: float) -> None:
         """Wait for its end, and kill it after `seconds`.
 
-        One that cannot be killed either is left: it ends with its container, or once it wakes and
+        One that cannot be killed is left: it ends with its container, or when it runs again and
         finds the channel closed.
         """
         deadline = monotonic() + seconds

@@ -54,7 +54,7 @@ class HandoverActions:
     def release_node(self, claim: Claim) -> None:
         """Have the worker stop reading, and release the host; both take a moment.
 
-        Rules that nobody claims are taken away, for nobody else would ever do that.
+        Rules that the successor does not make are removed, since nobody else would remove them.
         """
         self._yield_by = monotonic() + YIELD_SECONDS
         self._active.give_up()

@@ -56,7 +56,7 @@ _CLOSE_LOOK = 0.05  # while something else is waited for that ends soon
 
 
 class Keeper:
-    """One agent's keeper. `guard` is None where the host is left alone; workers run `work`."""
+    """One agent's keeper. `guard` is None if the host is not to be set up; workers run `work`."""
 
     def __init__(
         self, flags: Flags, source: ConfigSource, config: Config, guard: Guard | None, work: Work
@@ -99,7 +99,7 @@ class Keeper:
             self._loop.attempt(self._supervisor.spawn, monotonic())
             while not self._is_stopping:
                 self._turn()
-        finally:  # whatever ends it: nothing is left on the host that nobody holds up
+        finally:  # nothing may be left on the host that nobody manages
             self._stop()
         return 0
 
@@ -215,7 +215,7 @@ class Keeper:
             self._guard.worker_ended(now)
 
     def worker_failed(self) -> None:
-        """Workers fail one after another: for a while there is none."""
+        """Workers fail one after another: none is started for a while."""
         self._mark.failed()
 
     def worker_unkillable(self) -> None:
@@ -288,9 +288,9 @@ class Keeper:
         self._stop_at = monotonic() + lameduck
 
     def _stop(self) -> None:
-        """Give the node's traffic back, then answer what is left, then go.
+        """Stop intercepting, have the worker answer what is left, then clean up the host.
 
-        Where another agent holds up the node, only the worker ends, and all else stays as it is. It may
+        If another agent manages the node, only the worker ends and everything else stays. That agent may
         have come while the worker answered the rest: a pod deleted by force has its successor at once.
         """
         attempt = self._loop.attempt

@@ -1,6 +1,6 @@
-"""What the keeper waits for: descriptors in one selector, and who is called when one is readable.
+"""The keeper's event loop: descriptors in one selector, and the function to call when one is readable.
 
-Nothing that is called here may end the keeper: a fault of ours is logged with its place, counted,
+Exceptions of these functions do not end the keeper: they are logged with their place and counted,
 and the loop goes on.
 """
 
@@ -25,10 +25,7 @@ class HasFileno(Protocol):
 
 
 class Loop:
-    """One selector. Nothing runs but what it calls, one after the other.
-
-    `faults` counts what failed and was lived on after.
-    """
+    """One selector, which calls one handler after the other. `faults` counts exceptions in handlers."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -40,17 +37,17 @@ class Loop:
         self._selector.register(source, selectors.EVENT_READ, handler)
 
     def forget(self, source: HasFileno | int) -> None:
-        """Wait for `source` no more; nothing where it was not waited for."""
+        """Stop waiting for `source`, if it is waited for."""
         with contextlib.suppress(KeyError):
             self._selector.unregister(source)
 
     def turn(self, seconds: float) -> None:
-        """Wait until something is readable, `seconds` at the most, and see to it."""
+        """Wait until something is readable, at most `seconds`, and call its handler."""
         for key, _ in self._selector.select(seconds):
             self.attempt(key.data)
 
     def attempt(self, what: Callable[..., object], *arguments: object) -> None:
-        """Call something that is not expected to fail, and live on where it does."""
+        """Call a function; an exception in it is logged and counted."""
         try:
             what(*arguments)
         except Exception:

@@ -1,4 +1,4 @@
-"""kube-dns' pods on their way from the worker into the node's packet rules."""
+"""Passes kube-dns' pods from the worker to the node's packet rules."""
 
 from collections.abc import Sequence
 from ipaddress import ip_address
@@ -9,14 +9,14 @@ from nodecache.process.pods import PodAddress
 
 
 class PodRules(Protocol):
-    """The host, as far as it has to do with pods."""
+    """The part of the host that takes pods."""
 
     def set_dns_pods(self, pods: Sequence[Endpoint], now: float) -> None:
-        """Send to these what nobody else takes."""
+        """Have queries that meet no socket sent to these."""
 
 
 def pass_on_pods(pods: Sequence[PodAddress], host: PodRules, now: float) -> None:
-    """Tell the host what the worker told, once a minute and whenever it changed.
+    """Give the host the worker's list of pods, once a minute and whenever it changed.
 
     The packet rules know one port a pod, which is kube-dns' own for both protocols nearly everywhere.
     """

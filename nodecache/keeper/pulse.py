@@ -1,9 +1,9 @@
 """How long a worker has been silent, less the time in which the kernel did not let it run.
 
-A worker says several times a second that it lives. One whose container has used up its share of CPU, or
-that waits its turn on a busy node, is late with that and does not hang. The kernel counts how long
-a process waits for a CPU, being throttled included (`/proc/PID/schedstat`, the second number).
-One that is stopped, asleep, or in an endless loop does not wait.
+A worker sends two heartbeats a second. If its container has used up its share of CPU, or the node
+is busy, it is late with them but does not hang. The kernel counts how long a process waits for a CPU,
+being throttled included (`/proc/PID/schedstat`, the second number).
+A process that is stopped, asleep, or in an endless loop does not wait for a CPU.
 """
 
 from collections.abc import Callable
@@ -37,12 +37,12 @@ class Pulse:
         self.heard(now)
 
     def heard(self, now: float) -> None:
-        """It sent a message."""
+        """Note a message from it."""
         self.heard_at = now
         self._waited_before = self._waited(self._pid)
 
     def is_lost(self, now: float, *, is_building: bool) -> bool:
-        """Whether it has been silent for longer than a worker that can run ever is."""
+        """Whether it has been silent for longer than a worker that can run would be."""
         patience = BUILD_SECONDS if is_building else SILENT_SECONDS
         silence = now - self.heard_at
         if silence <= patience:

@@ -38,7 +38,7 @@ class Reconfiguring:
         return self._source.failures + self._refusals
 
     def watch(self) -> None:
-        """Act on changed files."""
+        """Watch the files."""
         self._loop.listen(self._source, self.look)
 
     def stop_watching(self) -> None:
@@ -87,7 +87,7 @@ class Reconfiguring:
         self._offer_next()
 
     def refused(self, why: str, *, is_to_be_tried_again: bool = True) -> None:
-        """It cannot be served now, by what the kernel or the worker says."""
+        """The kernel or the worker refuses the offered configuration; `why` is logged."""
         log.error("Restart failed: %s; the running configuration stays", why)
         self._refusals += 1
         self._source.refused(is_to_be_tried_again=is_to_be_tried_again)

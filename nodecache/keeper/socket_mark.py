@@ -1,13 +1,13 @@
-"""Whether packet rules draw queries to our sockets: only while somebody reads them.
+"""Marks the listening sockets while a worker reads them, so that the packet rules match.
 
-The rules match where a socket that bears a mark is bound for the packet (`process/listen.py`); what
-they do not match, kube-proxy's DNAT carries to kube-dns. So a marked socket is a promise. It is made once a
-worker reads, and taken back when none has been heard for a second, when the keeper's own queries are not
-answered, or when one worker after the other fails. What is queued in the socket stays there for the
-next worker; a hung one's copies of the socket bear no mark either, for it is one socket.
+The rules match if a socket with a mark is bound for the packet (`process/listen.py`); other packets go
+to kube-dns by kube-proxy's DNAT. The sockets are marked once a worker reads them. The mark is removed when no
+worker has been heard for a second, when the keeper's own queries are not answered, or when one worker
+after the other fails. Queries that are queued in the socket stay there for the next worker. A worker that
+hangs has the same socket, so its mark is gone too.
 
-Where the rules cannot look for sockets, the mark is nothing to anybody: queries wait in the sockets, and
-the lease of the addresses is what ends (`host/lease.py`).
+If the rules cannot match on sockets, the mark has no effect: queries wait in the sockets, and
+the lease of the addresses ends (`host/lease.py`).
 """
 
 import logging
@@ -35,18 +35,18 @@ class SocketMark:
         self._probes = (0, 0)
 
     def heard(self, now: float) -> None:
-        """A worker that reads the sockets lives."""
+        """A worker that reads the sockets has sent a message."""
         self._heard_at = now
         if self._trial_until == math.inf:
             self._trial_until = now + TRIAL_SECONDS
 
     def failed(self) -> None:
-        """There is no worker, and it is not known when there is one; nor whether that one answers."""
+        """Workers fail one after the other: remove the mark until one answers a probe."""
         self._heard_at = -math.inf
         self._trial_until = math.inf
 
     def probed(self, answered: int, unanswered: int, now: float) -> None:
-        """How many of the keeper's queries were answered, and how many were not, since its start."""
+        """Note how many of the keeper's probes were answered, and were not, since its start."""
         if answered > self._probes[0]:
             self._trial_until = None
         elif unanswered > self._probes[1]:
@@ -54,11 +54,11 @@ class SocketMark:
         self._probes = (answered, unanswered)
 
     def next_wake(self) -> float:
-        """When the mark is taken away if nothing is heard; infinity for never."""
+        """When the mark is removed if nothing is heard; infinity for never."""
         return self._heard_at + UNHEARD_SECONDS if self._is_on else math.inf
 
     def turn(self, now: float, *, are_ours: bool) -> None:
-        """Mark the sockets or take the mark away; those that another agent reads are left alone."""
+        """Mark the sockets or remove the mark; those that another agent reads are not changed."""
         if are_ours and not self._were_ours:
             for pair in self._active.sockets.values():
                 pair.is_marked = None  # whatever the other one has made of them
@@ -74,7 +74,7 @@ class SocketMark:
             pair.mark(is_on=is_on)
 
     def take_away(self) -> None:
-        """Have no more queries drawn to our sockets, for good: a stop begins."""
+        """Remove the mark for good: a stop begins."""
         for pair in self._active.sockets.values():
             pair.mark(is_on=False)
 

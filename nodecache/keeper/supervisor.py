@@ -16,7 +16,7 @@ from .respawn import Respawn
 log = logging.getLogger(__name__)
 
 _FORK_PAUSE = 0.1
-MAX_MESSAGES_PER_TURN = 16  # a worker that never stops to talk holds up nothing else
+MAX_MESSAGES_PER_TURN = 16  # so that a worker that sends without end delays nothing else
 
 
 class WorkerOwner(Protocol):
@@ -39,7 +39,7 @@ class WorkerOwner(Protocol):
         """It has ended."""
 
     def worker_failed(self) -> None:
-        """Workers fail one after another: for a while there is none."""
+        """Workers fail one after another: none is started for a while."""
 
     def worker_unkillable(self) -> None:
         """It hangs and cannot be killed; it may recover."""
@@ -66,7 +66,7 @@ class Supervisor:
         return float("inf") if self._respawn_at is None else self._respawn_at
 
     def spawn(self, now: float) -> None:
-        """Fork a worker; where the kernel has no room for one, later."""
+        """Fork a worker; if that fails, try again later."""
         self._respawn_at = now + _FORK_PAUSE  # whatever it is that fails below
         self._respawn.started(now)
         try:

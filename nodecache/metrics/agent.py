@@ -10,7 +10,7 @@ from .source import AgentNumbers
 
 
 def agent_families(agent: AgentNumbers, version: str) -> Iterator[Family]:
-    """What CoreDNS tells of itself, as far as it is true of us."""
+    """CoreDNS's series about itself, as far as they apply here."""
     build = gauge(
         "coredns_build_info",
         "Always 1; `goversion` names the interpreter, since there is no Go.",
@@ -64,7 +64,7 @@ def _page_families(agent: AgentNumbers) -> Iterator[Family]:
 
 
 def load_families(agent: AgentNumbers) -> Iterator[Family]:
-    """What the original has no series for."""
+    """Series that the original does not have."""
     build = gauge(
         "nodecache_build_info",
         "Always 1; `code` tells whether the way of a query is compiled or interpreted.",

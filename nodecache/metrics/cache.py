@@ -10,7 +10,7 @@ _TYPED = ("server", "type", "zones", "view")
 
 
 def cache_families(source: Source) -> Iterator[Family]:
-    """What the cache of every zone holds and did."""
+    """Contents and counts of every zone's cache."""
     caches = source.caches
     entries = gauge("coredns_cache_entries", "Answers kept that can still be served.", *_TYPED)
     hits = counter("coredns_cache_hits_total", "Queries answered from the cache.", *_TYPED)

@@ -26,9 +26,8 @@ from .source import Source
 class Collector:
     """Makes the page. Both metrics ports serve the same one, as the original does.
 
-    `read` says what there is to tell at the moment of a scrape, once `flush` has brought it up to
-    date in steps. Counts of zones and upstreams that
-    a reload takes away are given to `carry`, so that no counter ever goes back.
+    At a scrape `flush` brings the counts up to date in steps, then `read` returns them. `carry` takes
+    the counts of forwarders and caches that a reload removed, so that no counter ever decreases.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class Collector:
         self._carried: dict[str, Family] = {}
 
     def carry(self, gone: Source) -> None:
-        """Keep what the parts of `gone` have counted so far."""
+        """Keep the counts of the parts in `gone`."""
         for counts in gone.servers:
             counts.flush()
         for family in counted_families(gone):
@@ -77,7 +76,7 @@ class Collector:
         yield from python_families()
 
     def pieces(self) -> Iterator[bytes]:
-        """The page's text in pieces, each quick to make; there are empty ones among them."""
+        """The page's text in pieces, each quick to make; some are empty."""
         for _ in self._fold():
             yield b""
         for family in self.families():

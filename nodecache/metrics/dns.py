@@ -32,12 +32,12 @@ _TYPE_LABELS = {
 
 
 def type_label(qtype: int) -> str:
-    """The `type` label of a query; what is rarely asked shares one, so that series stay few."""
+    """The `type` label of a query; rare types share one, which bounds the number of series."""
     return _TYPE_LABELS.get(qtype, "other")
 
 
 def dns_families(source: Source) -> Iterator[Family]:
-    """What every zone was asked and what it answered."""
+    """Queries and replies of every zone."""
     yield _requests(source)
     yield _responses(source)
     yield _durations(source)
@@ -121,7 +121,7 @@ def _do_requests(source: Source) -> Family:
 
 
 def directive_families(counts: DirectiveCounts) -> Iterator[Family]:
-    """What the small directives count; most of them show nothing until they are used."""
+    """Counts of the other directives; most have no series until they are used."""
     matched = counter(
         "coredns_template_matches_total", "Queries answered by a template.", *_ZONE, "class", "type"
     )

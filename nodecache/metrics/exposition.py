@@ -1,9 +1,9 @@
 """Metric families, and the text that Prometheus reads (format 0.0.4), written by prometheus_client.
 
-The library takes 13 µs for each sample, and writes a page in one go, while queries wait. But of a
-series only the number changes: what the library wrote before it is kept from one page to the next,
-and new series are given to it a few at a time. It is read in with this module, before the worker is
-nobody, who may not be able to read the folder of the interpreter.
+The library takes 13 µs for each sample and writes a whole page while queries wait. But only the
+number of a series changes: the text that the library wrote before it is kept from one page to the next,
+and new series are given to it a few at a time. It is imported with this module, before the worker
+becomes nobody, who may not be able to read the interpreter's folder.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,10 +32,7 @@ _EXPONENT_FROM = 1_000_000  # below it a whole number is its digits
 
 
 class Texts:
-    """What the library writes of families and series: all but the numbers.
-
-    Bounded by the series of a page: what one no longer has is dropped with it.
-    """
+    """The library's text of families and series, without the numbers; bounded by the series of one page."""
 
     def __init__(self) -> None:
         self.headers: dict[str, str] = {}
@@ -73,14 +70,14 @@ class Family:
         self.values: dict[Labels, float] = {}
 
     def add(self, labels: Labels, value: float) -> None:
-        """Add `value` to what `labels` has."""
+        """Add `value` to the number of `labels`."""
         self.values[labels] = self.values.get(labels, 0) + value
 
     def __len__(self) -> int:
         return len(self.values)
 
     def numbers(self) -> Iterator[tuple[Labels, Sequence[float]]]:
-        """For each set of labels, what its lines tell."""
+        """For each set of labels, the numbers of its lines."""
         for labels, value in self.values.items():
             yield labels, (value,)
 
@@ -139,12 +136,12 @@ class HistogramFamily(Family):
         self.histograms: dict[Labels, tuple[list[int], float]] = {}
 
     def observe_all(self, labels: Labels, counted: Buckets) -> None:
-        """Add a whole histogram to what `labels` has."""
+        """Add a histogram to that of `labels`."""
         self.bounds = counted.bounds
         self.merge(labels, counted.buckets, counted.sum)
 
     def merge(self, labels: Labels, buckets: list[int], total: float) -> None:
-        """Add buckets and a sum to what `labels` has."""
+        """Add buckets and a sum to those of `labels`."""
         known = self.histograms.get(labels)
         if known:
             buckets = [one + other for one, other in zip(known[0], buckets, strict=True)]
@@ -170,7 +167,7 @@ class HistogramFamily(Family):
 
 
 class _OneMetric(Collector):
-    """What the library can collect from: one metric."""
+    """A collector of one metric, for the library."""
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
@@ -181,7 +178,7 @@ class _OneMetric(Collector):
 
 
 def number_text(value: float) -> str:
-    """A number as the library writes it, but whole ones as Go does: `3`, not `3.0`."""
+    """A number as the library writes it, but whole ones as in Go: `3`, not `3.0`."""
     if value.__class__ is int and 0 <= value < _EXPONENT_FROM:
         return str(value)
     text: str = floatToGoString(value)  # type: ignore[no-untyped-call]

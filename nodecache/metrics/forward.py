@@ -9,7 +9,7 @@ _PROXY = "forward"
 
 
 def forward_families(source: Source) -> Iterator[Family]:
-    """What upstreams were asked, under the names that CoreDNS has now."""
+    """Queries to upstreams and their answers, under the names of CoreDNS today."""
     yield _plain(
         source,
         "coredns_forward_healthcheck_broken_total",
@@ -63,7 +63,7 @@ def _add_by_transport(family: Family, labels: tuple[str, ...], counts: Mapping[s
 
 
 def old_forward_families(source: Source) -> Iterator[Family]:
-    """The same under the names of before 1.11, which public dashboards and alerts still ask for."""
+    """The same under the names before CoreDNS 1.11, which public dashboards and alerts use."""
     requests = counter("coredns_forward_requests_total", "Queries sent to an upstream.", "to")
     responses = counter("coredns_forward_responses_total", "Answers of an upstream.", "to", "rcode")
     durations = histogram(
@@ -92,7 +92,7 @@ def old_forward_families(source: Source) -> Iterator[Family]:
     yield from (requests, responses, durations, failures, hits, misses)
 
 
-# What the forwarders saved, or spent beyond the plain exchange: field and what it counts.
+# Queries beyond one for each question: field and help text.
 _EFFORTS = {
     "hedged": "Queries asked a second time because the first was slow.",
     "retried": "Queries asked again because their connection or upstream failed them.",
@@ -102,7 +102,7 @@ _EFFORTS = {
 
 
 def effort_families(source: Source) -> Iterator[Family]:
-    """What answers cost beyond one exchange each, and what upstreams did that was no answer."""
+    """Additional queries of forwarders, and what upstreams did besides answering."""
     for field, text in _EFFORTS.items():
         yield _plain(source, f"nodecache_{field}_queries_total", text, field)
     ignored = counter(
@@ -123,7 +123,7 @@ def effort_families(source: Source) -> Iterator[Family]:
 
 
 def upstream_state_families(source: Source) -> Iterator[Family]:
-    """How upstreams stand."""
+    """The state of each upstream now."""
     out = gauge("nodecache_upstream_quarantined", "Upstreams left out: 1, others: 0.", "to")
     pace = gauge("nodecache_upstream_round_trip_seconds", "Smoothed time until an answer.", "to")
     waiting = gauge("nodecache_upstream_queries_in_flight", "Queries not yet answered.", "to")

@@ -4,7 +4,7 @@ from bisect import bisect_left
 
 
 class Histogram:
-    """Observations sorted by upper bounds: `buckets` has one more than `bounds`, for the rest.
+    """Observations by upper bounds: `buckets` has one more than `bounds`, for larger values.
 
     Not cumulative. `sum` is that of the observed values, in their unit.
     """
@@ -17,7 +17,7 @@ class Histogram:
         self.sum = 0.0
 
     def observe(self, value: float, times: int = 1) -> None:
-        """Sort in `value`, seen `times`; a value equal to a bound is below it."""
+        """Count `value` `times` times; a value equal to a bound is below it."""
         place = 0
         for bound in self.bounds:  # nearly all is small: walking finds it sooner than bisection
             if value <= bound:
@@ -27,7 +27,7 @@ class Histogram:
         self.sum += value * times
 
     def move_from_first(self, value: float) -> None:
-        """One that is counted in the first bucket turns out to be `value`, already in the sum."""
+        """Move one observation from the first bucket to that of `value`; the sum has it already."""
         self.buckets[0] -= 1
         self.buckets[bisect_left(self.bounds, value)] += 1
 

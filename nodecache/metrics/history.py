@@ -17,7 +17,7 @@ _FAILED = ("SERVFAIL", "REFUSED")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was counted up to `at`, monotonic seconds. `buckets` are not cumulative."""
+    """The counts at `at`, monotonic seconds. `buckets` are not cumulative."""
 
     at: float
     queries: int
@@ -29,7 +29,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What happened between two samples. Latencies in seconds; None where nobody asked."""
+    """Rates between two samples. Latencies in seconds; None without queries."""
 
     queries_per_second: float
     failures_per_second: float
@@ -46,7 +46,7 @@ class History:
         self._samples: deque[Sample] = deque(maxlen=KEPT_SAMPLES)
 
     def add(self, source: Source, now: float) -> None:
-        """Keep what `source` counts at `now`. The counts are up to date: they were folded."""
+        """Add a sample of `source` at `now`, whose counts were brought up to date before."""
         self.bounds = next((tuple(counts.duration.bounds) for counts in source.servers), ())
         self._samples.append(
             Sample(
@@ -64,7 +64,7 @@ class History:
         )
 
     def rates(self) -> list[Rates]:
-        """One for each time between two samples, the oldest first."""
+        """The rates between each two samples, the oldest first."""
         return [self._between(before, after) for before, after in pairwise(self._samples)]
 
     def _between(self, before: Sample, after: Sample) -> Rates:
@@ -86,7 +86,7 @@ class History:
 def quantile(share: float, bounds: tuple[float, ...], buckets: list[int]) -> float | None:
     """The value below which `share` of the observations lie, as Prometheus estimates it.
 
-    Within a bucket they are taken to be spread evenly. What is above the last bound counts as it.
+    Within a bucket they count as spread evenly; a value above the last bound counts as the bound.
     """
     total = sum(buckets)
     if not total:

@@ -1,4 +1,4 @@
-"""Series of the host's side and of both processes: what the keeper told, and what /proc shows."""
+"""Series of the host, from the keeper's messages, and of both processes, from /proc."""
 
 import gc
 import resource
@@ -57,7 +57,7 @@ def _interception_families(keeper: KeeperVitals) -> Iterator[Family]:
 
 
 def _lease_families(keeper: KeeperVitals) -> Iterator[Family]:
-    """Nothing where no address is on a lease."""
+    """Series of the lease; none if no address has one."""
     lease = keeper.lease
     if not lease:
         return

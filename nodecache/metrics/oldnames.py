@@ -1,4 +1,4 @@
-"""Names that CoreDNS gave up with 1.7.0 and node-cache later, which some dashboards still ask for.
+"""Names that CoreDNS dropped with 1.7.0 and node-cache later, which some dashboards still use.
 
 A public mixin takes its list of instances from `coredns_dns_request_count_total`, and a widely
 copied dashboard asks `old or new`; both see the same numbers under either name.

@@ -1,6 +1,6 @@
-"""What the collector reads: plain counts that other rooms keep, told here as the least they must have.
+"""What the collector reads: protocols of the plain counts that other packages keep.
 
-The agent hands over one `Source` at each scrape. Nothing here is kept by the collector.
+The agent makes one `Source` for each scrape; the collector keeps none.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -54,7 +54,7 @@ class ServerCounts(Protocol):
 
 
 class UpstreamCounts(Protocol):
-    """What one upstream was asked, and how it went."""
+    """Queries to one upstream, and their outcomes."""
 
     @property
     def to(self) -> str:
@@ -88,7 +88,7 @@ class UpstreamCounts(Protocol):
 
 
 class ForwarderCounts(Protocol):
-    """What one forwarder went through, all its upstreams together."""
+    """Counts of one forwarder, all its upstreams together."""
 
     healthcheck_broken: int
     max_concurrent_rejects: int
@@ -122,7 +122,7 @@ class CacheNumbers:
 
 @dataclass(slots=True, kw_only=True)
 class UpstreamState:
-    """How one upstream stands now."""
+    """The state of one upstream now."""
 
     to: str
     is_quarantined: bool = False
@@ -182,7 +182,7 @@ class DirectiveCounts:
 
 @dataclass(slots=True, kw_only=True)
 class Source:
-    """Everything one scrape tells. Several counts with the same labels are added up."""
+    """Everything that one scrape shows. Counts with the same labels are added."""
 
     servers: Sequence[ServerCounts] = ()
     plugins: Iterable[tuple[str, str, str]] = ()

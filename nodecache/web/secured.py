@@ -1,6 +1,6 @@
 """How a page is served: over TLS or not, with which headers, to whom.
 
-Apart from `webconfig`, which reads that from a file, because few agents have one.
+Separate from `webconfig`, which reads it from a file and is imported only where there is one.
 """
 
 import ssl
@@ -25,7 +25,7 @@ class WebConfig:
     """Says when those were written: see `stamp_of`."""
 
     def has_changed(self) -> bool:
-        """Whether the files are others than when they were read."""
+        """Whether the files changed since they were read."""
         return bool(self.files) and stamp_of(self.files) != self.stamp
 
 
@@ -33,7 +33,7 @@ PLAIN = WebConfig()
 
 
 def stamp_of(files: Iterable[str]) -> object:
-    """Which files these are and when they were written, as far as anybody may know."""
+    """A value that changes when one of the files is written or replaced."""
     return tuple(_stamp(file) for file in files)
 
 

@@ -35,14 +35,14 @@ IDLE_SECONDS = 130.0
 # One kubelet and a few scrapers need five; the rest is for people.
 MAX_CONNECTIONS = 64
 
-# A tenth of the 2 ms that a scrape may hold up a query.
+# A tenth of the 2 ms for which a scrape may delay a query.
 SLICE_SECONDS = 0.0002
 
 TEXT = "text/plain; charset=utf-8"
 
 
 class MalformedRequest(Exception):
-    """A request that cannot be understood; `status` is what its sender gets."""
+    """A request that breaks HTTP or has a body; `status` is the response's."""
 
     def __init__(self, status: HTTPStatus) -> None:
         super().__init__(status.phrase)
@@ -68,7 +68,7 @@ class Request:
 
 @dataclass(slots=True, frozen=True)
 class Response:
-    """What a page answers. `encoding` names the compression that `body` already has."""
+    """The response of a page. `encoding` is the compression that `body` already has."""
 
     status: HTTPStatus
     body: bytes
@@ -95,10 +95,7 @@ class WebServer:
         self._connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}  # oldest first
 
     async def serve(self, listener: socket.socket, context: ssl.SSLContext | None = None) -> None:
-        """Answer on `listener`, whoever bound it; it belongs to the server from now on.
-
-        With a `context` over TLS.
-        """
+        """Answer on `listener`, with a `context` over TLS. The server closes it in the end."""
         server = await asyncio.start_server(
             self._serve_connection,
             sock=listener,
@@ -138,7 +135,7 @@ class WebServer:
             self._connections.pop(writer, None)
 
     def _mark_youngest(self, writer: asyncio.StreamWriter) -> None:
-        """Make `writer` the youngest connection; the oldest goes where there are too many."""
+        """Make `writer` the youngest connection; if there are too many, the oldest is closed."""
         conversation = asyncio.current_task()
         assert conversation is not None
         self._connections.pop(writer, None)

@@ -1,7 +1,7 @@
 """`prometheus { tls FILE }`: the web configuration of the Prometheus exporter toolkit.
 
-The law of this module: what a file asks for and we lack is an error. A page is never served with
-less protection than was asked for.
+The law of this module: what a file asks for and is not supported here is an error. A page is never served
+with less protection than was asked for.
 """
 
 import re
@@ -52,7 +52,7 @@ _THAT_ENABLE = (
 
 
 def open_web_config(path: str) -> WebConfig:
-    """What the file at `path` asks for. OSError or ValueError with the reason where that cannot be."""
+    """The configuration in the file at `path`. Raises OSError or ValueError with the reason."""
     try:
         sections = _mapping(_read_yaml(Path(path).read_text("utf-8")), _SECTIONS)
         tls = _mapping(sections.get("tls_server_config", ""), _TLS_FIELDS)
@@ -71,10 +71,9 @@ def open_web_config(path: str) -> WebConfig:
 
 
 class _Loader(yaml.BaseLoader):
-    """Every scalar is the text that was written, as Go reads it into a field that is a text.
+    """Reads every scalar as text, as Go does for a string field; `safe_load` makes a boolean of `no`.
 
-    `safe_load` would make a truth value of a header that is `no`. A field that is given twice is an
-    error with Go; here the second would be served.
+    A field that is given twice is an error, as with Go.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 (PyYAML's)
@@ -91,7 +90,7 @@ class _Loader(yaml.BaseLoader):
 
 
 def _read_yaml(text: str) -> Value:
-    """What `text` says. ValueError says in which line it is not YAML, and why."""
+    """The value in a YAML text. Raises ValueError with line and reason."""
     try:
         value: Value | None = yaml.load(text, _Loader)  # noqa: S506 (it makes texts, lists, dicts)
     except yaml.YAMLError as error:
@@ -106,7 +105,7 @@ def _reason(error: yaml.YAMLError) -> str:
 
 
 def _texts(value: Value) -> Sequence[str]:
-    """A list of texts, also where only one is given; TypeError for anything else."""
+    """A list of texts, or a list of the one text given; TypeError for anything else."""
     found = [value] if isinstance(value, str) and value else value
     texts = [each for each in found if isinstance(each, str)]
     if isinstance(found, dict) or len(texts) != len(found):
@@ -132,7 +131,7 @@ def _files(path: str, tls: Mapping[str, Value]) -> list[str]:
 
 
 def _beside(path: str, file: str) -> str:
-    """A relative path is from where the configuration is."""
+    """`file`, relative to the folder of the configuration."""
     return str(Path(path).parent / file)
 
 
@@ -202,7 +201,7 @@ def _load(what: str, load: Callable[..., Any], *files: str) -> None:
 
 
 def _choose_suites(context: ssl.SSLContext, wanted: Iterable[str]) -> None:
-    """Go's names of suites, in OpenSSL's; those of TLS 1.3 are not to choose from, there as here."""
+    """Set the cipher suites by Go's names; those of TLS 1.3 cannot be chosen, as in Go."""
     chosen = []
     for name in wanted:
         if match := _GO_SUITE.fullmatch(name):
@@ -220,7 +219,7 @@ def _choose_suites(context: ssl.SSLContext, wanted: Iterable[str]) -> None:
 
 
 def _ask_clients(path: str, tls: Mapping[str, Value], context: ssl.SSLContext) -> None:
-    """Whether clients must show a certificate, and who vouches for it."""
+    """Set whether clients must have a certificate, and which authorities sign it."""
     kind, file, text = (_text(tls, n) for n in ("client_auth_type", "client_ca_file", "client_ca"))
     if kind in _CLIENTS_NOT_LOOKED_AT:
         raise ValueError(f"{kind} is not supported here; RequireAndVerifyClientCert is")

@@ -105,7 +105,7 @@ class Agent:
         await self._drain()
 
     def _drop_privileges(self) -> None:
-        """Give up root: from here on strangers' octets are read. Everything that needs root is open by now."""
+        """Give up root before any octet of a stranger is read; what needs root is open by now."""
         if os.geteuid() == 0 and self._flags.user is not None:
             privileges.become_worker(*self._flags.user)
 
@@ -120,12 +120,12 @@ class Agent:
             except MalformedControlMessage as error:
                 self._on_malformed(error)
                 continue
-            if message is None:  # the keeper is gone: nobody holds up the host any more
+            if message is None:  # the keeper is gone: nobody manages the host any more
                 os._exit(1)
             self._handle_message(message)
 
     def _on_malformed(self, error: MalformedControlMessage) -> None:
-        """The keeper is trusted, so this is a fault of ours, or there is no room for descriptors."""
+        """A malformed message of the keeper: a fault of ours, or no descriptors are left."""
         log.error("the keeper is not understood: %s", error)
         if isinstance(error, LostDescriptors) and error.kind == "reload":
             self._refuse(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
@@ -168,18 +168,18 @@ class Agent:
         log.info("%d answers kept by the previous agent are ours now", count.taken)
 
     async def _resume(self) -> None:
-        """The agent that had taken over is gone: read again."""
+        """Read the sockets again: the agent that had taken over is gone."""
         await self._serving.resume()
         if self._serving.config is not None:
             await self._pages.begin(self._serving.config)
 
     async def _reload(self, message: Message) -> None:
-        """Take a new configuration, whole or not at all, and tell which; one after the other."""
+        """Put a new configuration in force, or refuse it, and tell the keeper; one after the other."""
         async with self._reloading:
             await self._take(message)
 
     async def _take(self, message: Message) -> None:
-        """Take a configuration; any exception becomes a refusal, as the keeper waits for an answer."""
+        """Put a configuration in force; any exception is a refusal, since the keeper waits for an answer."""
         sockets: dict[ListenAddress, Sockets] = {}
         try:
             config, sockets = received_configuration(message)
@@ -246,9 +246,9 @@ class Agent:
 
 
 def received_configuration(message: Message) -> tuple[Config, dict[ListenAddress, Sockets]]:
-    """What the keeper sent. OSError where descriptors were lost on the way: no room for them.
+    """The configuration and sockets in the keeper's message. OSError if descriptors were lost: none were left.
 
-    Only a worker does this, with what its keeper wrote: nobody reads a pickle of a worker.
+    A pickle is read here only, by the worker, and written by the keeper only.
     """
     descriptor, *lent = message.descriptors
     try:

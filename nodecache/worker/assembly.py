@@ -98,7 +98,7 @@ class BuiltZone:
 
 
 def release_cache(cache: Cache, loop: asyncio.AbstractEventLoop) -> None:
-    """Give a closed cache's entries back, a lot at a time: half a million take more than a second."""
+    """Free a closed cache's entries in steps: half a million take more than a second."""
     if cache.release(_LOT):
         loop.call_later(_LOT_PAUSE_SECONDS, release_cache, cache, loop)
 
@@ -111,13 +111,11 @@ def build(
     *,
     waits: bool = False,
 ) -> BuiltZone:
-    """Make a block's zone; where `before` asked the same upstreams, it has its cache.
+    """Make a block's zone, with the cache of `before` if that asked the same upstreams.
 
-    `dns_service` tells the pods of kube-dns.
-
-    Nothing that is running is changed: `adjust_cache` does that, once the zone is put to use. Raises
-    OSError or ValueError with the reason, from what the block names (files, keys); upstreams are not
-    a reason where it `waits` for them.
+    `dns_service` has kube-dns' pods. Nothing that is running is changed; `adjust_cache` does that when the
+    zone is put in force. Raises OSError or ValueError with the reason, about a file that the block names;
+    files of upstreams are no reason if it `waits` for them.
     """
     options = zone_options(block)
     with contextlib.ExitStack() as undoing:
@@ -170,7 +168,7 @@ def _open_sink(loop: asyncio.AbstractEventLoop, options: DnstapOptions) -> "Sink
 
 
 def _open_tracer(loop: asyncio.AbstractEventLoop, block: ServerBlock) -> "Tracer | None":
-    """Who makes the spans of a block with `trace`, where that is for Zipkin and for some queries."""
+    """The tracer of a block with `trace`; None without Zipkin or with `every 0`."""
     options = block.trace
     if options is None or options.endpoint_type != "zipkin" or not options.every:
         return None
@@ -183,7 +181,7 @@ def _open_tracer(loop: asyncio.AbstractEventLoop, block: ServerBlock) -> "Tracer
 
 
 def _first_address(block: ServerBlock) -> tuple[str, int] | None:
-    """What a block listens on, where it says so with an address."""
+    """The first address and port that a block binds; None if it names none."""
     if block.bind is None:
         return None
     host = block.bind.lines[0].addresses[0]
@@ -197,7 +195,7 @@ def _first_address(block: ServerBlock) -> tuple[str, int] | None:
 def _below(
     directives: Directives, source: ForwardSource, options: ZoneOptions, context: WorkerContext
 ) -> Source:
-    """What the zone asks where its cache has nothing."""
+    """The source of a zone's misses: its forwarders, behind the directives below the cache."""
     if not directives.below:
         return source
     end = forward_lookup(source, options.deadline_seconds, monotonic)
@@ -207,8 +205,8 @@ def _below(
 def searches_ahead(block: ServerBlock) -> bool:
     """Whether a block's questions are asked ahead of clients.
 
-    Not where directives may answer them here: `template` counts its matches, `hosts` and `whoami`
-    take no time, and `metadata` and `trace` note things of queries that were asked.
+    Not with directives that answer here (`template` counts its matches, `hosts` and `whoami` take no
+    time), nor with `metadata` and `trace`, which are about queries that clients sent.
     """
     answers_itself = block.templates or block.hosts is not None or block.whoami
     notes_queries = block.metadata is not None or block.trace is not None
@@ -216,19 +214,19 @@ def searches_ahead(block: ServerBlock) -> bool:
 
 
 def new_cache(block: ServerBlock, options: ZoneOptions, budget: Budget) -> Cache:
-    """An empty cache, bounded as the block says."""
+    """An empty cache with the block's capacities."""
     return Cache(budget, *_capacities(block), _stale_seconds(options))
 
 
 def adjust_cache(built: BuiltZone) -> None:
-    """Have the cache that a zone took over be as large, and as stale, as its own block says."""
+    """Set the capacities and stale time of the zone's block on the cache that it took over."""
     cache = built.zone.cache
     cache.success.capacity, cache.denial.capacity = _capacities(built.block)
     cache.stale_seconds = _stale_seconds(built.zone.options)
 
 
 def _capacities(block: ServerBlock) -> tuple[int, int]:
-    """How many answers and denials are kept at the most."""
+    """The highest number of positive and of negative answers."""
     cache = block.cache or CacheOptions()
     return (
         max(cache.success_capacity, MIN_CAPACITY),
@@ -241,7 +239,7 @@ def _stale_seconds(options: ZoneOptions) -> float:
 
 
 def zone_options(block: ServerBlock) -> ZoneOptions:
-    """The behaviour that a block's directives ask for, our defaults where it leaves them open."""
+    """The zone's options by the block's directives, with our defaults."""
     cache = block.cache
     if cache is None:
         is_alike_for_all = not (block.rewrites or block.templates or block.whoami)
@@ -261,7 +259,7 @@ def zone_options(block: ServerBlock) -> ZoneOptions:
 
 
 def bounds_of(block: ServerBlock, cache: CacheOptions) -> Bounds:
-    """The directive's bounds; denials of the cluster's domain are short unless it says otherwise."""
+    """The TTL bounds of `cache`; for the cluster's domain 5 s for negative answers if it gives none."""
     denial_ttl = cache.denial_ttl
     if not cache.has_denial and (cap := _denial_cap(block)) is not None:
         denial_ttl = min(denial_ttl, cap)
@@ -305,7 +303,7 @@ def _prefetch(cache: CacheOptions) -> Prefetch | None:
 
 
 def _servfail_seconds(cache: CacheOptions | None) -> float | None:
-    """The directive's fixed time; None for RFC 9520's back-off where it says nothing."""
+    """The time of `servfail`; None for RFC 9520's back-off."""
     return cache.servfail_seconds if cache is not None else None
 
 

@@ -1,6 +1,6 @@
-"""The cache on its way from one agent's worker to the next one's: written, and read in small steps.
+"""Writes the cache for the next agent's worker, and reads that of the previous one in small steps.
 
-A block's answers go to a block that gets the same answers for the same names, and keeps them
+A block's answers go to a block that would get the same answers for the same names, and keep them
 by the same rules. A step takes half a millisecond; between two of them queries are answered.
 """
 
@@ -36,14 +36,14 @@ _BUFFER_OCTETS = 65_536
 
 
 def digest(block: ServerBlock) -> bytes:
-    """What two blocks have in common whose caches may be exchanged, in this version of ours."""
+    """A hash that is equal for two blocks whose caches may be exchanged, in this version."""
     made = (block.rewrites, block.templates, block.hosts, block.whoami)
     told = (block.zones, block.forwards, block.cache, block.nodecache, made)
     return hashlib.sha256(repr(told).encode()).digest()
 
 
 async def write(built: Iterable[BuiltZone], max_octets: int, now: float) -> int:
-    """Every answer still of use, up to so many octets; a descriptor to read them from."""
+    """Write every answer that has not expired, up to `max_octets`; returns a descriptor to read them from."""
     descriptor = new_memory_file()
     pause = monotonic() + STEP_SECONDS
     with open(descriptor, "wb", _BUFFER_OCTETS, closefd=False) as file:  # noqa: ASYNC230 - memory
@@ -77,16 +77,16 @@ def _is_of_use(entry: Entry, stale_seconds: float, now: float) -> bool:
 
 @dataclass(slots=True)
 class Count:
-    """How many answers were taken, and how many were not: known already, past use, or broken."""
+    """How many answers were cached, and how many were not: cached already, expired, or malformed."""
 
     taken: int = 0
     passed_over: int = 0
 
 
 async def read(descriptor: int, built: Iterable[BuiltZone]) -> Count:
-    """Take in what another agent wrote; the descriptor is closed. What is broken ends it.
+    """Cache what another agent wrote, up to what is malformed; closes the descriptor.
 
-    Raises MalformedControlMessage where the descriptor is none of a file that `write` makes.
+    Raises MalformedControlMessage if the descriptor is not that of a file that `write` makes.
     """
     zones = {digest(one.block): one for one in built if one.block.cache is not None}
     count = Count()
@@ -107,7 +107,7 @@ async def read(descriptor: int, built: Iterable[BuiltZone]) -> Count:
 
 
 def take(kept: SnapshotEntry, one: BuiltZone | None, now: float) -> bool:
-    """Keep an answer as if it had been ours from the beginning; whether it is kept."""
+    """Cache an answer with the age it has; whether it was cached."""
     if one is None or not kept.stored_at <= now:
         return False
     answer, zone = kept.answer, one.zone

@@ -1,7 +1,7 @@
 """A Unix socket at which root asks the running worker: one request a connection, answers as lines of JSON.
 
-It is opened while we may still open it, and only root may connect. Which names pods ask
-for, and which pods, is shown nowhere else. A client that does not read delays nobody: only one line is
+It is opened before root is given up, and only root may connect. The names that pods ask for
+are shown nowhere else. A client that does not read delays nobody: only one line is
 made ahead for it, and after a while its connection is closed.
 """
 
@@ -30,7 +30,7 @@ _UNREAD_OCTETS = 4096  # beside what the kernel holds: the next line waits until
 
 
 class Control:
-    """The socket and who is connected. `path` "" is no socket."""
+    """The socket and its connections. `path` "" is no socket."""
 
     def __init__(self, path: str, commands: Mapping[str, Command]) -> None:
         self._path = path
@@ -39,7 +39,7 @@ class Control:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
-        """Open the socket. Where that cannot be, a line says so, and there is none."""
+        """Open the socket; if that fails, a log line says so."""
         if not self._path:
             return
         try:
@@ -52,7 +52,7 @@ class Control:
         )
 
     def close(self) -> None:
-        """End it, with whoever is connected."""
+        """Close the socket and its connections."""
         if self._server is not None:
             self._server.close()
         for task in self._tasks:
@@ -78,7 +78,7 @@ class Control:
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Read the one request, answer it until all is told or the client has gone."""
+        """Read the one request, and send its answers until they end or the client has gone."""
         writer.transport.set_write_buffer_limits(high=_UNREAD_OCTETS)
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
@@ -124,8 +124,8 @@ def _line(answer: Answer) -> bytes:
 def open_private_socket(path: str) -> socket.socket:
     """A listening stream socket at `path` that only our own user may connect to.
 
-    Its folder is made if it is missing. It takes the place of what is there, in one step: the
-    worker before us left its own, and the agent that takes over is the one to be asked.
+    Makes its folder if it is missing. Replaces a socket that is there in one step: that of the
+    previous worker, or of an agent from which this one takes over.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     fresh = f"{path}.{os.getpid()}"

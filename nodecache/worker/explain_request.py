@@ -1,4 +1,4 @@
-"""`explain` at the control socket: a name, or the search list of a pod; looked at, or really asked."""
+"""`explain` at the control socket: explains a name or a pod's search list, or sends the queries."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -43,14 +43,14 @@ async def explained(serving: Serving, request: Request) -> AsyncGenerator[Answer
 
 
 def ends_search(told: Answer) -> bool:
-    """Whether a resolver looks no further: there are records, as far as can be told."""
+    """Whether a resolver stops its search here: there are records, as far as is known."""
     if (answer := told.get("answer")) is not None:
         return bool(answer["rcode"] == 0 and answer["answers"])
     return told["outcome"] in ("hit", "stale") and told["cache"]["kind"] == "positive"
 
 
 class _ReplyCapture:
-    """A way back to ourselves: keeps the reply of the one query that is asked with it."""
+    """A transport that keeps the reply of the one query that is asked with it."""
 
     name = "udp"
 
@@ -64,16 +64,16 @@ class _ReplyCapture:
             self.reply.set_result(bytes(reply))
 
     def forget(self, address: Any) -> None:  # noqa: ARG002
-        """Hear that there will be none."""
+        """Note that there will be no reply."""
         if not self.reply.done():
             self.reply.set_result(None)
 
     def note(self, packet: bytes, address: Any, now: float) -> int:  # noqa: ARG002
-        """Nothing outlives us."""
+        """Note nothing in the journal."""
         return -1
 
     def unnote(self, slot: int) -> None:
-        """Nothing was noted."""
+        """Do nothing: nothing was noted."""
 
 
 async def ask(serving: Serving, query: Query) -> Answer:

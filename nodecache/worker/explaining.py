@@ -1,7 +1,7 @@
 """Explains a query: which block serves it, what its cache holds, which upstream would be asked.
 
-Nothing is counted and nothing is changed by looking; what has to be asked to be known (what
-templates make of a name, what an upstream will say) is left open.
+Nothing is counted and nothing is changed. What cannot be known without asking (a template's or an
+upstream's answer) is left open.
 """
 
 import struct
@@ -62,7 +62,7 @@ def explain(serving: Serving, query: Query, now: float) -> Told:
 
 
 def route_of(serving: Serving, query: Query) -> tuple[Listener, ZoneBinding, BuiltZone] | None:
-    """Who answers a query: the first listener with a zone for it, that zone, and its block."""
+    """The first listener with a zone for the query, that zone, and its block; None without one."""
     for listener in serving.listeners.values():
         binding = listener.handler.zones.match(query)
         for made in serving.built if binding is not None else ():
@@ -72,7 +72,7 @@ def route_of(serving: Serving, query: Query) -> tuple[Listener, ZoneBinding, Bui
 
 
 def _outcome(made: BuiltZone, query: Query, now: float) -> Told:
-    """What the cache has to say, and what is below it where it is asked."""
+    """The outcome by the cache, or else by what is below it."""
     zone = made.zone
     told: Told = {}
     above = [each.name for each in made.directives.above if each.name in _MAY_ANSWER]
@@ -112,7 +112,7 @@ def _outcome(made: BuiltZone, query: Query, now: float) -> Told:
 
 
 def _kept(zone: Zone, query: Query, now: float) -> Entry | None:
-    """The entry that would be told; looked at without a trace."""
+    """The entry that would answer; found without counting a use."""
     if not zone.options.caches(query.qname):
         return None
     entry = zone.cache.find(query.key)
@@ -171,7 +171,7 @@ def _because_of_stale(entry: Entry, zone: Zone, now: float) -> str:
 
 
 def _below(made: BuiltZone, query: Query, now: float) -> Told:
-    """Who answers what the cache does not know: directives of the block, or an upstream."""
+    """What answers a miss: directives of the block, or an upstream."""
     client = Client(address=("127.0.0.1", 0), local=("127.0.0.1", 0), transport="udp")
     unsure = [each for each in made.block.directives if each in ("rewrite", "template")]
     told: Told = {"may_be_changed_by": unsure} if unsure else {}

@@ -56,8 +56,8 @@ def open_forwarders(
     """One forwarder for each `forward` of a block, in order; `next` leads from one to the following.
 
     `dns_service` is None where no pods are to be asked.
-    OSError where a file of theirs cannot be read; ValueError for what they ask and we lack. Where
-    it `waits` for these, the names are answered with SERVFAIL until they are there.
+    Raises OSError if a file of theirs cannot be read, ValueError for what is not supported. If
+    it `waits` for files, the names are SERVFAIL until they are there.
     """
     opened: list[Forwarder] = []
     try:
@@ -195,7 +195,7 @@ def _tls_settings(options: TlsOptions | None) -> TlsSettings:
 
 
 def _written_at(file: str) -> int:
-    """When a file was written, in nanoseconds; 0 where it is missing, which whoever opens it tells."""
+    """When a file was written, in nanoseconds; 0 if it is missing, which is an error when it is opened."""
     try:
         return Path(file).stat().st_mtime_ns
     except OSError:

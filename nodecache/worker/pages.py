@@ -48,7 +48,7 @@ class OpenPage:
 
 
 class Pages:
-    """What is told over HTTP. An address that is taken is an error line, never the end."""
+    """The pages and their servers. An address that is taken is an error line, and tried again."""
 
     def __init__(self, flags: Flags, serving: Serving, vitals: KeeperVitals) -> None:
         self.readiness = probes.Readiness()
@@ -99,7 +99,7 @@ class Pages:
                 await self._open(wanted)
 
     async def _open_late(self) -> None:
-        """Try again what could not be opened: its owner, such as an agent before us, may be gone."""
+        """Try again to open what could not be opened: another process may have released the address."""
         before = len(self._servers)
         await self._open_missing()
         if len(self._servers) > before and self._serving.config is not None:
@@ -147,7 +147,7 @@ class Pages:
         await server.serve(listener, secured.context)
 
     async def _renew(self) -> None:
-        """Serve anew, as they say now, pages whose certificates or web configuration changed."""
+        """Open pages again whose certificates or web configuration changed."""
         for wanted, opened in list(self._servers.items()):
             if not opened.secured.has_changed():
                 continue
@@ -173,7 +173,7 @@ class Pages:
             self._checking = asyncio.get_running_loop().create_task(self._check.run())
 
     def take_vitals(self, vitals: KeeperVitals, reload_failures: int) -> None:
-        """The keeper tells how it and the host are."""
+        """Keep the keeper's message about itself and the host."""
         self._collector.keeper = vitals
         self._reload_failures = reload_failures
         if self._flags.sets_up_host:
@@ -198,7 +198,7 @@ class Pages:
         return web.Response(HTTPStatus.OK, text.encode(), front_page.CONTENT_TYPE)
 
     async def _sample(self) -> None:
-        """Keep what is counted now, for the page that people look at."""
+        """Add the counts of now to the history of the page for people."""
         for _ in self._serving.flush_in_slices():
             await asyncio.sleep(0)
         source = self._read()
@@ -222,7 +222,7 @@ class Pages:
             self._opening = loop.create_task(self._renew())
 
     def release_addresses(self, addresses: Sequence[str]) -> None:
-        """Close what another agent serves at `addresses`; `begin` opens it again.
+        """Close the pages that another agent serves at `addresses`; `begin` opens them again.
 
         The other pages stay: where two agents of one node do not replace each other, each has its
         own probe.
@@ -253,7 +253,7 @@ class Pages:
         self._servers.clear()
 
     def _read(self) -> Source:
-        """What a scrape tells."""
+        """The counts for one scrape."""
         source = self._readings.source()
         source.agent = self._agent_numbers()
         return source
@@ -288,7 +288,7 @@ class Pages:
 
 
 def _read(web_config: str) -> WebConfig:
-    """What the file asks for, if there is one. OSError or ValueError where that cannot be."""
+    """The web configuration in a file; plain HTTP without one. Raises OSError or ValueError."""
     if not web_config:
         return PLAIN
     from nodecache.web.webconfig import open_web_config  # noqa: PLC0415 - few have one
@@ -297,7 +297,7 @@ def _read(web_config: str) -> WebConfig:
 
 
 def _access_rule(secured: WebConfig) -> Callable[[asyncio.StreamWriter], bool]:
-    """Who may ask: everybody, or whoever's certificate has one of the names."""
+    """Which connections may ask: all, or those whose certificate has an allowed name."""
     allowed = secured.allowed_names
     if allowed is None:
         return lambda _: True

@@ -40,7 +40,7 @@ ZONE_VARIABLE = "NODE_ZONE"
 
 
 class Lister(Protocol):
-    """Who is asked for the list: kube-dns, or the API server."""
+    """Lists the pods by asking kube-dns or the API server."""
 
     @property
     def pods(self) -> Sequence[Pod] | None:
@@ -48,13 +48,13 @@ class Lister(Protocol):
 
     @property
     def origin(self) -> str:
-        """Where it is from, for people."""
+        """The source of the list, for people."""
 
     def begin(self) -> None:
         """Ask from now on."""
 
     def pod_fell_silent(self, now: float) -> None:
-        """One of the pods does not answer: perhaps it is gone."""
+        """A pod does not answer, and may be gone: ask again soon."""
 
     def close(self) -> None:
         """Ask no more."""
@@ -64,7 +64,7 @@ Changed = Callable[[Sequence[Pod]], None]
 
 
 class ClusterPods:
-    """The list of the configuration in force. `tell` is called when it changes, and each minute.
+    """kube-dns' pods for the configuration in force. `tell` is called when they change, and each minute.
 
     `ask_api` makes a lister that asks the API server; without it, kube-dns is asked.
     """
@@ -101,7 +101,7 @@ class ClusterPods:
         self._followers.remove(changed)
 
     def counted(self) -> dict[str, int]:
-        """How many there are, by where the list is from; nothing where nobody is asked for it."""
+        """How many pods there are, by the source of the list; empty if nobody is asked for it."""
         source = "api" if self._ask_api is not None else "dns"
         return {source: len(self.pods)} if self._list is not None else {}
 
@@ -113,10 +113,7 @@ class ClusterPods:
     # Where it comes from
 
     def change_to(self, corefile: Corefile, cluster: ClusterDns | None) -> None:
-        """Ask where `corefile` asks kube-dns; nothing where it does not, or may not.
-
-        What is known stays until the answer.
-        """
+        """Ask for the pods if `corefile` asks kube-dns; the known ones stay until the answer."""
         asked = None if cluster is None else (cluster, _settings_for(corefile, cluster))
         if asked == self._asked:
             return

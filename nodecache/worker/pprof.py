@@ -1,7 +1,6 @@
-"""`pprof`: what can be seen of the running worker, under the paths of Go's net/http/pprof.
+"""`pprof`: text about the running worker, under the paths of Go's net/http/pprof.
 
-Go's own tool reads none of it: these are pages for people. Everything is cheap to make: nothing is
-sampled, and no query waits for it.
+The pages are for people, not for Go's tool. They are cheap to make: nothing is sampled.
 """
 
 import asyncio
@@ -34,7 +33,7 @@ def pages() -> Mapping[str, Page]:
 
 
 async def _stacks(_: Request) -> Response:
-    """Where every thread and every task stands."""
+    """The stacks of all threads and tasks."""
     return Response(HTTPStatus.OK, "\n".join(_stack_lines()).encode())
 
 
@@ -50,7 +49,7 @@ def _stack_lines() -> Iterator[str]:
 
 
 async def _allocations(_: Request) -> Response:
-    """How much memory there is, and what the garbage collector did."""
+    """Memory in use, and counts of the garbage collector."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     lines = [
         f"allocated blocks: {sys.getallocatedblocks()}",

@@ -1,7 +1,7 @@
-"""What `/health` and `/ready` say, and the agent's check of itself.
+"""The pages `/health` and `/ready`, and the agent's check of itself.
 
-`/health` says OK for as long as the event loop turns: the kubelet restarts what does not answer.
-`/ready` says OK once every condition for drawing traffic is met, and else names what is missing.
+`/health` is OK while the event loop runs: the kubelet restarts a container that does not answer.
+`/ready` is OK once every condition for taking queries is met, and else names what is missing.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ async def health_page(_: Request) -> Response:
 
 @dataclass(slots=True)
 class Readiness:
-    """The conditions that must hold before pods are sent here, each by a name people can read."""
+    """The conditions that must hold before queries are sent here, by names for people."""
 
     missing: dict[str, None] = field(default_factory=dict)
     _met: set[str] = field(default_factory=set)
@@ -47,7 +47,7 @@ class Readiness:
             self._met.discard(condition)
 
     def forget(self) -> None:
-        """Trust in nothing any more: what was met before is looked at again."""
+        """Check all conditions again, also those that were met at an earlier request."""
         self._trusted.clear()
 
     async def page(self, _: Request) -> Response:
@@ -55,7 +55,7 @@ class Readiness:
         return _readiness(self.missing)
 
     async def page_until_ready(self, _: Request) -> Response:
-        """The same, but a condition that was met when somebody asked is not looked at again."""
+        """The same, but a condition that was met at an earlier request counts as met."""
         self._trusted |= self._met
         return _readiness(name for name in self.missing if name not in self._trusted)
 
@@ -68,9 +68,9 @@ def _readiness(missing: Iterable[str]) -> Response:
 
 @dataclass(slots=True, kw_only=True)
 class SelfCheck:
-    """Asks for the agent's own `/health` once a second, as CoreDNS does.
+    """Requests the agent's own `/health` once a second, as CoreDNS does.
 
-    How long that takes is how long a query may wait for the event loop.
+    The time it takes is the time that a query may wait for the event loop.
     """
 
     host: str

@@ -1,4 +1,4 @@
-"""What a scrape reads: the counts of everything that serves now, put together as a Source."""
+"""Collects the counts of everything that serves now into a Source, for a scrape."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,7 +20,7 @@ Part = tuple[object, Callable[[], Source]]
 
 
 class Readings:
-    """Reads what `serving` consists of at the moment."""
+    """Reads the counts of the parts of `serving`."""
 
     def __init__(self, serving: Serving) -> None:
         self._serving = serving

@@ -1,4 +1,4 @@
-"""Files that directives read again from time to time, looked at off the event loop."""
+"""Has directives read their files again from time to time, outside of the event loop."""
 
 import asyncio
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from nodecache.server import Refreshable
 
 
 class Refreshing:
-    """Has each of `things` look at its file every so often, until closed."""
+    """Calls `refresh` of each of `things` every `refresh_seconds`, until closed."""
 
     def __init__(self, things: Iterable[Refreshable], loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -17,7 +17,7 @@ class Refreshing:
                 self._wait(number, thing)
 
     def close(self) -> None:
-        """Look at nothing any more."""
+        """Stop."""
         for timer in self._timers.values():
             timer.cancel()
 
@@ -27,6 +27,6 @@ class Refreshing:
         )
 
     def _look(self, number: int, thing: Refreshable) -> None:
-        """In a thread: a file may be large, and a disk slow."""
+        """Refresh in a thread, since a file may be large and a disk slow."""
         self._loop.run_in_executor(None, thing.refresh)
         self._wait(number, thing)

@@ -1,7 +1,7 @@
-"""Names and clients of queries, sampled while somebody watches: one of so many, its name and outcome.
+"""Samples names, clients and outcomes of queries while somebody reads `top`.
 
-The rest of the time nothing of this is on a query's way. A sample begins where a query is read and ends
-where its reply is sent; one that is answered in the turn in which it was read was not waited for.
+A sample begins when a query is read and ends when its reply is sent. One that is answered in the turn
+of the loop in which it was read did not wait for an upstream.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _RCODE_MASK = 15
 
 
 class Sample:
-    """A query that was drawn, until its reply is sent."""
+    """A sampled query, until its reply is sent."""
 
     __slots__ = ("at", "client", "has_waited", "name", "weight")
 
@@ -40,14 +40,14 @@ class Sample:
         self.has_waited = False
 
     def wait(self) -> None:
-        """The turn in which it was read is over."""
+        """Note that it was not answered in the turn in which it was read."""
         self.has_waited = True
 
 
 class Sampler:
-    """Draws one query of each `step` in a row, at a random place, and counts what becomes of it.
+    """Samples one query of each `step` in a row, at a random place, and counts its outcome.
 
-    `left` is how many are read until the next one is drawn. `largest_step` tells how exact counts are.
+    `left` is how many are read until the next one is sampled. `largest_step` bounds the error of counts.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, draw: Callable[[int], int]) -> None:
@@ -62,7 +62,7 @@ class Sampler:
         self.waiting: dict[Any, Sample] = {}  # by the way back of their replies
 
     def begin(self, packet: bytes, address: Any) -> Sample | None:
-        """A query is drawn; None where it has no name, or is the keeper's probe."""
+        """Begin a sample; None if the packet has no name, or is the keeper's probe."""
         self._draw_next()
         if packet[HEADER_SIZE : HEADER_SIZE + len(PROBE)] == PROBE:
             return None
@@ -82,12 +82,12 @@ class Sampler:
             self.waiting[key] = sample
 
     def sent(self, key: Any, reply: bytes) -> None:
-        """A reply is sent; perhaps one that is waited for."""
+        """A reply is sent: end its sample, if it has one."""
         if (sample := self.waiting.pop(key, None)) is not None:
             self.end(sample, reply[3] & _RCODE_MASK)
 
     def end(self, sample: Sample, rcode: int | None) -> None:
-        """Count it; without an rcode there was no reply."""
+        """Count a sample; without `rcode` there was no reply."""
         self._count(sample, "queries")
         if sample.has_waited:
             self._count(sample, "misses")
@@ -97,7 +97,7 @@ class Sampler:
             self._count(sample, "failures")
 
     def tick(self, queries_per_second: float) -> None:
-        """Choose the step by how busy it is, and let go of what was never answered."""
+        """Choose the step by the rate of queries, and drop samples that were never answered."""
         self.step = next(
             (each for each in _STEPS if queries_per_second / each <= _MAX_SAMPLES_PER_SECOND),
             _STEPS[-1],
@@ -109,7 +109,7 @@ class Sampler:
             self.end(self.waiting.pop(key), None)
 
     def uncertainty(self, count: int) -> int:
-        """By how much a count may be off for being sampled, nineteen times of twenty."""
+        """The error of a sampled count that is not exceeded 19 times of 20 (two standard errors)."""
         return round(2 * math.sqrt((self.largest_step - 1) * count))
 
     def _count(self, sample: Sample, measure: str) -> None:

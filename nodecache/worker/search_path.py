@@ -1,4 +1,4 @@
-"""The names that a pod asks for one after another when it looks for one: resolv.conf(5), ndots:5.
+"""The names that a pod asks one after another to look one up: resolv.conf(5), ndots:5.
 
 As the kubelet writes it for `dnsPolicy: ClusterFirst`: the namespace, svc, the cluster's domain, and
 then the search list of the node.
@@ -24,7 +24,7 @@ def search_path(name: str, namespace: str, domain: str, node: Sequence[str] = ()
 
 
 def node_search(path: str = "/etc/resolv.conf") -> list[str]:
-    """The search list of the node: what the agent's own resolv.conf says, its pod being of `Default`."""
+    """The search list of the node, from the agent's own resolv.conf (its pod has dnsPolicy `Default`)."""
     try:
         with Path(path).open(encoding="utf-8", errors="replace") as file:
             text = file.read(_MAX_OCTETS)

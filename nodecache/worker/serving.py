@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """Who answers what in a configuration: zones and limits by address, and what is counted."""
+    """The zones, limits and counts of a configuration by address."""
 
     zones: dict[ListenAddress, Zones]
     placed: list[tuple[str, str, BuiltZone]]
@@ -52,7 +52,7 @@ class Routing:
 
 
 class Serving:
-    """Everything made from the running configuration.
+    """Everything made from the configuration in force.
 
     Counts outlive reloads: they are kept by server label and zone name.
     """
@@ -72,7 +72,7 @@ class Serving:
         context.search_ahead.zones_at = self.zones_at
 
     async def begin(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
-        """Build everything and start to read, what a dead worker left unanswered first."""
+        """Build everything and start to read, beginning with queries that a dead worker left unanswered."""
         await self.change_to(config, sockets)
         for noted in list(self._journal.take_over(monotonic())):
             any(listener.udp.take_over(noted) for listener in self.listeners.values())
@@ -100,7 +100,7 @@ class Serving:
             gone.close(keeps_cache=id(gone) in kept)
 
     async def _read_ahead(self, config: Config) -> list[HostsFile]:
-        """Read large files beside the queries; while there are none yet, they are read when asked for."""
+        """Read large files in a thread, so that queries are answered meanwhile; not at the start."""
         blocks = config.corefile.blocks
         if self.config is None or not any(block.hosts for block in blocks):
             return []
@@ -109,7 +109,7 @@ class Serving:
     def _build(
         self, config: Config, undoing: contextlib.ExitStack
     ) -> tuple[list[BuiltZone], set[int]]:
-        """The new zones, and which of the old ones lend their cache."""
+        """The new zones, and the ids of the old ones whose cache they use."""
         built: list[BuiltZone] = []
         kept: set[int] = set()
         dns_service = self.pods.dns_service(config.cluster_dns)
@@ -143,7 +143,7 @@ class Serving:
     def _make_listeners(
         self, sockets: Mapping[ListenAddress, Sockets], routing: Routing
     ) -> dict[ListenAddress, Listener]:
-        """Those at addresses that are new; they read nothing yet."""
+        """Listeners for new addresses; they do not read yet."""
         fresh: dict[ListenAddress, Listener] = {}
         for address in sockets:
             if address not in self.listeners:
@@ -163,7 +163,7 @@ class Serving:
         routing: Routing,
         fresh: Mapping[ListenAddress, Listener],
     ) -> None:
-        """Put the new zones in force. Nothing here waits, or can be refused any more."""
+        """Put the new zones in force. Nothing here waits or fails."""
         context, own = self.context, config.own
         context.upstreams.listen_on(frozenset((a.host, a.port) for a in sockets))
         context.budget.limit = own.budget_octets or default_budget()
@@ -208,7 +208,7 @@ class Serving:
         return None
 
     def flush_in_slices(self) -> Iterator[None]:
-        """Bring every count up to date, in steps that are quick."""
+        """Bring every count up to date, in quick steps."""
         now = monotonic()
         for listener in list(self.listeners.values()):
             yield from listener.udp.flush_in_slices(now)
@@ -217,7 +217,7 @@ class Serving:
             yield
 
     def tick(self, now: float) -> None:
-        """Once a second: drop what is past all use, a bounded lot, and see what was asked in vain."""
+        """Once a second: drop expired answers, a bounded number, and settle what was asked ahead."""
         self.context.budget.sweep(now)
         self.context.search_ahead.settle(now)
 
@@ -229,14 +229,14 @@ class Serving:
 
     @property
     def entries(self) -> int:
-        """Answers kept in all caches."""
+        """Answers in all caches."""
         return sum(len(made.zone.cache) for made in self.built)
 
     def pause(self, dropped: Iterable[ListenAddress]) -> None:
-        """Another agent reads these sockets: read no more, and leave it what is queued.
+        """Read no more, since another agent reads these sockets, and leave it what is queued.
 
-        What was read is answered, and clients that are connected stay. At `dropped` the other one
-        does not listen: whatever queues there is answered, and the sockets are closed.
+        What was read is answered, and TCP clients stay connected. At `dropped` addresses the other agent does
+        not listen: what is queued there is answered, and the sockets are closed.
         """
         self.is_paused = True
         for listener in self.listeners.values():
@@ -270,11 +270,11 @@ class Serving:
 
 
 def _asks_alike(old: BuiltZone, block: ServerBlock) -> bool:
-    """Whether a block gets the same answers for the same names: those it has stay true."""
+    """Whether a block gets the same answers for the same names, so that the cache stays valid."""
     return _origins(old.block) == _origins(block)
 
 
 def _origins(block: ServerBlock) -> tuple[object, ...]:
-    """All that decides what stands in a block's cache."""
+    """The options that decide the contents of a block's cache."""
     made = (block.rewrites, block.templates, block.hosts, block.whoami)
     return block.zones, block.forwards, block.nodecache.suppresses_aaaa, made

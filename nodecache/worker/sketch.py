@@ -1,4 +1,4 @@
-"""Who comes most often, in bounded memory: Space-Saving (Metwally, Agrawal, El Abbadi 2005)."""
+"""The most frequent keys in bounded memory: Space-Saving (Metwally, Agrawal, El Abbadi 2005)."""
 
 from collections.abc import Iterator
 from heapq import heappush, heapreplace
@@ -21,7 +21,7 @@ class Sketch:
         return len(self._counts)
 
     def add(self, key: str, times: int) -> None:
-        """Count `key`; where there is no room, it takes the place, and the count, of the least one."""
+        """Count `key`; without room it replaces the key with the lowest count, and gets its count."""
         counts = self._counts
         if key in counts:
             counts[key] += times

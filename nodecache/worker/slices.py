@@ -37,7 +37,7 @@ _MAX_DOUBLINGS = 10
 
 
 class SliceWatch:
-    """Follows the slices of `service`; `changed` hears the pods, and whenever there are others.
+    """Watches the slices of `service`; calls `changed` with the pods, and whenever they change.
 
     `zone` is the node's, "" where it is not known. `connect` makes the client's configuration.
     """

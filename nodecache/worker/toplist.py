@@ -1,4 +1,4 @@
-"""`top` at the control socket: what happens now, a line every so often, for as long as somebody reads."""
+"""`top` at the control socket: a line with rates, names and clients every few seconds while somebody reads."""
 
 import asyncio
 import random
@@ -25,7 +25,7 @@ _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was counted up to `at`, monotonic seconds."""
+    """The counts at `at`, monotonic seconds."""
 
     at: float
     outcomes: Counter[str]
@@ -35,7 +35,7 @@ class Reading:
 
 
 class Top:
-    """The sampling that all who watch share, on while there is anybody."""
+    """The sampling, shared by all readers; it runs while there is one."""
 
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
@@ -162,7 +162,7 @@ def rows(sketches: dict[str, Sketch], sampler: Sampler) -> list[Answer]:
 
 
 def quantiles(buckets: Sequence[int]) -> dict[str, float | None]:
-    """The bound, in milliseconds, below which that share of replies was sent; None beyond the last."""
+    """The histogram bound in milliseconds below which that share of replies was sent; None above the last."""
     total = sum(buckets)
     told: dict[str, float | None] = {}
     for name, share in _QUANTILES.items() if total else ():

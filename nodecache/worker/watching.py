@@ -1,4 +1,4 @@
-"""Listeners under a sampler: in place for as long as somebody watches, and then as they were.
+"""Puts a sampler before the listeners while somebody reads `top`, and removes it afterwards.
 
 A UDP listener gets another socket object of the same socket, a TCP listener another handler before
 its own, so that what answers queries has no line for this.
@@ -75,7 +75,7 @@ class SampledSocket(socket.socket):
 
 
 class SampledHandler:
-    """What stands before a TCP listener's handler."""
+    """A handler that samples queries and passes them to a TCP listener's own handler."""
 
     def __init__(self, handler: PacketHandler, sampler: Sampler) -> None:
         self.handler = handler
@@ -97,7 +97,7 @@ class SampledHandler:
 
 
 class _SampledTransport:
-    """The way back of one query by TCP."""
+    """The transport of one sampled query by TCP."""
 
     def __init__(self, transport: Transport, sample: Sample, sampler: Sampler) -> None:
         self.name = transport.name
@@ -120,7 +120,7 @@ class _SampledTransport:
 
 
 class SampledListeners:
-    """The listeners that a sampler looks at."""
+    """The listeners with a sampler."""
 
     def __init__(self, serving: Serving, sampler: Sampler) -> None:
         self._serving = serving
