@@ -1,5 +1,7 @@
 """Zone names and the keys of server blocks: `example.org`, `.:5353`, `tls://a.`, `10.0.0.0/24`."""
 
+import re
+
 from .options import ZoneKey
 from .values import ip, network
 
@@ -8,6 +10,7 @@ _SCHEMES = ("dns", "tls")
 _UNSERVED_SCHEMES = ("quic", "grpc", "https", "https3")
 _NAME_MAX_OCTETS = 255  # RFC 1035 §3.1, the root's label included
 _LABEL_MAX_OCTETS = 63  # RFC 1035 §2.3.4
+_ESCAPE = re.compile(r"\\([01]\d\d|2[0-4]\d|25[0-5]|[ -/:-~])", re.ASCII)  # RFC 1035 §5.1
 
 
 class UnservedScheme(ValueError):
@@ -30,33 +33,14 @@ def is_domain_name(absolute: str) -> bool:
     """
     if absolute == ".":
         return True
-    sizes = _label_sizes(absolute)
+    plain = _ESCAPE.sub("x", absolute)
+    sizes = [len(label.encode()) for label in plain.split(".")[:-1]]
     return (
-        absolute.isprintable()
+        plain.isprintable()
+        and "\\" not in plain
         and all(0 < size <= _LABEL_MAX_OCTETS for size in sizes)
         and sum(sizes) + len(sizes) + 1 <= _NAME_MAX_OCTETS
     )
-
-
-def _label_sizes(absolute: str) -> list[int]:
-    sizes = [0]
-    offset = 0
-    while offset < len(absolute):
-        if absolute[offset] == ".":
-            sizes.append(0)
-            offset += 1
-        else:
-            sizes[-1] += len(absolute[offset].encode())
-            offset += _escape_size(absolute, offset)
-    return sizes[:-1]
-
-
-def _escape_size(absolute: str, offset: int) -> int:
-    """How many characters the octet at `offset` is written with."""
-    if absolute[offset] != "\\":
-        return 1
-    digits = absolute[offset + 1 : offset + 4]
-    return 4 if len(digits) == 3 and digits.isdigit() else 2
 
 
 def zone_names(word: str) -> tuple[str, ...]:

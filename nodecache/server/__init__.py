@@ -11,12 +11,13 @@ from .directives.build import DirectiveCounts, Directives, Refreshable, check, o
 from .directives.errors import ErrorLog
 from .directives.hosts import read_hosts_files
 from .directives.hosts_file import HostsFile
+from .dns_name import wire_of
 from .handler import Handler
 from .journal import Journal
 from .limiter import InflightLimiter
 from .policy import StalePolicy, ZoneOptions
 from .replies import ReplyBudget, ZoneBinding
-from .router import Zones, name_to_wire
+from .router import Zones
 from .search_ahead import SearchAhead
 from .source import ChainSource, ForwardSource, Source, forward_lookup
 from .tcp import TcpListener
@@ -57,8 +58,8 @@ __all__ = [
     "Zones",
     "check",
     "forward_lookup",
-    "name_to_wire",
     "no_forward",
     "open_directives",
     "read_hosts_files",
+    "wire_of",
 ]

@@ -12,12 +12,6 @@ _ROOT: Final = b"\0"
 _DS: Final = int(Rdtype.DS)
 
 
-def name_to_wire(zone_name: str) -> bytes:
-    """An absolute name of plain labels, `cluster.local.`, in lower case as on the wire."""
-    labels = [label for label in zone_name.lower().rstrip(".").split(".") if label]
-    return b"".join([bytes([len(label)]) + label.encode("ascii") for label in labels]) + _ROOT
-
-
 class Zones:
     """The zones served at one listen address, by name as on the wire, in lower case."""
 

@@ -31,9 +31,9 @@ from nodecache.server import (
     Zone,
     ZoneOptions,
     forward_lookup,
-    name_to_wire,
     no_forward,
     open_directives,
+    wire_of,
 )
 
 from .forwarding import DnsService, open_forwarders
@@ -252,9 +252,9 @@ def zone_options(block: ServerBlock) -> ZoneOptions:
         stale=_stale(block, cache),
         prefetch=_prefetch(cache),
         keeps_ttl=cache.keepttl,
-        success_disabled=tuple(map(name_to_wire, cache.disable_success)),
-        denial_disabled=tuple(map(name_to_wire, cache.disable_denial)),
-        cached_zones=tuple(map(name_to_wire, cache.zones)) or _ROOT,
+        success_disabled=tuple(map(wire_of, cache.disable_success)),
+        denial_disabled=tuple(map(wire_of, cache.disable_denial)),
+        cached_zones=tuple(map(wire_of, cache.zones)) or _ROOT,
     )
 
 

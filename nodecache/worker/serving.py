@@ -24,8 +24,8 @@ from nodecache.server import (
     TcpLimits,
     ZoneBinding,
     Zones,
-    name_to_wire,
     read_hosts_files,
+    wire_of,
 )
 from nodecache.wire import Query, Rcode
 
@@ -136,7 +136,7 @@ class Serving:
                     made = built[served.block]
                     counts = routing.count(address.label, served.zone_name)
                     routing.placed.append((address.label, served.zone_name, made))
-                    zones.append((name_to_wire(served.zone_name), ZoneBinding(made.zone, counts)))
+                    zones.append((wire_of(served.zone_name), ZoneBinding(made.zone, counts)))
             routing.zones[address] = Zones(zones)
         return routing
 

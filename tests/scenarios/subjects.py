@@ -16,7 +16,7 @@ from nodecache.server import (
     ServerCounts,
     ZoneBinding,
     Zones,
-    name_to_wire,
+    wire_of,
 )
 from nodecache.wire import Answer, Query, empty_reply, read_query
 from nodecache.worker.assembly import WorkerContext, build
@@ -119,7 +119,7 @@ class ZoneSubject:
         zone = self._built.zone
         zone.clock, zone.wall_clock = world.clock, lambda: WALL_CLOCK + world.now
         counts = ServerCounts(f"dns://{OWN_ADDRESS[0]}:53", block.zone_names[0])
-        zones = [(name_to_wire(name), ZoneBinding(zone, counts)) for name in block.zone_names]
+        zones = [(wire_of(name), ZoneBinding(zone, counts)) for name in block.zone_names]
         self._handler = Handler(Zones(zones), ServerCounts("", "dropped"))
 
     def ask(self, packet: bytes, transport: str, deadline: float) -> Client:

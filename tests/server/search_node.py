@@ -6,11 +6,12 @@ from itertools import count
 
 from nodecache.cache import Budget, Cache, Failures
 from nodecache.server.counts import ServerCounts
+from nodecache.server.dns_name import wire_of
 from nodecache.server.handler import Handler
 from nodecache.server.limiter import InflightLimiter
 from nodecache.server.policy import ZoneOptions
 from nodecache.server.replies import ZoneBinding
-from nodecache.server.router import Zones, name_to_wire
+from nodecache.server.router import Zones
 from nodecache.server.search_ahead import SearchAhead
 from nodecache.server.zone import Zone
 from tests.server.zone_harness import FakeLoop, FakeSource, Pod, Transport
@@ -55,7 +56,7 @@ class Node:
             zone.wall_clock = lambda: 2000.0
             self.zones[name] = zone
             counts = self.counts[name] = ServerCounts(SERVER, name)
-            bound.append((name_to_wire(name), ZoneBinding(zone, counts)))
+            bound.append((wire_of(name), ZoneBinding(zone, counts)))
         zones = Zones(bound)
         self.ahead.zones_at = {SERVER: zones}.get
         self.handler = Handler(zones, ServerCounts(SERVER, "dropped"))

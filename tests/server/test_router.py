@@ -1,7 +1,7 @@
 import pytest
 
 from nodecache.server.replies import ZoneBinding
-from nodecache.server.router import Zones, name_to_wire
+from nodecache.server.router import Zones
 from nodecache.wire import read_query
 from tests.server.zone_harness import ZoneHarness
 from tests.wire.messages import name, query
@@ -72,8 +72,3 @@ def test_ds_records_live_in_the_topmost_zone(qname, zone_name):
 def test_all_zones_can_be_gone_through():
     root, child = binding(), binding()
     assert list(Zones([(b"\0", root), (b"\1a\0", child)])) == [root, child]
-
-
-@pytest.mark.parametrize("text", [".", "", "cluster.local.", "Cluster.LOCAL", "10.in-addr.arpa."])
-def test_a_zone_name_becomes_wire(text):
-    assert name_to_wire(text) == name(text.lower() or ".")

@@ -17,7 +17,7 @@ from nodecache.server import (
     ServerCounts,
     ZoneBinding,
     Zones,
-    name_to_wire,
+    wire_of,
 )
 from nodecache.wire import read_answer, read_query
 from nodecache.worker.assembly import WorkerContext, build
@@ -83,8 +83,8 @@ class Twin:
         self.counts = ServerCounts("dns://169.254.20.10:53", ".")
         self._remembers = remembers
         self._bindings = [
-            (name_to_wire("."), ZoneBinding(self.zone, self.counts)),
-            *((name_to_wire(name), ZoneBinding(self.zone, self.counts)) for name in more_names),
+            (wire_of("."), ZoneBinding(self.zone, self.counts)),
+            *((wire_of(name), ZoneBinding(self.zone, self.counts)) for name in more_names),
         ]
         self.handler = Handler(Zones(self._bindings), ServerCounts("", "dropped"))
         self.ways = {name: WayBack(name) for name in ("udp", "tcp")}

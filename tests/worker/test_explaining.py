@@ -13,7 +13,7 @@ from nodecache.server import (
     ServerCounts,
     ZoneBinding,
     Zones,
-    name_to_wire,
+    wire_of,
 )
 from nodecache.wire import Kind
 from nodecache.worker.assembly import WorkerContext, build
@@ -54,7 +54,7 @@ class Worker:
         )
         self.built = [build(each, self.shop) for each in parse(text, "Corefile", env={}).blocks]
         zones = [
-            (name_to_wire(name), ZoneBinding(made.zone, ServerCounts(SERVER, name)))
+            (wire_of(name), ZoneBinding(made.zone, ServerCounts(SERVER, name)))
             for made in self.built
             for name in made.block.zone_names
         ]
