@@ -1,4 +1,4 @@
-"""How much memory the container may use, and what share of it the caches get."""
+"""How much memory the container may use, and what the caches and the queries that wait get of it."""
 
 from pathlib import Path
 
@@ -16,6 +16,8 @@ _NO_LIMIT = 1 << 50  # v1 writes a number near 2**63 for none
 MIN_LIMIT_OCTETS = 48 << 20
 _IDLE_OCTETS = 36 << 20
 _MIN_BUDGET_OCTETS = 1 << 20
+_WAITING_OCTETS = 3 << 10  # of one query that waits for upstreams
+_MIN_WAITING, _MAX_WAITING = 1024, 8192
 
 
 def default_budget() -> int:
@@ -28,6 +30,19 @@ def budget_within(limit: int | None) -> int:
     if limit is None:
         return _UNLIMITED_OCTETS
     return max(min(limit // _SHARE, (limit - _IDLE_OCTETS) // 2), _MIN_BUDGET_OCTETS)
+
+
+def default_max_waiting() -> int:
+    """How many queries may wait for upstreams, by the container's memory limit."""
+    return max_waiting_within(memory_limit())
+
+
+def max_waiting_within(limit: int | None) -> int:
+    """As many as fit what the budget leaves, within bounds."""
+    if limit is None:
+        return _MAX_WAITING
+    left = limit - _IDLE_OCTETS - budget_within(limit)
+    return min(max(left // _WAITING_OCTETS, _MIN_WAITING), _MAX_WAITING)
 
 
 def too_small(limit: int | None) -> str:

@@ -1,63 +1,82 @@
-"""Limits how many queries wait for upstreams: in all, and for each client.
+"""Limits how many queries wait for upstreams: in all, for each block, and for each client of a block.
 
-Without a limit a dead upstream would use up the node's memory, and one pod's flood would take all
-places from the others (the default share of one client is a quarter).
+Without a limit a dead upstream would use up the node's memory. Whoever has few places gets one before
+those who have many, so that neither a client that floods, nor a block whose upstreams say nothing,
+takes them all; while nobody else wants them, either may have most.
 """
 
 from collections.abc import Callable
 from typing import Final
 
-DEFAULT_MAX: Final = 8192  # at about 2 KiB each, 16 MiB
-DEFAULT_SHARE: Final = 4
+DEFAULT_MAX: Final = 8192  # at about 3 KiB each, 24 MiB
+# A block may have so many times the places that are free, and a client of it as many as the block may have
+# more: "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches" (Choudhury and Hahne, 1998). So one
+# block alone has four fifths of all places at the most, one client alone two thirds, and who comes next finds one.
+_FACTOR: Final = 4
 
 
 class InflightLimiter:
-    """Places for queries that wait.
+    """Places for queries that wait, of the whole process.
 
-    `refused` counts queries without a place, `coalesced` those that joined an equal one in flight.
+    `refused` counts queries without a place, `coalesced` those that joined an equal one in flight. A client may have
+    `max_per_client` in each block, whatever is free.
     """
 
     def __init__(self, max_queries: int | None = None, max_per_client: int | None = None) -> None:
         self.resize(max_queries, max_per_client)
         self.refused = 0
         self.coalesced = 0
+        self.waiting = 0
         self._when_empty: Callable[[], object] | None = None
-        self._waiting = 0
-        self._by_client: dict[str, int] = {}
 
     def resize(self, max_queries: int | None, max_per_client: int | None) -> None:
         """Set other limits; None is the default. Queries that wait already stay."""
         self.max_queries = max_queries or DEFAULT_MAX
-        self.max_per_client = max_per_client or max(1, self.max_queries // DEFAULT_SHARE)
+        self.max_per_client = max_per_client or self.max_queries
 
     def __len__(self) -> int:
-        return self._waiting
-
-    def admit(self, host: str) -> bool:
-        """Take a place for the client at `host`; False where there is none.
-
-        The caller counts a query that is refused for that in `refused`.
-        """
-        mine = self._by_client.get(host, 0)
-        if self._waiting >= self.max_queries or mine >= self.max_per_client:
-            return False
-        self._waiting += 1
-        self._by_client[host] = mine + 1
-        return True
+        return self.waiting
 
     def when_empty(self, callback: Callable[[], object]) -> None:
         """Call back once nobody waits any more: now, or when the last one leaves."""
-        if self._waiting:
+        if self.waiting:
             self._when_empty = callback
         else:
             callback()
 
+    def leave(self) -> None:
+        """One query does not wait any more."""
+        self.waiting -= 1
+        if not self.waiting and self._when_empty is not None:
+            self._when_empty()
+
+
+class BlockPlaces:
+    """The places of one server block."""
+
+    def __init__(self, limiter: InflightLimiter) -> None:
+        self._limiter = limiter
+        self._waiting = 0
+        self._by_client: dict[str, int] = {}
+
+    def admit(self, host: str) -> bool:
+        """Take a place for the client at `host`; False where there is none, which is counted."""
+        limiter = self._limiter
+        room = _FACTOR * (limiter.max_queries - limiter.waiting) - self._waiting
+        mine = self._by_client.get(host, 0)
+        if mine >= min(room, limiter.max_per_client):
+            limiter.refused += 1
+            return False
+        limiter.waiting += 1
+        self._waiting += 1
+        self._by_client[host] = mine + 1
+        return True
+
     def release(self, host: str) -> None:
         """Give a place back."""
         self._waiting -= 1
-        if not self._waiting and self._when_empty is not None:
-            self._when_empty()
         if (mine := self._by_client[host] - 1) > 0:
             self._by_client[host] = mine
         else:
             del self._by_client[host]
+        self._limiter.leave()

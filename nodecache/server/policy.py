@@ -40,8 +40,8 @@ class ZoneOptions:
     uses_cache: bool = True
     joins_misses: bool = True
     """Off where what is below the cache answers each client on its own, and nothing is kept."""
-    deadline_seconds: float = 4.0
-    """When upstream has had its time: before the resolvers' 5 s, so that they hear why."""
+    deadline_seconds: float = 4.8
+    """When upstream has had its time: just before the resolvers' 5 s, so that they hear why."""
     cached_zones: tuple[bytes, ...] = (b"\0",)
     success_disabled: tuple[bytes, ...] = ()
     denial_disabled: tuple[bytes, ...] = ()

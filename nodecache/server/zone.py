@@ -40,7 +40,7 @@ from .directive import Client, Lookup, OnOutcome, PendingLookup
 from .directives.errors import ErrorLog
 from .directives.shuffled import keep_reply
 from .inflight import InflightQuery, RefreshQuery, WaitState, failure_errors
-from .limiter import InflightLimiter
+from .limiter import BlockPlaces, InflightLimiter
 from .policy import StalePolicy, ZoneOptions, is_failure, is_remembered, may_replace
 from .replies import HOT_SECONDS, CachedReply, PrepareReply, Serve
 from .search_ahead import SearchAhead
@@ -51,9 +51,9 @@ _SERVFAIL_KIND: Final = Kind.SERVFAIL  # members of an enum cost a look-up each 
 _OTHER_KIND: Final = Kind.OTHER
 _NO_TRANSFERS: Final[ExtendedErrors] = ((Ede.NOT_SUPPORTED, b"zone transfers are not served"),)
 _NO_ROOM: Final[ExtendedErrors] = ((Ede.NETWORK_ERROR, b"too many queries wait for an answer"),)
-# New questions that may wait while all upstreams are down: enough to notice when one is back. More
-# would wait in vain and take time from hits.
-_MAX_WHILE_DOWN: Final = 64
+# New questions that may wait while all upstreams are down: what a busy node asks in the time that one
+# which hangs needs to come to itself. More would wait in vain and take time from hits.
+_MAX_WHILE_DOWN: Final = 1024
 _MAX_WITH_STALE_ANSWERS: Final = 4  # of those that might have a stale answer at once
 # What a SERVFAIL's records, should it have any, are good for: CoreDNS's default.
 _SERVFAIL_TTL: Final = 5
@@ -93,6 +93,7 @@ class Zone:
         self._failures = failures
         self._source = source
         self._limiter = limiter
+        self._places = BlockPlaces(limiter)
         self._loop = loop
         self._search_ahead = search_ahead
         self._inflight: dict[bytes, InflightQuery] = {}
@@ -232,8 +233,7 @@ class Zone:
         if leader is None and len(self._inflight) >= _MAX_WHILE_DOWN and self._source.is_down():
             self._reject(query, stale)
             return
-        if not self._limiter.admit(query.host):
-            self._limiter.refused += 1
+        if not self._places.admit(query.host):
             self._reject(query, stale)
             return
         query.begin_waiting()
@@ -375,7 +375,7 @@ class Zone:
             waiters += query.wait_state.take_others()
         for waiting in waiters:
             waiting.is_waiting = False
-            self._limiter.release(waiting.host)
+            self._places.release(waiting.host)
         return waiters
 
     def _log(self, query: Query, failure: Failure) -> None:

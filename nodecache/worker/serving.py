@@ -9,7 +9,7 @@ from time import monotonic
 from nodecache.config.source import Config
 from nodecache.corefile import ServerBlock
 from nodecache.forward import Failure
-from nodecache.process.cgroup import default_budget
+from nodecache.process.cgroup import default_budget, default_max_waiting
 from nodecache.process.listen import ListenAddress
 from nodecache.process.sockets import Sockets
 from nodecache.server import (
@@ -167,7 +167,8 @@ class Serving:
         context, own = self.context, config.own
         context.upstreams.listen_on(frozenset((a.host, a.port) for a in sockets))
         context.budget.limit = own.budget_octets or default_budget()
-        context.limiter.resize(own.max_waiting, own.max_waiting_per_client)
+        max_waiting = own.max_waiting or default_max_waiting()
+        context.limiter.resize(max_waiting, own.max_waiting_per_client)
         apply_options(config.corefile.blocks)
         for made in built:
             adjust_cache(made)

@@ -33,6 +33,16 @@ def test_one_client_does_not_take_all_the_room():
     assert not zone.ask("d.example. A", host="10.244.1.9").has_reply
 
 
+def test_a_block_that_waits_for_its_upstreams_leaves_room_for_another():
+    """The names outside the cluster, and those of it: asked by one and the same client."""
+    limiter = InflightLimiter(max_queries=8)
+    outside, cluster = ZoneHarness(limiter=limiter), ZoneHarness(limiter=limiter)
+    for number in range(8):
+        outside.ask(f"n{number}.example. A")
+    assert limiter.refused > 0
+    assert not cluster.ask("a.example. A").has_reply
+
+
 def test_without_room_a_stale_answer_is_better_than_none():
     zone = ZoneHarness(limiter=InflightLimiter(max_queries=1, max_per_client=1))
     zone.keep(ADDRESS)
