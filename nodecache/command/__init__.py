@@ -1,1 +1,1 @@
-"""What a person types: the agent's start, and the commands beside it."""
+"""The command line: the agent's start, and the commands for people."""

@@ -1,9 +1,9 @@
 """`nodecache check`: what is wrong with a configuration, or what it will do.
 
-It takes what people have in hand: a Corefile, a manifest, a folder of either, standard input; or the
-agent's flags, and then it reads what the agent would read. It touches nothing. The Corefile
-that would be served goes to standard output, and below it, as comments, a line for each of its
-blocks; errors and warnings go to standard error, all of them, each with file and line. Without
+It reads a Corefile, a manifest, a folder of either, or standard input; or, with the
+agent's flags, what the agent would read. It changes nothing. The Corefile
+that would be served goes to standard output, followed by comments, one line for each
+block; errors and warnings go to standard error, each with file and line. Without
 arguments in an agent's container, it takes those of the agent.
 """
 
@@ -74,7 +74,7 @@ class Checked:
 def main(
     argv: Sequence[str], env: Mapping[str, str] = os.environ, agent_command: str = AGENT
 ) -> int:
-    """Check what is named. The exit status: 0, 1 for what is wrong, 2 for usage."""
+    """Check what is named. The exit status: 0, 1 for mistakes, 2 for usage."""
     try:
         if argv[:1] == ["--diff"]:
             return _diff(argv[1:], env)
@@ -132,7 +132,7 @@ def _show(checked: Checked, said: Callable[[object], str] = str) -> None:
 
 
 def _pods(corefile: Corefile, cluster: ClusterDns, flags: Flags, *, is_asked: bool) -> str:
-    """Where kube-dns' pods are asked for; and, beside an agent, who they are now."""
+    """How kube-dns' pods are listed; and, in an agent's container, their addresses now."""
     if flags.endpoints == "api":
         origin = f"as the EndpointSlices of {flags.upstream_service} tell them"
     else:
@@ -186,7 +186,7 @@ def _read_folder(folder: SourceFolder, env: Mapping[str, str]) -> Checked:
 
 
 def _diff(paths: Sequence[str], env: Mapping[str, str]) -> int:
-    """Tell what changes for pods from one configuration to another."""
+    """Print what changes for pods from one configuration to another."""
     if len(paths) != 2:
         raise FlagError("--diff: wants two configurations, OLD and NEW")
     old, new = (_zones_at(path, env) for path in paths)
@@ -196,7 +196,7 @@ def _diff(paths: Sequence[str], env: Mapping[str, str]) -> int:
 
 
 def _zones_at(path: str, env: Mapping[str, str]) -> dict[str, str]:
-    """What becomes of each zone's queries, by the zone's key."""
+    """A summary of what each zone does, by the zone's key."""
     zones: dict[str, str] = {}
     sources, not_understood = sources_at(path)
     if not_understood:

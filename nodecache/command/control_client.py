@@ -1,4 +1,4 @@
-"""Asking the agent that runs: one line of JSON to its control socket, lines back."""
+"""Asks the running agent: one line of JSON to its control socket, lines back."""
 
 import json
 import socket
@@ -14,11 +14,11 @@ _READ_OCTETS = 65_536
 
 
 class ControlError(Exception):
-    """No agent can be asked, or it says why it does not answer; a line for people."""
+    """No agent can be asked, or it refuses; the text is a line for people."""
 
 
 def control_path(asked_for: str | None) -> str:
-    """Where the agent's control socket is: as asked for, or else as the agent of this container has it."""
+    """The path of the agent's control socket: `asked_for`, or else that of this container's agent."""
     path = (
         parse_flags(agent_arguments(), is_served=False).control if asked_for is None else asked_for
     )
@@ -28,7 +28,7 @@ def control_path(asked_for: str | None) -> str:
 
 
 def ask(path: str, patience_seconds: float, /, **request: Any) -> socket.socket:
-    """Send a request; its answers are read with `Answers`. No answer for so long is an end."""
+    """Send a request; `Answers` reads its answers. Raises ControlError; reads time out after `patience_seconds`."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(patience_seconds)
     try:
@@ -43,7 +43,7 @@ def ask(path: str, patience_seconds: float, /, **request: Any) -> socket.socket:
 
 
 class Answers:
-    """The lines that come on a connection, read as answers."""
+    """Reads the lines of a connection as answers."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -51,7 +51,7 @@ class Answers:
         self.has_ended = False
 
     def read(self) -> list[dict[str, Any]]:
-        """Wait for octets; the answers that are whole by then. ControlError where one tells an error."""
+        """Wait for octets; returns the answers that are whole. Raises ControlError if one is an error."""
         try:
             octets = self._connection.recv(_READ_OCTETS)
         except OSError as error:
@@ -81,5 +81,5 @@ def read_answer(line: bytes) -> dict[str, Any]:
 
 
 def printable(text: str) -> str:
-    """`text` without what a terminal would act on: names are what strangers asked for."""
+    """`text` without control characters for terminals: names are what strangers asked."""
     return "".join(each if each.isprintable() else "?" for each in text)

@@ -1,8 +1,8 @@
-"""Where the program begins: a signal that comes early waits until there is somebody to act on it.
+"""The entry point: signals are blocked until there are handlers for them.
 
 The first process of a container gets no signal that it has no handler for: a SIGTERM while modules
-are read in would be lost, the agent would go on, and be killed at the end of the pod's grace period
-with all it had set up on the node left behind. A blocked signal is kept.
+are imported would be lost, the agent would go on and be killed at the end of the pod's grace period,
+leaving on the node what it had set up. A blocked signal is delivered later.
 """
 
 import signal

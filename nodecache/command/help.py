@@ -20,7 +20,7 @@ USAGE = """Usage: nodecache [FLAGS]              run the agent (nodecache -h sho
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the usage of `nodecache` or of one command; 2 for a command that there is not."""
+    """Print the usage of `nodecache` or of one command; 2 for an unknown command."""
     if not argv or argv[0] in ("help", *HELP_FLAGS):
         print(USAGE, end="")  # noqa: T201
         return 0

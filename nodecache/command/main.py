@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand, or the agent; the exit status: 0, 1 for what cannot work, 2 for usage."""
+    """Run a subcommand, or the agent; the exit status: 0, 1 for a failure, 2 for usage."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] in COMMANDS:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # for people: ^C ends it
@@ -47,13 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _go_before_agent() -> None:
-    """Be the one that the OOM killer takes where an agent's container is at its memory limit."""
+    """Have the OOM killer prefer this command to the agent when the container is at its memory limit."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")  # proc(5): the most
 
 
 def version() -> str:
-    """Ours, and what we run on."""
+    """The version, the Python version, and whether the code is compiled."""
     import platform  # noqa: PLC0415 - not needed by the agent
 
     system = f"{platform.system().lower()}/{platform.machine()}"
@@ -62,7 +62,7 @@ def version() -> str:
 
 
 def run(flags: Flags) -> int:
-    """Read in the rest of the program, and keep an agent."""
+    """Import the rest of the program, and run an agent."""
     logs.configure(form=flags.log_format)
     log.info("Starting nodecache: %s", __version__)
     if warning := cgroup.too_small(cgroup.memory_limit()):

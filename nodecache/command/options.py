@@ -7,7 +7,7 @@ HELP_FLAGS = ("-h", "-help", "--help")
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, whose help begins as that of every command."""
+    """argparse's parser, with the help's first line as in every command."""
 
     def format_help(self) -> str:
         """`Usage of nodecache …:`, and the rest as argparse has it."""
@@ -19,7 +19,7 @@ class Parser(argparse.ArgumentParser):
         return sorted(self._option_string_actions)
 
     def parsed(self, argv: Sequence[str]) -> argparse.Namespace | int:
-        """What was asked for; or the exit status, where the help was, or nothing that can be."""
+        """The parsed arguments; or the exit status after help or a usage error was printed."""
         try:
             return self.parse_args(argv)
         except SystemExit as ended:

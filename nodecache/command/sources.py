@@ -1,4 +1,4 @@
-"""Configurations as people have them in hand: Corefiles, manifests, folders of them, standard input."""
+"""Configurations in the forms people have: Corefiles, manifests, folders of them, standard input."""
 
 import sys
 import tempfile
@@ -27,7 +27,7 @@ _FILLED_IN_BY_PEOPLE = (
 
 
 class NoConfiguration(Exception):
-    """What was named holds no Corefile. The text says where, and why, in one line."""
+    """What was named has no Corefile. The text is one line that says where, and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Source:
 
     @property
     def unfilled(self) -> list[str]:
-        """The placeholders that nobody but the operator fills in, and nobody has."""
+        """The placeholders that the operator has to fill in, and has not."""
         texts = (self.text, *self.arguments)
         return [word for word in _FILLED_IN_BY_PEOPLE if any(word in text for text in texts)]
 
@@ -71,14 +71,14 @@ class SourceFolder:
             raise NoConfiguration(f"{label}: the container's arguments: {error}") from None
 
     def relabel(self, message: object) -> str:
-        """A message, with the source's label for the file, and no address that was made up."""
+        """A message with the source's label for the file, and without the addresses used for the check."""
         told = str(message).replace(f"{self.folder}/Corefile", self.source.label)
         return told.replace(UNKNOWN_ADDRESS, CLUSTER_DNS)
 
 
 @contextmanager
 def source_folder(source: Source) -> Iterator[SourceFolder]:
-    """The source in a folder of its own. NoConfiguration where placeholders are left to people."""
+    """The source in a temporary folder. Raises NoConfiguration if placeholders for people are left."""
     if words := source.unfilled:
         raise NoConfiguration(f"{source.label}: not filled in yet: {', '.join(words)}")
     with tempfile.TemporaryDirectory(prefix="nodecache-check-") as folder:
@@ -90,7 +90,7 @@ def source_folder(source: Source) -> Iterator[SourceFolder]:
 
 
 def is_manifest(path: str) -> bool:
-    """Whether `check PATH` has to look for Corefiles in it, rather than read it as one."""
+    """Whether `check PATH` searches the file for Corefiles, rather than reads it as one."""
     return path == "-" or Path(path).is_dir() or path.endswith(_MANIFEST_ENDINGS)
 
 
@@ -216,7 +216,7 @@ def _containers(objects: Iterable[Object]) -> Iterator[tuple[str, ...]]:
 
 
 def faults_of(error: CorefileError) -> list[str]:
-    """Every error; or one line, where most of them say that this is something else altogether."""
+    """Every error; or one line if most of them show that this is no Corefile."""
     reasons = [each.reason for each in error.all]
     strange = sum("there is no such directive" in reason for reason in reasons)
     if len(reasons) >= _MANY and strange > len(reasons) / 2:

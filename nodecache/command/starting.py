@@ -1,4 +1,4 @@
-"""From the flags to a keeper that runs: everything is looked at before anything is changed."""
+"""Starts a keeper from the flags: everything is checked before anything is changed."""
 
 import logging
 import os
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def run(flags: Flags) -> int:
-    """Read the configuration, and keep an agent until told to stop; the exit status."""
+    """Read the configuration, and run an agent until told to stop; returns the exit status."""
     raise_limit()
     try:
         host = Host(host_options(flags)) if flags.sets_up_host else None
@@ -58,7 +58,7 @@ def interface_addresses(name: str) -> list[str]:
 
 
 def host_options(flags: Flags) -> HostOptions:
-    """What the flags ask of the node."""
+    """The host options in the flags."""
     return HostOptions(
         addresses=flags.local_ips,
         interface=flags.interface_name,

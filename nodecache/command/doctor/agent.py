@@ -1,4 +1,4 @@
-"""What a running agent's metrics and its container tell."""
+"""Checks of a running agent, by its metrics and its container."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ _LOGS = "kubectl -n kube-system logs ds/node-local-dns"
 
 
 def check_agent(subject: Subject) -> Iterator[Finding]:
-    """Whether there is one, and what it serves."""
+    """Whether an agent answers, and what it serves."""
     metrics = subject.metrics
     if metrics is None:
         where = subject.flags.metrics_listen_address
@@ -81,7 +81,7 @@ def _configuration(metrics: Metrics) -> Iterator[Finding]:
 
 
 def _probes(metrics: Metrics) -> Iterator[Finding]:
-    """How long the agent itself waits for its answers."""
+    """The keeper's probes of the worker, and the worker's check of itself."""
     answered = metrics.total("nodecache_probes_total", outcome="answered")
     lost = metrics.total("nodecache_probes_total", outcome="unanswered")
     if lost > _LOST_PROBES_SHARE * (answered + lost):
@@ -117,7 +117,7 @@ def check_memory(subject: Subject) -> Iterator[Finding]:
 
 
 def check_cpu(subject: Subject) -> Iterator[Finding]:
-    """Whether a CPU limit holds the agent up."""
+    """Whether a CPU limit slows the agent down."""
     for path in _CPU_FILES:
         text = subject.read(path)
         if text is None:
@@ -142,7 +142,7 @@ def check_cpu(subject: Subject) -> Iterator[Finding]:
 
 
 def check_descriptors(subject: Subject) -> Iterator[Finding]:
-    """Files that are open, against how many may be."""
+    """Open files against their limit."""
     if (metrics := subject.metrics) is None or not metrics.total("process_max_fds"):
         return
     used, limit = metrics.total("process_open_fds"), metrics.total("process_max_fds")

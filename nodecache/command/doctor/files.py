@@ -1,4 +1,4 @@
-"""What can be told from files alone: the configuration, the node's resolvers, the kubelet."""
+"""Checks of files: the configuration, the node's resolvers, the kubelet's configuration."""
 
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -22,7 +22,7 @@ _KUBELET_CONFIGS = ("/var/lib/kubelet/config.yaml", "/etc/kubernetes/kubelet-con
 
 
 def read_corefile(flags: Flags, env: dict[str, str]) -> tuple[Corefile | None, list[Finding]]:
-    """The Corefile as the agent would read it now, and what is to be said of it."""
+    """The Corefile as the agent would read it now (None if it cannot), and the findings about it."""
     try:
         text = corefile_text(flags, env)
         corefile = text.parse(flags, env)
@@ -96,7 +96,7 @@ def _is_any_of(server: str, flags: Flags) -> bool:
 
 
 def check_kubelet(subject: Subject) -> Iterator[Finding]:
-    """Whom the kubelet tells pods to ask, where its configuration can be read."""
+    """The DNS servers that the kubelet gives to pods, if its configuration can be read."""
     for path in _KUBELET_CONFIGS:
         if (text := subject.read(path)) is not None:
             yield from _cluster_dns(subject, path, text)

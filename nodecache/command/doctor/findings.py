@@ -1,4 +1,4 @@
-"""What a check says."""
+"""The findings of checks, and their output."""
 
 import dataclasses
 import enum
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 class Level(enum.IntEnum):
-    """How bad it is; the worst is the command's exit status."""
+    """The level of a finding; the worst is the command's exit status."""
 
     OK = 0
     LOOK = 1
@@ -17,7 +17,7 @@ class Level(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at. `for_pods` and `mend` are empty where all is well."""
+    """The result of one check. `for_pods` (what it means for pods) and `mend` (the repair) are empty if it is ok."""
 
     area: str
     level: Level

@@ -1,6 +1,6 @@
 """The host's packet rules, read from what `iptables-save` and `nft -j` list.
 
-What cannot be told becomes a condition without a meaning here, which fits perhaps.
+A match that is not known here becomes a condition that fits perhaps.
 """
 
 import json
@@ -88,7 +88,7 @@ def _iptables_rule(line: str) -> Rule:
 
 
 def _target(option: str, target: str, words: list[str]) -> tuple[str, str]:
-    """What a rule does, and where it leads."""
+    """What a rule does, and the chain that it jumps to."""
     if target == "NOTRACK" or (target == "CT" and "--notrack" in words):
         return "notrack", ""
     if target.lower() in _DOES:
@@ -116,7 +116,7 @@ def _bare(network: str) -> str:
 
 
 def _known_as_ours(rule: Rule, told: str) -> Rule:
-    """Our own accept rule holds while the agent serves, whatever else it asks for."""
+    """Our own accept rule counts as matching while the agent serves."""
     if ALLOW_TRAFFIC not in told:
         return rule
     return replace(rule, conditions=tuple(each for each in rule.conditions if each.key))
@@ -151,7 +151,7 @@ def nft_table(family: str, name: str, text: str | None) -> Table:
 
 
 def _understood(entry: dict[str, Any]) -> list[Rule]:
-    """None for a rule in a form that no nft had yet."""
+    """The rules in an entry; none if its form is not known."""
     try:
         return list(_nft_rules(entry))
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -182,7 +182,7 @@ def _nft_rules(entry: dict[str, Any]) -> Iterator[Rule]:
 
 
 def _nft_does(verdict: dict[str, Any]) -> tuple[str, str]:
-    """What a verdict does, and where it leads."""
+    """What a verdict does, and the chain that it jumps to."""
     ((kind, value),) = verdict.items()
     if kind in ("jump", "goto"):
         return kind, value["target"]

@@ -1,4 +1,4 @@
-"""The command: gather what there is to look at, look, and tell."""
+"""The command line of `nodecache doctor`."""
 
 import os
 import sys
@@ -30,7 +30,7 @@ The flags are the agent's; without any, in an agent's container, those that the 
 
 
 def main(argv: Sequence[str], env: Mapping[str, str] = os.environ, root: Path = Path("/")) -> int:
-    """Examine, print; the exit status."""
+    """Run all checks and print their findings; the exit status is the worst level."""
     is_json = "--json" in argv
     words = [word for word in argv if word != "--json"]
     try:
@@ -62,7 +62,7 @@ def main(argv: Sequence[str], env: Mapping[str, str] = os.environ, root: Path = 
 
 
 def examine(subject: Subject) -> list[Finding]:
-    """What every check finds, in the order in which one would look; all of them look at once."""
+    """The findings of all checks, which run at the same time, in a fixed order."""
     checks = (
         files.check_resolvers,
         files.check_kubelet,
@@ -86,6 +86,6 @@ def examine(subject: Subject) -> list[Finding]:
 
 
 def _listed(argv: tuple[str, ...]) -> str | None:
-    """What a program of the host's prints; None where it cannot be run."""
+    """The output of a program on the host; None if it cannot be run."""
     result = run_now(Command(argv, deadline_seconds=_LISTING_SECONDS))
     return result.stdout if result.is_ok else None

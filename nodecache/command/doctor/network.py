@@ -1,4 +1,4 @@
-"""What answers, and how fast: the agent at its addresses, and its upstreams."""
+"""Checks by queries: the agent at its addresses, and its upstreams, and how fast they answer."""
 
 import secrets
 import socket
@@ -81,7 +81,7 @@ def _listened(subject: Subject) -> Iterator[tuple[str, int]]:
 def check_interception(
     subject: Subject, read_again: Callable[[], Metrics | None]
 ) -> Iterator[Finding]:
-    """Whether what is asked at the listen addresses reaches the agent, and what pods ask too."""
+    """Whether queries to the listen addresses reach the agent, this command's and pods'."""
     before = subject.metrics
     if before is None:
         return
@@ -182,7 +182,7 @@ def _targets(options: ForwardOptions, subject: Subject) -> Iterator[tuple[str, i
 
 
 def paces(targets: Iterable[tuple[str, int]], question: bytes | None) -> list[Pace]:
-    """How fast each target answers, all of them asked at once. None asks the agent who it is."""
+    """The time in which each target answers, all asked at once. `question` None is `id.server`."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
 
         def asked(target: tuple[str, int], kind: socket.SocketKind) -> "Callable[[], float | None]":
@@ -199,7 +199,7 @@ def paces(targets: Iterable[tuple[str, int]], question: bytes | None) -> list[Pa
 def exchange(
     host: str, port: int, kind: socket.SocketKind, question: bytes | None = None
 ) -> float | None:
-    """Ask one question; the seconds until any reply, None for none in time."""
+    """Send one question; the seconds until a reply, None without one in time."""
     message_id = secrets.randbelow(1 << 16)
     packet = query(message_id) if question is None else query(message_id, question)
     family = socket.AF_INET if ip(host.partition("%")[0]).version == 4 else socket.AF_INET6

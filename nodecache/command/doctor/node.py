@@ -1,4 +1,4 @@
-"""What the node's kernel tells: link, addresses, packet rules, connection tracking."""
+"""Checks of the node's kernel: link, addresses, packet rules, connection tracking."""
 
 import re
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ def check_interface(subject: Subject) -> Iterator[Finding]:
 
 
 def check_kernel(subject: Subject) -> Iterator[Finding]:
-    """What of the kernel the agent can use; what it does without is no fault."""
+    """The kernel's features that the agent uses, and those it does without."""
     release = subject.read("/proc/sys/kernel/osrelease")
     if release is None or subject.metrics is None:
         return
@@ -148,7 +148,7 @@ def _addresses_with_rules(subject: Subject, backend: str) -> set[str] | None:
 
 
 def check_conntrack(subject: Subject) -> Iterator[Finding]:
-    """The table's room, and entries that the rules should keep out."""
+    """Room in the table, and entries of DNS that the rules should prevent."""
     count = _number(subject.read("/proc/sys/net/netfilter/nf_conntrack_count"))
     limit = _number(subject.read("/proc/sys/net/netfilter/nf_conntrack_max"))
     if not limit:
@@ -211,7 +211,7 @@ def _tracked(text: str, subject: Subject) -> int:
 
 
 def _address(text: str) -> str:
-    """As we write it: the kernel writes IPv6 addresses in full."""
+    """An address in its usual form: the kernel writes IPv6 addresses in full."""
     try:
         return str(ip_address(text))
     except ValueError:

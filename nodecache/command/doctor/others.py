@@ -1,4 +1,4 @@
-"""Who else on the node has a say in DNS: filters, another cache, what stands in for kube-proxy."""
+"""Checks of what else on the node affects DNS: filters, another cache, a replacement of kube-proxy."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -118,7 +118,7 @@ def _as_finding(subject: Subject, dropped: _Dropped) -> Finding:
 
 
 def _opened(table: Table, rule: Rule, packet: Packet) -> tuple[str, str]:
-    """Whose rule it is, "" for somebody's, and how it is opened."""
+    """Whose rule it is ("" if unknown), and the command that lets DNS pass."""
     for start, owner, mend in _OWNERS:
         if table.name.startswith(start) or rule.chain.startswith(start):
             return owner, mend.format(address=packet.address, port=packet.port)
@@ -199,7 +199,7 @@ def _way_out(table: Table, rule: Rule) -> str:
 
 
 def _kube_proxy(subject: Subject, tables: list[Table]) -> Iterator[Finding]:
-    """In which mode kube-proxy is, as far as its traces tell, and whether -localip fits."""
+    """kube-proxy's mode by its traces on the node, and whether -localip fits it."""
     flags = subject.flags
     shared = [str(address) for address in flags.local_ips if not address.is_link_local]
     lines = (subject.read("/proc/net/dev") or "").splitlines()

@@ -1,7 +1,7 @@
-"""What the host's rules make of a packet, as far as can be told without sending one.
+"""What the host's rules do to a packet, found out without sending one.
 
-A rule may ask for what nobody here knows (the client's address, a mark, a set's elements): then it fits
-perhaps. What is for sure and what is perhaps are kept apart all the way.
+A rule may match on what is not known here (the client's address, a mark, a set's elements): then it fits
+perhaps. Certain and possible drops are kept apart.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,13 +24,13 @@ class Packet:
 
     @property
     def states(self) -> frozenset[str]:
-        """What connection tracking may call it: whether our rules keep it out is another question."""
+        """The states that connection tracking may give it, if our rules do not keep it out."""
         return frozenset(("untracked", "new" if self.is_to else "established"))
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Something that a rule asks of a packet. A key that is not known here fits perhaps."""
+    """One match of a rule. A key that is not known here fits perhaps."""
 
     key: str
     values: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class Condition:
         return met
 
     def is_about(self, packet: Packet) -> bool:
-        """Whether it picks out DNS, or the agent's address: not everything of a network or a kind."""
+        """Whether it matches DNS or the agent's address in particular."""
         is_port = self.key in ("dport", "sport")
         is_host = self.key in ("daddr", "saddr") and str(packet.address) in self.values
         return (is_port or is_host) and not self.is_negated and self.fits(packet) is True
@@ -105,11 +105,11 @@ class Rule:
         return None if None in fitting else True
 
     def is_about(self, packet: Packet) -> bool:
-        """Whether it picks out DNS, or the agent's address."""
+        """Whether it matches DNS or the agent's address in particular."""
         return any(condition.is_about(packet) for condition in self.conditions)
 
     def addresses(self, key: str) -> Iterator[Address]:
-        """Those that it names one by one."""
+        """The single addresses that it names."""
         for condition in self.conditions:
             if condition.key == key and not condition.is_negated:
                 for each in condition.values:
@@ -145,14 +145,14 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """A rule that drops a packet, for sure or perhaps."""
+    """A rule that drops a packet, certainly or perhaps."""
 
     rule: Rule
     is_sure: bool
 
 
 def drops(table: Table, base: str, packet: Packet) -> list[Drop]:
-    """What drops `packet` on its way through a base chain; empty for nothing that can be told."""
+    """The rules that drop `packet` in a base chain and the chains it jumps to; empty if none is known."""
     traversal = _Traversal(table, packet)
     verdict = traversal.follow(base, is_sure=True)
     chain = table.chains[base]
@@ -165,7 +165,7 @@ def drops(table: Table, base: str, packet: Packet) -> list[Drop]:
 
 
 class _Traversal:
-    """A packet on its way. `follow` gives accept or drop where that is for sure."""
+    """Follows a packet through chains. `follow` returns accept or drop if that is certain."""
 
     def __init__(self, table: Table, packet: Packet) -> None:
         self._table = table

@@ -1,4 +1,4 @@
-"""What is examined: the agent's command line, files of the node, its metrics page."""
+"""What the checks read: the agent's command line, files of the node, its metrics page."""
 
 import http.client
 import time
@@ -63,7 +63,7 @@ class Subject:
     """Runs a program that lists something; what it printed, None where it cannot be run."""
 
     def read(self, path: str) -> str | None:
-        """A file of the node, None where it is not there or not for us."""
+        """The text of a file of the node; None if it is missing or may not be read."""
         try:
             return (self.root / path.lstrip("/")).read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -71,7 +71,7 @@ class Subject:
 
 
 def metrics_of(flags: Flags) -> Metrics | None:
-    """The page of the agent with these flags, None where nobody is there. TimeoutError where one hangs."""
+    """The metrics of the agent with these flags; None without an agent. Raises TimeoutError if it hangs."""
     host, port = split_host_port(flags.metrics_listen_address)
     host = host if host not in ("", "0.0.0.0", "::") else "127.0.0.1"
     # Not urllib: it would ask the proxy that the environment names.

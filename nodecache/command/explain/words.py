@@ -1,4 +1,4 @@
-"""What an agent told of a query, in words."""
+"""Puts an agent's answer to `explain` into words."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,7 @@ _OUTCOMES = {
 
 
 def as_text(told: Told) -> str:
-    """Several lines: a heading, and each fact behind its word."""
+    """Several lines: a heading, and one line for each property."""
     lines = [f"{told['name']} {told['type']}: {_outcome(told)}"]
     lines += [f"  {word:<11} {text}" for word, text in _facts(told)]
     return printable_lines(lines)
@@ -38,7 +38,7 @@ def as_line(told: Told) -> str:
 
 
 def printable_lines(lines: list[str]) -> str:
-    """Lines that a terminal only shows."""
+    """Lines without control characters for terminals."""
     return "\n".join(map(printable, lines))
 
 

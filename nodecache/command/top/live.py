@@ -24,7 +24,7 @@ _MAX_KEYS = 64
 
 
 def watch(connection: socket.socket) -> None:
-    """Show what comes until somebody quits, or the agent ends. ControlError then."""
+    """Show the samples until the user quits; raises ControlError when the agent ends."""
     view, answers, names = View(), Answers(connection), PodNames()
     told: dict[str, Any] | None = None
     keyboard = sys.stdin.fileno()
@@ -49,7 +49,7 @@ def watch(connection: socket.socket) -> None:
 
 @contextlib.contextmanager
 def _keys_at_once(terminal: int) -> Iterator[None]:
-    """Keys as they are pressed, and not shown."""
+    """Have the terminal deliver each key at once, and not show it."""
     before = termios.tcgetattr(terminal)
     tty.setcbreak(terminal)
     try:

@@ -1,4 +1,4 @@
-"""Which pod has which address, from what the container runtime keeps of its calls to CNI plugins.
+"""Names of pods by address, from the files that the container runtime keeps of its calls to CNI plugins.
 
 libcni, by which containerd and CRI-O call them, writes a file for each interface of a pod: the arguments
 with the pod's namespace and name, and the result with its addresses. Only root may read them. Where
@@ -35,7 +35,7 @@ class PodNames:
 
 
 def read_pods(folder: str) -> dict[str, str]:
-    """Address → `namespace/name`. What a pod before it left behind gives way to the newest file."""
+    """Address → `namespace/name`; of several files with an address the newest counts."""
     names: dict[str, str] = {}
     for path in _oldest_first(folder):
         try:
@@ -63,7 +63,7 @@ def _oldest_first(folder: str) -> list[Path]:
 
 
 def pod_addresses(octets: bytes) -> dict[str, str]:
-    """Address → `namespace/name` of one file; nothing where it tells none."""
+    """Address → `namespace/name` of one file; empty if it has none."""
     try:
         told = json.loads(octets)
     except (ValueError, RecursionError):
@@ -78,7 +78,7 @@ def pod_addresses(octets: bytes) -> dict[str, str]:
 
 
 def _arguments(pairs: Any) -> dict[str, str]:
-    """The CNI arguments, which stand as a list of pairs."""
+    """The CNI arguments, a list of pairs, as a dict."""
     found: dict[str, str] = {}
     for pair in pairs if isinstance(pairs, list) else ():
         if isinstance(pair, list) and len(pair) == 2 and all(isinstance(e, str) for e in pair):

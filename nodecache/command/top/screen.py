@@ -1,4 +1,4 @@
-"""One sample of the agent's, drawn for a terminal."""
+"""Draws one sample for a terminal."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ _MIB = 1 << 20
 
 
 def screen(told: dict[str, Any], view: View, height: int) -> RenderableType:
-    """All that is seen, in so many lines."""
+    """The whole screen, at most `height` lines."""
     upstreams = told["upstreams"][: max(height // 6, 1)]
     room = max(height - _AROUND - len(upstreams), 2 * _MIN_ROWS)
     clients = max(room // 3, _MIN_ROWS)

@@ -1,4 +1,4 @@
-"""What a person wants to see: sorted by what, which names, going on or paused. Keys change it."""
+"""The view that the user has chosen by keys: sort order, filter, paused or not."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ class View:
     has_quit: bool = False
 
     def press(self, key: str) -> None:
-        """A key was pressed."""
+        """Handle a key."""
         if key == _INTERRUPT:
             self.has_quit = True
         elif self.typed is not None:
