@@ -19,8 +19,8 @@ from .settings import Settings
 from .ticker import Ticker
 from .upstream import Upstream
 
-# Twice each upstream, and some for losses: a bound that RFC 9520 §3.1 asks for. Time-outs double,
-# so that a query of five seconds does not even get there.
+# Twice each upstream, and some for losses. Time-outs double, so that a query of five seconds does not
+# even get there. What RFC 9520 §3.1 allows for one upstream is in `retry_state`.
 _EXTRA_TRIES: Final = 4
 
 # What servers say to an OPT that know none, or to its version: RFC 6891 §7, RFC 8906 §3.2.
@@ -127,6 +127,10 @@ class UpstreamGroup(RequestForwarder):
             (upstream for upstream in ranked if upstream in others),
             key=lambda upstream: upstream.health.standing(now),
         )
+
+    def have_all_been(self, asked: Sequence[Upstream]) -> bool:
+        """Whether every upstream is among those `asked`."""
+        return len(asked) >= len(self._upstreams)
 
     def equal_upstream(self, asked: Sequence[Upstream], now: float) -> Upstream | None:
         """A healthy upstream that was not asked yet, where the policy allows any of them; else None."""

@@ -129,6 +129,7 @@ class Resolution:
         if is_connect:
             state.connect_failures += 1
             state.tries -= 1
+            state.was_not_read(attempt)
         self._proceed(now)
 
     def connection_lost(
@@ -140,6 +141,8 @@ class Resolution:
         """
         state = self._state_of(attempt)
         state.losses += 1
+        if has_worked:
+            state.was_not_read(attempt)
         max_losses = _MAX_LOSSES if has_worked else 1
         if state.open > 1 or state.losses > max_losses or self._request.is_optional:
             self.attempt_failed(attempt, reason, now)
@@ -159,7 +162,11 @@ class Resolution:
         state = self._state_of(attempt)
         if is_unread:
             state.tries -= 1
+            state.was_not_read(attempt)
         if state.latest is not attempt or not self._may_try_again(state):
+            return
+        if not is_unread and self._group.have_all_been(state.asked) and state.save_last_query(now):
+            self._sleep(state, now)
             return
         if attempt.by_stream or self._group.upstream_for_retry(state, now).health.is_good:
             self._group.counts.retried += 1
@@ -223,6 +230,8 @@ class Resolution:
             self._time_out(state)
         elif not self._group.may_try_again(state):
             state.retry_at = math.inf
+        elif self._group.have_all_been(state.asked) and state.save_last_query(now):
+            return
         elif self._group.may_retry(state, now):
             self._group.counts.retried += 1
             self._send_again(state, now, by_stream=state.next_transport())
@@ -251,9 +260,11 @@ class Resolution:
             self._send(following, now)
         elif state.best is not None:
             self._finish(state.best)
-        elif may_try and now < self.deadline:
+        elif may_try and state.queries_left > 0 and now < self.deadline:
             state.back_off(now)
             self._sleep(state, now)
+        elif state.is_unanswered:
+            self._time_out(state)
         else:
             self._fail(unreachable(state.reason))
 
@@ -269,10 +280,13 @@ class Resolution:
             upstream = group.next_upstream(state.asked, now) or upstream
         elif group.policy.is_exchangeable:
             upstream = group.equal_upstream(state.asked, now) or upstream
-        if upstream is state.latest.upstream:
+        if upstream is not state.latest.upstream:
+            self._send(upstream, now)
+        elif state.queries_left > 0:
+            by_stream ^= state.room(by_stream=by_stream) <= 0
             self._send_elsewhere(state, now, by_stream=by_stream)
         else:
-            self._send(upstream, now)
+            state.retry_at = math.inf
 
     def _may_try_again(self, state: RetryState) -> bool:
         """Whether another attempt is allowed, and wanted."""

@@ -21,6 +21,14 @@ _FAILURE_SECONDS: Final = 2.0
 _LAST_CHANCE_SECONDS: Final = 0.5
 # How long an answer that nobody waits for may take before it is asked for again.
 _UNAWAITED_SECONDS: Final = 1.0
+# "A resolver MUST NOT retry a given query to a server address over a given DNS transport more than
+# twice (i.e., three queries in total) before considering the server address unresponsive": RFC 9520
+# §3.1. One that answers others meanwhile is not: it passes queries over, and may be asked more often.
+_MAX_QUERIES: Final = 3
+# So the last of them is saved for later: while others are out, until they are given up (CoreDNS's read
+# time-out), so that one is out all the time; and while none is, for a server that is back soon.
+_LAST_QUERY_SECONDS: Final = 1.9
+_LAST_RESORT_SECONDS: Final = 0.8
 _OF_USE: Final = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
 
 
@@ -29,8 +37,8 @@ class RetryState:
 
     `open` attempts may still bring an answer; `nonsense` is how many brought a malformed answer.
     `best` is an answer that is not good, but better than none; at `accept_best_at` it is passed on. `asked` are
-    the upstreams tried, the first first, and `asked_by_stream` those that were by TCP. `patience`
-    doubles with each time-out.
+    the upstreams tried, the first first, and `asked_by_stream` those that were by TCP. `sent` are those
+    attempts whose query may have been read. `patience` doubles with each time-out.
     """
 
     __slots__ = (
@@ -49,6 +57,7 @@ class RetryState:
         "patience",
         "reason",
         "retry_at",
+        "sent",
         "tries",
         "turned_to_streams",
         "wakes_at",
@@ -58,6 +67,7 @@ class RetryState:
         pace = first.upstream.pace
         self.asked: list[Upstream] = []
         self.asked_by_stream: list[Upstream] = []
+        self.sent: list[Attempt] = []
         self.tries = self.open = 0
         self.begin(first)
         self.began_at = first.sent_at
@@ -80,10 +90,39 @@ class RetryState:
         self.tries += 1
         self.open += 1
         upstream = attempt.upstream
+        self.sent.append(attempt)
         if upstream not in self.asked:
             self.asked.append(upstream)
         if attempt.by_stream and upstream not in self.asked_by_stream:
             self.asked_by_stream.append(upstream)
+
+    def was_not_read(self, attempt: Attempt) -> None:
+        """As far as can be told, the server has not read the query."""
+        if attempt in self.sent:
+            self.sent.remove(attempt)
+
+    def room(self, *, by_stream: bool) -> int:
+        """How many more queries the upstream that was asked last may be sent, over that transport."""
+        upstream = self.latest.upstream
+        if upstream.is_stream_only and not by_stream:
+            return 0
+        if upstream.heard_at > self.began_at:
+            return _MAX_QUERIES
+        sent = [each for each in self.sent if each.by_stream == by_stream]
+        return _MAX_QUERIES - sum(each.upstream is upstream for each in sent)
+
+    @property
+    def queries_left(self) -> int:
+        """The same, over either transport."""
+        return self.room(by_stream=True) + self.room(by_stream=False)
+
+    def save_last_query(self, now: float) -> bool:
+        """Put off the last query to the upstream that was asked last; False where its time has come."""
+        due_at = self.began_at + _LAST_QUERY_SECONDS
+        if self.queries_left != 1 or not self.open or now >= due_at:
+            return False
+        self.retry_at = due_at
+        return True
 
     def postpone_retry(self, now: float) -> bool:
         """Postpone the retry of a query that no client waits for; False where its time is up."""
@@ -98,6 +137,11 @@ class RetryState:
         """Whether this is the first retry."""
         return self.patience == 2
 
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether nothing worse happened to any attempt than that no answer came."""
+        return not (self.losses or self.nonsense or self.connect_failures)
+
     def note_failure(self, attempt: Attempt, reason: str) -> None:
         """Note why an attempt failed; of the protocol it began with, where that failed too."""
         if not self.reason or attempt.by_stream == self.began_by_stream:
@@ -107,6 +151,8 @@ class RetryState:
         """Ask again after a pause that doubles with each attempt."""
         self.hedge_at = math.inf
         self.retry_at = now + _PAUSE_SECONDS * 2 ** (self.tries + self.connect_failures)
+        if self.queries_left == 1:
+            self.retry_at = max(self.retry_at, self.began_at + _LAST_RESORT_SECONDS)
 
     def keep_best(self, answer: Answer) -> Answer:
         """Keep `answer` unless a better one is kept already; return the better one."""

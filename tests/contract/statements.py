@@ -336,6 +336,8 @@ DNS: dict[str, tuple[str, ...]] = {
         _ZONE + "what_failed_is_not_asked_again_at_once_and_for_longer_each_time",
         _ZONE + "the_servfail_option_fixes_the_time",
         _ZONE + "a_failure_never_hides_an_answer_that_is_good",
+        _ZONE + "an_upstreams_failure_is_passed_on_and_remembered",
+        "scenarios/forward_three_queries_at_most.rpl",
     ),
     "4035, 4.7; 3225 | DO": (_QUERY + "each_of_these_has_another_key",),
     "4035, 3.2.2 | CD": (_QUERY + "each_of_these_has_another_key",),

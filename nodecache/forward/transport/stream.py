@@ -221,4 +221,5 @@ class StreamConnection:
                 upstream.work_queue.submit(self.pending.all(), unread)
             elif not self.is_rerouted and (is_unacknowledged or upstream.heard_at > since):
                 self.is_rerouted = True
-                upstream.work_queue.submit(self.pending.all(), rerouted)
+                reroute = unread if is_unacknowledged else rerouted
+                upstream.work_queue.submit(self.pending.all(), reroute)
