@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from nodecache.process.build import code_form
 from .commands import COMMANDS
 
 log = logging.getLogger(__name__)
+
+_STANDARD_ERROR = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,6 +55,13 @@ def _go_before_agent() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")  # proc(5): the most
 
 
+def _open_standard_streams() -> None:
+    """Put /dev/null in the place of standard streams that are closed: libuv ends a worker that closes one."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
 def version() -> str:
     """The version, the Python version, and whether the code is compiled."""
     import platform  # noqa: PLC0415 - not needed by the agent
@@ -63,6 +73,7 @@ def version() -> str:
 
 def run(flags: Flags) -> int:
     """Import the rest of the program, and run an agent."""
+    _open_standard_streams()
     logs.configure(form=flags.log_format)
     log.info("Starting nodecache: %s", __version__)
     if warning := cgroup.too_small(cgroup.memory_limit()):

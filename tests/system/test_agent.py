@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import urllib.request
+from pathlib import Path
 
 import dns.flags
 import dns.message
@@ -119,6 +120,15 @@ def test_told_to_stop_it_answers_what_is_in_flight_and_exits_with_0(tmp_path, up
         reply = dns.message.from_wire(client.recv(4096))
         assert reply.answer
         assert agent.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_no_socket_takes_the_place_of_a_standard_stream_that_is_closed(tmp_path, upstream):
+    """libuv would abort when it is closed: `uv__close: Assertion fd > STDERR_FILENO failed`."""
+    closed = ("sh", "-c", 'exec "$0" "$@" <&- 2>&-')
+    with Agent(tmp_path, stock(upstream.address), before=closed) as agent:
+        streams = [Path(f"/proc/{agent.worker}/fd/{number}").readlink() for number in (0, 2)]
+        assert streams == [Path("/dev/null")] * 2
+        assert agent.ask("a.example.").answer
 
 
 def test_told_to_stop_it_answers_what_still_lies_in_the_socket(tmp_path, upstream):
