@@ -1,4 +1,4 @@
-"""What server blocks may not be to each other, and what works between them but not as it reads."""
+"""Errors and warnings about server blocks that conflict with each other."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,7 +8,7 @@ from .rewriting import NameRule
 
 
 def conflicts(blocks: Iterable[ServerBlock]) -> Iterator[CorefileError]:
-    """Every error that no block has by itself."""
+    """Every error that needs more than one block."""
     yield from _overlaps(blocks)
     yield from _contradictions(blocks)
 
@@ -57,7 +57,7 @@ def _of(block: ServerBlock, reason: str) -> CorefileError:
 
 
 def _contradictions(blocks: Iterable[ServerBlock]) -> Iterable[CorefileError]:
-    """What is of the whole process must be the same wherever it is said."""
+    """Options of the whole process must have the same value in every block that gives them."""
     said: dict[str, tuple[int, ServerBlock]] = {}
     for block in blocks:
         for name in ("budget_octets", "max_waiting", "max_waiting_per_client"):
@@ -74,7 +74,7 @@ def _contradictions(blocks: Iterable[ServerBlock]) -> Iterable[CorefileError]:
 
 
 def warnings(blocks: Iterable[ServerBlock]) -> Iterator[CorefileError]:
-    """What surprises many, as a warning."""
+    """Warnings about what works, but not as many expect."""
     blocks = list(blocks)
     for block in blocks:
         yield from _shadows(block, blocks)
@@ -101,7 +101,7 @@ def _shadows(block: ServerBlock, blocks: Iterable[ServerBlock]) -> Iterator[Core
 def _leaves_by_rewrite(
     block: ServerBlock, blocks: Iterable[ServerBlock]
 ) -> Iterator[CorefileError]:
-    """A rewritten name goes on in its own block, whatever others are for; four users took it amiss."""
+    """A rewritten name is answered by its own block, even if another block serves it."""
     ports = {key.port for key in block.zones}
     for rewrite in block.rewrites:
         if not isinstance(rewrite.rule, NameRule):
@@ -133,5 +133,5 @@ def _asks_the_same(block: ServerBlock, other: ServerBlock, target: str) -> bool:
 
 
 def _is_below(name: str, zone: str) -> bool:
-    """Whether a name, perhaps only its end, is a zone's or below it."""
+    """Whether a name, or the end of one, is `zone` or below it."""
     return zone == "." or f".{name}".endswith(f".{zone}")

@@ -8,7 +8,7 @@ class CorefileError(Exception):
     """A Corefile that cannot be used: `Corefile:14: cache: TTL must be …, not '0'`.
 
     The text is that of the first error found; `all` holds every one, in the order of the lines, and
-    `imports` the files and patterns that were imported: a change of them may mend it.
+    `imports` the files and patterns that were imported: a change of them may correct it.
     """
 
     def __init__(

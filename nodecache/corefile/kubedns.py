@@ -37,7 +37,7 @@ class KubeDns:
     """What is wrong with it and left out: each fault with the key it is in."""
 
     def where_faulty(self, before: "KubeDns | None") -> "KubeDns":
-        """The same, but a key that has a fault says what it said before, if it said anything."""
+        """The same, but with the value in `before` for each key with a mistake, if it had one."""
         if before is None:
             return self
         faulty = {key for key, _ in self.faults}
@@ -55,7 +55,7 @@ NO_KUBE_DNS = KubeDns()
 
 
 def read_kubedns(files: Mapping[str, str]) -> KubeDns:
-    """Read the ConfigMap from its keys and values; what is wrong in it is told in `faults`."""
+    """Read the ConfigMap from its keys and values; mistakes are in `faults`."""
     faults: dict[str, list[str]] = {key: [] for key in KEYS}
     stub_domains = _stub_domains(files.get("stubDomains", "").strip(), faults["stubDomains"])
     upstreams = _upstream_nameservers(
@@ -95,7 +95,7 @@ def _stub_servers(domain: str, servers: object, faults: list[str]) -> tuple[str,
 def _sound(
     servers: Sequence[Any], fault_of: Callable[[object], str], max_count: int, faults: list[str]
 ) -> tuple[str, ...]:
-    """The servers that nothing is wrong with, as many as may be."""
+    """The servers without mistakes, at most `max_count`."""
     faults += [fault for fault in map(fault_of, servers) if fault]
     if len(servers) > max_count:
         faults.append(f"must be at most {max_count}, not {len(servers)}")

@@ -1,6 +1,6 @@
-r"""The words of a Corefile, cut as CoreDNS's lexer cuts them (coredns/caddy, caddyfile).
+r"""Splits a Corefile into words as CoreDNS's lexer does (coredns/caddy, caddyfile).
 
-White space parts words. A word that opens with `"` goes on to the next `"`, over lines too; inside
+White space separates words. A word that opens with `"` goes on to the next `"`, over lines too; inside
 it `\"` stands for a quote, and any other backslash for itself. `#` opens a comment, also in the
 middle of a word. Carriage returns and a leading byte order mark are nothing.
 """
@@ -21,7 +21,7 @@ Origin = Callable[[int], tuple[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One word, and where it stands."""
+    """One word, with its file and line."""
 
     text: str
     file: str

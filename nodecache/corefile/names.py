@@ -14,7 +14,7 @@ _ESCAPE = re.compile(r"\\([01]\d\d|2[0-4]\d|25[0-5]|[ -/:-~])", re.ASCII)  # RFC
 
 
 class UnservedScheme(ValueError):
-    """The key of a block that nodecache does not serve; other blocks are none the worse for it."""
+    """The key of a block that nodecache does not serve; other blocks are served."""
 
 
 def zone_name(word: str) -> str:

@@ -10,7 +10,7 @@ AnswerClass = Literal["all", "success", "denial", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Consolidation:
-    """Errors like `pattern` are counted for `seconds` and told in one line."""
+    """Errors that match `pattern` are counted for `seconds` and logged in one line."""
 
     seconds: float
     pattern: str
@@ -63,7 +63,7 @@ class LogOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DnstapOptions:
-    """One `dnstap` line: where frames go, or (`is_listener`) whoever comes gets them."""
+    """One `dnstap` line: connects to `address`, or (`is_listener`) accepts connections there."""
 
     transport: Literal["unix", "tcp", "tls"]
     address: str

@@ -80,7 +80,7 @@ class ZoneKey:
 
 @dataclass(frozen=True, slots=True)
 class BindLine:
-    """One `bind` line: addresses and names of interfaces, and those of them to leave out."""
+    """One `bind` line: addresses and names of interfaces, and those to leave out."""
 
     addresses: tuple[str, ...]
     except_addresses: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ class BindLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BindOptions:
-    """`bind`: each line's exceptions take away from that line only."""
+    """`bind`: the exceptions of each line apply to that line only."""
 
     lines: tuple[BindLine, ...]
 
@@ -198,7 +198,7 @@ class TimeoutsOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnOptions:
-    """`nodecache { … }`, our own directive. None: what fits the machine or the rest."""
+    """`nodecache { … }`, our own directive. None: the default is computed."""
 
     budget_octets: int | None = None
     """For all caches of the process together."""

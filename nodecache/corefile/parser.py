@@ -62,7 +62,7 @@ def parse(
 
 @dataclass(slots=True)
 class _Findings:
-    """What there is to say of a Corefile."""
+    """Errors and warnings about a Corefile."""
 
     errors: list[CorefileError] = field(default_factory=list)
     warnings: list[CorefileError] = field(default_factory=list)

@@ -54,13 +54,13 @@ class Statement:
 
 @dataclass(slots=True)
 class Context:
-    """Where a directive leaves what is wrong with its options, and what is only odd."""
+    """Collects mistakes and warnings of a directive's options."""
 
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
 
     def warn(self, token: Token, reason: str) -> None:
-        """Tell what works, but not as it reads."""
+        """Add a warning about something that works, but not as written."""
         self.warnings.append(Fault(token, reason))
 
 
@@ -234,7 +234,7 @@ class Directive:
 
 
 def bare(statement: Statement, _: Context) -> bool:
-    """A directive that has nothing to say but that it is there."""
+    """A directive without words and options."""
     statement.arguments.end()
     no_block(statement)
     return True

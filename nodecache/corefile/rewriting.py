@@ -18,7 +18,7 @@ class AnswerRule:
 
 @dataclass(frozen=True, slots=True)
 class NameRule:
-    """Rewrites the qname. `is_auto`: names of the answer are turned back by themselves."""
+    """Rewrites the qname. `is_auto`: the names in the answer are reverted."""
 
     match: Match
     from_name: str
@@ -65,7 +65,7 @@ class RcodeRule:
 
 @dataclass(frozen=True, slots=True)
 class CnameRule:
-    """Points a CNAME of an answer elsewhere, and resolves that instead."""
+    """Replaces the target of a CNAME in an answer, and resolves the new one."""
 
     match: Match
     from_name: str

@@ -1,7 +1,7 @@
-"""The words of a Corefile as they come to be read: variables filled in, imports in their place.
+"""The words of a Corefile in order: variables filled in, imports expanded.
 
-An `import` puts the words of a snippet or of files where it stands. Imports are expanded when they
-are come upon, so a snippet can be defined in an imported file.
+An `import` is replaced by the words of a snippet or of files. Imports are expanded when they
+are reached, so a snippet can be defined in an imported file.
 """
 
 import posixpath
@@ -36,7 +36,7 @@ class Sources:
 
 
 class EndlessImport(Exception):
-    """More was imported than any Corefile needs."""
+    """More is imported than the bounds allow."""
 
     def __init__(self, name: Token, max_count: str) -> None:
         super().__init__(max_count)
@@ -45,13 +45,13 @@ class EndlessImport(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _ImportEnd:
-    """Stands behind what was imported."""
+    """Marks the end of what was imported."""
 
     source: str
 
 
 class Stream:
-    """The words still to be read; an import puts other words in its place."""
+    """The words that are not read yet; an import is replaced by other words."""
 
     def __init__(self, words: Sequence[Token], folder: str, sources: Sources) -> None:
         self.snippets: dict[str, list[Token]] = {}

@@ -1,4 +1,4 @@
-"""From words to server blocks: keys, snippets, directives with their blocks of options.
+"""Parses words into server blocks: keys, snippets, directives with their blocks of options.
 
 Nothing here knows what a directive means. The grammar is that of coredns/caddy's caddyfile parser;
 what that lets pass by chance is a warning, and every mistake is gathered.
@@ -89,7 +89,7 @@ class _Parser:
         return keys
 
     def _skip_stray(self, brace: Token) -> None:
-        """What CoreDNS lets pass between blocks: a closing brace too many, a block of nobody's."""
+        """Skip, with a warning, what CoreDNS accepts between blocks: a surplus brace, a block without keys."""
         self._stream.take()
         if brace.text == "}":
             self._warn(brace, "a '}' without its '{' is left out")

@@ -81,7 +81,7 @@ def _configuration(metrics: Metrics) -> Iterator[Finding]:
 
 
 def _probes(metrics: Metrics) -> Iterator[Finding]:
-    """The keeper's probes of the worker, and the worker's check of itself."""
+    """The keeper's probes of the worker."""
     answered = metrics.total("nodecache_probes_total", outcome="answered")
     lost = metrics.total("nodecache_probes_total", outcome="unanswered")
     if lost > _LOST_PROBES_SHARE * (answered + lost):

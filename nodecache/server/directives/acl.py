@@ -57,7 +57,7 @@ class Acl:
         self._networks: dict[str, frozenset[int]] = {}
 
     def serve(self, query: Query, client: Client) -> Result | None:
-        """What the first matching policy says; the first rule that decides ends it."""
+        """The result of the first policy that matches; None if that allows the query, or none matches."""
         action, zone = self._decide(query, client)
         key = (action, client.server, zone)
         self._counts[key] = self._counts.get(key, 0) + 1

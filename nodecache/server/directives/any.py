@@ -1,4 +1,4 @@
-"""`any`: a short answer to queries for every type at once, which serve amplification attacks."""
+"""`any`: a short answer to queries of type ANY, which are used for amplification attacks."""
 
 from nodecache.server.directive import Client, Result
 from nodecache.server.records import Record, Sections, reply_of

@@ -87,7 +87,7 @@ class Directives:
 
     @property
     def is_client_independent(self) -> bool:
-        """Whether the directives above the cache treat all clients and queries alike, but for shuffling."""
+        """Whether the directives above the cache treat all clients and queries alike, except for shuffling."""
         return all(
             isinstance(directive, Any | Minimal)
             or (isinstance(directive, LoadBalance) and directive.is_any_order)
@@ -95,14 +95,14 @@ class Directives:
         )
 
     def prepare_reply(self) -> PrepareReply:
-        """The function that prepares a reply for the reply table, as the directives above want it."""
+        """The function that prepares a reply for the reply table, by the directives above the cache."""
         if not self.is_client_independent:
             return skip_table
         return keep_reply if self.pick is None else shuffle_addresses(self.pick)
 
     @property
     def acl(self) -> Acl | None:
-        """Who may ask what, where the block says so."""
+        """The block's `acl`; None without one."""
         return next((each for each in self.above if isinstance(each, Acl)), None)
 
     def close(self) -> None:

@@ -174,7 +174,7 @@ def _without_signatures(records: list[Record], rdtype: int) -> list[Record]:
 
 
 def _soa_ttl(result: Outcome) -> int:
-    """For how long it is known that there is no AAAA record."""
+    """The TTL in seconds of the SOA in a negative answer, or the default of RFC 6147."""
     if isinstance(result, Answer):
         for record in sections_of(result).authority:
             if record.rdtype == Rdtype.SOA:

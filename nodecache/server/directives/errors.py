@@ -34,7 +34,7 @@ class _Kind:
 
 
 class ErrorLog:
-    """Logs failures; those that match a `consolidate` pattern are counted and told together."""
+    """Logs failures; those that match a `consolidate` pattern are counted and logged together."""
 
     def __init__(self, options: ErrorsOptions, call_later: CallLater) -> None:
         self._kinds: Sequence[_Kind] = [
@@ -76,7 +76,7 @@ class ErrorLog:
         return not kind.options.show_first
 
     def close(self) -> None:
-        """Tell what is counted and not told yet; failures from now on are shown one by one."""
+        """Log the counts; failures from now on are logged one by one."""
         self._is_closed = True
         for kind in self._kinds:
             if kind.timer is not None:

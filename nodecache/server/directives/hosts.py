@@ -19,9 +19,9 @@ _TYPES = {Rdtype.A: False, Rdtype.AAAA: True}
 
 
 def read_hosts_files(blocks: Iterable[ServerBlock]) -> list[HostsFile]:
-    """Read what `hosts` of these blocks name, in any thread; to be held until they are built.
+    """Read the files of these blocks' `hosts`, in any thread, for the zones that are built next.
 
-    What is wrong with a file is told then.
+    The result must be kept until then. Mistakes in a file are logged when its zone is built.
     """
     files = []
     for block in blocks:
@@ -37,8 +37,8 @@ def read_hosts_files(blocks: Iterable[ServerBlock]) -> list[HostsFile]:
 class Hosts:
     """Answers A, AAAA and PTR from hosts lines, and denies other types of the names in them.
 
-    A name in the directive's zones that no line has passes on where it may fall through, else it is
-    SERVFAIL: a hosts file has no SOA that a denial could carry. `begin` is to be called when serving begins,
+    A name in the directive's zones without a line goes to the next directive if it may fall through, else it is
+    SERVFAIL: a hosts file has no SOA for a negative answer. `begin` is to be called when serving begins,
     `refresh` every `refresh_seconds` (0: never again), in any thread.
     """
 
@@ -59,14 +59,14 @@ class Hosts:
         return sum(len(hosts) for hosts in self._maps())
 
     def refresh(self) -> None:
-        """Read the file if it changed; the old one stays, and that is told, where it cannot be."""
+        """Read the file if it changed; if it cannot be read, log that and keep the old contents."""
         try:
             self.file.refresh()
         except OSError as error:
             log.warning("Unable to access hosts file %r: %s", self.file.path, error.strerror)
 
     def begin(self) -> None:
-        """Read the file unless that was done ahead; tell where its path leads to no file."""
+        """Read the file unless that was done ahead; log if there is none."""
         if not self.file.changed_at:
             self.refresh()
         path = Path(self.file.path)
@@ -76,7 +76,7 @@ class Hosts:
             log.warning("Hosts file %r is a directory", str(path))
 
     def serve(self, query: Query, client: Client) -> Result | None:  # noqa: ARG002 (anyone's)
-        """The answer of the hosts lines; None where they leave it to others."""
+        """The answer from the hosts lines; None for the next directive."""
         if query.qtype == Rdtype.PTR:
             return self._reverse(query)
         if self._zones.match(query.qname) is None:

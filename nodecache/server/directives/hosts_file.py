@@ -1,7 +1,7 @@
 """Lines of a hosts file, as maps from names to addresses and back.
 
-A file may have 100,000 lines and more. It is read in a thread beside the event loop, by one reader for
-all who want the same of it, and a reload that changes nothing about it reads nothing.
+A file may have 100,000 lines and more. It is read in a thread, once for all blocks that use it with the
+same options; a reload reads it again only if it changed.
 """
 
 import os
@@ -26,7 +26,7 @@ _USED_SECONDS = 0.1  # a query looks into a map for far less
 
 @dataclass(slots=True)
 class HostsMap:
-    """What some hosts lines say. Names are in lower case, on the wire; addresses as in records."""
+    """The names and addresses of hosts lines. Names are in lower case, as on the wire; addresses as in records."""
 
     ipv4: defaultdict[bytes, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     ipv6: defaultdict[bytes, list[bytes]] = field(default_factory=lambda: defaultdict(list))
@@ -39,7 +39,7 @@ class HostsMap:
         return self.count
 
     def clear(self) -> None:
-        """Empty it a little at a time, so that other threads have their turn in between."""
+        """Empty it in steps, so that other threads run in between."""
         for entries in (self.ipv4, self.ipv6, self.names):
             while entries:
                 entries.popitem()
@@ -55,7 +55,7 @@ class HostsMap:
 
 
 def parse_hosts(lines: Iterable[str], zones: ZoneNames, *, has_reverse: bool) -> HostsMap:
-    """Read hosts lines; what is no address, no name or outside `zones` is passed over."""
+    """Read hosts lines; what is no address, no name or outside `zones` is skipped."""
     hosts = HostsMap()
     for line in lines:
         fields = line.partition("#")[0].split() if "#" in line else line.split()
@@ -78,7 +78,7 @@ def _add(hosts: HostsMap, name: bytes, address: bytes, *, has_reverse: bool) -> 
 
 
 def _address(text: str) -> bytes | None:
-    """The address written as `text`, without its zone; an IPv4 one in IPv6's clothes is IPv4."""
+    """The octets of an address, without its zone; an IPv4-mapped IPv6 address is IPv4; None if it is none."""
     try:
         if ":" not in text:
             return inet_pton(AF_INET, text.partition("%")[0])

@@ -1,7 +1,7 @@
 """`loadbalance`: another order of addresses for each reply, on the octets of the answer.
 
-Records of one size with their owner and data free of names can change places without any pointer
-or TTL offset of the message becoming false; that is every usual answer. Others are written anew.
+Records of one size, whose owner and data no pointer points into, can be exchanged while every pointer
+and TTL offset stays valid; that is the usual answer. Others are written again.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ class LoadBalance:
 
     @property
     def is_any_order(self) -> bool:
-        """Whether one order is as good as another, whatever the addresses are."""
+        """Whether all orders are equal: neither weights nor preferred networks."""
         return self._weigh is None and self._prefer is None
 
     def serve(self, query: Query, client: Client) -> Steps:  # noqa: ARG002 (anyone's)
@@ -93,10 +93,10 @@ def permutation(size: int, pick: Pick) -> list[int]:
 
 
 def shuffled(answer: Answer, pick: Pick) -> bytes | None:
-    """The octets with the answer section's addresses shuffled; None where that takes more.
+    """The octets with the answer section's addresses shuffled; None if that is not enough.
 
-    It is enough where all of the answer's addresses stand together at its end, all of one size and
-    with a pointer for an owner, and nothing else in the message would have to move.
+    It is enough if all addresses are together at the message's end, of one size and with a pointer
+    as owner.
     """
     wire = answer.wire
     _, authorities, additionals = _COUNTS.unpack_from(wire, 6)
@@ -112,9 +112,9 @@ def shuffled(answer: Answer, pick: Pick) -> bytes | None:
 
 
 def address_block(wire: bytes, question_end: int) -> tuple[int, int, int] | None:
-    """Where the answer section's addresses stand: offset, octets of each, and how many.
+    """The offset of the answer section's addresses, octets of each, and their number.
 
-    None where they do not stand together at its end, alike in size, with pointers for owners.
+    None if they are not together at the section's end, of one size, with pointers as owners.
     """
     offset = start = question_end
     size = count = 0
@@ -147,7 +147,7 @@ def parted(
 
 
 def in_order(records: list[Record], arrange: Arrange) -> list[Record]:
-    """`records` as the `weighted` policy sorts them; untouched where there is no address."""
+    """`records` as the `weighted` policy sorts them; unchanged without an address."""
     aliases, others, addresses, exchanges = parted(records)
     if not addresses:
         return records

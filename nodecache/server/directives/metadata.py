@@ -1,4 +1,4 @@
-"""`metadata`: lets directives leave notes on a query for others: `{/forward/upstream}` in a log line."""
+"""`metadata`: lets directives attach values to a query for others: `{/forward/upstream}` in a log line."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ UPSTREAM = "forward/upstream"
 
 
 class Metadata:
-    """Opens the notebook for queries in `zones`; without it nothing is noted."""
+    """Has metadata collected for queries for names in `zones`."""
 
     name = "metadata"
 
@@ -18,17 +18,17 @@ class Metadata:
         self._zones = ZoneNames(zones)
 
     def serve(self, query: Query, client: Client) -> None:
-        """Give the client's query an empty notebook."""
+        """Give the client's query an empty dict of metadata."""
         if self._zones.match(query.qname) is not None:
             client.metadata = {}
 
 
 def note(client: Client, label: str, value: str) -> None:
-    """Write `value` under `label`, where there is a notebook."""
+    """Store `value` under `label`, if metadata is collected for this query."""
     if client.metadata is not None:
         client.metadata[label] = value
 
 
 def noted(client: Client, label: str) -> str:
-    """What stands under `label`, or an empty text."""
+    """The value of `label`, or ""."""
     return client.metadata.get(label, "") if client.metadata is not None else ""

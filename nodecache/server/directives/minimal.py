@@ -1,4 +1,4 @@
-"""`minimal`: answers without what nobody asked for."""
+"""`minimal`: positive answers without authority and additional section."""
 
 from struct import Struct
 
@@ -20,13 +20,13 @@ class Minimal:
     name = "minimal"
 
     def serve(self, query: Query, client: Client) -> Steps:  # noqa: ARG002 (anyone's)
-        """Let the query pass, and shorten what comes back."""
+        """Pass the query on, and shorten its answer."""
         outcome = yield AskNext(query)
         return shortened(outcome) if isinstance(outcome, Answer) else outcome
 
 
 def shortened(answer: Answer) -> Answer:
-    """`answer` with its answer section alone, where that says it all; else as it is."""
+    """A positive answer with its answer section only; any other unchanged."""
     answers, authorities, additionals = _COUNTS.unpack_from(answer.wire, 6)
     says_it_all = (answers and answer.rcode == Rcode.NOERROR) or answer.kind is Kind.POSITIVE
     if not says_it_all or not authorities + additionals:

@@ -1,7 +1,7 @@
 """`nodecache { aaaa suppress }`: for clusters without IPv6, where half of all queries ask for it.
 
-The answer is that there is no such data, with the SOA that lets clients keep it (RFC 2308 §3). It
-is not NXDOMAIN, which would deny the name's A records too and confuses musl's resolver.
+The answer is NODATA, with a SOA so that clients can cache it (RFC 2308 §3). It is not
+NXDOMAIN, which would deny the name's A records too and confuses musl's resolver.
 """
 
 from collections.abc import Iterable

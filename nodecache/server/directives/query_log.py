@@ -44,7 +44,7 @@ class QueryLog:
         self._clock = clock
 
     def serve(self, query: Query, client: Client) -> Steps | None:
-        """Let the query pass, and log what came of it."""
+        """Pass the query on, and log it with its reply."""
         for rule in self._rules:
             if rule.names.match(query.qname) is not None:
                 return self._logged(rule, query, client)
@@ -62,14 +62,14 @@ class QueryLog:
         return result
 
     def _write(self, line: str, logged: LoggedQuery) -> None:
-        """Hand over a record of our own: what `Logger.info` finds out besides costs twice as much."""
+        """Log a record made here: `Logger.info` costs twice as much."""
         record = logging.LogRecord(self._logger.name, logging.INFO, "", 0, line, None, None)
         record.fields = _Fields(logged)
         self._logger.handle(record)
 
 
 class _Fields:
-    """What a machine that reads the log wants to sort by; worked out only for lines in JSON."""
+    """The fields of a log line in JSON, computed only for such lines."""
 
     __slots__ = ("_logged_query",)
 

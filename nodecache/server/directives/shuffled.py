@@ -1,4 +1,4 @@
-"""`loadbalance` for replies in the reply table: the addresses of each one sent are shuffled anew."""
+"""`loadbalance` for replies in the reply table: each reply is sent with its addresses shuffled again."""
 
 from struct import Struct
 from typing import Final

@@ -97,7 +97,7 @@ class WeightFile:
         self._text: str | None = None
 
     def begin(self) -> None:
-        """Read it at start: it may appear later if it is looked for again, but not be wrong."""
+        """Read it at the start. Raises ValueError for mistakes; OSError if it is missing and not read again."""
         try:
             self._read()
         except OSError as error:
@@ -106,7 +106,7 @@ class WeightFile:
             log.warning("cannot read weight file %s yet: %s", self._path, error.strerror)
 
     def refresh(self) -> None:
-        """Read it if it changed; what is wrong with it is told, and the old weights stay."""
+        """Read it if it changed; mistakes are logged, and the old weights stay."""
         try:
             self._read()
         except (OSError, ValueError) as error:

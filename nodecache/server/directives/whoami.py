@@ -13,7 +13,7 @@ class Whoami:
     name = "whoami"
 
     def serve(self, query: Query, client: Client) -> Result:
-        """An empty answer with what we know of the client beside it. TTLs are 0."""
+        """A reply with the client's address, port and transport in the additional section, TTL 0."""
         qname = query.question[:-4]
         address = ip_address(client.host.partition("%")[0])
         rdtype = Rdtype.AAAA if client.is_ipv6 else Rdtype.A

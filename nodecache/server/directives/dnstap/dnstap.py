@@ -1,4 +1,4 @@
-"""`dnstap`: tells every query and reply to a reader, as dnstap messages."""
+"""`dnstap`: sends every query and reply to a collector, as dnstap messages."""
 
 import socket
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ class Exchange:
 
 
 class Dnstap:
-    """One `dnstap` line: clients' queries and our replies, upstreams' answers as told by `forward`."""
+    """One `dnstap` line: clients' queries, our replies, and upstreams' answers from `forward`."""
 
     name = "dnstap"
 
@@ -52,7 +52,7 @@ class Dnstap:
         )
 
     def serve(self, query: Query, client: Client) -> Steps:
-        """Tell the query, let it pass, and tell the reply."""
+        """Send the query as a message, pass it on, and send the reply."""
         asked_at = self._wall_clock()
         self._put(
             TapMessage(
@@ -86,7 +86,7 @@ class Dnstap:
         )
 
     def forwarded(self, exchange: Exchange, query: Query, client: Client) -> None:
-        """Tell what an upstream was asked and what it said."""
+        """Send a query to an upstream and its answer as messages."""
         common = {
             "transport": exchange.transport,
             "query_address": exchange.local,
@@ -140,7 +140,7 @@ def reply_packet(query: Query, result: Outcome) -> bytes:
 
 
 class ForwardObserver:
-    """Tells taps and traces, and notes for whoever reads notes, what upstreams were asked and said."""
+    """Passes queries to upstreams and their answers on to dnstap, traces and metadata."""
 
     def __init__(self, taps: Sequence[Dnstap], wall_clock: WallClock) -> None:
         self._taps = taps

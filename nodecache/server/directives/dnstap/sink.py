@@ -1,7 +1,7 @@
-"""Where dnstap's frames go: to a reader that we connect to, or to readers that connect to us.
+"""Sends dnstap's frames: to a reader that it connects to, or to readers that connect.
 
-A reader that is slow, or away, costs frames, which are counted; never a query, and never memory
-beyond the queue.
+If a reader is slow or away, frames are dropped and counted; no query waits, and memory is bounded
+by the queue.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ _OCTETS_PER_MIB = 1 << 20
 
 
 class Sink(Protocol):
-    """Somewhere to put payloads."""
+    """Takes payloads of frames."""
 
     def put(self, payload: bytes) -> None:
         """Send `payload` soon, or drop and count it."""
 
     def close(self) -> None:
-        """Say goodbye to the readers."""
+        """End the streams to the readers."""
 
 
 class _Stream(asyncio.Protocol):
@@ -142,7 +142,7 @@ class TapClient:
             self._connect()
 
     def _maintain(self) -> None:
-        """Tell what was dropped, and try to connect where nobody reads."""
+        """Log how many frames were dropped, and connect again if there is no reader."""
         self._look = self._loop.call_later(_LOOK_SECONDS, self._maintain)
         if self.dropped:
             log.warning("Dropped dnstap messages: %d", self.dropped)
@@ -173,7 +173,7 @@ class TapClient:
 
 
 class TapListener:
-    """Gives frames to every reader that connects; one that is slow misses some."""
+    """Sends frames to every reader that connects; a slow one misses some."""
 
     def __init__(self, options: DnstapOptions, loop: asyncio.AbstractEventLoop) -> None:
         self.dropped = 0
@@ -183,7 +183,7 @@ class TapListener:
         self._opening = loop.create_task(self._open(loop))
 
     def put(self, payload: bytes) -> None:
-        """Send `payload` to whoever takes it."""
+        """Send `payload` to the readers that can take it."""
         frame = data_frame(payload)
         for stream in self._streams:
             if stream.is_taking:
@@ -192,7 +192,7 @@ class TapListener:
                 self.dropped += 1
 
     def close(self) -> None:
-        """Take no more readers, and end the streams of those there are."""
+        """Accept no more readers, and end the streams to those connected."""
         self._opening.cancel()
         if self._server is not None:
             self._server.close()

@@ -1,7 +1,7 @@
 """EDNS options that `rewrite edns0` has sent upstream.
 
-They never come back to clients, as if every rule had `revert`: an answer is kept for others, who did
-not ask for them. A client's own options are told to upstreams where a rule touches their code.
+They are never sent to clients, as if every rule had `revert`: an answer is cached for other clients
+too. A client's own options are sent to upstreams if a rule changes their code.
 """
 
 from collections.abc import Callable, Iterator
@@ -83,7 +83,7 @@ def _code_of(rule: EdnsRule) -> int:
 
 
 def _data_of(rule: EdnsRule, query: Query, client: Client) -> bytes | None:
-    """What the option says; None where that is unknown."""
+    """The option's data; None if a variable has no value."""
     if rule.action == "unset" or isinstance(rule, EdnsNsidRule):
         return b""
     if isinstance(rule, EdnsLocalRule):

@@ -34,7 +34,7 @@ _VALUE_TYPES = frozenset(
 
 
 class ResponseRule(Protocol):
-    """What is to be done to each record of an answer."""
+    """A change to each record of an answer."""
 
     def change(self, record: Record) -> None:
         """Change `record` in place."""
@@ -94,7 +94,7 @@ class ValueRule:
 
 
 def _rewritten(name: bytes, rewrite: Rewrite) -> bytes:
-    """`name` rewritten; as it is where the rule is not for it, or makes no name of it."""
+    """`name` rewritten; unchanged if the rule does not match, or the result is not a name."""
     text = rewrite(text_of(name.lower()))
     if text is None:
         return name

@@ -1,8 +1,7 @@
-"""`rewrite`: asks something else than the client did, and gives the answer the client's face.
+"""`rewrite`: changes the question, and reverts that in the answer.
 
-A rule that applies changes the question, or leaves something to be done to the answer, or both. What
-is to be done to an answer is done in the opposite order of the rules, and in the end it has the
-client's own question again.
+A rule that applies changes the question, or adds a change to the answer, or both. The changes to the
+answer are made in the reverse order of the rules, and in the end it has the client's own question.
 """
 
 from collections.abc import Sequence
@@ -74,7 +73,7 @@ class TargetChange:
 
 @dataclass(slots=True)
 class _Rewritten:
-    """A query on its way through the rules, and what its answer is in for."""
+    """A query as the rules changed it, and the changes for its answer."""
 
     query: Query
     rules: list[ResponseRule] = field(default_factory=list)
@@ -177,7 +176,7 @@ def _asked(query: Query, state: _Rewritten) -> Steps:
 
 
 def _restored(query: Query, state: _Rewritten, answer: Answer) -> Steps:
-    """`answer` with the client's question, and everything done to it that rules ask for."""
+    """`answer` with the client's question and all changes of the rules."""
     sections = sections_of(answer)
     flags = answer.flags
     rules = list(reversed(state.rules))

@@ -1,4 +1,4 @@
-"""What `template` counts: here, so that counting needs none of what filling in takes."""
+"""Counts of `template`, in a module of their own so that reading them does not import the template engine."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""What a template sees of a query: `.Name`, `.Group.a`, `.Question.Qtype` and the rest."""
+"""The data of a template: `.Name`, `.Group.a`, `.Question.Qtype` and the rest."""
 
 from collections.abc import Callable, Sequence
 

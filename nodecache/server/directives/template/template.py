@@ -1,4 +1,4 @@
-"""`template`: answers written out of the question."""
+"""`template`: answers made from the question."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -68,7 +68,7 @@ class _Template:
         self.ede: ExtendedErrors = () if ede is None else ((ede.code, ede.text.encode()),)
 
     def match(self, query: Query, client: Client) -> Struct | _Verdict:
-        """The data to fill in, or what to do without."""
+        """The data to fill in, or the verdict without an answer."""
         zone = self.zones.match(query.qname)
         own = (self.options.rdclass, self.options.rdtype)
         if zone is None or not _takes(own[0], query.rdclass) or not _takes(own[1], query.qtype):

@@ -1,8 +1,8 @@
-"""Where spans go: to a Zipkin collector over HTTP, in batches, beside the queries.
+"""Sends spans to a Zipkin collector over HTTP, in batches.
 
-The law of this module: a collector that is slow, or away, costs spans, never a query, and never
-memory beyond the backlog. One batch is on its way at a time; what cannot be delivered is kept for
-the next while there is room, the oldest going first, as CoreDNS's reporter does.
+The law of this module: if the collector is slow or away, spans are dropped; no query waits, and
+memory is bounded by the backlog. One batch is sent at a time; spans that could not be delivered are kept
+for the next while there is room, and the oldest are dropped first, as in CoreDNS's reporter.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class ZipkinSink:
         self._told_at = loop.time() - _TELL_SECONDS
 
     def put(self, span: Span) -> None:
-        """Take `span` in, which may cost the oldest one its place."""
+        """Add `span`; without room the oldest one is dropped."""
         if self._is_closed:
             return
         backlog = self._backlog
@@ -71,14 +71,14 @@ class ZipkinSink:
             self._timer = self._loop.call_later(self._seconds, self._post_now)
 
     def close(self) -> None:
-        """Send what is left, once."""
+        """Try once to send what is left."""
         self._post_now()
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
 
     def _count_lost(self) -> None:
-        """Count a span that found no room, and say so now and then."""
+        """Count a dropped span, and log their number now and then."""
         self.dropped += 1
         now = self._loop.time()
         if now - self._told_at >= _TELL_SECONDS:
@@ -182,7 +182,7 @@ class Collector:
 
 
 def local_endpoint(service: str, address: tuple[str, int] | None) -> dict[str, object]:
-    """Who we are, in Zipkin's words: service names are in lower case there."""
+    """Our endpoint in Zipkin's form: service names are in lower case."""
     told: dict[str, object] = {"serviceName": service.lower()}
     if address is not None:
         host, port = address

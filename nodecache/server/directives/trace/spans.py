@@ -1,7 +1,7 @@
-"""Spans of traced queries: what took how long, and inside of what.
+"""Spans of traced queries: names, times and parents.
 
-A span is measured with one monotonic clock and told in the wall clock's terms, so that a clock that
-is set never makes a span end before it began.
+A span is measured by a monotonic clock and reported in wall clock time, so that a change of the wall
+clock never makes a span end before it began.
 """
 
 import json
@@ -17,7 +17,7 @@ _ID_BITS = 64
 
 
 class SpanSink(Protocol):
-    """Somewhere to put spans that have ended."""
+    """Takes spans that have ended."""
 
     def put(self, span: "Span") -> None:
         """Send `span` soon, or drop it. Never waits."""
@@ -51,7 +51,7 @@ class Tracer:
 
 @dataclass(slots=True)
 class Span:
-    """One stretch of a query's way. Nanoseconds on the monotonic clock."""
+    """One part of a query's processing. Times in nanoseconds of the monotonic clock."""
 
     tracer: Tracer
     trace_id: str
@@ -85,11 +85,11 @@ class Span:
         )
 
     def note(self, text: str) -> None:
-        """Write down what happened at this moment."""
+        """Add an annotation at this moment."""
         self.notes.append((self.tracer.clock(), text))
 
     def end(self) -> None:
-        """It is over: off to the sink."""
+        """End the span, and pass it to the sink."""
         self.ended_at = self.tracer.clock()
         self.tracer.sink.put(self)
 
