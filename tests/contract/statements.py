@@ -91,6 +91,7 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
         _QUERY + "upstream_hears_rd_and_cd_and_that_we_know_ad",
     ),
     "A class other than IN passes": (_INPUT + "another_class_is_asked_apart", "server/test_chain.py::test_nobody_below_is_a_server_failure"),
+    "`id.server. CH TXT` is forwarded": ("server/test_handler.py::test_the_keepers_question_is_answered_at_once_and_not_counted",),
     "Additional records that do not fit": ("wire/test_compress.py::test_additional_records_alone_go_by_whole_sets_and_without_tc",),
     "A `template` with REFUSED": ("server/directives/template/test_template.py::test_other_rcodes_are_said_once",),
     "Queries on one TCP connection": (_STREAMS + "a_ready_answer_overtakes_a_slow_one",),
