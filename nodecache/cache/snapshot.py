@@ -2,7 +2,7 @@
 
 What is written is what cannot be known from the answer itself: the key, the message as upstream
 wrote it, when it came (monotonic seconds, the same for every process of the node) and how often it
-is used. Whoever reads it reads the message as if a stranger had sent it: offsets, kind and TTL
+is used. The reader reads the message as if a stranger had sent it: offsets, kind and TTL
 are found out anew.
 
     nodecache cache 1↵                                          the form, and its version

@@ -109,7 +109,7 @@ TABLE = (
         "setupinterface",
         "setup_interface",
         "true",
-        "hold up an interface with the addresses of -localip",
+        "create and keep an interface with the addresses of -localip",
     ),
     _text(
         "interfacename", "interface_name", "nodelocaldns", "name of the interface that holds them"

@@ -86,7 +86,7 @@ class CorefileText:
 
 
 def kept_text(kept: Kept, flags: Flags, state_file: str) -> CorefileText:
-    """What was served in a former life, as text again; messages name the file it was kept in."""
+    """The Corefile that an earlier run stored; messages name the file it was stored in."""
     conf = flags.conf or _DEFAULT_CONF
     return CorefileText(
         kept.text,

@@ -290,5 +290,5 @@ class ConfigSource:
         return last.interval_seconds + last.jitter_seconds * (self._random() - 0.5)
 
     def close(self) -> None:
-        """In a forked child: let go of descriptors."""
+        """In a forked child: close the descriptors."""
         self._watcher.close()

@@ -86,7 +86,7 @@ class Watcher:
         return self._digest != before
 
     def close(self) -> None:
-        """Let go of the descriptors; also in a forked child."""
+        """Close the descriptors; also in a forked child."""
         if self._inotify is not None:
             self._inotify.close()
         elif self._silent is not None:

@@ -16,7 +16,7 @@ def conflicts(blocks: Iterable[ServerBlock]) -> Iterator[CorefileError]:
 def _overlaps(blocks: Iterable[ServerBlock]) -> Iterable[CorefileError]:
     """Each zone once at each address; nor once bound to an address and once to every one.
 
-    Interfaces are compared by name here; what addresses they have is for whoever listens.
+    Interfaces are compared by name here; their addresses are found out when sockets are bound.
     """
     taken: dict[tuple[ZoneKey, str], ServerBlock] = {}
     bound: dict[ZoneKey, tuple[ServerBlock, str]] = {}

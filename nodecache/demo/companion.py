@@ -1,4 +1,4 @@
-"""What runs beside the agent: the stand-in for kube-dns, and the lines for whoever looks on.
+"""What runs beside the agent: the stand-in for kube-dns, and the lines for the terminal.
 
 A process of its own, because the agent forks and must be free of other threads. It lives as long as
 the pipe from the demo's main process does, however that ends.

@@ -33,7 +33,7 @@ class UpstreamRegistry:
         self.loops = LoopWatch()
         self.own_addresses: frozenset[tuple[str, int]] = frozenset()
         self.ticker = Ticker(runtime)
-        self._counts: dict[str, UpstreamCounts] = {}  # by address; whoever came last is last
+        self._counts: dict[str, UpstreamCounts] = {}  # by address, the newest last
         self._gone_pods: dict[str, float] = {}  # by address; when they left
         self._upstreams: dict[tuple[Endpoint, UpstreamSettings], Upstream] = {}
         self.on_silent: Callable[[Endpoint, float], None] | None = None

@@ -17,7 +17,7 @@ _PAUSE_SECONDS: Final = 0.05
 # From its beginning, where upstreams failed it and others say nothing: CoreDNS's read time-out, after
 # which the failure is what its client hears.
 _FAILURE_SECONDS: Final = 2.0
-# But whoever is asked last has this long.
+# But the upstream asked last has this long.
 _LAST_CHANCE_SECONDS: Final = 0.5
 # How long an answer that nobody waits for may take before it is asked for again.
 _UNAWAITED_SECONDS: Final = 1.0

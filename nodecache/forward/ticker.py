@@ -16,7 +16,7 @@ log = logging.getLogger("plugin/forward")
 # How often open connections are looked over for age and idleness.
 _HOUSEKEEPING_SECONDS: Final = 1.0
 
-# A tick that comes later than this was held up by something: another process, a long callback.
+# A tick that comes later than this was delayed by something: another process, a long callback.
 _LATE_SECONDS: Final = 0.02
 
 

@@ -80,6 +80,6 @@ class SocketMark:
 
     def _tell(self) -> None:
         if self._is_on:
-            log.info("a worker reads: queries are drawn to it")
+            log.info("a worker reads: packet rules match its sockets")
         else:
-            log.warning("no worker answers: queries go where they would without us")
+            log.warning("no worker answers: queries go to kube-dns, as without an agent")

@@ -97,7 +97,7 @@ def close_descriptors(descriptors: Iterable[int]) -> None:
     """Close descriptors that a stranger may have sent, without waiting for anything.
 
     Closing a TCP socket with SO_LINGER waits for as long as that says (socket(7)), also where the
-    socket does not block: whoever sends one would stop the receiver.
+    socket does not block: its sender could stop the receiver.
     """
     for descriptor in descriptors:
         with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
 """What is listened on, and listening sockets on addresses that may not be there yet.
 
-Binding comes first, the address second: traffic is drawn only once it can be answered. So the
+Binding comes first, the address second: queries come only once they can be answered. So the
 sockets are bound with IP_FREEBIND, and survive every withdrawal of their address.
 """
 
@@ -78,7 +78,7 @@ def _bound(
     server = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         if kind is socket.SOCK_STREAM:
-            # connections of a former life in TIME_WAIT must not keep us from the port
+            # connections of an earlier run in TIME_WAIT must not keep us from the port
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

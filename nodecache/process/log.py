@@ -1,6 +1,6 @@
 """Log lines in the original's form: `[ERROR] plugin/errors: 2 example.org. A: …`, on standard output.
 
-The law of this module: a log line never holds up a query. A reader that stops reading costs lines,
+The law of this module: a log line never delays a query. A reader that stops reading costs lines,
 which are counted, never time; and a flood of like lines is shown at its start and then summed up.
 
 Everyone logs through the standard library. A logger named `plugin/cache` writes that name before

@@ -1,4 +1,4 @@
-"""The one strict parser of the channel's messages, whoever sent them.
+"""The one strict parser of the channel's messages, from either side.
 
 The worker reads what strangers send, so the keeper treats it as taken over: a message that is not
 exactly of a known form raises MalformedControlMessage, and nothing else is ever raised. A form says

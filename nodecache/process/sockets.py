@@ -28,7 +28,7 @@ class Sockets:
     udp: socket.socket
     tcp: socket.socket
     is_marked: bool | None = False
-    """Whether packet rules draw queries to them; None where another process had them."""
+    """Whether they have the mark for which packet rules match; None if another process had them."""
 
     @property
     def descriptors(self) -> tuple[int, int]:
@@ -36,7 +36,7 @@ class Sockets:
         return self.udp.fileno(), self.tcp.fileno()
 
     def mark(self, *, is_on: bool) -> None:
-        """Have packet rules draw queries to them, or not; in every process that has them."""
+        """Set or remove the mark for which packet rules match; in every process that has them."""
         if self.is_marked is not is_on:
             self.is_marked = is_on
             for each in (self.udp, self.tcp):

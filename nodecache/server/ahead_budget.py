@@ -7,7 +7,7 @@ and a few at the start: whatever clients do.
 
 from typing import Final
 
-_START: Final = 64.0  # some eight walks that are learned from
+_START: Final = 64.0  # some eight searches before lists are learned
 # One in 40: a twentieth of what goes upstream where `aaaa suppress` answers every other question here.
 _SHARE: Final = 0.025
 _MAX: Final = 1024.0  # under way and not known to be of use yet; at 0.5 KiB each

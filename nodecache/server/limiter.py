@@ -1,7 +1,7 @@
 """Limits how many queries wait for upstreams: in all, for each block, and for each client of a block.
 
-Without a limit a dead upstream would use up the node's memory. Whoever has few places gets one before
-those who have many, so that neither a client that floods, nor a block whose upstreams say nothing,
+Without a limit a dead upstream would use up the node's memory. A client or block with few places gets one before
+those with many, so that neither a client that floods, nor a block whose upstreams say nothing,
 takes them all; while nobody else wants them, either may have most.
 """
 

@@ -1,4 +1,4 @@
-"""RE2 patterns, as Go's `regexp` has them: linear in the text, whoever wrote it.
+"""RE2 patterns, as Go's `regexp` has them: linear in the text, also for patterns of strangers.
 
 The library is imported with the first pattern: most Corefiles have none.
 """

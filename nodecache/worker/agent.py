@@ -52,7 +52,7 @@ _MAX_CONFIGURATION_OCTETS = 64 << 20
 # The garbage collector looks at young objects in lots of 700, at those that outlived it after two
 # more: 2,100 objects, less than a millisecond. Old ones, a whole cache, it never looks at by chance: half
 # a million entries stop the world for 150 ms. Nothing here makes cycles in its daily work, so that
-# little waits for it: closed connections let go of each other, caches are emptied before they are left.
+# little waits for it: closed connections clear their references, caches are emptied before they are dropped.
 COLLECT_AT = (700, 2, 1_000_000)
 # From 3.14 on the second number says how small a part of the old objects is looked at each time.
 COLLECT_AT_3_14 = (700, 1000, 0)

@@ -55,7 +55,7 @@ def _is_rewritten_elsewhere(difference: Difference) -> bool:
 
 
 REASONS: dict[str, Callable[[Difference], bool]] = {
-    "Records of a hit are named in the letters of whoever asked first.": _is_letters,
+    "Records of a hit are named in the letters of the client that asked first.": _is_letters,
     "A negative answer is kept for the lowest TTL among its records.": _is_negative_ttl,
     "A client without EDNS gets an empty reply with TC for what upstream cut.": _is_cut,
     "RD and CD of a reply are what upstream copied.": lambda d: d.what in _COPIED_FLAGS,

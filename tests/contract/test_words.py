@@ -17,8 +17,11 @@ INSTEAD = {
     "anew": "again",
     "asker": "client, responder",
     "bequeath": "send, transfer",
+    "complaints": "errors",
     "door": "handover socket",
     "employer": "owner",
+    "facts": "the thing that they are about",
+    "habit": "learned list",
     "heed": "handle",
     "house": "harness, package",
     "knock": "connect, request",
@@ -26,6 +29,7 @@ INSTEAD = {
     "likeness": "normalized query",
     "most": "max",
     "neighbours": "conflicts",
+    "rulebook": "rules",
     "sighted": "is_loop_probe",
     "trouble": "retry state",
     "wish": "step",
@@ -33,8 +37,9 @@ INSTEAD = {
 }
 # Words that no sentence needs either, in whatever form.
 UNSAID = re.compile(
-    r"\b(heed(s|ed)?|befalls?|befell|bequeath(s|ed)?|knocks?|see[ns]? off|hark|whence|thereof"
-    r"|hung up on|waiting room)\b",
+    r"\b(heed(s|ed)?|befalls?|befell|bequeath(s|ed)?|knocks?|see[ns]? off|hark|whence|thereof|whoever"
+    r"|hung up on|waiting room|lets? go of|turn(s|ed)? away|h(o|e)ld(s|ing)? up|former li(fe|ves)"
+    r"|(traffic|queries) (is|are) drawn|draws? (no more |the )?(traffic|queries))\b",
     re.IGNORECASE,
 )
 # Names that others gave (Counter.most_common), and three that read as English.

@@ -1,4 +1,4 @@
-"""A bound socket is no promise: pods' queries are drawn to it only while a worker reads."""
+"""Packet rules match a bound socket only while a worker reads it."""
 
 import contextlib
 import signal

@@ -21,7 +21,7 @@ _OUTCOMES = {
 def as_text(told: Told) -> str:
     """Several lines: a heading, and one line for each property."""
     lines = [f"{told['name']} {told['type']}: {_outcome(told)}"]
-    lines += [f"  {word:<11} {text}" for word, text in _facts(told)]
+    lines += [f"  {word:<11} {text}" for word, text in _properties(told)]
     return printable_lines(lines)
 
 
@@ -51,7 +51,7 @@ def _outcome(told: Told) -> str:
     return f"{words}: {told['because']}"
 
 
-def _facts(told: Told) -> Iterator[tuple[str, str]]:
+def _properties(told: Told) -> Iterator[tuple[str, str]]:
     if (block := told.get("block")) is not None:
         where = f"{block['file']}:{block['line']}, at {told['server']}"
         yield "block", f"{' '.join(block['zones'])} ({where})"

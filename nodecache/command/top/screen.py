@@ -27,7 +27,7 @@ def screen(told: dict[str, Any], view: View, height: int) -> RenderableType:
     room = max(height - _AROUND - len(upstreams), 2 * _MIN_ROWS)
     clients = max(room // 3, _MIN_ROWS)
     return Group(
-        *_facts(told),
+        *_state_lines(told),
         Text(),
         _counted("name", told["names"], view, room - clients),
         _counted("client", told["clients"], view, clients),
@@ -36,7 +36,7 @@ def screen(told: dict[str, Any], view: View, height: int) -> RenderableType:
     )
 
 
-def _facts(told: dict[str, Any]) -> list[Text]:
+def _state_lines(told: dict[str, Any]) -> list[Text]:
     share = told["hit_share"]
     hits = "no queries" if share is None else f"{100 * share:.1f} % hits"
     late = "  ".join(

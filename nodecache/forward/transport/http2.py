@@ -26,7 +26,7 @@ _MAX_IDLE_OCTETS = (
     1 << 22
 )  # the same: twice what all streams may bring; h2 keeps a frame of any size
 _MAX_WAITING = 4096
-# 3 ms of work: a turn of the loop that begins more would hold up hits.
+# 3 ms of work: a turn of the loop that begins more would delay hits.
 _MAX_STREAMS = 32
 _MAX_HEAD_OCTETS = 16384
 
