@@ -6,7 +6,7 @@ from http import HTTPStatus
 from nodecache import __version__
 from nodecache.process import vitals
 from nodecache.process.vitals import KeeperVitals
-from nodecache.web.server import Request, Response, made_in_slices
+from nodecache.web.server import PageMaker, Request, Response
 
 from .agent import agent_families, load_families
 from .cache import cache_families
@@ -44,6 +44,7 @@ class Collector:
         self._fold = flush
         self._texts = Texts()
         self._carried: dict[str, Family] = {}
+        self._page_maker = PageMaker()
 
     def carry(self, gone: Source) -> None:
         """Keep the counts of the parts in `gone`."""
@@ -88,7 +89,7 @@ class Collector:
         is_gzip = request.takes_gzip()
         self.pages_in_flight += 1
         try:
-            body = await made_in_slices(self.pieces(), is_gzip=is_gzip)
+            body = await self._page_maker.make(self.pieces(), is_gzip=is_gzip)
         except Exception:
             self._count(HTTPStatus.INTERNAL_SERVER_ERROR)
             raise

@@ -24,6 +24,9 @@ _MAX_BATCH: Final = 32  # at about 5 µs each, a batch stays below the first buc
 # A wake-up this soon after the last one found more waiting: read more at a time. On a quiet node
 # queries are further apart, and a second look would only cost a system call.
 _AT_ONCE_SECONDS: Final = 0.00003
+# But where other work fills the loop's turns (scrapes, clients by TCP), wake-ups are as far apart and much waits
+# for each. So one of so many that found a single query looks for a second one all the same.
+_SINGLES_PER_LOOK: Final = 8
 _FIRST_BOUND: Final = DURATION_BOUNDS[0]
 _IN_PKTINFO: Final = Struct("=i4s4s")  # interface index, local address, header's destination
 _ANCILLARY_SIZE: Final = 128
@@ -65,6 +68,7 @@ class UdpListener:
         self._journal = journal
         self._label = "{}:{}".format(*self.local).encode()
         self._batch = 1
+        self._singles = 0
         self._ended_at = 0.0
         self._loop: ReaderLoop | None = None
 
@@ -214,8 +218,12 @@ class UdpListener:
         ended_at = monotonic()
         if count < self._batch:
             self._batch = max(count, 1)
-        elif began_at - self._ended_at < _AT_ONCE_SECONDS:
+        elif count > 1 or began_at - self._ended_at < _AT_ONCE_SECONDS:
             self._batch = min(2 * count, _MAX_BATCH)
+        else:
+            self._singles += 1
+            if self._singles % _SINGLES_PER_LOOK == 0:
+                self._batch = 2
         self._ended_at = ended_at
         if served:
             seconds = ended_at - began_at

@@ -239,6 +239,18 @@ def headers_of(
     return headers
 
 
+class PageMaker:
+    """Makes long pages, one at a time: of many side by side each would have its slice of every turn of the loop."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def make(self, pieces: Iterable[bytes], *, is_gzip: bool) -> bytes:
+        """Join `pieces`, once the pages before this one are made."""
+        async with self._turn:
+            return await made_in_slices(pieces, is_gzip=is_gzip)
+
+
 async def made_in_slices(pieces: Iterable[bytes], *, is_gzip: bool) -> bytes:
     """Join `pieces`, letting the loop do other work whenever a slice of time is used up.
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
 
 import h11
@@ -194,6 +194,24 @@ def test_other_work_is_done_between_the_slices_of_a_page(monkeypatch):
 
     assert asyncio.run(run()) == b"xxxxx"
     assert turns == [0, 1, 2, 3, 4]
+
+
+def test_pages_are_made_one_after_the_other(monkeypatch):
+    """Side by side, fifty of them would have fifty slices of each turn of the loop."""
+    monkeypatch.setattr(web, "SLICE_SECONDS", 0.0)
+    made: list[int] = []
+
+    def pieces(number: int) -> Iterator[bytes]:
+        for _ in range(3):
+            made.append(number)
+            yield b"piece"
+
+    async def scrape() -> list[bytes]:
+        maker = web.PageMaker()
+        return await asyncio.gather(*(maker.make(pieces(n), is_gzip=False) for n in range(3)))
+
+    assert asyncio.run(scrape()) == [b"piece" * 3] * 3
+    assert made == [0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
 @pytest.mark.parametrize(
