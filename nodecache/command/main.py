@@ -28,8 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments and arguments[0] in COMMANDS:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # for people: ^C ends it
         _go_before_agent()
-        command = importlib.import_module(COMMANDS[arguments[0]])
-        return int(command.main(arguments[1:]))
+        return _command(arguments[0], arguments[1:])
     try:
         flags = parse_flags(arguments)
     except HelpWanted as wanted:
@@ -47,6 +46,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("Directives:", *(f"dns.{name}" for name in sorted(CHAIN)), sep="\n  ")  # noqa: T201
         return 0
     return run(flags)
+
+
+def _command(name: str, arguments: Sequence[str]) -> int:
+    """Run a subcommand; the exit status, that of SIGPIPE where nobody reads on what it prints."""
+    command = importlib.import_module(COMMANDS[name])
+    try:
+        status = int(command.main(arguments))
+        print(end="", flush=True)  # noqa: T201
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return 128 + signal.SIGPIPE
+    return status
 
 
 def _go_before_agent() -> None:

@@ -42,6 +42,7 @@ from .socket_mark import SocketMark
 from .supervisor import Supervisor
 
 log = logging.getLogger(__name__)
+bare = logging.getLogger(logs.BARE)
 
 DRAIN_SECONDS = 6.0  # the worker gives clients 5 s, then it is ended
 SETTLE_SECONDS = 8.0  # for rules and addresses to be withdrawn
@@ -240,7 +241,7 @@ class Keeper:
         if not self._flags.quiet:
             for place in config.served_zones:
                 on = f" on {place.address.host}" if place.address.host else ""
-                logs.print_line(f"{place.zone_name}:{place.address.port}{on}")
+                bare.info("%s:%d%s", place.zone_name, place.address.port, on)
         worker = self._supervisor.worker
         log.info("nodecache serves, worker %d answers", worker.pid if worker else 0)
 

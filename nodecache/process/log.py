@@ -25,6 +25,9 @@ Form = Literal["text", "json"]
 QUERY_LOG = "queries"
 """Logger of the `log` directive: every line was asked for, so none is summed up."""
 
+BARE = "bare"
+"""Logger of what CoreDNS prints without a level, each line of it: the zones that are served."""
+
 _PLUGIN_MARK = "plugin/"
 
 _LEVEL_WORDS = {
@@ -78,11 +81,6 @@ def set_debug(*, is_debug: bool) -> None:
 def lines_lost() -> int:
     """Lines of this process that nobody read in time."""
     return sum(handler.lost for handler in _handlers())
-
-
-def print_line(line: str) -> None:
-    """Write a line that is no log record to standard output, unless nobody reads it."""
-    Sink(1).write(line)
 
 
 def tick() -> None:
@@ -147,7 +145,7 @@ class LineHandler(logging.Handler):
         """Write `record`, or count it where it is one of a flood."""
         now = self._clock()
         self._write_summaries(self._floods.ended(now))
-        if record.name == QUERY_LOG or self._floods.admits(record, now):
+        if record.name in (QUERY_LOG, BARE) or self._floods.admits(record, now):
             self._write(record)
 
     def tick(self) -> None:
@@ -241,6 +239,8 @@ class TextFormatter(logging.Formatter):
         if record.exc_info:
             text = f"{text}\n{self.formatException(record.exc_info)}"
         text = text.translate(_VISIBLE).replace("\n", "\n    ")
+        if record.name == BARE:
+            return text
         return f"[{_level_word(_LEVEL_WORDS, record)}] {prefix}{text}"
 
 

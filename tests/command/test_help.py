@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -79,3 +80,17 @@ def test_completion_knows_every_flag(capsys):
 def test_another_shell_is_a_usage_error(capsys):
     assert completion.main(["fish"]) == 2
     assert "bash" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["help"], ["completion", "bash"], ["check", "Corefile"]])
+def test_what_is_printed_to_nobody_is_no_fault_of_the_program(arguments, tmp_path):
+    """`nodecache check Corefile | head -1`: as other programs end then, by SIGPIPE."""
+    (tmp_path / "Corefile").write_text(". {\n whoami\n}\n")
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "nodecache", *arguments]
+    ended = subprocess.run(
+        command, cwd=tmp_path, stdout=theirs, stderr=subprocess.PIPE, check=False
+    )
+    os.close(theirs)
+    assert (ended.returncode, ended.stderr) == (141, b"")

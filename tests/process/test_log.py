@@ -167,6 +167,24 @@ def test_json_line_has_the_keys_of_coredns(json_logger, sink):
     }
 
 
+@pytest.mark.parametrize(
+    ("form", "line"),
+    [("text", "example.org.:53 on 127.0.0.1"), ("json", '"msg":"example.org.:53 on 127.0.0.1"')],
+)
+def test_what_has_no_level_is_a_line_of_its_own_or_an_object_like_any_other(
+    form, line, sink, clock
+):
+    bare = logging.Logger(log.BARE)  # noqa: LOG001
+    bare.addHandler(LineHandler(sink, form, clock))
+    for _ in range(30):
+        bare.info("%s on %s", "example.org.:53", "127.0.0.1")
+    assert len(sink.lines) == 30
+    if form == "text":
+        assert set(sink.lines) == {line}
+    else:
+        assert all(line in each and json.loads(each) for each in sink.lines)
+
+
 def test_json_keeps_a_traceback_on_one_line(json_logger, sink):
     try:
         int("broken")
