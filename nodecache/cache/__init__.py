@@ -19,7 +19,6 @@ from .freshness import (
 from .keep import Bounds, may_be_kept, reply_ttl
 from .segment import Budget
 from .snapshot import (
-    DIGEST_SIZE,
     FORM,
     MalformedCache,
     SnapshotEntry,
@@ -28,17 +27,15 @@ from .snapshot import (
     unpacked,
     zone_head,
 )
-from .store import Cache, Counts
+from .store import Cache
 
 __all__ = [
-    "DIGEST_SIZE",
     "FORM",
     "MAX_FREQUENCY",
     "OFFSET_OCTETS",
     "Bounds",
     "Budget",
     "Cache",
-    "Counts",
     "Entry",
     "FailedQuestion",
     "Failures",

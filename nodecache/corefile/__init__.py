@@ -54,7 +54,7 @@ from .options import (
     ZoneKey,
 )
 from .parser import own_options, parse
-from .render import PillarValues, Rendered, line_needing_cluster_dns, render
+from .render import PillarValues, line_needing_cluster_dns, render
 from .rewriting import RewriteOptions
 
 __all__ = [
@@ -87,7 +87,6 @@ __all__ = [
     "PrometheusOptions",
     "ReadyOptions",
     "ReloadOptions",
-    "Rendered",
     "RewriteOptions",
     "ServerBlock",
     "StaleOptions",

@@ -13,18 +13,16 @@ see it; `peer`, what is known of a server; connections and sockets (`transport`)
 
 from .attempt import Attempt
 from .balance import BALANCED
-from .counts import ForwarderCounts, UpstreamCounts
 from .destinations import Destinations, HostName, NameserverFile
 from .failure import Failure
 from .forwarder import Forwarder
 from .health import Standing
 from .hostnames import HostNames
-from .pace import MAX_HEDGE_SECONDS
 from .podlist import PodList
 from .pods import Pod, PodDestinations, PodSource
 from .registry import UpstreamRegistry
 from .request import CallbackRequest, Request
-from .runtime import Endpoint, Runtime, Timer
+from .runtime import Endpoint, Timer
 from .settings import (
     DEFAULT_FAILOVER,
     DEFAULT_MAX_AGE_SECONDS,
@@ -41,14 +39,12 @@ __all__ = [
     "DEFAULT_FAILOVER",
     "DEFAULT_MAX_AGE_SECONDS",
     "DEFAULT_POOL_SIZE",
-    "MAX_HEDGE_SECONDS",
     "Attempt",
     "CallbackRequest",
     "Destinations",
     "Endpoint",
     "Failure",
     "Forwarder",
-    "ForwarderCounts",
     "HostName",
     "HostNames",
     "NameserverFile",
@@ -58,13 +54,11 @@ __all__ = [
     "PodList",
     "PodSource",
     "Request",
-    "Runtime",
     "Settings",
     "Standing",
     "Timer",
     "TlsSettings",
     "Upstream",
-    "UpstreamCounts",
     "UpstreamRegistry",
     "UpstreamSettings",
 ]

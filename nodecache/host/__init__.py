@@ -7,21 +7,17 @@ in netlink.py.
 
 from .guard import Guard, Verdict
 from .host import Host
-from .lease import Action, Lease
-from .options import Address, HostError, HostOptions
+from .options import HostError, HostOptions
 from .pods import Endpoint
 from .rules import FailOpen, Rule, all_rules, rules_for
 
 __all__ = [
-    "Action",
-    "Address",
     "Endpoint",
     "FailOpen",
     "Guard",
     "Host",
     "HostError",
     "HostOptions",
-    "Lease",
     "Rule",
     "Verdict",
     "all_rules",

@@ -49,11 +49,6 @@ class Guard:
         """The one descriptor to poll for reading."""
         return self.host.fileno()
 
-    @property
-    def is_settled(self) -> bool:
-        """No program runs and none waits to be run."""
-        return self.host.is_settled
-
     def worker_ready(self, now: float) -> None:
         """A worker serves. The first time, the host is brought up."""
         if self._is_closing:
@@ -95,7 +90,7 @@ class Guard:
         return min(times)
 
     def detach(self) -> None:
-        """Another agent manages the host from now on; `is_settled` tells when nothing of ours runs.
+        """Another agent manages the host from now on, once it is settled.
 
         `worker_ready` brings the host up again.
         """
@@ -105,26 +100,10 @@ class Guard:
         self.host.detach()
 
     def release(self, now: float) -> None:
-        """A clean stop begins: no more probes, and no queries come. `is_settled` tells when it is done."""
+        """A clean stop begins: no more probes, and no queries come once the host is settled."""
         self._is_closing = True
         self._probe.cancel()
         self.host.release(now)
-
-    def remove_interface(self, now: float) -> None:
-        """A clean stop goes on: queries in flight were answered, and the interface is removed."""
-        self.host.remove_interface(now)
-
-    def leave_fallbacks(self, now: float) -> None:
-        """A clean stop ends: of the rules only fallbacks stay. `is_settled` tells when it is done."""
-        self.host.leave_fallbacks(now)
-
-    def remove_rules(self, now: float) -> None:
-        """Remove the rules for an agent that wants none. `is_settled` tells when they are gone."""
-        self.host.remove_rules(now)
-
-    def settle(self, seconds: float) -> bool:
-        """Run a loop of our own until settled, at most `seconds`; whether it came to that."""
-        return self.host.settle(seconds)
 
     def close_in_child(self) -> None:
         """After a fork, in the child: close the descriptors, change nothing on the host."""

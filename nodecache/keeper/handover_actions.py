@@ -63,7 +63,7 @@ class HandoverActions:
         if self._guard is not None:
             self._guard.detach()
             if not claim.makes_rules:
-                self._guard.remove_rules(monotonic())
+                self._guard.host.remove_rules(monotonic())
         self._supervisor.send(
             "pause",
             dropped=to_fields(dropped),
@@ -81,7 +81,7 @@ class HandoverActions:
         if self.handover.stage is not Stage.YIELDING:
             return
         is_over = now >= self._yield_by
-        is_host_settled = is_over or self._guard is None or self._guard.is_settled
+        is_host_settled = is_over or self._guard is None or self._guard.host.is_settled
         worker = self._supervisor.worker
         reads_no_more = worker is None or worker.is_paused
         if is_over and not reads_no_more:

@@ -300,15 +300,14 @@ class Keeper:
         if guard is not None:
             attempt(self._mark.take_away)
             attempt(lambda: guard.release(monotonic()))
-            attempt(guard.settle, SETTLE_SECONDS)
+            attempt(guard.host.settle, SETTLE_SECONDS)
         attempt(self._supervisor.finish, DRAIN_SECONDS)
         if guard is not None and self._handover_socket.is_taken():
             log.info("another agent is there: the node is its own")
         elif guard is not None:
-            attempt(
-                lambda: guard.remove_interface(monotonic())
-            )  # a reply needed its source address
-            attempt(lambda: guard.leave_fallbacks(monotonic()))
-            attempt(guard.settle, SETTLE_SECONDS)
+            # Only now: a reply needs its source address.
+            attempt(lambda: guard.host.remove_interface(monotonic()))
+            attempt(lambda: guard.host.leave_fallbacks(monotonic()))
+            attempt(guard.host.settle, SETTLE_SECONDS)
         attempt(self._active.close)
         attempt(remove_pidfile, self._flags.pidfile)

@@ -10,10 +10,7 @@ from .source import (
     AgentNumbers,
     CacheNumbers,
     DirectiveCounts,
-    ForwarderCounts,
-    ServerCounts,
     Source,
-    UpstreamCounts,
     UpstreamState,
 )
 
@@ -22,9 +19,6 @@ __all__ = [
     "CacheNumbers",
     "Collector",
     "DirectiveCounts",
-    "ForwarderCounts",
-    "ServerCounts",
     "Source",
-    "UpstreamCounts",
     "UpstreamState",
 ]

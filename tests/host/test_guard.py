@@ -147,11 +147,10 @@ def test_after_giving_back_nothing_is_probed_renewed_or_replaced(host, worker):
     guard.release(1.0)
     assert [guard.turn(float(now)) for now in range(1, 60)] == [Verdict.KEEP] * 59
     guard.worker_ready(60.0)
-    guard.remove_interface(61.0)
-    assert host.noted == ["bring_up", "release", "remove_interface"]
+    assert host.noted == ["bring_up", "release"]
 
 
-def test_after_letting_go_nothing_is_touched_until_a_worker_is_ready_again(host, worker):
+def test_detached_nothing_is_touched_until_a_worker_is_ready_again(host, worker):
     guard = Guard(host, targets=lambda now: [worker.target])
     guard.worker_ready(0.0)
     guard.detach()

@@ -78,7 +78,7 @@ class StandIn:
                 self.fork()
             else:
                 self.guard.worker_alive(now)
-            if self.guard.is_settled and not self.is_told:
+            if self.guard.host.is_settled and not self.is_told:
                 self.is_told = True
                 print("ready", flush=True)
         return self.stop()
@@ -111,12 +111,12 @@ class StandIn:
         for each in self.sockets:
             listen.mark_as_ours(each, is_on=False)
         self.guard.release(time.monotonic())
-        self.guard.settle(8)
+        self.guard.host.settle(8)
         os.kill(self.worker, signal.SIGTERM)
         os.waitpid(self.worker, 0)
-        self.guard.remove_interface(time.monotonic())
-        self.guard.leave_fallbacks(time.monotonic())
-        self.guard.settle(8)
+        self.guard.host.remove_interface(time.monotonic())
+        self.guard.host.leave_fallbacks(time.monotonic())
+        self.guard.host.settle(8)
         return 0
 
 
