@@ -1,11 +1,14 @@
 from itertools import pairwise
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from nodecache.cache import Budget, Cache, Prefetch
 from nodecache.server.counts import Outcome, ServerCounts
 from nodecache.server.replies import CachedReply, ReplyBudget, ReplyTable, ZoneBinding
-from nodecache.wire import Answer, Kind, read_answer, read_query, reply_to
+from nodecache.wire import Answer, Flag, Kind, read_answer, read_query, reply_to
+from tests.server.zone_harness import ZoneHarness
 from tests.wire.messages import parsed, query, response
 
 START = 1000.0
@@ -125,6 +128,37 @@ def test_a_reply_ages_where_its_ttls_stand_though_its_entry_was_compressed_since
     entry = table.replies.young[tail].entry
     entry.wire, entry.ttl_offsets = b"shorter", (3,)
     assert table.ttl(tail, START + 4) == 26
+
+
+@given(
+    pods=st.integers(1, 12),
+    nameservers=st.integers(0, 5),
+    payload=st.sampled_from([0, 512, 600, 1232]),
+    seconds=st.integers(1, 29),
+)
+@example(pods=9, nameservers=0, payload=0, seconds=7)
+@example(pods=9, nameservers=0, payload=512, seconds=7)
+def test_a_reply_in_the_table_ages_to_what_would_be_made_anew(pods, nameservers, payload, seconds):
+    """Also where records did not fit, as a headless Service's addresses beside its SRV records."""
+    question, service = "_http._tcp.peers.example. SRV", "peers.example."
+    records = [f"_http._tcp.{service} 30 IN SRV 0 0 80 web-{n}.{service}" for n in range(pods)]
+    zone = ZoneHarness()
+    zone.keep(
+        *records,
+        question=question,
+        authority=[f"example. 30 IN NS ns{n}.example." for n in range(nameservers)],
+        additional=[f"web-{n}.{service} 30 IN A 10.0.0.1" for n in range(pods)],
+    )
+    edns = {"use_edns": 0, "payload": payload} if payload else {}
+    zone.ask(question, **edns)
+    finished = zone.ask(question, **edns).finished
+    assert finished is not None or zone.ask(question, **edns).reply.flags & Flag.TC
+    zone.pass_time(seconds)
+    made_anew = zone.ask(question, **edns)
+    assert made_anew.ttl == 30 - seconds
+    if finished is not None:
+        assert finished.age(zone.loop.now)
+        assert finished.tail == made_anew.replies[0][2:]
 
 
 # Counting

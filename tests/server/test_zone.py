@@ -48,26 +48,6 @@ def test_a_hit_is_authoritative_and_a_miss_says_what_upstream_said():
     assert dns.flags.to_text(zone.ask("b.example. A").reply.flags) == "QR AA RD"
 
 
-@pytest.mark.parametrize("edns", [{}, {"use_edns": 0, "payload": 512}], ids=["plain", "EDNS"])
-@pytest.mark.parametrize("pods", [9, 10, 11])
-def test_a_reply_that_lacks_what_did_not_fit_ages_in_the_table(pods, edns):
-    """Such as that for a headless Service's SRV records, whose addresses are left out without TC."""
-    question, service = "_http._tcp.peers.example. SRV", "peers.example."
-    pod_names = [f"web-{number}.{service}" for number in range(pods)]
-    records = [f"_http._tcp.{service} 30 IN SRV 0 25 80 {name}" for name in pod_names]
-    addresses = [f"{name} 30 IN A 10.0.0.1" for name in pod_names]
-    zone = ZoneHarness()
-    zone.keep(*records, question=question, additional=addresses)
-    zone.ask(question, **edns)
-    first = zone.ask(question, **edns)
-    assert 0 < len(first.reply.additional) < pods
-    zone.pass_time(7)
-    assert first.finished.age(zone.loop.now)
-    made_anew = zone.ask(question, **edns)
-    assert made_anew.ttl == 23
-    assert first.finished.tail == made_anew.replies[0][2:]
-
-
 def test_each_client_sees_its_own_letters():
     zone = ZoneHarness()
     first = zone.ask("A.Example. A")
