@@ -32,7 +32,7 @@ from nodecache.corefile.values import ip
 
 from .cluster_dns import usual_forms
 from .flags import Flags
-from .state import Kept
+from .state import StoredCorefile
 
 DEFAULT_KUBEDNS_FOLDER = "/etc/kube-dns"
 _DEFAULT_CONF = "Corefile"
@@ -85,7 +85,7 @@ class CorefileText:
         return [path for path in found if path.count("/") == depth]
 
 
-def kept_text(kept: Kept, flags: Flags, state_file: str) -> CorefileText:
+def stored_text(kept: StoredCorefile, flags: Flags, state_file: str) -> CorefileText:
     """The Corefile that an earlier run stored; messages name the file it was stored in."""
     conf = flags.conf or _DEFAULT_CONF
     return CorefileText(

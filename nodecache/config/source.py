@@ -32,11 +32,11 @@ from .rendering import (
     check_templates,
     cluster_dns_addresses,
     corefile_text,
-    kept_text,
+    stored_text,
     watched_paths,
 )
 from .services import look_up
-from .state import Kept, State, write_atomically
+from .state import State, StoredCorefile, write_atomically
 from .watcher import POLL_SECONDS, Watcher
 
 log = logging.getLogger(__name__)
@@ -70,9 +70,9 @@ class Config:
         return self.kept == other.kept
 
     @property
-    def kept(self) -> Kept:
+    def kept(self) -> StoredCorefile:
         """What a restart can serve again."""
-        return Kept(self.text, dict(self.corefile.imported), self.kube_dns)
+        return StoredCorefile(self.text, dict(self.corefile.imported), self.kube_dns)
 
     @property
     def lameduck_seconds(self) -> float:
@@ -197,7 +197,7 @@ class ConfigSource:
             log.error(  # noqa: TRY400 - what happened was told line by line
                 "serving the last configuration that was good, from %s", self._state.file
             )
-            text = kept_text(kept, self._flags, self._state.file)
+            text = stored_text(kept, self._flags, self._state.file)
             return self._config(text, is_last_known_good=True)
 
     def read(self) -> Config:

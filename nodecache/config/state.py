@@ -46,7 +46,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredCorefile:
     """A configuration that was served: the Corefile's text, and that of what it imports by path."""
 
     text: str
@@ -60,14 +60,14 @@ class State:
 
     def __init__(self, folder: str) -> None:
         self._file = Path(folder, _NAME) if folder else None
-        self._kept: Kept | None = None
+        self._kept: StoredCorefile | None = None
 
     @property
     def file(self) -> str:
         """The file's path, for messages."""
         return str(self._file or "")
 
-    def keep(self, kept: Kept) -> None:
+    def keep(self, kept: StoredCorefile) -> None:
         """Keep a configuration that is served. OSError where the folder does not let us."""
         if self._file is None or kept == self._kept:
             return
@@ -81,13 +81,13 @@ class State:
         write_atomically(self._file, json.dumps(written, indent=2) + "\n")
         self._kept = kept
 
-    def last_good(self) -> Kept | None:
+    def last_good(self) -> StoredCorefile | None:
         """The configuration kept last; None where there is none that can be read."""
         if self._file is None:
             return None
         try:
             read = json.loads(self._file.read_text(encoding="utf-8"))
             said = {key: json.dumps(read[key]) for key in KEYS if key in read}
-            return Kept(read["corefile"], read["imports"], read_kubedns(said))
+            return StoredCorefile(read["corefile"], read["imports"], read_kubedns(said))
         except (OSError, ValueError, LookupError, TypeError):
             return None

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from .netlink import Held, Link, Netlink
+from .netlink import Link, LinkAddress, Netlink
 from .options import Address, HostError, HostOptions
 
 log = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ class Interface:
             texts = ", ".join(f"{held.address}/{held.prefix_size}" for held in foreign)
             raise HostError(f"interface {link.name} is there already, with {texts}: {elsewhere}")
 
-    def _remove_former(self, link: Link, held: list[Held]) -> None:
+    def _remove_former(self, link: Link, held: list[LinkAddress]) -> None:
         """Remove unwanted addresses that an earlier agent added; warn once of those of others."""
         unwanted = [one for one in held if one.address not in self._options.addresses]
         for one in unwanted:
@@ -164,7 +164,9 @@ class Interface:
             elif not one.address.is_link_local or one.address.version == 4:
                 self._tell(f"{one.address} on {link.name} is not ours and is left alone")
 
-    def _add_missing(self, held: list[Held], wanted: dict[Address, int], repairs: Repairs) -> None:
+    def _add_missing(
+        self, held: list[LinkAddress], wanted: dict[Address, int], repairs: Repairs
+    ) -> None:
         ends = {one.address: one.valid_seconds is not None for one in held}
         missing = {
             address: seconds
@@ -249,7 +251,7 @@ def _listed(alias: str) -> tuple[Address, ...]:
         return ()
 
 
-def _is_foreign(held: Held) -> bool:
+def _is_foreign(held: LinkAddress) -> bool:
     """Whether neither node-local-dns nor we would add this: it is a network, not a single address."""
     if held.address.is_link_local and held.address.version == 6:
         return False  # the kernel's own, from the link's MAC address

@@ -56,7 +56,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LinkAddress:
     """One address on a link. `valid_seconds` is None when it has no end."""
 
     address: Address
@@ -143,7 +143,7 @@ class Netlink:
         message["index"] = index
         self._do(message, RTM_DELLINK, 0)
 
-    def addresses(self, *, index: int = 0, among: tuple[Address, ...] = ()) -> list[Held]:
+    def addresses(self, *, index: int = 0, among: tuple[Address, ...] = ()) -> list[LinkAddress]:
         """The addresses of the link `index`; with 0, whatever link holds one `among` these.
 
         A node in IPVS mode holds thousands: only the fitting ones are read further than their
@@ -225,13 +225,13 @@ class Netlink:
             alias=message.get_attr("IFLA_IFALIAS") or "",
         )
 
-    def _read_address(self, octets: bytes) -> Held:
+    def _read_address(self, octets: bytes) -> LinkAddress:
         message = self._address_message(octets)
         message.decode()
         text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
         times = message.get_attr("IFA_CACHEINFO") or {}
         valid = times.get("ifa_valid", FOR_EVER)
-        return Held(
+        return LinkAddress(
             ip_address(text), message["prefixlen"], message["index"],
             None if valid == FOR_EVER else valid,
         )  # fmt: skip

@@ -32,7 +32,7 @@ RETRY_SECONDS = 1.0
 HELLO_SECONDS = 2.0  # for who has connected to say so
 MAX_WAITING = 8  # who have connected and not said hello; the oldest gives way
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred: pid, uid, gid
-_NONSENSE = (OSError, ValueError)  # what reading another one's octets may raise
+_MALFORMED = (OSError, ValueError)  # what reading a peer's message may raise
 _NOBODY_THERE = {errno.ECONNREFUSED, errno.ENOENT}
 
 
@@ -83,7 +83,7 @@ class HandoverSocket:
                 return {}
             reply = _say_hello(link)
             lent = _lent(reply)
-        except (*_NONSENSE, UnexpectedMessage) as error:
+        except (*_MALFORMED, UnexpectedMessage) as error:
             if link is not None:
                 link.close()
             log.warning("an agent is there that hands nothing over (%s): an ordinary start", error)
@@ -158,7 +158,7 @@ class HandoverSocket:
             message = link.receive()
         except BlockingIOError:
             return
-        except _NONSENSE as error:
+        except _MALFORMED as error:
             self._reject(descriptor, str(error))
             return
         if message is None or message.kind != "hello":
@@ -184,7 +184,7 @@ class HandoverSocket:
                 message = link.receive()
             except BlockingIOError:
                 return
-            except _NONSENSE as error:
+            except _MALFORMED as error:
                 log.warning("another agent is not understood: %s", error)
                 message = None
             try:

@@ -26,7 +26,7 @@ _RD_AND_ONE_QUESTION = struct.Struct("!6H").pack(0, 0x0100, 1, 0, 0, 1)
 _OPT = b"\0\0\x29\x04\xd0\0\0\0\0\0\0"  # 1,232 octets; errors are told in it (RFC 8914)
 _TRANSFERS = (int(Rdtype.AXFR), int(Rdtype.IXFR))
 _MAY_ANSWER = ("acl", "any", "dns64")  # those above the cache that answer by themselves
-Told = dict[str, Any]
+Explanation = dict[str, Any]
 
 
 def query_for(name: str, rdtype: int) -> Query:
@@ -38,9 +38,9 @@ def query_for(name: str, rdtype: int) -> Query:
         raise MalformedRequest(str(error)) from None
 
 
-def explain(serving: Serving, query: Query, now: float) -> Told:
+def explain(serving: Serving, query: Query, now: float) -> Explanation:
     """What would happen to `query` at the first address that has a block for its name."""
-    told: Told = {"name": text_of(query.qname), "type": type_text(query.qtype)}
+    told: Explanation = {"name": text_of(query.qname), "type": type_text(query.qtype)}
     found = route_of(serving, query)
     if found is None:
         told |= {"block": None, "outcome": "refused"}
@@ -71,10 +71,10 @@ def route_of(serving: Serving, query: Query) -> tuple[Listener, ZoneBinding, Bui
     return None
 
 
-def _outcome(made: BuiltZone, query: Query, now: float) -> Told:
+def _outcome(made: BuiltZone, query: Query, now: float) -> Explanation:
     """The outcome by the cache, or else by what is below it."""
     zone = made.zone
-    told: Told = {}
+    told: Explanation = {}
     above = [each.name for each in made.directives.above if each.name in _MAY_ANSWER]
     if above:
         told["answered_before_cache_by"] = above
@@ -121,8 +121,8 @@ def _kept(zone: Zone, query: Query, now: float) -> Entry | None:
     return entry if zone.options.stale is not None or entry.remaining_ttl(now) > 0 else None
 
 
-def _entry(zone: Zone, entry: Entry, now: float) -> Told:
-    told: Told = {
+def _entry(zone: Zone, entry: Entry, now: float) -> Explanation:
+    told: Explanation = {
         "kind": entry.kind.name.lower(),
         "rcode": rcode_text(entry.rcode),
         "errors": errors(entry.ede),
@@ -145,7 +145,7 @@ def _entry(zone: Zone, entry: Entry, now: float) -> Told:
     return told
 
 
-def _because_of_hit(cache: Told) -> str:
+def _because_of_hit(cache: Explanation) -> str:
     text = f"kept for {cache['seconds_left']} more of {cache['ttl']} s"
     if cache["is_refreshing"]:
         return f"{text}; it is being fetched again"
@@ -170,11 +170,11 @@ def _because_of_stale(entry: Entry, zone: Zone, now: float) -> str:
     )
 
 
-def _below(made: BuiltZone, query: Query, now: float) -> Told:
+def _below(made: BuiltZone, query: Query, now: float) -> Explanation:
     """What answers a miss: directives of the block, or an upstream."""
     client = Client(address=("127.0.0.1", 0), local=("127.0.0.1", 0), transport="udp")
     unsure = [each for each in made.block.directives if each in ("rewrite", "template")]
-    told: Told = {"may_be_changed_by": unsure} if unsure else {}
+    told: Explanation = {"may_be_changed_by": unsure} if unsure else {}
     for directive in made.directives.below:
         if isinstance(directive, Hosts | NoAaaa) and directive.serve(query, client) is not None:
             return told | {
@@ -191,6 +191,6 @@ def _below(made: BuiltZone, query: Query, now: float) -> Told:
     return told | {"outcome": "upstream", "upstream": found, "because": found["because"]}
 
 
-def errors(found: Any) -> list[Told]:
+def errors(found: Any) -> list[Explanation]:
     """Extended DNS Errors (RFC 8914) for people."""
     return [{"code": code, "text": text.decode("utf-8", "replace")} for code, text in found]

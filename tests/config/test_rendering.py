@@ -7,11 +7,11 @@ from nodecache.config.flags import Flags, parse_flags
 from nodecache.config.rendering import (
     CorefileText,
     corefile_text,
-    kept_text,
     service_variable,
+    stored_text,
     watched_paths,
 )
-from nodecache.config.state import Kept
+from nodecache.config.state import StoredCorefile
 from nodecache.corefile import CorefileError
 
 BASE = """cluster.local:53 {
@@ -177,14 +177,14 @@ def test_a_missing_service_is_looked_up_where_somebody_asks_for_it(folder):
 def test_what_was_kept_is_read_with_its_imports_and_not_those_on_the_disk(folder):
     flags = flags_for(folder)
     imports = {str(folder / "d/a.conf"): "a {\n whoami\n}\n", str(folder / "d/sub/b.conf"): "b"}
-    kept = Kept("import d/*.conf\nc {\n lop\n}\n", imports)
-    text = kept_text(kept, flags, "/state/last-good.json")
+    kept = StoredCorefile("import d/*.conf\nc {\n lop\n}\n", imports)
+    text = stored_text(kept, flags, "/state/last-good.json")
     with pytest.raises(CorefileError) as caught:
         text.parse(flags, ENV)
     assert str(caught.value).startswith("/state/last-good.json:3: lop: there is no such directive")
-    sound = kept_text(Kept("import d/*.conf\n", imports), flags, "x").parse(flags, ENV)
+    sound = stored_text(StoredCorefile("import d/*.conf\n", imports), flags, "x").parse(flags, ENV)
     assert [block.zone_names for block in sound.blocks] == [("a.",)]
-    lost = kept_text(Kept("import gone.conf\n", imports), flags, "x")
+    lost = stored_text(StoredCorefile("import gone.conf\n", imports), flags, "x")
     with pytest.raises(CorefileError, match=r"^x:1: import: cannot read .*No such file"):
         lost.parse(flags, ENV)
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from nodecache.config.state import Kept, State, write_atomically
+from nodecache.config.state import State, StoredCorefile, write_atomically
 from nodecache.corefile import KubeDns
 
-FIRST = Kept("first", {})
-SECOND = Kept(". {\n}\n", {"/etc/more": "error\u0073"})
+FIRST = StoredCorefile("first", {})
+SECOND = StoredCorefile(". {\n}\n", {"/etc/more": "error\u0073"})
 
 
 def test_what_was_kept_is_found_by_the_next_life(tmp_path):
@@ -45,7 +45,7 @@ def test_the_same_is_written_once(tmp_path):
     state = State(str(tmp_path))
     state.keep(FIRST)
     first = Path(state.file).stat().st_ino
-    state.keep(Kept("first", {}))
+    state.keep(StoredCorefile("first", {}))
     assert Path(state.file).stat().st_ino == first
     state.keep(SECOND)
     assert Path(state.file).stat().st_ino != first

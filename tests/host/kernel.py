@@ -4,7 +4,7 @@ import errno
 from collections.abc import Callable
 
 from nodecache.host.commands import Command, Job, Result
-from nodecache.host.netlink import Held, Link
+from nodecache.host.netlink import Link, LinkAddress
 
 
 def carry_out(job: Job, answer: Callable[[Command], Result]) -> list[Command]:
@@ -27,7 +27,7 @@ class FakeNetlink:
 
     def __init__(self) -> None:
         self.links: dict[str, Link] = {}
-        self.held: list[Held] = []
+        self.held: list[LinkAddress] = []
         self.refusal = 0
         self.calls: list[str] = []
 
@@ -67,7 +67,7 @@ class FakeNetlink:
         if index not in {link.index for link in self.links.values()}:
             raise OSError(errno.ENODEV, "no such device")
         self.held = [h for h in self.held if (h.index, h.address) != (index, address)]
-        self.held.append(Held(address, address.max_prefixlen, index, seconds or None))
+        self.held.append(LinkAddress(address, address.max_prefixlen, index, seconds or None))
 
     def delete_address(self, index, address, prefix_size):
         self._say(f"delete {address}")

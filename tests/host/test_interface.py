@@ -5,7 +5,7 @@ import pytest
 
 from nodecache.host import HostError, HostOptions
 from nodecache.host.interface import Interface
-from nodecache.host.netlink import Held, Link
+from nodecache.host.netlink import Link, LinkAddress
 from tests.host.kernel import FakeNetlink
 
 LOCAL, SERVICE, OTHER = ip("169.254.20.10"), ip("10.96.0.10"), ip("192.0.2.1")
@@ -25,7 +25,7 @@ def interface(kernel: FakeNetlink) -> Interface:
 
 def left_behind(kernel: FakeNetlink, *, kind="dummy", alias=ALIAS, is_up=True, held=()) -> None:
     kernel.links["nodelocaldns"] = Link(9, "nodelocaldns", kind, is_up, alias)
-    kernel.held = [Held(address, size, 9, None) for address, size in held]
+    kernel.held = [LinkAddress(address, size, 9, None) for address, size in held]
 
 
 def on_ours(kernel: FakeNetlink) -> set:
@@ -125,7 +125,7 @@ def test_a_foreign_link_is_not_deleted_at_the_end(kernel):
 
 
 def test_an_address_of_another_link_is_not_added_and_comes_when_it_is_free(kernel, caplog):
-    kernel.held = [Held(SERVICE, 32, 77, None)]
+    kernel.held = [LinkAddress(SERVICE, 32, 77, None)]
     ours = interface(kernel)
     ours.ensure(WANTED)
     ours.ensure(WANTED)

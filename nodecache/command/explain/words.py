@@ -7,7 +7,7 @@ from nodecache.command.control_client import printable
 
 from .reply_text import rcode_name, records_of
 
-Told = dict[str, Any]
+Explanation = dict[str, Any]
 _OUTCOMES = {
     "hit": "answered from the cache",
     "stale": "a stale answer at hand",
@@ -18,14 +18,14 @@ _OUTCOMES = {
 }
 
 
-def as_text(told: Told) -> str:
+def as_text(told: Explanation) -> str:
     """Several lines: a heading, and one line for each property."""
     lines = [f"{told['name']} {told['type']}: {_outcome(told)}"]
     lines += [f"  {word:<11} {text}" for word, text in _properties(told)]
     return printable_lines(lines)
 
 
-def as_line(told: Told) -> str:
+def as_line(told: Explanation) -> str:
     """One line: a step along a search list."""
     text = f"{told['step']}/{told['steps']} {told['name']} {told['type']}: {_outcome(told)}"
     if (answer := told.get("answer")) is not None:
@@ -42,7 +42,7 @@ def printable_lines(lines: list[str]) -> str:
     return "\n".join(map(printable, lines))
 
 
-def _outcome(told: Told) -> str:
+def _outcome(told: Explanation) -> str:
     words: str = _OUTCOMES.get(told["outcome"], str(told["outcome"]))
     if (cache := told.get("cache")) is not None:
         words += f" ({cache['kind']}, {cache['rcode']})"
@@ -51,7 +51,7 @@ def _outcome(told: Told) -> str:
     return f"{words}: {told['because']}"
 
 
-def _properties(told: Told) -> Iterator[tuple[str, str]]:
+def _properties(told: Explanation) -> Iterator[tuple[str, str]]:
     if (block := told.get("block")) is not None:
         where = f"{block['file']}:{block['line']}, at {told['server']}"
         yield "block", f"{' '.join(block['zones'])} ({where})"
@@ -75,7 +75,7 @@ def _properties(told: Told) -> Iterator[tuple[str, str]]:
             yield "", record
 
 
-def _cache(cache: Told) -> Iterator[tuple[str, str]]:
+def _cache(cache: Explanation) -> Iterator[tuple[str, str]]:
     text = f"kept {cache['kept_seconds']} s ago for {cache['ttl']} s"
     if (left := cache["seconds_left"]) > 0:
         text += f", {left} left"
@@ -94,12 +94,12 @@ def _cache(cache: Told) -> Iterator[tuple[str, str]]:
     yield from _errors(cache["errors"])
 
 
-def _errors(errors: list[Told]) -> Iterator[tuple[str, str]]:
+def _errors(errors: list[Explanation]) -> Iterator[tuple[str, str]]:
     for error in errors:
         yield "error", f"EDE {error['code']} {error['text']}".rstrip()
 
 
-def _upstream(upstream: Told) -> Iterator[tuple[str, str]]:
+def _upstream(upstream: Explanation) -> Iterator[tuple[str, str]]:
     yield "forward", f"{upstream['from']}, policy {upstream['policy']}"
     for each in upstream["upstreams"]:
         kind = " a pod of kube-dns," if each["is_pod"] else ""
@@ -110,7 +110,7 @@ def _upstream(upstream: Told) -> Iterator[tuple[str, str]]:
         yield "", f"{mark} {each['to']}:{kind} {state}"
 
 
-def _answer(answer: Told) -> str:
+def _answer(answer: Explanation) -> str:
     if not answer["reply"]:
         return "none" if answer["rcode"] is None else "REFUSED"
     return f"{rcode_name(answer['rcode'])} in {answer['milliseconds']} ms from {answer['from']}"
