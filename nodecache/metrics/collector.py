@@ -13,7 +13,7 @@ from .cache import cache_families
 from .dns import directive_families, dns_families
 from .exposition import CONTENT_TYPE, Family, HistogramFamily, Texts
 from .forward import (
-    effort_families,
+    extra_query_families,
     forward_families,
     old_forward_families,
     upstream_state_families,
@@ -108,7 +108,7 @@ def counted_families(source: Source) -> Iterator[Family]:
     yield from cache_families(source)
     yield from forward_families(source)
     yield from old_forward_families(source)
-    yield from effort_families(source)
+    yield from extra_query_families(source)
     yield from upstream_state_families(source)
     yield from directive_families(source.directives)
     yield from before_1_7_families(source)

@@ -93,7 +93,7 @@ def old_forward_families(source: Source) -> Iterator[Family]:
 
 
 # Queries beyond one for each question: field and help text.
-_EFFORTS = {
+_EXTRA_QUERIES = {
     "hedged": "Queries asked a second time because the first was slow.",
     "retried": "Queries asked again because their connection or upstream failed them.",
     "failed_over": "Queries asked of another upstream because of the first one's answer.",
@@ -101,9 +101,9 @@ _EFFORTS = {
 }
 
 
-def effort_families(source: Source) -> Iterator[Family]:
+def extra_query_families(source: Source) -> Iterator[Family]:
     """Additional queries of forwarders, and what upstreams did besides answering."""
-    for field, text in _EFFORTS.items():
+    for field, text in _EXTRA_QUERIES.items():
         yield _plain(source, f"nodecache_{field}_queries_total", text, field)
     ignored = counter(
         "nodecache_upstream_replies_ignored_total", "Replies that answer nothing.", "to", "reason"

@@ -4,9 +4,9 @@ A pointer may lead to any place before the name it ends, as long as a name can b
 stays before it too: RFC 1035 §4.1.4 asks for "a prior occurrence of the same name". Forward
 pointers and loops are impossible by that alone (RFC 9267 §2 has the servers that forgot). Places
 inside the data of records are allowed because CoreDNS's library points into those of types that
-it does not compress itself (SVCB, NSEC, NAPTR). Octets that are no name at all may be read as one
-too, as every library does; but a reply has another header and other TTLs, so such names have to be
-written out (`lead_astray`).
+it does not compress itself (SVCB, NSEC, NAPTR). Octets that are no name may be read as one too, as
+every library does; but a reply has another header and other TTLs, so such names have to be
+written out (`has_stray_pointer`).
 """
 
 from typing import Final
@@ -14,28 +14,28 @@ from typing import Final
 from .constants import HEADER_SIZE, MAX_LABEL_SIZE, MAX_NAME_SIZE, POINTER_BITS
 from .errors import MalformedMessage
 
-# What is noted of a place where a name begins: the octets of the name written out, and above
-# them, in steps of this, the pointers on the way to its end.
+# What is noted of an offset at which a name begins: the octets of the uncompressed name plus, in
+# steps of this, the number of pointers in it.
 _POINTER_STEP: Final = 512
 _OCTETS: Final = _POINTER_STEP - 1
 _MAX_POINTERS: Final = 126  # as miekg/dns; more would make long chains slow to follow
 _MAX_FORBIDDEN_POINTERS: Final = 16  # where there should be none: nothing is noted there on the way
 _POINTER_BASE: Final = POINTER_BITS << 8
 
-# What is noted of a message beside the places of its names.
+# Keys of what is noted besides the offsets of names.
 _QUESTION_NAME_END: Final = -1
-_ASTRAY: Final = -2
+_STRAY_POINTER: Final = -2
 _MAX_NOTED: Final = _MAX_POINTERS * _POINTER_STEP + _OCTETS
 
 
 def no_places(name_end: int) -> dict[int, int]:
-    """What is noted of a message before its names are read; that of the question ends at `name_end`."""
+    """An empty `places` for a message whose question name ends at `name_end`."""
     return {_QUESTION_NAME_END: name_end}
 
 
-def lead_astray(places: dict[int, int]) -> bool:
-    """Whether a pointer of the message leads to octets that were not read as a name in their turn."""
-    return _ASTRAY in places
+def has_stray_pointer(places: dict[int, int]) -> bool:
+    """Whether a pointer of the message points to octets that were not read as a name themselves."""
+    return _STRAY_POINTER in places
 
 
 def question_name_end(packet: bytes, start: int) -> int:
@@ -106,7 +106,7 @@ def _read_place(packet: bytes, start: int, limit: int, places: dict[int, int]) -
         if offset >= limit or read & _OCTETS > MAX_NAME_SIZE or read > _MAX_NOTED:
             raise MalformedMessage("compression pointer does not lead to an earlier name")
         if not HEADER_SIZE <= offset < question_name_end:
-            places[_ASTRAY] = 1
+            places[_STRAY_POINTER] = 1
         rest = places.get(offset)
         if rest is not None:
             break

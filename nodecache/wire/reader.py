@@ -21,7 +21,7 @@ from .constants import (
     Rdtype,
 )
 from .errors import MalformedMessage
-from .names import lead_astray, no_places, question_name_end
+from .names import has_stray_pointer, no_places, question_name_end
 from .options import ExtendedErrors, extended_errors
 from .rdata import WRITTEN_OUT, has_pointer
 from .sections import FIXED_SIZE, TTL_PLACE, Record, read_additionals, read_records
@@ -107,7 +107,7 @@ def _truncated(packet: bytes, name_end: int) -> Answer:
     if (
         any(record[0] in _PSEUDO for record in records)
         or _has_forbidden_pointer(packet, records)
-        or lead_astray(places)
+        or has_stray_pointer(places)
     ):
         records, end = [], name_end + 4
     flags = bytes((packet[2] | _TC >> 8, packet[3]))
@@ -134,7 +134,7 @@ def _whole(packet: bytes, name_end: int) -> Answer:
         extended_rcode, ede = _read_pseudo(packet, sections)
         rcode |= extended_rcode << 4
         wire, ttl_offsets = _without_pseudo(packet, sections, records)
-    is_written_out = sections.lead_astray or _has_forbidden_pointer(packet, records)
+    is_written_out = sections.has_stray_pointer or _has_forbidden_pointer(packet, records)
     if is_written_out:
         wire, ttl_offsets = _written_out(packet)
     soa_ttl = _soa_ttl(packet, sections.authorities)
@@ -164,15 +164,15 @@ def _counted_down(packet: bytes, less: int) -> bytes:
 class _Sections:
     """The records of a response, read and checked; `pseudo` are those that are none.
 
-    `has_strays`: some of these stand elsewhere than in the additional section. `lead_astray`: as in `names`.
+    `has_strays`: some of these are not in the additional section. `has_stray_pointer`: as in `names`.
     """
 
     __slots__ = (
         "answers",
         "authorities",
         "end",
+        "has_stray_pointer",
         "has_strays",
-        "lead_astray",
         "missing",
         "pseudo",
         "qtype",
@@ -196,7 +196,7 @@ class _Sections:
             self.records += last
             self.missing = additionals - len(last)
         self.end = end
-        self.lead_astray = lead_astray(places)
+        self.has_stray_pointer = has_stray_pointer(places)
         self.pseudo = [record for record in self.records if record[0] in _PSEUDO]
         self.has_strays = False
         if self.pseudo:
