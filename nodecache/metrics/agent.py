@@ -21,12 +21,12 @@ def agent_families(agent: AgentNumbers, version: str) -> Iterator[Family]:
     yield build
     yield one_counter(
         "coredns_panics_total",
-        "Queries that met an exception nobody expected.",
+        "Queries that ended in an unexpected exception.",
         agent.panics,
     )
     yield one_counter(
         "coredns_reload_failed_total",
-        "Corefiles that could not be taken into use.",
+        "Corefiles that could not be put in force.",
         agent.reload_failures,
     )
     running = gauge("coredns_reload_version_info", "Hash of the Corefile in use.", "hash", "value")
@@ -45,7 +45,9 @@ def _health_families(agent: AgentNumbers) -> Iterator[Family]:
         durations.observe_all((), agent.health_duration)
     yield durations
     yield one_counter(
-        "coredns_health_request_failures_total", "Times it did not.", agent.health_failures
+        "coredns_health_request_failures_total",
+        "Times the agent did not answer its own /health.",
+        agent.health_failures,
     )
 
 
@@ -58,7 +60,7 @@ def _page_families(agent: AgentNumbers) -> Iterator[Family]:
     yield pages
     yield one_gauge(
         "promhttp_metric_handler_requests_in_flight",
-        "Metrics pages in the making.",
+        "Metrics pages that are being made.",
         agent.pages_in_flight,
     )
 
@@ -67,7 +69,7 @@ def load_families(agent: AgentNumbers) -> Iterator[Family]:
     """Series that the original does not have."""
     build = gauge(
         "nodecache_build_info",
-        "Always 1; `code` tells whether the way of a query is compiled or interpreted.",
+        "Always 1; `code` is what serves queries: compiled or interpreted.",
         "code",
     )
     build.add((code_form(),), 1)
@@ -80,7 +82,7 @@ def load_families(agent: AgentNumbers) -> Iterator[Family]:
     )
     yield one_counter(
         "nodecache_queries_shed_total",
-        "Queries refused to keep the rest answered.",
+        "Queries refused because too many waited.",
         agent.queries_shed,
     )
     yield one_counter(
@@ -95,12 +97,12 @@ def load_families(agent: AgentNumbers) -> Iterator[Family]:
     )
     yield one_counter(
         "nodecache_ahead_queries_used_total",
-        "Those that their client asked for then.",
+        "Questions asked ahead that their client asked then.",
         agent.ahead_used,
     )
     yield one_counter(
         "nodecache_ahead_queries_unused_total",
-        "Those that it did not ask for.",
+        "Questions asked ahead that their client did not ask.",
         agent.ahead_unused,
     )
     yield one_counter(
@@ -115,7 +117,7 @@ def load_families(agent: AgentNumbers) -> Iterator[Family]:
     )
     yield one_gauge(
         "nodecache_config_is_last_known_good",
-        "Whether a kept Corefile serves in its place.",
+        "Whether the last Corefile that worked serves instead.",
         agent.is_config_last_good,
     )
     yield one_gauge(

@@ -14,7 +14,7 @@ def cache_families(source: Source) -> Iterator[Family]:
     caches = source.caches
     entries = gauge("coredns_cache_entries", "Answers kept that can still be served.", *_TYPED)
     hits = counter("coredns_cache_hits_total", "Queries answered from the cache.", *_TYPED)
-    evictions = counter("coredns_cache_evictions_total", "Answers given up for room.", *_TYPED)
+    evictions = counter("coredns_cache_evictions_total", "Answers evicted for room.", *_TYPED)
     for numbers in caches:
         _add_typed(entries, numbers, numbers.success_entries, numbers.denial_entries)
         _add_typed(hits, numbers, numbers.hits_success, numbers.hits_denial)
@@ -30,7 +30,7 @@ def cache_families(source: Source) -> Iterator[Family]:
     )
     yield _plain(
         "coredns_cache_prefetch_total",
-        "Answers fetched anew before their end.",
+        "Answers fetched again before they expired.",
         caches,
         "prefetches",
     )
@@ -59,12 +59,12 @@ def _room_families(source: Source) -> Iterator[Family]:
     agent = source.agent
     yield one_gauge(
         "nodecache_cache_bytes",
-        "Memory that kept answers take, all zones together.",
+        "Memory of cached answers, all zones together.",
         agent.cache_octets,
     )
     yield one_gauge(
         "nodecache_cache_budget_bytes",
-        "Memory that kept answers may take.",
+        "Limit of the memory of cached answers.",
         agent.cache_budget_octets,
     )
     yield one_gauge(

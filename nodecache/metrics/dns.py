@@ -158,7 +158,7 @@ _ACL_WORDS = {"block": "blocked", "filter": "filtered", "drop": "dropped"}
 
 def _acl_families(counts: DirectiveCounts) -> Iterator[Family]:
     allowed = counter(
-        "coredns_acl_allowed_requests_total", "Queries that acl let pass.", "server", "view"
+        "coredns_acl_allowed_requests_total", "Queries that acl allowed.", "server", "view"
     )
     others = {
         action: counter(f"coredns_acl_{word}_requests_total", f"Queries that acl {word}.", *_ZONE)

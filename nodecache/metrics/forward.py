@@ -39,7 +39,10 @@ def forward_families(source: Source) -> Iterator[Family]:
         "proto",
     )
     misses = counter(
-        "coredns_proxy_conn_cache_misses_total", "Queries that opened one.", *labels, "proto"
+        "coredns_proxy_conn_cache_misses_total",
+        "Queries sent on a new connection.",
+        *labels,
+        "proto",
     )
     for counts in source.upstreams:
         upstream = (_PROXY, counts.to)
@@ -73,10 +76,16 @@ def old_forward_families(source: Source) -> Iterator[Family]:
         "coredns_forward_healthcheck_failures_total", "Probes that an upstream failed.", "to"
     )
     hits = counter(
-        "coredns_forward_conn_cache_hits_total", "Sends on open connections.", "to", "proto"
+        "coredns_forward_conn_cache_hits_total",
+        "Queries sent on an open connection.",
+        "to",
+        "proto",
     )
     misses = counter(
-        "coredns_forward_conn_cache_misses_total", "Sends that opened one.", "to", "proto"
+        "coredns_forward_conn_cache_misses_total",
+        "Queries sent on a new connection.",
+        "to",
+        "proto",
     )
     for counts in source.upstreams:
         to = counts.to
@@ -106,12 +115,14 @@ def extra_query_families(source: Source) -> Iterator[Family]:
     for field, text in _EXTRA_QUERIES.items():
         yield _plain(source, f"nodecache_{field}_queries_total", text, field)
     ignored = counter(
-        "nodecache_upstream_replies_ignored_total", "Replies that answer nothing.", "to", "reason"
+        "nodecache_upstream_replies_ignored_total", "Replies that were ignored.", "to", "reason"
     )
     connections = counter(
-        "nodecache_upstream_connections_total", "What became of connections.", "to", "event"
+        "nodecache_upstream_connections_total", "Connections by event.", "to", "event"
     )
-    loops = counter("nodecache_upstream_loops_total", "Times it led back to this agent.", "to")
+    loops = counter(
+        "nodecache_upstream_loops_total", "Times that a forwarding loop was found.", "to"
+    )
     for counts in source.upstreams:
         ignored.add((counts.to, "unmatched"), counts.unmatched)
         ignored.add((counts.to, "malformed"), counts.malformed)
@@ -124,8 +135,12 @@ def extra_query_families(source: Source) -> Iterator[Family]:
 
 def upstream_state_families(source: Source) -> Iterator[Family]:
     """The state of each upstream now."""
-    out = gauge("nodecache_upstream_quarantined", "Upstreams left out: 1, others: 0.", "to")
-    pace = gauge("nodecache_upstream_round_trip_seconds", "Smoothed time until an answer.", "to")
+    out = gauge(
+        "nodecache_upstream_quarantined", "1 for an upstream that is not asked, else 0.", "to"
+    )
+    pace = gauge(
+        "nodecache_upstream_round_trip_seconds", "Time within which 95 of 100 answers come.", "to"
+    )
     waiting = gauge("nodecache_upstream_queries_in_flight", "Queries not yet answered.", "to")
     for state in source.upstream_states:
         to = (state.to,)

@@ -22,7 +22,7 @@ def host_families(keeper: KeeperVitals) -> Iterator[Family]:
     yield errors
     yield old_setup_errors(errors)
     repairs = counter(
-        "nodecache_repairs_total", "What was gone from the host and put back.", "what"
+        "nodecache_repairs_total", "What others removed from the host and was put back.", "what"
     )
     yield _add_all(repairs, dict.fromkeys(("link", "address", "rules"), 0) | keeper.repairs)
     replaced = counter("nodecache_worker_replacements_total", "Workers replaced.", "reason")
@@ -32,7 +32,7 @@ def host_families(keeper: KeeperVitals) -> Iterator[Family]:
     )
     yield one_counter(
         "nodecache_keeper_faults_total",
-        "What failed in the keeper, which lived on: exceptions, forks.",
+        "Faults in the keeper that did not end it: exceptions, forks.",
         keeper.keeper_faults,
     )
     yield from _interception_families(keeper)
@@ -42,14 +42,14 @@ def host_families(keeper: KeeperVitals) -> Iterator[Family]:
 def _interception_families(keeper: KeeperVitals) -> Iterator[Family]:
     backend = gauge(
         "nodecache_rules_info",
-        "Always 1; what makes the packet rules, and by what they fail open.",
+        "Always 1; what makes the packet rules, and what they fail open by.",
         *("backend", "fail_open"),
     )
     if keeper.rules_backend:
         backend.add((keeper.rules_backend, keeper.rules_fail_open), 1)
     yield backend
     packets = counter(
-        "nodecache_rule_packets_total", "Packets that our rules matched: interception.", "flow"
+        "nodecache_rule_packets_total", "Packets that the agent's rules matched.", "flow"
     )
     yield _add_all(packets, keeper.rule_packets)
     probes = counter("nodecache_probes_total", "The keeper's own queries to the worker.", "outcome")
@@ -63,12 +63,12 @@ def _lease_families(keeper: KeeperVitals) -> Iterator[Family]:
         return
     yield one_gauge(
         "nodecache_lease_seconds",
-        "After this long unrenewed the kernel drops the addresses.",
+        "Seconds until the kernel removes unrenewed addresses.",
         lease.get("seconds", 0),
     )
     yield one_gauge(
         "nodecache_lease_held",
-        "Whether the addresses on a lease are ours now.",
+        "Whether the leased addresses are on the node.",
         lease.get("is_held", 0),
     )
     yield one_counter(
@@ -78,7 +78,7 @@ def _lease_families(keeper: KeeperVitals) -> Iterator[Family]:
     )
     yield one_counter(
         "nodecache_lease_withdrawals_total",
-        "Times traffic was sent back to kube-dns.",
+        "Times the leased addresses were withdrawn.",
         lease.get("withdrawals", 0),
     )
 

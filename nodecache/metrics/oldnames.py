@@ -36,7 +36,7 @@ def before_1_7_families(source: Source) -> Iterator[Family]:
         size.add((numbers.server, "denial"), numbers.denial_entries)
     yield size
     yield from _forward_families(source)
-    panics = counter("coredns_panic_count_total", "Queries that met an unexpected exception.")
+    panics = counter("coredns_panic_count_total", "Queries that ended in an unexpected exception.")
     panics.add((), source.agent.panics)
     yield panics
 
