@@ -273,7 +273,7 @@ class StreamPool:
         connection.is_suspect = connection.is_rerouted = False
         if not connection.is_spent:
             self._serve_waiting(connection, now)
-        elif not connection.pending:
+        elif connection.pending.is_settled:
             self.close_one(connection)
 
     def _drop(self, connection: StreamConnection) -> list[OutgoingQuery]:
@@ -331,7 +331,7 @@ class StreamPool:
         """Close idle, used-up and old connections; False where none is open."""
         settings = self.upstream.settings
         self._capacity.expire(now)
-        idle = [c for c in self._connections if not c.pending]
+        idle = [c for c in self._connections if c.pending.is_settled]
         surplus = len(idle) - (settings.max_idle_connections or len(idle))
         for connection in reversed(idle):
             unused = now - connection.heard_at

@@ -79,7 +79,7 @@ class Resolution:
         if not upstream.health.is_good:
             upstream.served()
         state = self._state_of(attempt)
-        state.open -= 1
+        state.end(attempt)
         if answer.has_answers or not is_cut:
             state.accept_truncated(answer, now)
             self._sleep(state, now)
@@ -94,7 +94,7 @@ class Resolution:
         state = self._state_of(attempt)
         blames_opt = answer.rcode in OPT_BLAMING_RCODES
         if blames_opt and self.query.has_opt_upstream:
-            state.open -= 1
+            state.end(attempt)
             self.query = self.query.without_edns()
             self._send(upstream, now, by_stream=attempt.by_stream)
             return
@@ -109,7 +109,7 @@ class Resolution:
         if is_last and not is_asked_again:
             self._finish(best)
             return
-        state.open -= 1
+        state.end(attempt)
         state.accept_failure(now)
         self._sleep(state, now)
         self._proceed(now)
@@ -124,7 +124,7 @@ class Resolution:
     ) -> None:
         """`attempt` failed: no answer will come."""
         state = self._state_of(attempt)
-        state.open -= 1
+        state.end(attempt)
         state.note_failure(attempt, reason)
         if is_connect:
             state.connect_failures += 1
@@ -147,7 +147,7 @@ class Resolution:
         if state.open > 1 or state.losses > max_losses or self._request.is_optional:
             self.attempt_failed(attempt, reason, now)
             return
-        state.open -= 1
+        state.end(attempt)
         state.note_failure(attempt, reason)
         self._group.counts.retried += 1
         upstream = self._group.after_loss(attempt.upstream, state.asked, now)

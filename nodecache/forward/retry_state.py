@@ -42,6 +42,7 @@ class RetryState:
     """
 
     __slots__ = (
+        "_over",
         "accept_best_at",
         "asked",
         "asked_by_stream",
@@ -65,6 +66,7 @@ class RetryState:
 
     def __init__(self, first: Attempt) -> None:
         pace = first.upstream.pace
+        self._over: list[Attempt] = []
         self.asked: list[Upstream] = []
         self.asked_by_stream: list[Upstream] = []
         self.sent: list[Attempt] = []
@@ -123,6 +125,12 @@ class RetryState:
             return False
         self.retry_at = due_at
         return True
+
+    def end(self, attempt: Attempt) -> None:
+        """An attempt has its result, or was given up: then a late answer to it ends nothing more."""
+        if attempt not in self._over:
+            self._over.append(attempt)
+            self.open -= 1
 
     def postpone_retry(self, now: float) -> bool:
         """Postpone the retry of a query that no client waits for; False where its time is up."""

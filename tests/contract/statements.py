@@ -110,6 +110,10 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
         "forward/test_balance.py::test_pods_that_are_not_well_are_passed_by_and_the_service_address_is_the_last_way",
         "config/test_cluster_dns.py::test_nothing_where_the_pods_are_not_to_be_asked",
     ),
+    "An answer that takes more than 2 s": (
+        "scenarios/forward_answer_comes_late.rpl",
+        "scenarios/forward_answer_comes_late_by_tcp.rpl",
+    ),
     "A silent upstream costs": (
         "scenarios/forward_slow_answer_is_hedged.rpl",
         "forward/test_forwarding.py::test_our_own_directive_sets_hedging_and_the_pools_size",

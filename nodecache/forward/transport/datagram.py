@@ -100,7 +100,7 @@ class DatagramSocket:
             self.is_proven = True
             self.is_suspect = False
             attempt.answered(packet, now)
-        if self.is_spent and not self.pending:
+        if self.is_spent and self.pending.is_settled:
             self._pool.close_one(self)
 
     def refused(self, error: OSError, now: float) -> None:
@@ -202,10 +202,10 @@ class DatagramPool:
         """Send nothing more from `socket`; it stays open for its pending queries."""
         self._sockets.remove(socket)
         socket.is_spent = True
-        if socket.pending:
-            self._spent.append(socket)
-        else:
+        if socket.pending.is_settled:
             socket.datagram.close()
+        else:
+            self._spent.append(socket)
 
     def close_one(self, socket: DatagramSocket) -> None:
         """Close a retired socket with nothing in flight."""
@@ -253,19 +253,20 @@ class DatagramPool:
         slow_since = now - self.upstream.pace.hedge_seconds
         work_queue = self.upstream.work_queue
         for socket in [*self._sockets, *self._spent]:
-            if not socket.pending:
+            if socket.pending.is_settled:
                 continue
             work_queue.submit(socket.pending.slowed(slow_since), slowed)
             lost = socket.pending.drop(give_up)
+            socket.pending.forget(now)
             if lost:
                 work_queue.submit(lost, failing(f"read udp {socket.path}: i/o timeout"))
-            if socket.is_spent and not socket.pending:
+            if socket.is_spent and socket.pending.is_settled:
                 self.close_one(socket)
             elif lost and socket.is_suspect and not socket.is_spent:
                 self._retire(socket)  # its port leads nowhere
             elif not socket.is_spent:
                 self._check_silence(socket, now)
-        return self.in_flight > 0
+        return not all(each.pending.is_settled for each in [*self._sockets, *self._spent])
 
     def housekeep(self, now: float) -> bool:
         """Replace a few old ports, never all at once; False where none is open."""

@@ -16,6 +16,9 @@ from nodecache.wire import HEADER_SIZE, is_bare_reply
 # connection may owe us before another has to help.
 MAX_PENDING: Final = 4096
 
+# A query that nobody waits for any longer (ZoneOptions.deadline_seconds) is not answered late either.
+LATE_SECONDS: Final = 5.0
+
 _BLOCK_OCTETS: Final = 2048  # one system call for a thousand ids
 
 
@@ -32,15 +35,17 @@ class Pending:
     """Queries sent on one connection and not yet answered, by message id.
 
     Kept in two tables: what was sent a moment ago, and what turned out to be slow. So a look for
-    slow ones meets each query once, however many wait.
+    slow ones meets each query once, however many wait. A third has those that were given up, whose
+    answers are taken all the same: they do not count as pending.
     """
 
-    __slots__ = ("_random_id", "_slow", "_young")
+    __slots__ = ("_late", "_random_id", "_slow", "_young")
 
     def __init__(self, random_id: Callable[[], int]) -> None:
         self._random_id = random_id
         self._young: dict[int, OutgoingQuery] = {}
         self._slow: dict[int, OutgoingQuery] = {}
+        self._late: dict[int, OutgoingQuery] = {}
 
     def __len__(self) -> int:
         return len(self._young) + len(self._slow)
@@ -65,7 +70,10 @@ class Pending:
             table = self._slow
             query = table.get(message_id)
             if query is None:
-                return None
+                table = self._late
+                query = table.get(message_id)
+                if query is None:
+                    return None
         question = query.question
         if packet[HEADER_SIZE : HEADER_SIZE + len(question)] != question and not (
             _is_same_question(packet, question) or is_bare_reply(packet)
@@ -87,24 +95,31 @@ class Pending:
         young = self._young
         if not young:
             return []
-        slow = []
-        for message_id, query in young.items():
-            if query.sent_at > sent_before:
-                break
-            slow.append((message_id, query))
+        slow = _sent_up_to(sent_before, young)
         for message_id, query in slow:
             del young[message_id]
             self._slow[message_id] = query
         return [query for _, query in slow]
 
     def drop(self, sent_before: float) -> list[OutgoingQuery]:
-        """Give up slow queries sent up to `sent_before`."""
-        gone = []
-        for message_id, query in self._slow.items():
-            if query.sent_at > sent_before:
-                break
-            gone.append(message_id)
-        return [self._slow.pop(message_id) for message_id in gone]
+        """Give up slow queries sent up to `sent_before`; what somebody waits for may be answered for LATE_SECONDS."""
+        gone = _sent_up_to(sent_before, self._slow)
+        for message_id, query in gone:
+            del self._slow[message_id]
+            if not query.is_done:
+                self._late[message_id] = query
+        return [query for _, query in gone]
+
+    def forget(self, now: float) -> None:
+        """Forget those given up whose answers would come too late."""
+        if self._late:
+            for message_id, _ in _sent_up_to(now - LATE_SECONDS, self._late):
+                del self._late[message_id]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no answer may come any more."""
+        return not (self._young or self._slow or self._late)
 
     def all(self) -> list[OutgoingQuery]:
         """Every query that waits, longest first."""
@@ -115,7 +130,20 @@ class Pending:
         waiting = self.all()
         self._slow.clear()
         self._young.clear()
+        self._late.clear()
         return waiting
+
+
+def _sent_up_to(
+    sent_before: float, table: dict[int, OutgoingQuery]
+) -> list[tuple[int, OutgoingQuery]]:
+    """Those of a table, which is in the order of sending, that were sent up to then."""
+    found = []
+    for message_id, query in table.items():
+        if query.sent_at > sent_before:
+            break
+        found.append((message_id, query))
+    return found
 
 
 def _is_same_question(packet: bytes, question: bytes) -> bool:

@@ -180,20 +180,25 @@ class StreamConnection:
         lost = self.pending.drop(now - upstream.settings.read_timeout_seconds)
         if lost:
             upstream.work_queue.submit(lost, failing(f"read tcp {self.path}: i/o timeout"))
+        self.pending.forget(now)
         if lost and self.sent == 1:
             self._pool.query_limit.lost_alone(now)
-        if lost and self.is_suspect:
-            self._pool.retire(self)
-            return False
         if lost and self._reads_one_of_a_write and any(attempt.is_done for attempt in lost):
             self._pool.query_limit.passed_over(now)
         oldest = self.pending.oldest()
         if oldest is None:
-            return False
+            return self._has_late()
         since = max(oldest.sent_at, self.heard_at)
         if now - since > _UNACKNOWLEDGED_SECONDS:
             self._check_silence(since, now)
         return True
+
+    def _has_late(self) -> bool:
+        """Whether answers may come to what was given up; a connection that stays silent is closed."""
+        is_dead = self.is_suspect and (self.pending.is_settled or not self.stream.is_acknowledged())
+        if is_dead:
+            self._pool.retire(self)
+        return not (is_dead or self.pending.is_settled)
 
     @property
     def _reads_one_of_a_write(self) -> bool:

@@ -15,7 +15,7 @@ HTTPS_QUESTION = b"\x07example\x00\x00\x41\x00\x01"
 def sent(question: bytes = QUESTION, sent_at: float = 0.0) -> Request:
     query = read_query(b"\0\0\1\0\0\1\0\0\0\0\0\0" + question)
     request = CallbackRequest(query, 5.0, lambda _: None, "udp")
-    request.question, request.sent_at = question, sent_at
+    request.question, request.sent_at, request.is_open = question, sent_at, True
     return request
 
 
@@ -131,6 +131,38 @@ def test_lost_queries_are_dropped_by_age():
     assert table.drop(sent_before=1.5) == [first]
     assert table.clear() == [second]
     assert len(table) == 0
+
+
+def test_one_that_was_dropped_is_answered_late_and_counts_no_more():
+    table = pending(7)
+    asked = sent()
+    table.add(asked)
+    table.slowed(sent_before=1.0)
+    table.drop(sent_before=1.0)
+    table.forget(now=4.9)
+    assert (len(table), table.all(), table.oldest(), table.is_settled) == (0, [], None, False)
+    assert table.match(answer(7)) is asked
+    assert table.is_settled
+
+
+def test_what_nobody_waits_for_is_not_kept_when_it_is_dropped():
+    table = pending(7)
+    asked = sent()
+    table.add(asked)
+    asked.is_open = False
+    table.slowed(sent_before=1.0)
+    assert table.drop(sent_before=1.0) == [asked]
+    assert table.is_settled
+
+
+def test_an_answer_that_comes_too_late_for_everybody_is_not_waited_for():
+    table = pending(7)
+    table.add(sent())
+    table.slowed(sent_before=1.0)
+    table.drop(sent_before=1.0)
+    table.forget(now=5.0)
+    assert table.is_settled
+    assert table.match(answer(7)) is None
 
 
 @given(st.binary(max_size=40))
