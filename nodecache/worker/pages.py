@@ -63,6 +63,8 @@ class Pages:
         self._reload_failures = 0
         self._loaded_at = time.time()
         self._servers: dict[WantedPage, OpenPage] = {}
+        self._contents: dict[tuple[str, str], dict[str, web.Page]] = {}
+        """By address and web configuration; the servers there have one and the same."""
         self._check: probes.SelfCheck | None = None
         self._checking: asyncio.Task[None] | None = None
         self._asked_for: list[WantedPage] = []
@@ -90,6 +92,7 @@ class Pages:
         self._refused.intersection_update(self._asked_for)
         for gone in [each for each in self._servers if each not in self._asked_for]:
             self._servers.pop(gone).server.close()
+        self._fill_contents()
         await self._open_missing()
         self._check_health(config)
 
@@ -118,7 +121,19 @@ class Pages:
             if block.pprof is not None:
                 yield WantedPage(pprof.PATH, block.pprof.address)
 
-    def _contents(self, wanted: WantedPage) -> Mapping[str, web.Page]:
+    def _fill_contents(self) -> None:
+        """Have every server of an address serve all that is asked for there.
+
+        The kernel deals an address's connections out to its sockets (SO_REUSEPORT): with one page each,
+        as in CoreDNS, a probe and a scrape of one address would be 404 now and then.
+        """
+        for contents in self._contents.values():
+            contents.clear()
+        for wanted in sorted(self._asked_for, key=lambda each: each.page == "/ready"):
+            key = wanted.address, wanted.web_config
+            self._contents.setdefault(key, {}).update(self._pages_of(wanted))
+
+    def _pages_of(self, wanted: WantedPage) -> Mapping[str, web.Page]:
         if wanted.page == "/metrics":
             return {wanted.page: self._collector.page, "/": self._front_page}
         if wanted.page == "/health":
@@ -142,7 +157,8 @@ class Pages:
         if wanted.address.endswith(":0") or wanted in self._refused:
             log.info("%s is served on %s:%d", wanted.page, host, port)
         self._refused.discard(wanted)
-        server = web.WebServer(self._contents(wanted), secured.headers, _access_rule(secured))
+        contents = self._contents[wanted.address, wanted.web_config]
+        server = web.WebServer(contents, secured.headers, _access_rule(secured))
         self._servers[wanted] = OpenPage(server, secured)
         await server.serve(listener, secured.context)
 
@@ -184,7 +200,7 @@ class Pages:
             f"http://{wanted.address}{path}"
             for wanted in self._asked_for
             if not wanted.address.startswith(":")
-            for path in self._contents(wanted)
+            for path in self._pages_of(wanted)
             if path in ("/health", "/ready")
         )
         info = front_page.AgentInfo(

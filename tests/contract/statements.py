@@ -234,6 +234,7 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
     "`coredns_forward_*` went": ("contract/test_metrics.py::test_every_series_of_the_original_is_there_with_its_type_labels_and_buckets", "system/test_prometheus.py::test_public_dashboards_get_series"),
     "`plugin` is the directive": ("server/test_counts.py::test_what_the_metrics_tell_apart_is_counted_apart",),
     "`go_*`;": ("metrics/test_collector.py::test_memory_of_both_processes_is_counted_once_and_cpu_in_full",),
+    "Pages at one address": ("system/test_agent.py::test_pages_at_one_address_are_all_there_at_every_connection",),
     "`goversion`": ("contract/test_metrics.py::test_build_info_tells_version_and_interpreter",),
     "`coredns_cache_entries`": ("worker/test_readings.py::test_entries_are_counted_at_the_moment_of_the_scrape",),
     "A cache's series": ("worker/test_readings.py::test_a_block_with_two_keys_has_one_series_of_its_cache", "worker/test_readings.py::test_hits_are_told_where_they_were_asked_and_entries_at_the_first_address"),

@@ -5,6 +5,7 @@ import select
 import signal
 import socket
 import subprocess
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import dns.rcode
 import pytest
 
 from tests.helpers.agent import HOST, Agent, command, free_port, stock
+from tests.helpers.prometheus import wait_until
 from tests.helpers.upstream import FakeUpstream, delayed
 from tests.patience import PATIENCE_SECONDS
 
@@ -182,6 +184,28 @@ def test_a_taken_metrics_port_is_an_error_line_and_not_the_end(tmp_path, upstrea
             assert f"cannot serve /metrics on {address}" in agent.log
             taken.close()
             agent.wait_for_line(f"/metrics is served on {address}")
+
+
+def test_pages_at_one_address_are_all_there_at_every_connection(tmp_path, upstream):
+    """In CoreDNS each has a socket of its own, and a probe of one hears 404 from another's."""
+    page = free_port()
+    more = f"health {HOST}:{page}\n"
+    with Agent(tmp_path, stock(upstream.address, more=more)) as agent:
+        more += f"ready {HOST}:{page}\nprometheus {HOST}:{page}\npprof {HOST}:{page}"
+        agent.write(stock(upstream.address, more=more))
+        paths = ["/metrics", "/health", "/ready", "/debug/pprof/"]
+        wait_until(lambda: status(page, "/metrics") == 200, "the new Corefile's pages")
+        assert {path: {status(page, path) for _ in range(20)} for path in paths} == {
+            path: {200} for path in paths
+        }
+
+
+def status(port: int, path: str) -> int:
+    try:
+        with urllib.request.urlopen(f"http://{HOST}:{port}{path}") as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def test_a_taken_dns_port_is_the_end_with_a_line_that_says_so(tmp_path, upstream):
