@@ -257,10 +257,13 @@ class StreamPool:
             self._chosen, self._room = None, 0
         self.upstream.fell_silent(connection.heard_at, now)
 
-    def answered(self, connection: StreamConnection, sent_at: float, now: float) -> None:
+    def answered(
+        self, connection: StreamConnection, sent_at: float, now: float, *, is_alone: bool
+    ) -> None:
         """A connection brought an answer to what was sent at `sent_at`: there may be room on it."""
         sent_before, answered_before = connection.answered_query_at, connection.answered_at
-        if self._capacity.answer_order.note(sent_at, sent_before, answered_before, now):
+        order = self._capacity.answer_order
+        if order.note(sent_at, sent_before, answered_before, now, is_alone=is_alone):
             for each in self._connections:  # those in line go elsewhere
                 self.upstream.work_queue.submit(each.pending.all()[1:], rerouted)
         if self._waiting and connection.is_usable and self._capacity.is_one_at_a_time:

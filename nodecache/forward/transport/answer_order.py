@@ -4,8 +4,9 @@ The law of this module: no socket, no clock.
 
 CoreDNS and others read the next query of a connection when they have answered the one before. Where
 each takes long, those behind it wait for all of that. What tells such a server from one that is as
-slow with each, and has all of them in hand at once: answers in the order of the queries, at
-longer intervals than these had.
+slow with each, and has all of them in hand at once: answers that come alone, in the order of the
+queries, at longer intervals than these had. A server that is short of CPU answers many at once when it
+has its turn; to take it for the other would give it a connection for each query, and still more to do.
 """
 
 from math import inf
@@ -31,15 +32,26 @@ class AnswerOrder:
         self._until = -inf
         self._disproved_until = -inf
 
-    def note(self, sent_at: float, sent_before: float, answered_before: float, now: float) -> bool:
+    def note(
+        self,
+        sent_at: float,
+        sent_before: float,
+        answered_before: float,
+        now: float,
+        *,
+        is_alone: bool = True,
+    ) -> bool:
         """Note an answer to the query of `sent_at`; whether it tells that there is one at a time.
 
         `sent_before` is when the query was sent that the connection's answer before this one was for,
-        and `answered_before` when that came.
+        and `answered_before` when that came. `is_alone`: no other answer was read with this one.
         """
         if sent_at < sent_before - _OVERTAKEN_SECONDS:
             self.is_one_at_a_time, self._evidence = False, 0
             self._disproved_until = now + _BELIEVE_SECONDS
+            return False
+        if not is_alone:
+            self._evidence = 0
             return False
         if sent_at >= answered_before or now < self._disproved_until:
             return False  # it waited for nobody

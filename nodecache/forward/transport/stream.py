@@ -33,8 +33,10 @@ class ConnectionOwner(Protocol):
     def opened(self, connection: "StreamConnection", now: float) -> None:
         """It may be used."""
 
-    def answered(self, connection: "StreamConnection", sent_at: float, now: float) -> None:
-        """It brought an answer to what was sent at `sent_at`."""
+    def answered(
+        self, connection: "StreamConnection", sent_at: float, now: float, *, is_alone: bool
+    ) -> None:
+        """It brought an answer to what was sent at `sent_at`; `is_alone`: no others with it."""
 
     def heard(self, connection: "StreamConnection", now: float) -> None:
         """It was suspect or retired, and brought an answer."""
@@ -147,6 +149,7 @@ class StreamConnection:
         pending = self.pending
         self.heard_at = now
         last: OutgoingQuery | None = None
+        answered_before = self.answered
         for packet in self._frames.feed(data):
             attempt = pending.match(packet)
             if attempt is None:
@@ -160,7 +163,8 @@ class StreamConnection:
                 last = attempt
                 attempt.answered(packet, now)
         if last is not None:
-            self._pool.answered(self, last.sent_at, now)
+            is_alone = self.answered - answered_before == 1
+            self._pool.answered(self, last.sent_at, now, is_alone=is_alone)
             self.answered_at, self.answered_query_at = now, last.sent_at
         if self.is_suspect or self.is_spent:
             self._pool.heard(self, now)

@@ -1,13 +1,15 @@
 from nodecache.forward.transport.answer_order import AnswerOrder
 
 
-def told(*queries: tuple[float, float], order: AnswerOrder | None = None) -> list[bool]:
+def told(
+    *queries: tuple[float, float], order: AnswerOrder | None = None, is_alone: bool = True
+) -> list[bool]:
     """Whether each of a connection's answers brought the news; they are (sent at, answered at)."""
     order = order or AnswerOrder()
     sent_before = answered_before = float("-inf")
     news = []
     for sent_at, now in queries:
-        news.append(order.note(sent_at, sent_before, answered_before, now))
+        news.append(order.note(sent_at, sent_before, answered_before, now, is_alone=is_alone))
         sent_before, answered_before = sent_at, now
     return news
 
@@ -37,6 +39,13 @@ def test_answers_as_far_apart_as_their_queries_are_slow_and_no_more():
 
 def test_answers_that_come_together_are_slow_and_no_more():
     assert not any(told(*((0.01 * n, 0.3 + 0.001 * n) for n in range(20))))
+
+
+def test_a_server_that_is_short_of_cpu_answers_several_when_it_has_its_turn():
+    order = AnswerOrder()
+    told(*IN_ORDER[:3], order=order)
+    assert not any(told(*IN_ORDER, order=order, is_alone=False))
+    assert told(*IN_ORDER[:3], order=order) == [False, False, False]
 
 
 def test_a_query_that_waited_for_nobody_tells_nothing():
