@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from nodecache.process.build import code_form
 
-from .exposition import Family, counter, gauge, histogram, one_counter, one_gauge
+from .exposition import Family, counter, gauge, histogram, singles
 from .source import AgentNumbers
 
 
@@ -19,16 +19,10 @@ def agent_families(agent: AgentNumbers, version: str) -> Iterator[Family]:
     python = f"python{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
     build.add((version, "", python), 1)
     yield build
-    yield one_counter(
-        "coredns_panics_total",
-        "Queries that ended in an unexpected exception.",
-        agent.panics,
-    )
-    yield one_counter(
-        "coredns_reload_failed_total",
-        "Corefiles that could not be put in force.",
-        agent.reload_failures,
-    )
+    yield from singles(
+        ("coredns_panics_total", "Queries that ended in an unexpected exception.", agent.panics),
+        ("coredns_reload_failed_total", "Corefiles that could not be put in force.", agent.reload_failures),
+    )  # fmt: skip
     running = gauge("coredns_reload_version_info", "Hash of the Corefile in use.", "hash", "value")
     if agent.config_hash:
         running.add(("sha512", agent.config_hash), 1)
@@ -44,11 +38,9 @@ def _health_families(agent: AgentNumbers) -> Iterator[Family]:
     if agent.health_duration:
         durations.observe_all((), agent.health_duration)
     yield durations
-    yield one_counter(
-        "coredns_health_request_failures_total",
-        "Times the agent did not answer its own /health.",
-        agent.health_failures,
-    )
+    yield from singles(
+        ("coredns_health_request_failures_total", "Times the agent did not answer its own /health.", agent.health_failures),
+    )  # fmt: skip
 
 
 def _page_families(agent: AgentNumbers) -> Iterator[Family]:
@@ -58,11 +50,9 @@ def _page_families(agent: AgentNumbers) -> Iterator[Family]:
     for status in (200, 500, 503):
         pages.add((str(status),), agent.pages.get(status, 0))
     yield pages
-    yield one_gauge(
-        "promhttp_metric_handler_requests_in_flight",
-        "Metrics pages that are being made.",
-        agent.pages_in_flight,
-    )
+    yield from singles(
+        ("promhttp_metric_handler_requests_in_flight", "Metrics pages that are being made.", agent.pages_in_flight),
+    )  # fmt: skip
 
 
 def load_families(agent: AgentNumbers) -> Iterator[Family]:
@@ -74,54 +64,16 @@ def load_families(agent: AgentNumbers) -> Iterator[Family]:
     )
     build.add((code_form(),), 1)
     yield build
-    yield one_gauge("nodecache_tasks", "Tasks of the event loop.", agent.tasks)
-    yield one_gauge(
-        "nodecache_queries_in_flight",
-        "Queries waiting for an upstream.",
-        agent.queries_in_flight,
-    )
-    yield one_counter(
-        "nodecache_queries_shed_total",
-        "Queries refused because too many waited.",
-        agent.queries_shed,
-    )
-    yield one_counter(
-        "nodecache_coalesced_queries_total",
-        "Misses that joined an equal query already in flight.",
-        agent.queries_coalesced,
-    )
-    yield one_counter(
-        "nodecache_ahead_queries_total",
-        "Questions asked upstream before their client did.",
-        agent.ahead_asked,
-    )
-    yield one_counter(
-        "nodecache_ahead_queries_used_total",
-        "Questions asked ahead that their client asked then.",
-        agent.ahead_used,
-    )
-    yield one_counter(
-        "nodecache_ahead_queries_unused_total",
-        "Questions asked ahead that their client did not ask.",
-        agent.ahead_unused,
-    )
-    yield one_counter(
-        "nodecache_log_lines_lost_total",
-        "Log lines that nobody read in time.",
-        agent.log_lines_lost,
-    )
-    yield one_gauge(
-        "nodecache_config_last_reload_successful",
-        "Whether today's Corefile is in use.",
-        agent.is_last_reload_good,
-    )
-    yield one_gauge(
-        "nodecache_config_is_last_known_good",
-        "Whether the last Corefile that worked serves instead.",
-        agent.is_config_last_good,
-    )
-    yield one_gauge(
-        "nodecache_config_loaded_timestamp_seconds",
-        "When the Corefile in use was loaded.",
-        agent.config_loaded_at,
-    )
+    yield from singles(
+        ("nodecache_tasks", "Tasks of the event loop.", agent.tasks),
+        ("nodecache_queries_in_flight", "Queries waiting for an upstream.", agent.queries_in_flight),
+        ("nodecache_queries_shed_total", "Queries refused because too many waited.", agent.queries_shed),
+        ("nodecache_coalesced_queries_total", "Misses that joined an equal query already in flight.", agent.queries_coalesced),
+        ("nodecache_ahead_queries_total", "Questions asked upstream before their client did.", agent.ahead_asked),
+        ("nodecache_ahead_queries_used_total", "Questions asked ahead that their client asked then.", agent.ahead_used),
+        ("nodecache_ahead_queries_unused_total", "Questions asked ahead that their client did not ask.", agent.ahead_unused),
+        ("nodecache_log_lines_lost_total", "Log lines that nobody read in time.", agent.log_lines_lost),
+        ("nodecache_config_last_reload_successful", "Whether today's Corefile is in use.", agent.is_last_reload_good),
+        ("nodecache_config_is_last_known_good", "Whether the last Corefile that worked serves instead.", agent.is_config_last_good),
+        ("nodecache_config_loaded_timestamp_seconds", "When the Corefile in use was loaded.", agent.config_loaded_at),
+    )  # fmt: skip

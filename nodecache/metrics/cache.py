@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from .exposition import Family, counter, gauge, one_gauge
+from .exposition import Family, counter, gauge, singles
 from .source import CacheNumbers, Source
 
 _ZONES = ("server", "zones", "view")
@@ -57,18 +57,8 @@ def _plain(name: str, text: str, caches: Sequence[CacheNumbers], field: str) -> 
 
 def _room_families(source: Source) -> Iterator[Family]:
     agent = source.agent
-    yield one_gauge(
-        "nodecache_cache_bytes",
-        "Memory of cached answers, all zones together.",
-        agent.cache_octets,
-    )
-    yield one_gauge(
-        "nodecache_cache_budget_bytes",
-        "Limit of the memory of cached answers.",
-        agent.cache_budget_octets,
-    )
-    yield one_gauge(
-        "nodecache_reply_table_entries",
-        "Finished replies ready for equal queries.",
-        agent.reply_table_entries,
-    )
+    yield from singles(
+        ("nodecache_cache_bytes", "Memory of cached answers, all zones together.", agent.cache_octets),
+        ("nodecache_cache_budget_bytes", "Limit of the memory of cached answers.", agent.cache_budget_octets),
+        ("nodecache_reply_table_entries", "Finished replies ready for equal queries.", agent.reply_table_entries),
+    )  # fmt: skip

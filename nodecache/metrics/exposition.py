@@ -195,18 +195,12 @@ def gauge(name: str, text: str, *label_names: str) -> Family:
     return Family(name, "gauge", text, label_names)
 
 
-def one_counter(name: str, text: str, value: float) -> Family:
-    """A family of one counter without labels."""
-    family = counter(name, text)
-    family.add((), value)
-    return family
-
-
-def one_gauge(name: str, text: str, value: float) -> Family:
-    """A family of one gauge without labels."""
-    family = gauge(name, text)
-    family.add((), value)
-    return family
+def singles(*rows: tuple[str, str, float]) -> Iterator[Family]:
+    """A family without labels for each row of name, help text and value; a counter by `_total`."""
+    for name, text, value in rows:
+        family = (counter if name.endswith("_total") else gauge)(name, text)
+        family.add((), value)
+        yield family
 
 
 def histogram(name: str, text: str, *label_names: str) -> HistogramFamily:

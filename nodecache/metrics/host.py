@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from nodecache.process.vitals import SETUP_ERRORS, KeeperVitals, Process
 
-from .exposition import Family, counter, gauge, one_counter, one_gauge
+from .exposition import Family, counter, gauge, singles
 from .oldnames import old_setup_errors
 
 
@@ -30,11 +30,9 @@ def host_families(keeper: KeeperVitals) -> Iterator[Family]:
         replaced,
         dict.fromkeys(("exited", "killed", "hung", "protocol"), 0) | keeper.workers_replaced,
     )
-    yield one_counter(
-        "nodecache_keeper_faults_total",
-        "Faults in the keeper that did not end it: exceptions, forks.",
-        keeper.keeper_faults,
-    )
+    yield from singles(
+        ("nodecache_keeper_faults_total", "Faults in the keeper that did not end it: exceptions, forks.", keeper.keeper_faults),
+    )  # fmt: skip
     yield from _interception_families(keeper)
     yield from _lease_families(keeper)
 
@@ -61,26 +59,12 @@ def _lease_families(keeper: KeeperVitals) -> Iterator[Family]:
     lease = keeper.lease
     if not lease:
         return
-    yield one_gauge(
-        "nodecache_lease_seconds",
-        "Seconds until the kernel removes unrenewed addresses.",
-        lease.get("seconds", 0),
-    )
-    yield one_gauge(
-        "nodecache_lease_held",
-        "Whether the leased addresses are on the node.",
-        lease.get("is_held", 0),
-    )
-    yield one_counter(
-        "nodecache_lease_renewals_total",
-        "Times the lease was renewed.",
-        lease.get("renewals", 0),
-    )
-    yield one_counter(
-        "nodecache_lease_withdrawals_total",
-        "Times the leased addresses were withdrawn.",
-        lease.get("withdrawals", 0),
-    )
+    yield from singles(
+        ("nodecache_lease_seconds", "Seconds until the kernel removes unrenewed addresses.", lease.get("seconds", 0)),
+        ("nodecache_lease_held", "Whether the leased addresses are on the node.", lease.get("is_held", 0)),
+        ("nodecache_lease_renewals_total", "Times the lease was renewed.", lease.get("renewals", 0)),
+        ("nodecache_lease_withdrawals_total", "Times the leased addresses were withdrawn.", lease.get("withdrawals", 0)),
+    )  # fmt: skip
 
 
 def _add_all(family: Family, values: Mapping[str, float]) -> Family:
@@ -99,54 +83,18 @@ def process_families(
     is the keeper's: what a restart of the container changes.
     """
     received, sent = network
-    yield one_counter(
-        "process_cpu_seconds_total",
-        "CPU time of keeper and workers, user and system.",
-        worker.cpu_seconds + keeper.cpu_seconds,
-    )
-    yield one_gauge(
-        "process_resident_memory_bytes",
-        "Memory of keeper and worker, shared pages once.",
-        worker.resident_octets + keeper.private_octets,
-    )
-    yield one_gauge(
-        "process_virtual_memory_bytes",
-        "Address space of keeper and worker.",
-        worker.virtual_octets + keeper.virtual_octets,
-    )
-    yield one_gauge(
-        "process_virtual_memory_max_bytes",
-        "Limit on a process' address space.",
-        _limit(resource.RLIMIT_AS),
-    )
-    yield one_gauge(
-        "process_open_fds",
-        "Open files of keeper and worker.",
-        worker.open_files + keeper.open_files,
-    )
-    yield one_gauge(
-        "process_max_fds",
-        "Limit on the worker's open files.",
-        _limit(resource.RLIMIT_NOFILE),
-    )
-    yield one_gauge(
-        "process_start_time_seconds",
-        "When the keeper started.",
-        keeper.started_at or worker.started_at,
-    )
-    yield one_gauge(
-        "nodecache_worker_start_time_seconds", "When the worker started.", worker.started_at
-    )
-    yield one_counter(
-        "process_network_receive_bytes_total",
-        "Octets into the network namespace.",
-        received,
-    )
-    yield one_counter(
-        "process_network_transmit_bytes_total",
-        "Octets out of the network namespace.",
-        sent,
-    )
+    yield from singles(
+        ("process_cpu_seconds_total", "CPU time of keeper and workers, user and system.", worker.cpu_seconds + keeper.cpu_seconds),
+        ("process_resident_memory_bytes", "Memory of keeper and worker, shared pages once.", worker.resident_octets + keeper.private_octets),
+        ("process_virtual_memory_bytes", "Address space of keeper and worker.", worker.virtual_octets + keeper.virtual_octets),
+        ("process_virtual_memory_max_bytes", "Limit on a process' address space.", _limit(resource.RLIMIT_AS)),
+        ("process_open_fds", "Open files of keeper and worker.", worker.open_files + keeper.open_files),
+        ("process_max_fds", "Limit on the worker's open files.", _limit(resource.RLIMIT_NOFILE)),
+        ("process_start_time_seconds", "When the keeper started.", keeper.started_at or worker.started_at),
+        ("nodecache_worker_start_time_seconds", "When the worker started.", worker.started_at),
+        ("process_network_receive_bytes_total", "Octets into the network namespace.", received),
+        ("process_network_transmit_bytes_total", "Octets out of the network namespace.", sent),
+    )  # fmt: skip
 
 
 def _limit(which: int) -> float:
