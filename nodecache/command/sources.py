@@ -171,11 +171,21 @@ def _objects(label: str, text: str) -> list[Object]:
         line = f":{where.line + 1}" if where is not None else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise NoConfiguration(f"{label}{line}: no YAML: {problem}") from None
+    except RecursionError:
+        raise NoConfiguration(f"{label}: no YAML: nested too deep") from None
     objects: list[Object] = []
     for document in documents:
-        items = document.get("items")
-        objects += [each for each in items if isinstance(each, dict)] if items else [document]
+        objects += [_mapping(each) for each in _list(document.get("items"))] or [document]
     return objects
+
+
+def _mapping(value: object) -> Object:
+    """`value` where it is a mapping, else an empty one: what is no Kubernetes object may be anything."""
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _sources_of(objects: list[Object]) -> list[Source]:
@@ -198,19 +208,19 @@ def _sources_of(objects: list[Object]) -> list[Source]:
 
 
 def _name(thing: Object) -> str:
-    return str((thing.get("metadata") or {}).get("name", ""))
+    return str(_mapping(thing.get("metadata")).get("name", ""))
 
 
 def _data(config_map: Object) -> dict[str, str]:
-    return {str(key): str(text) for key, text in (config_map.get("data") or {}).items()}
+    return {str(key): str(text) for key, text in _mapping(config_map.get("data")).items()}
 
 
 def _containers(objects: Iterable[Object]) -> Iterator[tuple[str, ...]]:
     """The arguments of each container that runs an agent."""
     for thing in objects:
-        template = (thing.get("spec") or {}).get("template") or {}
-        for container in (template.get("spec") or {}).get("containers") or ():
-            words = [str(word) for word in container.get("args") or ()]
+        pod = _mapping(_mapping(_mapping(thing.get("spec")).get("template")).get("spec"))
+        for container in map(_mapping, _list(pod.get("containers"))):
+            words = [str(word) for word in _list(container.get("args"))]
             if container.get("name") in _PROGRAMS or "-localip" in words:
                 yield tuple(words)
 

@@ -178,7 +178,10 @@ def watched_paths(flags: Flags) -> tuple[str, ...]:
 
 def read_text(path: str) -> str:
     """A file's text; octets that are not in UTF-8 become U+FFFD, as CoreDNS reads them. OSError."""
-    return Path(path).read_text(encoding="utf-8", errors="replace")
+    text = Path(path).read_text(encoding="utf-8", errors="replace")
+    if "\0" in text and "\N{REPLACEMENT CHARACTER}" in text:
+        raise OSError(errno.EILSEQ, "it is no text", path)
+    return text
 
 
 def _read(path: str, beside: str = "") -> str:

@@ -267,6 +267,27 @@ def test_a_list_of_objects_is_looked_through(check_file):
     assert check_file("list.yaml", listed)[0] == 0
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        "spec: text",
+        "spec: {template: [1]}",
+        "spec: {template: {spec: {containers: {a: b}}}}",
+        "spec: {template: {spec: {containers: [text, {name: node-cache, args: -localip}]}}}",
+        "items: 5",
+        "items: [text]",
+        "kind: ConfigMap\ndata: 5",
+        "kind: ConfigMap\nmetadata: text",
+        "a: " + "[" * 5000 + "]" * 5000,
+    ],
+)
+def test_what_is_of_another_shape_takes_nothing_from_the_rest(other, tmp_path, capsys):
+    (tmp_path / "a.yaml").write_text(f"apiVersion: v1\n{other}\n")
+    (tmp_path / "b.yaml").write_text(CONFIG_MAP % "cache")
+    check.main([str(tmp_path)], {})
+    assert "keeps answers" in capsys.readouterr().out
+
+
 def test_a_manifest_whose_placeholders_are_left_is_one_line(check_file):
     text = CONFIG_MAP.replace("169.254.20.10", "__PILLAR__LOCAL__DNS__") % "cache"
     status, out, err = check_file("cm.yaml", text)

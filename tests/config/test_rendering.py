@@ -200,6 +200,11 @@ def test_text_that_is_not_utf_8_is_read_all_the_same(folder):
     assert text.parse(flags_for(folder), ENV).blocks[0].whoami
 
 
+def test_a_file_that_is_no_text_is_told(folder):
+    (folder / "Corefile.base").write_bytes(b"\x1f\x8b\x08\0\0\xff")
+    assert faults(flags_for(folder)) == [f"{folder}/Corefile.base:1: cannot be read: it is no text"]
+
+
 def test_a_corefile_that_is_not_there_is_told(tmp_path):
     assert faults(flags_for(tmp_path)) == [
         (
