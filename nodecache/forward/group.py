@@ -146,7 +146,7 @@ class UpstreamGroup(RequestForwarder):
         return (
             state.tries < self.max_tries
             and state.connect_failures < self.max_connect_failures
-            and state.nonsense <= len(self._upstreams)
+            and state.malformed_answers <= len(self._upstreams)
         )
 
     def upstream_for_retry(self, state: RetryState, now: float) -> Upstream:

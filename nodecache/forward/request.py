@@ -46,7 +46,7 @@ class FollowUp(AttemptOwner, Protocol):
     def answered_badly(self, attempt: Attempt, answer: Answer, now: float) -> None:
         """An answer came with an rcode for which another upstream may be asked."""
 
-    def answered_with_nonsense(self, attempt: Attempt, reason: str, now: float) -> None:
+    def answered_malformed(self, attempt: Attempt, reason: str, now: float) -> None:
         """An answer came that cannot be read, for this `reason`."""
 
     def cancel(self) -> None:
@@ -215,7 +215,7 @@ def take_answer(request: Request, attempt: Attempt, packet: bytes, now: float) -
             upstream.counts.malformed += 1
             if request.is_open:
                 reason = f"malformed answer from {upstream.to}: {last}"
-                request.owner.answered_with_nonsense(attempt, reason, now)
+                request.owner.answered_malformed(attempt, reason, now)
             return
         upstream.counts.malformed += is_cut
     rcode = answer.rcode

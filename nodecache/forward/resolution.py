@@ -3,7 +3,7 @@
     request ─ answer ────────────────────────────────► done(answer)       nearly always
              ├ slow ─ hedge: once more on another way, if the budget has it
              ├ silent connection, or lost one ─ the same again elsewhere, at once
-             ├ no answer, refused, nonsense ─ the next upstream
+             ├ no answer, refused, malformed ─ the next upstream
              ├ cut off ─ by TCP; where that brings no more, it has to do
              ├ SERVFAIL, REFUSED, NOTIMP ─ the next upstream; the last one's word stands
              ├ FORMERR, NOTIMP, BADVERS to an OPT ─ the same again without (RFC 6891 §7)
@@ -114,9 +114,9 @@ class Resolution:
         self._sleep(state, now)
         self._proceed(now)
 
-    def answered_with_nonsense(self, attempt: Attempt, reason: str, now: float) -> None:
+    def answered_malformed(self, attempt: Attempt, reason: str, now: float) -> None:
         """An upstream answered what cannot be read."""
-        self._state_of(attempt).nonsense += 1
+        self._state_of(attempt).malformed_answers += 1
         self.attempt_failed(attempt, reason, now)
 
     def attempt_failed(

@@ -35,7 +35,7 @@ _OF_USE: Final = frozenset({Rcode.NOERROR, Rcode.NXDOMAIN})
 class RetryState:
     """The state of one resolution.
 
-    `open` attempts may still bring an answer; `nonsense` is how many brought a malformed answer.
+    `open` attempts may still bring an answer; `malformed_answers` is how many came that could not be read.
     `best` is an answer that is not good, but better than none; at `accept_best_at` it is passed on. `asked` are
     the upstreams tried, the first first, and `asked_by_stream` those that were by TCP. `sent` are those
     attempts whose query may have been read. `patience` doubles with each time-out.
@@ -53,7 +53,7 @@ class RetryState:
         "hedge_at",
         "latest",
         "losses",
-        "nonsense",
+        "malformed_answers",
         "open",
         "patience",
         "reason",
@@ -76,7 +76,7 @@ class RetryState:
         self.began_by_stream = first.by_stream
         self.connect_failures = 0
         self.losses = 0
-        self.nonsense = 0
+        self.malformed_answers = 0
         self.patience = 1
         self.turned_to_streams = False
         self.wakes_at = 0.0
@@ -148,7 +148,7 @@ class RetryState:
     @property
     def is_unanswered(self) -> bool:
         """Whether nothing worse happened to any attempt than that no answer came."""
-        return not (self.losses or self.nonsense or self.connect_failures)
+        return not (self.losses or self.malformed_answers or self.connect_failures)
 
     def note_failure(self, attempt: Attempt, reason: str) -> None:
         """Note why an attempt failed; of the protocol it began with, where that failed too."""
