@@ -22,8 +22,9 @@ _LAST_CHANCE_SECONDS: Final = 0.5
 # How long an answer that nobody waits for may take before it is asked for again.
 _UNAWAITED_SECONDS: Final = 1.0
 # "A resolver MUST NOT retry a given query to a server address over a given DNS transport more than
-# twice (i.e., three queries in total) before considering the server address unresponsive": RFC 9520
-# §3.1. One that answers others meanwhile is not: it passes queries over, and may be asked more often.
+# twice (i.e., three queries in total) before considering the server address unresponsive over that
+# DNS transport for that query": RFC 9520 §3.1. One that answers others meanwhile is asked more
+# often all the same, since it may have passed the query over: six times where it is the only one.
 _MAX_QUERIES: Final = 3
 # So the last of them is saved for later: while others are out, until they are given up (CoreDNS's read
 # time-out), so that one is out all the time; and while none is, for a server that is back soon.
