@@ -7,6 +7,8 @@ from ipaddress import ip_address
 from nodecache.corefile import Corefile, CorefileError, ServerBlock
 from nodecache.process.listen import ListenAddress
 
+from .flags import Flags
+
 
 @dataclass(frozen=True, slots=True)
 class ServedZone:
@@ -19,6 +21,16 @@ class ServedZone:
 
 Resolve = Callable[[str], list[str]]
 """An interface's name → the addresses it has; empty where there is no such interface."""
+
+
+def with_own_interface(flags: Flags, resolve: Resolve) -> Resolve:
+    """`resolve`, but for the interface that the agent puts up itself: it has `-localip`.
+
+    node-cache puts it up before it listens, so its Corefile may have `bind nodelocaldns`; here queries are
+    drawn to the addresses only once they can be answered.
+    """
+    own = {flags.interface_name: [str(each) for each in flags.local_ips]}
+    return lambda name: (flags.setup_interface and own.get(name)) or resolve(name)
 
 
 def served_zones(corefile: Corefile, resolve: Resolve) -> tuple[ServedZone, ...]:

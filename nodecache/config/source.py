@@ -25,7 +25,7 @@ from nodecache.corefile import (
 
 from .cluster_dns import ClusterDns, cluster_dns
 from .flags import Flags
-from .plan import Resolve, ServedZone, served_zones
+from .plan import Resolve, ServedZone, served_zones, with_own_interface
 from .rendering import (
     CorefileText,
     Lookup,
@@ -99,7 +99,7 @@ class ConfigSource:
     ) -> None:
         self._flags = flags
         self._env = env
-        self._resolve = resolve
+        self._resolve = with_own_interface(flags, resolve)
         self._look_up = look_up
         self._address: IPv4Address | IPv6Address | None = None
         """The Service's, when it was last looked up."""

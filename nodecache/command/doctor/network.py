@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from nodecache.config.plan import listen_addresses, served_zones
+from nodecache.config.plan import listen_addresses, served_zones, with_own_interface
 from nodecache.corefile import CorefileError, ForwardOptions
 from nodecache.corefile.values import ip
 from nodecache.host.probe import is_reply, query
@@ -69,7 +69,8 @@ def check_sockets(subject: Subject) -> Iterator[Finding]:
 def _listened(subject: Subject) -> Iterator[tuple[str, int]]:
     assert subject.corefile is not None
     try:
-        listened = listen_addresses(served_zones(subject.corefile, lambda _: []))
+        resolve = with_own_interface(subject.flags, lambda _: [])
+        listened = listen_addresses(served_zones(subject.corefile, resolve))
     except CorefileError:
         return
     for address in listened:
