@@ -156,6 +156,27 @@ def test_a_server_that_takes_long_with_all_queries_at_once_gets_no_more_connecti
     assert connections(stage) <= 16
 
 
+def test_a_connection_that_hangs_does_not_teach_that_a_server_takes_one_query():
+    """Behind a Service address it is another pod that answers what this one was asked."""
+    stage = Stage(upstream=TCP)
+    stage.ask()
+    (first,) = stage.sent()
+    stage.answer([first])
+    stage.world.settle = lambda: None
+    for _ in range(3):
+        stage.ask()
+    del stage.world.settle
+    stage.world.settle()
+    answered = 1
+    for _ in range(60):
+        stage.world.advance(0.05)
+        elsewhere = [each for each in stage.sent()[answered:] if each.way is not first.way]
+        answered = len(stage.sent())
+        stage.answer(elsewhere)
+    assert len(stage.outcomes) == 4
+    assert stage.upstream.streams.query_limit.queries == 0
+
+
 def test_a_slow_upstreams_queries_are_spread_over_its_connections():
     stage = Stage(settings=Settings(upstream=TCP, hedges=False))
     for _ in range(80):

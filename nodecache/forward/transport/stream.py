@@ -187,7 +187,8 @@ class StreamConnection:
         self.pending.forget(now)
         if lost and self.sent == 1:
             self._pool.query_limit.lost_alone(now)
-        if lost and self._reads_one_of_a_write and any(attempt.is_done for attempt in lost):
+        goes_on = not self.is_suspect and self._reads_one_of_a_write
+        if lost and goes_on and any(attempt.is_done for attempt in lost):
             self._pool.query_limit.passed_over(now)
         oldest = self.pending.oldest()
         if oldest is None:
