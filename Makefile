@@ -1,4 +1,4 @@
-# run: the agent before a stand-in kube-dns · test: everything this machine can run · check: fast gate
+# run: the agent before a stand-in kube-dns · test: everything this machine can run · check: fast gate, of which lint is the part without tests
 # compiled: the program as a wheel has it, in $(VENV)/compiled · test-interpreted, test-compiled: the halves of test
 # image: the container image · manifest: deploy/nodelocaldns.yaml from its parts · lock: the image's packages
 VENV ?= .venv
@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test test-interpreted test-compiled compiled check format bench test-vm test-cluster scenario image manifest lock clean
+.PHONY: run test test-interpreted test-compiled compiled check lint format bench test-vm test-cluster scenario image manifest lock clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,10 +44,12 @@ test-compiled: $(VENV)/.compiled
 		tests/wire tests/cache tests/forward tests/server tests/scenarios tests/fuzz tests/system \
 		--ignore tests/system/test_image.py --ignore tests/system/test_manifest_on_node.py  # compiled anyway
 
-check: $(VENV)/.dev
+lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+check: lint
 	$(BIN)/python -m pytest -q -m 'not system and not vm and not cluster'
 
 format: $(VENV)/.dev
