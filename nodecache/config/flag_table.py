@@ -62,12 +62,6 @@ def _user(word: str) -> tuple[int, int] | None:
     return number(uid), number(gid if colon else uid)
 
 
-def _service(word: str) -> str:
-    if not word:
-        raise ValueError("must be the name of a Service, not ''")
-    return word
-
-
 # The table
 
 
@@ -172,8 +166,8 @@ TABLE = (
         "health_port",
         "port",
         "8080",
-        values.port,
-        "port of the liveness probe, for the packet rules",
+        values.whole(0, 65535),
+        "port of the liveness probe, for the packet rules; 0 for none",
     ),
     Flag(
         "metrics-listen-address",
@@ -201,8 +195,8 @@ TABLE = (
         "upstream_service",
         "name",
         "kube-dns",
-        _service,
-        "Service whose address takes the place of __PILLAR__CLUSTER__DNS__",
+        values.text,
+        "Service whose address takes the place of __PILLAR__CLUSTER__DNS__; empty for none",
     ),
     Flag(
         "endpoints",

@@ -223,7 +223,9 @@ def _cluster_dns(
         return str(ip(written))
     except ValueError as error:
         why = f"the environment's {name} {error}"
-    if not written:
+    if not service:
+        why = "-upstreamsvc names no Service"
+    elif not written:
         why = (
             f"the environment has no {name}: is there a Service {service!r} with an address of its"
             " own in our namespace, and was it there before this pod?"
@@ -238,7 +240,7 @@ def _cluster_dns(
 
 def _looked_up(base: str, service: str, lookup: Lookup | None) -> str:
     """Ask only where the answer is needed. LookupError: nobody knows."""
-    if lookup is None or line_needing_cluster_dns(base) is None:
+    if lookup is None or not service or line_needing_cluster_dns(base) is None:
         raise LookupError
     address = lookup(service)
     if address is None:

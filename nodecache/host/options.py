@@ -48,9 +48,11 @@ class HostOptions:
             )
         if self.rules not in BACKENDS:
             raise HostError(f"-rules: one of {'|'.join(BACKENDS)}, not {self.rules!r}")
-        for flag, port in (("-dns.port", self.dns_port), ("-health-port", self.health_port)):
-            if not 0 < port <= MAX_PORT:
-                raise HostError(f"{flag}: a port is 1 to {MAX_PORT}, not {port}")
+        # Rules for port 0 match nothing: no packet has it.
+        ports = (("-dns.port", 1, self.dns_port), ("-health-port", 0, self.health_port))
+        for flag, lowest, port in ports:
+            if not lowest <= port <= MAX_PORT:
+                raise HostError(f"{flag}: a port is {lowest} to {MAX_PORT}, not {port}")
         if self.lease_seconds < 0:
             raise HostError(f"-lease: 0 (for ever) or more, not {self.lease_seconds}")
         if self.sync_seconds <= 0:

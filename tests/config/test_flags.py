@@ -63,6 +63,12 @@ def test_no_address_is_needed_only_to_print_something(word):
     assert parse_flags([word]).local_ips == ()
 
 
+def test_no_service_and_no_health_port_are_as_good_as_any():
+    """A chart's empty values, which node-cache starts with."""
+    flags = parse_flags([*LOCAL, "-upstreamsvc", "", "-health-port=0"])
+    assert (flags.upstream_service, flags.health_port) == ("", 0)
+
+
 def test_no_iptables_is_no_rules_at_all():
     flags = parse_flags([*LOCAL, "-setupiptables=false", "-rules", "nftables"])
     assert flags.rules == "none"
@@ -127,7 +133,7 @@ def test_the_worker_s_user_is_a_number_and_root_is_to_stay(word, expected):
         (["-localip", "fe80::1%a"], "-localip: must be an IP address without a scope"),
         (["-dns.port", "dns"], "-dns.port: must be a whole number from 1 to 65535, not 'dns'"),
         (["-p", "0"], "-p: must be a whole number from 1 to 65535, not '0'"),
-        (["-health-port", "x"], "-health-port: must be a whole number from 1 to 65535"),
+        (["-health-port", "x"], "-health-port: must be a whole number from 0 to 65535"),
         (["-syncinterval", "x"], "-syncinterval: must be a duration such as 30s"),
         (["-syncinterval", "0"], "-syncinterval: must be above 0"),
         (["-lease", "-1s"], "-lease: must be at least 0s, not '-1s'"),
@@ -135,7 +141,6 @@ def test_the_worker_s_user_is_a_number_and_root_is_to_stay(word, expected):
         (["-metrics-listen-address", "9353"], "-metrics-listen-address: must be HOST:PORT"),
         (["-log-format", "xml"], "-log-format: must be text or json, not 'xml'"),
         (["-user", "nobody"], "-user: must be a whole number from 0"),
-        (["-upstreamsvc="], "-upstreamsvc: must be the name of a Service, not ''"),
         ([*LOCAL, "-leased", "10.0.0.1"], "-leased: 10.0.0.1 is not among -localip"),
     ],
 )

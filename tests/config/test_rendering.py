@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -134,6 +135,13 @@ def test_imports_start_from_the_folder_of_the_corefile_and_not_of_the_base(folde
 
 def test_the_variable_is_named_as_kubelet_names_it():
     assert service_variable("kube-dns-upstream") == "KUBE_DNS_UPSTREAM_SERVICE_HOST"
+
+
+def test_no_service_is_told_where_its_address_is_wanted_and_nobody_is_asked(folder):
+    (told,) = faults(replace(flags_for(folder), upstream_service=""), {})
+    assert told == (
+        f"{folder}/Corefile.base:3: __PILLAR__CLUSTER__DNS__: -upstreamsvc names no Service"
+    )
 
 
 def test_a_missing_service_is_told_where_its_address_is_wanted(folder):
