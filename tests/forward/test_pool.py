@@ -6,7 +6,7 @@ from nodecache.forward import Endpoint, Failure, Settings, UpstreamRegistry, Ups
 from nodecache.forward.transport.pending import MAX_PENDING
 from nodecache.forward.transport.stream import StreamConnection
 from nodecache.wire import framed
-from tests.forward.fakes import Stage
+from tests.forward.fakes import Stage, empty_response
 from tests.scenarios.simulated import Outgoing, SimulatedWorld
 
 TCP = UpstreamSettings(force_tcp=True)
@@ -154,6 +154,23 @@ def test_a_server_that_takes_long_with_all_queries_at_once_gets_no_more_connecti
         stage.world.advance(0.001)
     assert not [outcome for outcome in stage.outcomes if isinstance(outcome, Failure)]
     assert connections(stage) <= 16
+
+
+@pytest.mark.parametrize("octets_at_once", [10, 1000])
+def test_an_answer_that_comes_bit_by_bit_does_not_tell_of_one_at_a_time(octets_at_once):
+    """It is large, and long on its way: more connections would hold more parts of such."""
+    stage = Stage(settings=Settings(upstream=TCP, hedges=False))
+    for _ in range(8):
+        stage.ask()
+    way = stage.sent()[0].way
+    for outgoing in [each for each in stage.sent() if each.way is way]:
+        octets = framed(empty_response(outgoing.packet))
+        stage.world.advance(0.03)
+        way.receiver.received(octets[:octets_at_once], stage.world.now)
+        stage.world.advance(0.03)
+        way.receiver.received(octets[octets_at_once:], stage.world.now)
+    is_whole = octets_at_once == 1000
+    assert stage.upstream.streams._capacity.answer_order.is_one_at_a_time == is_whole
 
 
 def test_a_connection_that_hangs_does_not_teach_that_a_server_takes_one_query():

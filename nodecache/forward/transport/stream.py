@@ -36,7 +36,7 @@ class ConnectionOwner(Protocol):
     def answered(
         self, connection: "StreamConnection", sent_at: float, now: float, *, is_alone: bool
     ) -> None:
-        """It brought an answer to what was sent at `sent_at`; `is_alone`: no others with it."""
+        """It brought an answer to what was sent at `sent_at`; `is_alone`: whole, and no others with it."""
 
     def heard(self, connection: "StreamConnection", now: float) -> None:
         """It was suspect or retired, and brought an answer."""
@@ -149,7 +149,7 @@ class StreamConnection:
         pending = self.pending
         self.heard_at = now
         last: OutgoingQuery | None = None
-        answered_before = self.answered
+        answered_before, has_begun = self.answered, len(self._frames) > 0
         for packet in self._frames.feed(data):
             attempt = pending.match(packet)
             if attempt is None:
@@ -163,7 +163,8 @@ class StreamConnection:
                 last = attempt
                 attempt.answered(packet, now)
         if last is not None:
-            is_alone = self.answered - answered_before == 1
+            # A large answer that comes bit by bit is long on its way, whatever the server does.
+            is_alone = self.answered - answered_before == 1 and not has_begun
             self._pool.answered(self, last.sent_at, now, is_alone=is_alone)
             self.answered_at, self.answered_query_at = now, last.sent_at
         if self.is_suspect or self.is_spent:
