@@ -21,7 +21,7 @@ class WebConfig:
     """Subject alternative names, one of which a client's certificate must have; None: any."""
     files: tuple[str, ...] = ()
     """What it was made of."""
-    stamp: object = None
+    stamp: tuple[object, ...] = ()
     """Says when those were written: see `stamp_of`."""
 
     def has_changed(self) -> bool:
@@ -32,8 +32,8 @@ class WebConfig:
 PLAIN = WebConfig()
 
 
-def stamp_of(files: Iterable[str]) -> object:
-    """A value that changes when one of the files is written or replaced."""
+def stamp_of(files: Iterable[str]) -> tuple[object, ...]:
+    """A value for each file that changes when it is written or replaced."""
     return tuple(_stamp(file) for file in files)
 
 

@@ -54,10 +54,11 @@ _THAT_ENABLE = (
 def open_web_config(path: str) -> WebConfig:
     """The configuration in the file at `path`. Raises OSError or ValueError with the reason."""
     try:
+        stamp = stamp_of((path,))  # each before it is read: what changes after is seen
         sections = _mapping(_read_yaml(Path(path).read_text("utf-8")), _SECTIONS)
         tls = _mapping(sections.get("tls_server_config", ""), _TLS_FIELDS)
-        files = (path, *_files(path, tls))
-        stamp = stamp_of(files)
+        files = _files(path, tls)
+        stamp += stamp_of(files)
         _refuse_what_we_lack(sections, tls)
         headers = _headers(sections.get("http_server_config", ""))
         is_enabled = any(tls.get(name) for name in _THAT_ENABLE)
@@ -67,7 +68,7 @@ def open_web_config(path: str) -> WebConfig:
         raise ValueError(f"{path}: {fault}") from None
     is_asked = context is not None and context.verify_mode != ssl.CERT_NONE
     allowed = frozenset(names) if names is not None and is_asked else None
-    return WebConfig(context, headers, allowed, files, stamp)
+    return WebConfig(context, headers, allowed, (path, *files), stamp)
 
 
 class _Loader(yaml.BaseLoader):

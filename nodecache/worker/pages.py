@@ -144,9 +144,10 @@ class Pages:
             return {wanted.page: ready.page if wanted.is_continuous else ready.page_until_ready}
         return pprof.pages()
 
-    async def _open(self, wanted: WantedPage) -> None:
+    async def _open(self, wanted: WantedPage, secured: WebConfig | None = None) -> None:
+        """Serve a page as its web configuration asks, which is read here unless it is given."""
         try:
-            secured = _read(wanted.web_config)
+            secured = secured or _read(wanted.web_config)
             listener = listen.open_listener(wanted.address)
         except (OSError, ValueError) as error:
             if wanted not in self._refused:
@@ -167,15 +168,15 @@ class Pages:
         for wanted, opened in list(self._servers.items()):
             if not opened.secured.has_changed():
                 continue
+            stamp = stamp_of(opened.secured.files)  # before reading: what changes after is seen
             try:
-                _read(wanted.web_config)
+                secured = _renewed(wanted.web_config, opened.secured)
             except (OSError, ValueError) as error:
                 log.error("%s goes on as before: %s", wanted.page, error)  # noqa: TRY400
-                secured = opened.secured
-                opened.secured = replace(secured, stamp=stamp_of(secured.files))
+                opened.secured = replace(opened.secured, stamp=stamp)
                 continue
             self._servers.pop(wanted).server.close()
-            await self._open(wanted)
+            await self._open(wanted, secured)
 
     def _check_health(self, config: Config) -> None:
         """Ask for our own /health once a second, as CoreDNS does."""
@@ -310,6 +311,18 @@ def _read(web_config: str) -> WebConfig:
     from nodecache.web.webconfig import open_web_config  # noqa: PLC0415 - few have one
 
     return open_web_config(web_config)
+
+
+def _renewed(web_config: str, before: WebConfig) -> WebConfig:
+    """The web configuration that takes the place of `before`. Raises OSError or ValueError.
+
+    What is served over TLS never becomes plain HTTP while we run, as in the exporter toolkit: a
+    file is empty for a moment while somebody writes it.
+    """
+    secured = _read(web_config)
+    if secured.context is None and before.context is not None:
+        raise ValueError(f"{web_config}: asks for TLS no more, which takes a restart")
+    return secured
 
 
 def _access_rule(secured: WebConfig) -> Callable[[asyncio.StreamWriter], bool]:

@@ -44,6 +44,13 @@ def allow_all(folder: Path) -> None:
         file.chmod(0o644)
 
 
+def replace(file: Path, text: str) -> None:
+    """Write a file as a kubelet does: nobody reads half of it."""
+    fresh = file.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.rename(file)
+
+
 def corefile(folder: Path, metrics: int) -> str:
     return f"""
 .:{{port}} {{
@@ -117,10 +124,21 @@ def test_a_broken_web_configuration_is_told_and_nothing_is_served_in_its_place(f
         assert agent.ask("a.example.").additional
         with pytest.raises(urllib.error.URLError):
             scrape(port, None)
-        web.write_text(WEB)  # and once it is mended, it is served
+        replace(web, WEB)  # and once it is mended, it is served
         agent.wait_for_line(f"/metrics is served on 127.0.0.1:{port}")
         scrape(port, client(folder))
-        web.write_text("nonsense")
+        replace(web, "nonsense")
         agent.wait_for_line("/metrics goes on as before")
         scrape(port, client(folder))
     assert f"cannot serve /metrics on 127.0.0.1:{port}: {web}: failed to read" in agent.log
+
+
+def test_what_is_served_over_tls_is_never_served_in_the_clear_while_the_file_is_written(folder):
+    port = free_port()
+    web = folder / "web.yml"
+    with Agent(folder, corefile(folder, port)) as agent:
+        web.write_text("")  # as open() leaves it before the first octet is written
+        agent.wait_for_line(f"/metrics goes on as before: {web}: asks for TLS no more")
+        scrape(port, client(folder))
+        with pytest.raises((OSError, ValueError)):
+            scrape(port, None)

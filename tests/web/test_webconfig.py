@@ -7,8 +7,9 @@ from http import HTTPStatus
 
 import pytest
 import uvloop
+import yaml
 
-from nodecache.web import listen
+from nodecache.web import listen, webconfig
 from nodecache.web.secured import names_of
 from nodecache.web.server import Request, Response, WebServer
 from nodecache.web.webconfig import open_web_config
@@ -26,8 +27,8 @@ def folder(tmp_path_factory):
     return path
 
 
-def opened(folder, text):
-    file = folder / f"{abs(hash(text))}.yml"
+def opened(folder, text, name=""):
+    file = folder / (name or f"{abs(hash(text))}.yml")
     file.write_text(text)
     return open_web_config(str(file))
 
@@ -137,6 +138,17 @@ def test_a_renewed_certificate_is_noticed(folder):
     os.utime(folder / "server.pem", ns=(1, 1))
     assert secured.has_changed()
     (folder / "server.pem").touch()
+
+
+def test_what_is_written_while_it_is_read_is_noticed(folder, monkeypatch):
+    file = folder / "web.yml"
+
+    def read_and_then_written(text):
+        file.write_text(VERIFIED)
+        return yaml.load(text, yaml.BaseLoader)
+
+    monkeypatch.setattr(webconfig, "_read_yaml", read_and_then_written)
+    assert opened(folder, OURS, file.name).has_changed()
 
 
 def test_names_are_those_of_every_kind():
