@@ -174,15 +174,15 @@ TABLE = (
         "metrics_listen_address",
         "address",
         "0.0.0.0:9353",
-        values.host_port,
-        "where metrics are served, whatever the Corefile says; port 0 takes a free one",
+        values.text,  # what is no address is told where it is opened, and DNS is served
+        "where metrics are served, whatever the Corefile says; port 0 takes a free one; empty: none",
     ),
     Flag(
         "prometheus-listen-address",
         "prometheus_listen_address",
         "address",
         ":9253",
-        values.host_port,
+        values.text,  # `prometheus` tells what is no address, where it stands in the base Corefile
         "what takes the place of __PROMETHEUS__ENDPOINT__ in the base Corefile",
     ),
     _text("basecorefile", "base_corefile", "/etc/coredns/Corefile.base", "Corefile to fill in"),

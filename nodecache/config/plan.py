@@ -85,7 +85,7 @@ def _resolved(block: ServerBlock, tokens: Iterable[str], resolve: Resolve) -> li
 
 def page_addresses(corefile: Corefile, metrics_address: str) -> frozenset[str]:
     """HOST:PORT of every page over HTTP; `metrics_address` is the one that a flag names."""
-    addresses = {metrics_address}
+    addresses = {metrics_address} - {""}
     for block in corefile.blocks:
         pages = (block.prometheus, block.health, block.ready, block.pprof)
         addresses |= {page.address for page in pages if page is not None}

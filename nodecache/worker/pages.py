@@ -109,7 +109,8 @@ class Pages:
             self._check_health(self._serving.config)
 
     def _wanted(self, config: Config) -> Iterator[WantedPage]:
-        yield WantedPage("/metrics", self._flags.metrics_listen_address)
+        if self._flags.metrics_listen_address:
+            yield WantedPage("/metrics", self._flags.metrics_listen_address)
         for block in config.corefile.blocks:
             if (metrics := block.prometheus) is not None:
                 yield WantedPage("/metrics", metrics.address, metrics.tls_config_file)

@@ -69,6 +69,15 @@ def test_no_service_and_no_health_port_are_as_good_as_any():
     assert (flags.upstream_service, flags.health_port) == ("", 0)
 
 
+@pytest.mark.parametrize("address", ["", "9353"])
+def test_an_address_of_metrics_is_judged_where_it_is_opened(address):
+    """node-cache starts with these and answers DNS."""
+    flags = parse_flags(
+        [*LOCAL, "-metrics-listen-address", address, "-prometheus-listen-address", address]
+    )
+    assert flags.metrics_listen_address == flags.prometheus_listen_address == address
+
+
 def test_no_iptables_is_no_rules_at_all():
     flags = parse_flags([*LOCAL, "-setupiptables=false", "-rules", "nftables"])
     assert flags.rules == "none"
@@ -138,7 +147,6 @@ def test_the_worker_s_user_is_a_number_and_root_is_to_stay(word, expected):
         (["-syncinterval", "0"], "-syncinterval: must be above 0"),
         (["-lease", "-1s"], "-lease: must be at least 0s, not '-1s'"),
         (["-rules", "ebtables"], "-rules: must be one of auto, nftables, iptables, none, not"),
-        (["-metrics-listen-address", "9353"], "-metrics-listen-address: must be HOST:PORT"),
         (["-log-format", "xml"], "-log-format: must be text or json, not 'xml'"),
         (["-user", "nobody"], "-user: must be a whole number from 0"),
         ([*LOCAL, "-leased", "10.0.0.1"], "-leased: 10.0.0.1 is not among -localip"),

@@ -186,6 +186,19 @@ def test_a_taken_metrics_port_is_an_error_line_and_not_the_end(tmp_path, upstrea
             agent.wait_for_line(f"/metrics is served on {address}")
 
 
+def test_what_is_no_address_for_metrics_is_an_error_line_and_dns_is_served(tmp_path, upstream):
+    flags = ("-metrics-listen-address", "9353")
+    with Agent(tmp_path, stock(upstream.address), *flags) as agent:
+        assert agent.ask("a.example.").answer
+    assert "[ERROR] cannot serve /metrics on 9353: an address is HOST:PORT" in agent.log
+
+
+def test_no_address_for_metrics_is_no_page(tmp_path, upstream):
+    with Agent(tmp_path, stock(upstream.address), "-metrics-listen-address=") as agent:
+        assert agent.ask("a.example.").answer
+    assert "[ERROR]" not in agent.log
+
+
 def test_pages_at_one_address_are_all_there_at_every_connection(tmp_path, upstream):
     """In CoreDNS each has a socket of its own, and a probe of one hears 404 from another's."""
     page = free_port()

@@ -25,7 +25,7 @@ def check_agent(subject: Subject) -> Iterator[Finding]:
     """Whether an agent answers, and what it serves."""
     metrics = subject.metrics
     if metrics is None:
-        where = subject.flags.metrics_listen_address
+        where = subject.flags.metrics_listen_address or "no address"
         if subject.is_silent:
             yield broken(
                 AGENT,

@@ -72,10 +72,13 @@ class Subject:
 
 def metrics_of(flags: Flags) -> Metrics | None:
     """The metrics of the agent with these flags; None without an agent. Raises TimeoutError if it hangs."""
-    host, port = split_host_port(flags.metrics_listen_address)
-    host = host if host not in ("", "0.0.0.0", "::") else "127.0.0.1"
-    # Not urllib: it would ask the proxy that the environment names.
-    connection = http.client.HTTPConnection(host, int(port), timeout=_PAGE_SECONDS)
+    try:
+        host, port = split_host_port(flags.metrics_listen_address)
+        host = host if host not in ("", "0.0.0.0", "::") else "127.0.0.1"
+        # Not urllib: it would ask the proxy that the environment names.
+        connection = http.client.HTTPConnection(host, int(port), timeout=_PAGE_SECONDS)
+    except ValueError:  # no address, where nobody listens
+        return None
     try:
         try:
             connection.connect()

@@ -176,6 +176,11 @@ def test_a_proxy_in_the_environment_is_not_asked_for_the_agents_page(monkeypatch
         assert metrics_of(flags) is None
 
 
+@pytest.mark.parametrize("address", ["", "9353", "localhost:metrics"])
+def test_what_is_no_address_for_metrics_is_no_agent(address):
+    assert metrics_of(parse_flags(["-metrics-listen-address", address], is_served=False)) is None
+
+
 def test_a_limit_below_what_the_budget_needs(tmp_path):
     planted(tmp_path, "/sys/fs/cgroup/memory.max", str(64 << 20))
     found = one(agent.check_memory(subject_of(tmp_path)))
