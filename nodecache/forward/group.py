@@ -157,7 +157,7 @@ class UpstreamGroup(RequestForwarder):
         return self.next_upstream(state.asked, now) or upstream
 
     def may_retry(self, state: RetryState, now: float) -> bool:
-        """Whether to ask again: always where a healthy upstream stands in, else within the budget."""
+        """Whether to ask again: where a healthy upstream stands in or one is back, else within the budget."""
         if not state.open:
             return True
         latest, upstream = state.latest, self.upstream_for_retry(state, now)
@@ -168,6 +168,8 @@ class UpstreamGroup(RequestForwarder):
             return False  # it waits for a connection, which the pool is opening
         elif state.is_first_retry and state.open > 1 and not upstream.pace.is_known:
             return False  # asked twice, and perhaps it is never faster
+        elif upstream.heard_at > latest.sent_at and state.is_given_up(now):
+            return True  # it is back; CoreDNS asks again then, too
         return self.budget.spend(now)
 
     def after_loss(self, lost: Upstream, asked: Sequence[Upstream], now: float) -> Upstream:

@@ -223,7 +223,7 @@ class Resolution:
         latest = state.latest
         state.hedge_at = math.inf
         state.patience *= 2
-        state.retry_at = now + latest.upstream.pace.lost_seconds * state.patience
+        state.wait_for_answer(now)
         if latest.carrier is not None and state.open:
             latest.upstream.fell_silent(latest.sent_at, now)
         if self._request.is_optional:
@@ -275,7 +275,7 @@ class Resolution:
         """
         group = self._group
         upstream = state.latest.upstream
-        state.retry_at = now + upstream.pace.lost_seconds * state.patience
+        state.wait_for_answer(now)
         if not upstream.health.is_good or not state.open:
             upstream = group.next_upstream(state.asked, now) or upstream
         elif group.policy.is_exchangeable:

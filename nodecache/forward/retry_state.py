@@ -119,6 +119,18 @@ class RetryState:
         """The same, over either transport."""
         return self.room(by_stream=True) + self.room(by_stream=False)
 
+    def wait_for_answer(self, now: float) -> None:
+        """Retry once an answer counts as lost: later after each time-out, but not past CoreDNS's read time-out.
+
+        Else the next retry would come after the deadline, though the upstream was back before.
+        """
+        seconds = self.latest.upstream.pace.lost_seconds * self.patience
+        self.retry_at = now + min(seconds, _LAST_QUERY_SECONDS)
+
+    def is_given_up(self, now: float) -> bool:
+        """Whether the latest attempt has been out for as long as any retry waits."""
+        return now >= self.latest.sent_at + _LAST_QUERY_SECONDS
+
     def save_last_query(self, now: float) -> bool:
         """Put off the last query to the upstream that was asked last; False where its time has come."""
         due_at = self.began_at + _LAST_QUERY_SECONDS
