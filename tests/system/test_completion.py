@@ -1,6 +1,5 @@
 """What the shells themselves complete, with a person at the keyboard."""
 
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,16 +19,18 @@ SHELLS = {"bash": ("--norc", "--noprofile"), "zsh": ("-f",)}
 def shell(request) -> Iterator[Terminal]:
     """A shell that has read the script as `nodecache completion` says."""
     name = request.param
-    folder = Path(tempfile.mkdtemp(prefix="nc"))
-    home = f"HOME={folder}"
-    terminal = Terminal(folder, "env", home, need(name, package=name), *SHELLS[name])
-    program = f"cd {ROOT}; PS1='ready> '; source <({sys.executable} -m nodecache completion {name})"
-    terminal.press(program, "Enter")
-    terminal.press("clear; echo so it", "Enter")
-    terminal.wait_for("so it")
-    yield terminal
-    terminal.close()
-    shutil.rmtree(folder)
+    # A shell that is told to end may still write its history as the folder is taken away.
+    with tempfile.TemporaryDirectory(prefix="nc", ignore_cleanup_errors=True) as folder:
+        home = f"HOME={folder}"
+        terminal = Terminal(Path(folder), "env", home, need(name, package=name), *SHELLS[name])
+        program = (
+            f"cd {ROOT}; PS1='ready> '; source <({sys.executable} -m nodecache completion {name})"
+        )
+        terminal.press(program, "Enter")
+        terminal.press("clear; echo so it", "Enter")
+        terminal.wait_for("so it")
+        yield terminal
+        terminal.close()
 
 
 @pytest.mark.parametrize(
