@@ -59,6 +59,16 @@ def from_node(world: World, addresses=SERVICES) -> set[int | None]:
         return {ask(ip, protocol) for ip in addresses for protocol in PROTOCOLS}
 
 
+def is_served_untracked(world: World) -> bool:
+    """Whether the agent answers at each address, and nothing of it is tracked.
+
+    A worker that has no turn for a second is given up for so long: a busy machine is asked again.
+    """
+    world.node.run("conntrack", "-F")
+    is_served = from_pod(world, ADDRESSES) == {REFUSED}
+    return is_served and not any(world.conntrack(ip) for ip in ADDRESSES)
+
+
 @pytest.mark.parametrize(("rules", "proxy"), BACKENDS)
 def test_killed_again_and_again_every_query_is_answered_by_us_or_else_by_kube_dns(
     world, start, rules, proxy
@@ -67,9 +77,7 @@ def test_killed_again_and_again_every_query_is_answered_by_us_or_else_by_kube_dn
     for _ in range(3):
         agent = start(rules)
         assert agent.state()["rules_fail_open"] == "socket"
-        world.node.run("conntrack", "-F")
-        assert from_pod(world, ADDRESSES) == {REFUSED}
-        assert [world.conntrack(ip) for ip in ADDRESSES] == [""] * len(ADDRESSES)
+        wait_until(lambda: is_served_untracked(world))
         agent.kill_all()
         for _ in range(5):
             assert from_pod(world) == {NOERROR}
