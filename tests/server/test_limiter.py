@@ -21,12 +21,12 @@ def admitted(places: BlockPlaces, host: str) -> int:
     return count
 
 
-def test_a_client_has_most_places_while_nobody_else_wants_them():
-    assert admitted(BlockPlaces(InflightLimiter(max_queries=900)), "a") == 600
+def test_a_client_has_a_quarter_of_the_places_at_the_most():
+    assert admitted(BlockPlaces(InflightLimiter(max_queries=900)), "a") == 225
 
 
 def test_clients_that_come_later_find_places_too():
-    places = BlockPlaces(InflightLimiter(max_queries=900))
+    places = BlockPlaces(InflightLimiter(max_queries=900, max_per_client=900))
     assert [admitted(places, host) for host in "abc"] == [600, 100, 17]
     assert admitted(BlockPlaces(InflightLimiter(max_queries=1)), "a") == 1
 
@@ -49,7 +49,7 @@ def test_a_client_has_no_more_in_a_block_than_the_operator_says():
 
 
 def test_a_smaller_room_sends_nobody_out():
-    limiter = InflightLimiter(max_queries=8)
+    limiter = InflightLimiter(max_queries=8, max_per_client=8)
     places = BlockPlaces(limiter)
     for _ in range(5):
         places.admit("a")
@@ -59,7 +59,7 @@ def test_a_smaller_room_sends_nobody_out():
         places.release("a")
     assert places.admit("b")
     limiter.resize(None, None)
-    assert (limiter.max_queries, limiter.max_per_client) == (DEFAULT_MAX, DEFAULT_MAX)
+    assert (limiter.max_queries, limiter.max_per_client) == (DEFAULT_MAX, DEFAULT_MAX // 4)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.booleans()), max_size=60))
