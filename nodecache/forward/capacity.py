@@ -40,13 +40,13 @@ class Capacity:
     @property
     def is_one_at_a_time(self) -> bool:
         """Whether the next query of a connection goes when the one before is answered."""
+        return self.answer_order.is_one_at_a_time and not self.is_quick and self._may_exceed_pool
+
+    @property
+    def _may_exceed_pool(self) -> bool:
+        """Whether more than the pool's connections may be opened. HTTP/2 answers in any order."""
         upstream = self._upstream
-        return (
-            self.answer_order.is_one_at_a_time
-            and not self.is_quick
-            and upstream.settings.may_exceed_pool
-            and not upstream.endpoint.http_method
-        )
+        return upstream.settings.may_exceed_pool and not upstream.endpoint.http_method
 
     @property
     def queries_on_each(self) -> int:
@@ -76,11 +76,10 @@ class Capacity:
         says nothing, or nothing after a first answer, gets no more. One that answers one at a time, slowly,
         gets one for each query.
         """
-        settings = self._upstream.settings
-        if len(usable) < settings.max_connections:
+        if len(usable) < self._upstream.settings.max_connections:
             return True
-        if not settings.may_exceed_pool or self._upstream.endpoint.http_method:
-            return False  # HTTP/2 answers in any order
+        if not self._may_exceed_pool:
+            return False
         if self.is_one_at_a_time:
             return len(usable) < _MAX_ONE_AT_A_TIME
         answering = sum(connection.answered > 1 for connection in usable)

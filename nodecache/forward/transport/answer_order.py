@@ -39,7 +39,7 @@ class AnswerOrder:
         answered_before: float,
         now: float,
         *,
-        is_alone: bool = True,
+        is_alone: bool,
     ) -> bool:
         """Note an answer to the query of `sent_at`; whether it tells that there is one at a time.
 

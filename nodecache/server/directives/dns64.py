@@ -1,6 +1,7 @@
 """`dns64`: IPv6 addresses for names that have IPv4 ones only, and names for these (RFC 6147)."""
 
 from ipaddress import IPv6Network
+from socket import AF_INET6, inet_pton
 
 from nodecache.corefile import Dns64Options
 from nodecache.forward import Failure
@@ -18,6 +19,8 @@ from nodecache.server.records import Record, Sections, message, rebuilt, section
 from nodecache.server.requery import with_question
 from nodecache.wire import CLASS_IN, Answer, Flag, Kind, Query, Rcode, Rdtype
 
+from .reverse_name import IPV4_MAPPED, address_text, reverse_name
+
 # RFC 6147 §5.1.7: the TTL where no SOA says how long AAAA is known not to exist.
 _UNKNOWN_SOA_TTL = 600
 # RFC 6147 §5.1.3: no answer to the question for AAAA in this time counts as one without any. It is
@@ -26,11 +29,6 @@ _TIMEOUT_SECONDS = 1.0
 _RESERVED_OCTET = 8  # RFC 6052 §2.2: bits 64 to 71 are zero
 _ADDRESS_OCTETS = 16
 _OWN_FLAGS = Flag.RD | Flag.CD
-# ::ffff:0:0/96, of no use to those who have IPv6 only: RFC 6147 §5.1.4.
-_MAPPED = bytes(10) + b"\xff\xff"
-_IP6_ARPA = b"\3ip6\4arpa\0"
-_IN_ADDR_ARPA = b"\7in-addr\4arpa\0"
-_NIBBLE = b"\1"  # the length of a label: each is one hexadecimal digit (RFC 3596 §2.5)
 
 
 class Dns64:
@@ -83,8 +81,7 @@ class Dns64:
 
         Where it has none, what there is to the question as it stands.
         """
-        labels = [b"%d" % octet for octet in reversed(ipv4)]
-        name = b"".join([bytes([len(label)]) + label for label in labels]) + _IN_ADDR_ARPA
+        name = reverse_name(ipv4)
         found = yield AskServer(with_question(query, name))
         if not isinstance(found, Answer) or not _brings(found, Rdtype.PTR):
             result = yield AskNext(query)
@@ -148,7 +145,8 @@ def _is_usable(record: Record) -> bool:
 
 
 def _is_mapped(record: Record) -> bool:
-    return record.rdtype == Rdtype.AAAA and record.rdata.startswith(_MAPPED)
+    """Whether the address is of no use to those who have IPv6 only: RFC 6147 §5.1.4."""
+    return record.rdtype == Rdtype.AAAA and record.rdata.startswith(IPV4_MAPPED)
 
 
 def _without_mapped(result: Result) -> Result:
@@ -204,10 +202,7 @@ def extracted(prefix: IPv6Network, ipv6: bytes) -> bytes | None:
 
 def address_of(name: bytes) -> bytes:
     """The IPv6 address that a name below ip6.arpa is of, in lower case; nothing where it is of none."""
-    nibbles = name.removesuffix(_IP6_ARPA)
-    if len(nibbles) != 4 * _ADDRESS_OCTETS or nibbles[::2] != _NIBBLE * (2 * _ADDRESS_OCTETS):
-        return b""
     try:
-        return bytes.fromhex(nibbles[::-2].decode("ascii"))
-    except ValueError:
+        return inet_pton(AF_INET6, address_text(name))
+    except (OSError, ValueError):
         return b""

@@ -15,12 +15,9 @@ from weakref import WeakValueDictionary
 
 from nodecache.server.dns_name import ZoneNames, wire_of
 
+from .reverse_name import IPV4_MAPPED, address_text
+
 _WILDCARD = b"\x01*"
-_IN_ADDR = b"\x07in-addr\x04arpa\x00"
-_IP6 = b"\x03ip6\x04arpa\x00"
-_IPV4_LABELS = 4
-_IPV6_LABELS = 32
-_IPV4_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291 §2.5.5.2
 _USED_SECONDS = 0.1  # a query looks into a map for far less
 
 
@@ -85,7 +82,7 @@ def _address(text: str) -> bytes | None:
         packed = inet_pton(AF_INET6, text.partition("%")[0])
     except (OSError, ValueError):
         return None
-    return packed.removeprefix(_IPV4_MAPPED) if len(packed) == 16 else packed
+    return packed.removeprefix(IPV4_MAPPED) if len(packed) == 16 else packed
 
 
 def _name_within(text: str, zones: ZoneNames) -> bytes | None:
@@ -97,26 +94,8 @@ def _name_within(text: str, zones: ZoneNames) -> bytes | None:
 
 
 def reversed_address(qname: bytes) -> bytes | None:
-    """The address whose reverse name `qname` is (RFC 1035 §3.5, RFC 3596 §2.5), as in records."""
-    if qname.endswith(_IN_ADDR):
-        labels = _labels(qname[: -len(_IN_ADDR)])
-        text = ".".join(reversed(labels)) if len(labels) == _IPV4_LABELS else ""
-    elif qname.endswith(_IP6):
-        labels = _labels(qname[: -len(_IP6)])
-        digits = "".join(reversed(labels)) if len(labels) == _IPV6_LABELS else ""
-        text = ":".join(digits[start : start + 4] for start in range(0, len(digits), 4))
-    else:
-        return None
-    return _address(text)
-
-
-def _labels(octets: bytes) -> list[str]:
-    labels, offset = [], 0
-    while offset < len(octets):
-        end = offset + 1 + octets[offset]
-        labels.append(octets[offset + 1 : end].decode("latin-1"))
-        offset = end
-    return labels
+    """The address whose reverse name `qname` is, as in records."""
+    return _address(address_text(qname))
 
 
 class HostsFile:
