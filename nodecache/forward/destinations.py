@@ -1,7 +1,7 @@
 """The destinations of a `forward`: addresses, resolv.conf files, host names.
 
-Files are checked once a second, and names are resolved again when their addresses expire; changes
-reach the forwarder at once. A file that cannot be read, or names no server, changes nothing: the
+Files are checked once a second. Names are resolved again when their addresses expire, and every
+second while none of them answers. Changes reach the forwarder at once. A file that cannot be read, or names no server, changes nothing: the
 last good one is used. What the forwarder cannot take is offered again a second later.
 """
 
@@ -47,6 +47,9 @@ class HostAddresses(Protocol):
     def addresses(self, name: str) -> Sequence[str]:
         """The addresses known now; the name is resolved again from now on."""
 
+    def refresh(self, name: str) -> None:
+        """Resolve the name now."""
+
     def close(self) -> None:
         """Stop asking."""
 
@@ -78,11 +81,21 @@ class Destinations:
         self._told: Sequence[Endpoint] = ()
         self._fault = ""
         self._tell: Callable[[Sequence[Endpoint]], None] | None = None
+        self._is_silent: Callable[[Endpoint], bool] | None = None
         self._timer: Timer | None = None
 
-    def follow(self, tell: Callable[[Sequence[Endpoint]], None], runtime: Runtime) -> None:
-        """Call `tell` with the endpoints now, and whenever they change."""
+    def follow(
+        self,
+        tell: Callable[[Sequence[Endpoint]], None],
+        runtime: Runtime,
+        is_silent: Callable[[Endpoint], bool] | None = None,
+    ) -> None:
+        """Call `tell` with the endpoints now, and whenever they change.
+
+        `is_silent` says which of them do not answer; without it they are believed to.
+        """
         self._tell = tell
+        self._is_silent = is_silent
         if self._make_names is not None and any(
             isinstance(destination, HostName) for destination in self._destinations
         ):
@@ -110,14 +123,23 @@ class Destinations:
         self._timer = runtime.call_later(_LOOK_SECONDS, look)
 
     def look(self) -> None:
-        """Read again the files that changed."""
+        """Read again the files that changed; resolve again the names whose addresses are all silent."""
         for destination in self._destinations:
-            if isinstance(destination, Endpoint | HostName):
+            if isinstance(destination, Endpoint):
+                continue
+            if isinstance(destination, HostName):
+                self._refresh_if_silent(destination.endpoint)
                 continue
             stamp, known = self._files[destination.path]
             if (new_stamp := destination.stamp()) != stamp:
                 self._files[destination.path] = (new_stamp, self._read(destination) or known)
         self._update()
+
+    def _refresh_if_silent(self, named: Endpoint) -> None:
+        """It may have moved: CoreDNS, which resolves it at its start only, would not see that."""
+        resolved = self._resolved(named)
+        if self._names and self._is_silent and resolved and all(map(self._is_silent, resolved)):
+            self._names.refresh(named.host)
 
     def _first(self, file: NameserverFile) -> Sequence[Endpoint]:
         try:

@@ -12,6 +12,7 @@ from nodecache.wire import Answer, Kind, Query
 from .destinations import Destinations
 from .failure import Failure, too_many
 from .group import UpstreamGroup
+from .health import Standing
 from .names import covers, zone_suffix
 from .pace import MAX_HEDGE_SECONDS
 from .pods import PodDestinations
@@ -41,7 +42,7 @@ class Forwarder(UpstreamGroup):
         self._except_zones = tuple(map(zone_suffix, settings.except_zones))
         self.takes_all = settings.from_zone == "." and not settings.except_zones
         self._destinations = destinations
-        destinations.follow(self.set_upstreams, self.runtime)
+        destinations.follow(self.set_upstreams, self.runtime, self._is_silent)
 
     def set_upstreams(self, endpoints: Sequence[Endpoint]) -> None:
         """Ask these upstreams from now on; queries in flight to others are still answered.
@@ -53,6 +54,14 @@ class Forwarder(UpstreamGroup):
         for upstream in old:
             self._registry.release(upstream)
         self._watch_for_loops()
+
+    def _is_silent(self, endpoint: Endpoint) -> bool:
+        """Whether the upstream at `endpoint` is in no state to answer."""
+        now = self.runtime.clock()
+        return any(
+            upstream.endpoint == endpoint and upstream.health.standing(now) >= Standing.SUSPECT
+            for upstream in self._upstreams
+        )
 
     def watch_for_loops(self, zone_name: str) -> None:
         """Probe for loops now, and each new upstream later."""

@@ -1,7 +1,8 @@
 """Addresses of upstreams that the Corefile names by host name.
 
 They are resolved by the node's resolvers, or by those that `resolver` names, through a forwarder like
-any other query, and again when they expire. Addresses are used until newer ones are known.
+any other query, and again when they expire, or when none of them answers. Addresses are used until
+newer ones are known.
 """
 
 import logging
@@ -53,6 +54,11 @@ class HostNames:
             known.resolve()
         return known.addresses
 
+    def refresh(self, name: str) -> None:
+        """Resolve `name` now, before its addresses expire."""
+        if name in self._names:
+            self._names[name].refresh()
+
     def close(self) -> None:
         """Stop asking."""
         for name in self._names.values():
@@ -89,9 +95,18 @@ class _Name:
             done = partial(self._answered, query)
             self._forwarder.ask(query, now + _DEADLINE_SECONDS, done, now)
 
+    def refresh(self) -> None:
+        """Ask now, unless it is being asked."""
+        if not self._awaited:
+            self._stop_timer()
+            self.resolve()
+
     def close(self) -> None:
         """Stop asking."""
         self._is_closed = True
+        self._stop_timer()
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 

@@ -51,7 +51,12 @@ class PodDestinations:
         self._salt = salt
         self._tell: Callable[[Sequence[Endpoint]], None] | None = None
 
-    def follow(self, tell: Callable[[Sequence[Endpoint]], None], runtime: Runtime) -> None:  # noqa: ARG002
+    def follow(
+        self,
+        tell: Callable[[Sequence[Endpoint]], None],
+        runtime: Runtime,  # noqa: ARG002
+        is_silent: Callable[[Endpoint], bool],  # noqa: ARG002 - the source of the pods is told that
+    ) -> None:
         """Tell the endpoints now, and again whenever they change."""
         self._tell = tell
         self._source.follow(self._update)

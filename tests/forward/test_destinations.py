@@ -38,10 +38,14 @@ class FakeNames:
     def __init__(self, changed) -> None:
         self.changed = changed
         self.known: dict[str, list[str]] = {}
+        self.refreshed: list[str] = []
         self.is_closed = False
 
     def addresses(self, name: str) -> list[str]:
         return self.known.get(name, [])
+
+    def refresh(self, name: str) -> None:
+        self.refreshed.append(name)
 
     def close(self) -> None:
         self.is_closed = True
@@ -211,3 +215,17 @@ def test_addresses_of_a_name_that_could_not_be_taken_are_told_again():
     assert told == []
     world.advance(1.1)
     assert told == [[Endpoint("10.9.9.9")]]
+
+
+def test_a_name_is_asked_for_again_each_second_while_none_of_its_addresses_answers():
+    """Else a name that points elsewhere by now was believed until its TTL, and all queries failed."""
+    names = FakeNames(lambda: None)
+    names.known = {"a.example": ["10.0.0.1", "10.0.0.2"], "b.example": []}
+    silent, world = {ONE}, SimulatedWorld()
+    named = [HostName(Endpoint(name)) for name in names.known]
+    Destinations(named, lambda _: names).follow(lambda _: None, world, silent.__contains__)
+    world.advance(3.1)
+    assert names.refreshed == []
+    silent.add(TWO)
+    world.advance(2)
+    assert names.refreshed == ["a.example", "a.example"]

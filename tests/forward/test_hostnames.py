@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import dns.message
 import dns.rcode
 import dns.rdata
@@ -9,10 +11,13 @@ from nodecache.forward import (
     Destinations,
     Endpoint,
     Forwarder,
+    HostName,
     HostNames,
     Settings,
     UpstreamRegistry,
 )
+from nodecache.forward.probe import probe_query
+from nodecache.wire import Flag, Rdtype, read_query
 from tests.scenarios.simulated import SimulatedWorld
 
 RESOLVER = Endpoint("10.0.0.53")
@@ -23,11 +28,15 @@ class Resolver:
 
     def __init__(self) -> None:
         self.world = SimulatedWorld()
+        self.upstreams = UpstreamRegistry(self.world)
         self.records: dict[str, list[str]] = {}
         self.changes = 0
-        forwarder = Forwarder(Settings(), UpstreamRegistry(self.world), Destinations([RESOLVER]))
-        self.names = HostNames(forwarder, self._changed)
+        self.names = self.make_names(self._changed)
         self._answered = 0
+
+    def make_names(self, changed: Callable[[], None]) -> HostNames:
+        forwarder = Forwarder(Settings(), self.upstreams, Destinations([RESOLVER]))
+        return HostNames(forwarder, changed)
 
     def _changed(self) -> None:
         self.changes += 1
@@ -35,7 +44,8 @@ class Resolver:
     def answer(self, rcode: str = "NOERROR", ttl: int = 30) -> int:
         """Answer all that was asked; how many questions that were."""
         self.world.settle()
-        asked = self.world.sent[self._answered :]
+        sent = self.world.sent[self._answered :]
+        asked = [outgoing for outgoing in sent if outgoing.endpoint == RESOLVER]
         self._answered = len(self.world.sent)
         for outgoing in asked:
             query = dns.message.from_wire(outgoing.packet)
@@ -89,6 +99,39 @@ def test_a_name_is_asked_for_again_when_its_addresses_expire():
     resolver.world.advance(6)
     assert resolver.answer() > 0
     assert resolver.names.addresses("dns.example") == ("192.0.2.2",)
+
+
+def test_a_name_that_is_refreshed_is_asked_for_once_and_again_at_its_new_ttl():
+    resolver = Resolver()
+    resolver.records = {"A": ["192.0.2.1"]}
+    resolver.names.addresses("dns.example")
+    resolver.answer(ttl=60)
+    resolver.records = {"A": ["192.0.2.2"]}
+    resolver.world.advance(30)
+    resolver.names.refresh("dns.example")
+    resolver.names.refresh("dns.example")
+    assert resolver.answer(ttl=60) == 2
+    assert resolver.names.addresses("dns.example") == ("192.0.2.2",)
+    resolver.world.advance(59)
+    assert resolver.answer() == 0
+    resolver.world.advance(1)
+    assert resolver.answer() == 2
+
+
+def test_a_name_that_moved_is_followed_when_its_old_address_refuses():
+    resolver = Resolver()
+    world = resolver.world
+    resolver.records = {"A": ["192.0.2.1"]}
+    named = Destinations([HostName(Endpoint("dns.example"))], resolver.make_names)
+    forwarder = Forwarder(Settings(), resolver.upstreams, named)
+    resolver.answer(ttl=300)
+    world.machine("192.0.2.1").mood = "refusing"
+    resolver.records = {"A": ["192.0.2.2"]}
+    query = read_query(probe_query(1, "www.example.", Rdtype.A, Flag.RD))
+    forwarder.ask(query, world.now + 5, lambda _: None, world.now)
+    world.advance(1.1)
+    resolver.answer(ttl=300)
+    assert [upstream.to for upstream in forwarder.upstreams] == ["192.0.2.2:53"]
 
 
 def test_a_short_ttl_is_believed_for_five_seconds():
