@@ -22,9 +22,9 @@ MAY_IMPORT = {
     "corefile": set(),
     "web": set(),
     "cache": {"wire"},
-    "metrics": {"process", "web"},
-    "forward": {"wire", "metrics"},
-    "server": {"wire", "cache", "forward", "corefile", "metrics"},
+    "forward": {"wire"},
+    "server": {"wire", "cache", "forward", "corefile"},
+    "metrics": {"forward", "server", "process", "web"},
     "config": {"corefile", "process", "server"},
     "keeper": {"config", "host", "process"},
     "worker": {

@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
-from nodecache.metrics.histogram import Histogram
 from nodecache.wire import rcode_text
 
-# plugin/pkg/proxy of CoreDNS: prometheus.ExponentialBuckets(0.00025, 2, 16), in seconds.
-DURATION_BOUNDS: Final = tuple(0.00025 * 2**n for n in range(16))
+from .histogram import DURATION_BOUNDS, Histogram
 
 
 @dataclass(slots=True, eq=False)

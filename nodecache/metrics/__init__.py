@@ -6,19 +6,12 @@ them, and renders the text in pieces so small that no query waits for a scrape.
 """
 
 from .collector import Collector
-from .source import (
-    AgentNumbers,
-    CacheNumbers,
-    DirectiveCounts,
-    Source,
-    UpstreamState,
-)
+from .source import AgentNumbers, CacheNumbers, Source, UpstreamState
 
 __all__ = [
     "AgentNumbers",
     "CacheNumbers",
     "Collector",
-    "DirectiveCounts",
     "Source",
     "UpstreamState",
 ]

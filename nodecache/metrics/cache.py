@@ -1,12 +1,20 @@
 """Series of the cache, `coredns_cache_*`, and of its bytes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from .exposition import Family, counter, gauge, singles
 from .source import CacheNumbers, Source
 
 _ZONES = ("server", "zones", "view")
 _TYPED = ("server", "type", "zones", "view")
+# Fields of CacheNumbers, and what the series of that name says of them.
+_PLAIN = {
+    "requests": "Queries the cache was asked for.",
+    "misses": "Queries the cache could not answer.",
+    "prefetch": "Answers fetched again before they expired.",
+    "served_stale": "Queries answered past the TTL.",
+    "drops": "Answers not kept: not what was asked.",
+}
 
 
 def cache_families(source: Source) -> Iterator[Family]:
@@ -22,37 +30,17 @@ def cache_families(source: Source) -> Iterator[Family]:
     yield entries
     yield hits
     yield evictions
-    yield _plain(
-        "coredns_cache_requests_total", "Queries the cache was asked for.", caches, "requests"
-    )
-    yield _plain(
-        "coredns_cache_misses_total", "Queries the cache could not answer.", caches, "misses"
-    )
-    yield _plain(
-        "coredns_cache_prefetch_total",
-        "Answers fetched again before they expired.",
-        caches,
-        "prefetches",
-    )
-    yield _plain(
-        "coredns_cache_served_stale_total", "Queries answered past the TTL.", caches, "served_stale"
-    )
-    yield _plain(
-        "coredns_cache_drops_total", "Answers not kept: not what was asked.", caches, "drops"
-    )
+    for field, text in _PLAIN.items():
+        family = counter(f"coredns_cache_{field}_total", text, *_ZONES)
+        for numbers in caches:
+            family.add((numbers.server, numbers.zones, ""), getattr(numbers, field))
+        yield family
     yield from _room_families(source)
 
 
 def _add_typed(family: Family, numbers: CacheNumbers, success: int, denial: int) -> None:
     family.add((numbers.server, "success", numbers.zones, ""), success)
     family.add((numbers.server, "denial", numbers.zones, ""), denial)
-
-
-def _plain(name: str, text: str, caches: Sequence[CacheNumbers], field: str) -> Family:
-    family = counter(name, text, *_ZONES)
-    for numbers in caches:
-        family.add((numbers.server, numbers.zones, ""), getattr(numbers, field))
-    return family
 
 
 def _room_families(source: Source) -> Iterator[Family]:

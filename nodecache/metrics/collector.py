@@ -15,7 +15,6 @@ from .exposition import CONTENT_TYPE, Family, HistogramFamily, Texts
 from .forward import (
     extra_query_families,
     forward_families,
-    old_forward_families,
     upstream_state_families,
 )
 from .host import host_families, process_families, python_families
@@ -107,10 +106,9 @@ def counted_families(source: Source) -> Iterator[Family]:
     yield from dns_families(source)
     yield from cache_families(source)
     yield from forward_families(source)
-    yield from old_forward_families(source)
     yield from extra_query_families(source)
     yield from upstream_state_families(source)
-    yield from directive_families(source.directives)
+    yield from directive_families(source)
     yield from before_1_7_families(source)
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
+from nodecache.server import DirectiveCounts
+
 from .exposition import Family, counter, gauge, histogram
-from .source import DirectiveCounts, ServerCounts, Source
+from .source import Source
 
 _ZONE = ("server", "zone", "view")
 
@@ -38,110 +40,66 @@ def type_label(qtype: int) -> str:
 
 def dns_families(source: Source) -> Iterator[Family]:
     """Queries and replies of every zone."""
-    yield _requests(source)
-    yield _responses(source)
-    yield _durations(source)
-    yield _sizes(source)
-    yield _response_sizes(source)
-    yield _do_requests(source)
-    enabled = gauge(
-        "coredns_plugin_enabled", "Directives in use, by server and zone.", *_ZONE, "name"
-    )
-    for server, zone, directive in source.plugins:
-        enabled.values[server, zone, "", directive] = 1
-    yield enabled
-
-
-def _zone(counts: ServerCounts) -> tuple[str, str, str]:
-    return counts.server, counts.zone, counts.view
-
-
-def _requests(source: Source) -> Family:
     requests = counter(
         "coredns_dns_requests_total", "Queries received.", *_ZONE, "proto", "family", "type"
     )
-    for counts in source.servers:
-        for (transport, family, qtype), count in counts.requests.items():
-            requests.add((*_zone(counts), transport, family, type_label(qtype)), count)
-    return requests
-
-
-def _responses(source: Source) -> Family:
-    responses = counter(
-        "coredns_dns_responses_total",
-        "Replies sent, by the directive that made them.",
-        *_ZONE,
-        "rcode",
-        "plugin",
-    )
-    for counts in source.servers:
-        for (rcode, directive), count in counts.responses.items():
-            responses.add((*_zone(counts), rcode, directive), count)
-    return responses
-
-
-def _durations(source: Source) -> Family:
+    responses_text = "Replies sent, by the directive that made them."
+    responses = counter("coredns_dns_responses_total", responses_text, *_ZONE, "rcode", "plugin")
     durations = histogram(
         "coredns_dns_request_duration_seconds", "Time from query to reply.", *_ZONE
     )
+    sizes = histogram("coredns_dns_request_size_bytes", "Octets of queries.", *_ZONE, "proto")
+    reply_sizes = histogram(
+        "coredns_dns_response_size_bytes", "Octets of replies as they were sent.", *_ZONE, "proto"
+    )
+    wanting = counter("coredns_dns_do_requests_total", "Queries with the DO bit set.", *_ZONE)
     for counts in source.servers:
+        zone = (counts.server, counts.zone, counts.view)
+        for (transport, family, qtype), count in counts.requests.items():
+            requests.add((*zone, transport, family, type_label(qtype)), count)
+        for (rcode, directive), count in counts.responses.items():
+            responses.add((*zone, rcode, directive), count)
         # Before the first observation there is nothing to show, as in CoreDNS: an average of none
         # is a line of NaN in every panel of latency.
         if any(counts.duration.buckets):
-            durations.observe_all(_zone(counts), counts.duration)
-    return durations
-
-
-def _sizes(source: Source) -> Family:
-    sizes = histogram("coredns_dns_request_size_bytes", "Octets of queries.", *_ZONE, "proto")
-    for counts in source.servers:
+            durations.observe_all(zone, counts.duration)
         for transport, counted in counts.request_size.items():
-            sizes.observe_all((*_zone(counts), transport), counted)
-    return sizes
-
-
-def _response_sizes(source: Source) -> Family:
-    sizes = histogram(
-        "coredns_dns_response_size_bytes",
-        "Octets of replies as they were sent.",
-        *_ZONE,
-        "proto",
-    )
-    for counts in source.servers:
+            sizes.observe_all((*zone, transport), counted)
         for transport, counted in counts.response_size.items():
-            sizes.observe_all((*_zone(counts), transport), counted)
-    return sizes
+            reply_sizes.observe_all((*zone, transport), counted)
+        wanting.add(zone, counts.do_requests)
+    yield from (requests, responses, durations, sizes, reply_sizes, wanting)
+    enabled = gauge(
+        "coredns_plugin_enabled", "Directives in use, by server and zone.", *_ZONE, "name"
+    )
+    for server, zone_name, directive in source.plugins:
+        enabled.values[server, zone_name, "", directive] = 1
+    yield enabled
 
 
-def _do_requests(source: Source) -> Family:
-    requests = counter("coredns_dns_do_requests_total", "Queries with the DO bit set.", *_ZONE)
-    for counts in source.servers:
-        requests.add(_zone(counts), counts.do_requests)
-    return requests
-
-
-def directive_families(counts: DirectiveCounts) -> Iterator[Family]:
+def directive_families(source: Source) -> Iterator[Family]:
     """Counts of the other directives; most have no series until they are used."""
-    matched = counter(
-        "coredns_template_matches_total", "Queries answered by a template.", *_ZONE, "class", "type"
-    )
-    matched.values.update(counts.template_matches)
-    yield matched
-    failed_labels = (*_ZONE, "class", "type", "section", "template")
-    failed = counter(
-        "coredns_template_template_failures_total",
-        "Templates that could not be filled in.",
-        *failed_labels,
-    )
-    failed.values.update(counts.template_failures)
-    yield failed
-    unreadable = counter(
-        "coredns_template_rr_failures_total",
-        "Filled-in templates that are no record.",
-        *failed_labels,
-    )
-    unreadable.values.update(counts.template_rr_failures)
-    yield unreadable
+    counts = source.directives
+    matched = (*_ZONE, "class", "type")
+    failed = (*matched, "section", "template")
+    for name, text, labels, values in (
+        ("matches", "Queries answered by a template.", matched, counts.template_matches),
+        (
+            "template_failures",
+            "Templates that could not be filled in.",
+            failed,
+            counts.template_failures,
+        ),
+        (
+            "rr_failures",
+            "Filled-in templates that are no record.",
+            failed,
+            counts.template_rr_failures,
+        ),
+    ):
+        family = counter(f"coredns_template_{name}_total", text, *labels)
+        family.values.update(values)
+        yield family
     translated = counter(
         "coredns_dns64_requests_translated_total", "AAAA answers made from A records.", "server"
     )
@@ -149,7 +107,7 @@ def directive_families(counts: DirectiveCounts) -> Iterator[Family]:
         translated.add((server,), count)
     yield translated
     yield from _acl_families(counts)
-    yield from _hosts_families(counts)
+    yield from _hosts_families(source)
 
 
 # What becomes of a query → the word that the series has for it (plugin/acl of CoreDNS).
@@ -173,11 +131,11 @@ def _acl_families(counts: DirectiveCounts) -> Iterator[Family]:
     yield from others.values()
 
 
-def _hosts_families(counts: DirectiveCounts) -> Iterator[Family]:
+def _hosts_families(source: Source) -> Iterator[Family]:
     entries = gauge("coredns_hosts_entries", "Names and addresses held by hosts.", "hostsfile")
-    for file, count in counts.hosts_entries.items():
+    for file, count in source.hosts_entries.items():
         entries.add((file,), count)
     yield entries
     reloaded = gauge("coredns_hosts_reload_timestamp_seconds", "When a hosts file was last read.")
-    reloaded.add((), counts.hosts_reloaded_at)
+    reloaded.add((), source.hosts_reloaded_at)
     yield reloaded

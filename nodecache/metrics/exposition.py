@@ -8,12 +8,14 @@ becomes nobody, who may not be able to read the interpreter's folder.
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from typing import Literal, Protocol
+from typing import Literal
 
 from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
+
+from nodecache.forward.histogram import Histogram
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
 """What CoreDNS' own exporter answers."""
@@ -39,22 +41,6 @@ class Texts:
         """HELP and TYPE by the family's name."""
         self.series: dict[str, dict[Labels, tuple[str, ...]]] = {}
         """By the family's name and label values: each line up to its number."""
-
-
-class Buckets(Protocol):
-    """A histogram as the servers count it: plain numbers, not cumulative."""
-
-    @property
-    def bounds(self) -> tuple[float, ...]:
-        """Upper bounds, inclusive, rising; the last bucket, which has none, is left out."""
-
-    @property
-    def buckets(self) -> list[int]:
-        """Observations in each bucket, one more of them than bounds."""
-
-    @property
-    def sum(self) -> float:
-        """Sum of everything observed."""
 
 
 class Family:
@@ -135,7 +121,7 @@ class HistogramFamily(Family):
         self.bounds: tuple[float, ...] = ()
         self.histograms: dict[Labels, tuple[list[int], float]] = {}
 
-    def observe_all(self, labels: Labels, counted: Buckets) -> None:
+    def observe_all(self, labels: Labels, counted: Histogram) -> None:
         """Add a histogram to that of `labels`."""
         self.bounds = counted.bounds
         self.merge(labels, counted.buckets, counted.sum)

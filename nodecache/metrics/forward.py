@@ -1,15 +1,13 @@
-"""Series of upstreams: `coredns_proxy_*`, `coredns_forward_*` of today and of before CoreDNS 1.11."""
+"""Series of upstreams: `coredns_proxy_*` and `coredns_forward_*`."""
 
 from collections.abc import Iterator, Mapping
 
 from .exposition import Family, counter, gauge, histogram
 from .source import Source
 
-_PROXY = "forward"
-
 
 def forward_families(source: Source) -> Iterator[Family]:
-    """Queries to upstreams and their answers, under the names of CoreDNS today."""
+    """Queries to upstreams and their answers, under the names of CoreDNS today and of before 1.11."""
     yield _plain(
         source,
         "coredns_forward_healthcheck_broken_total",
@@ -22,36 +20,11 @@ def forward_families(source: Source) -> Iterator[Family]:
         "Queries refused because max_concurrent were in flight.",
         "max_concurrent_rejects",
     )
-    labels = ("proxy_name", "to")
-    durations = histogram(
-        "coredns_proxy_request_duration_seconds",
-        "Time until an upstream answered.",
-        *labels,
-        "rcode",
+    yield from _upstream_families(source, "coredns_proxy", {"proxy_name": "forward"})
+    yield from _upstream_families(source, "coredns_forward", {})
+    yield from answer_families(
+        source, "coredns_forward_requests_total", "coredns_forward_responses_total"
     )
-    failures = counter(
-        "coredns_proxy_healthcheck_failures_total", "Probes that an upstream failed.", *labels
-    )
-    hits = counter(
-        "coredns_proxy_conn_cache_hits_total",
-        "Queries sent on an open connection.",
-        *labels,
-        "proto",
-    )
-    misses = counter(
-        "coredns_proxy_conn_cache_misses_total",
-        "Queries sent on a new connection.",
-        *labels,
-        "proto",
-    )
-    for counts in source.upstreams:
-        upstream = (_PROXY, counts.to)
-        for rcode, counted in counts.duration_by_rcode.items():
-            durations.observe_all((*upstream, rcode), counted)
-        failures.add(upstream, counts.healthcheck_failures)
-        _add_by_transport(hits, upstream, counts.conn_hits)
-        _add_by_transport(misses, upstream, counts.conn_misses)
-    yield from (durations, failures, hits, misses)
 
 
 def _plain(source: Source, name: str, text: str, field: str) -> Family:
@@ -60,45 +33,42 @@ def _plain(source: Source, name: str, text: str, field: str) -> Family:
     return family
 
 
-def _add_by_transport(family: Family, labels: tuple[str, ...], counts: Mapping[str, int]) -> None:
-    for transport, count in counts.items():
-        family.add((*labels, transport), count)
-
-
-def old_forward_families(source: Source) -> Iterator[Family]:
-    """The same under the names before CoreDNS 1.11, which public dashboards and alerts use."""
-    requests = counter("coredns_forward_requests_total", "Queries sent to an upstream.", "to")
-    responses = counter("coredns_forward_responses_total", "Answers of an upstream.", "to", "rcode")
+def _upstream_families(source: Source, prefix: str, always: Mapping[str, str]) -> Iterator[Family]:
+    """Counts of each upstream under names that begin with `prefix`, with these labels `always`."""
+    labels = (*always, "to")
     durations = histogram(
-        "coredns_forward_request_duration_seconds", "Time until an answer came.", "to", "rcode"
+        f"{prefix}_request_duration_seconds", "Time until an upstream answered.", *labels, "rcode"
     )
     failures = counter(
-        "coredns_forward_healthcheck_failures_total", "Probes that an upstream failed.", "to"
+        f"{prefix}_healthcheck_failures_total", "Probes that an upstream failed.", *labels
     )
     hits = counter(
-        "coredns_forward_conn_cache_hits_total",
-        "Queries sent on an open connection.",
-        "to",
-        "proto",
+        f"{prefix}_conn_cache_hits_total", "Queries sent on an open connection.", *labels, "proto"
     )
     misses = counter(
-        "coredns_forward_conn_cache_misses_total",
-        "Queries sent on a new connection.",
-        "to",
-        "proto",
+        f"{prefix}_conn_cache_misses_total", "Queries sent on a new connection.", *labels, "proto"
     )
     for counts in source.upstreams:
-        to = counts.to
-        requests.add((to,), 0)
+        upstream = (*always.values(), counts.to)
         for rcode, counted in counts.duration_by_rcode.items():
-            durations.observe_all((to, rcode), counted)
-            answers = sum(counted.buckets)
-            responses.add((to, rcode), answers)
-            requests.add((to,), answers)
-        failures.add((to,), counts.healthcheck_failures)
-        _add_by_transport(hits, (to,), counts.conn_hits)
-        _add_by_transport(misses, (to,), counts.conn_misses)
-    yield from (requests, responses, durations, failures, hits, misses)
+            durations.observe_all((*upstream, rcode), counted)
+        failures.add(upstream, counts.healthcheck_failures)
+        for family, by_transport in (hits, counts.conn_hits), (misses, counts.conn_misses):
+            for transport, count in by_transport.items():
+                family.add((*upstream, transport), count)
+    yield from (durations, failures, hits, misses)
+
+
+def answer_families(source: Source, requests_name: str, answers_name: str) -> Iterator[Family]:
+    """Queries that upstreams answered, and answers by rcode, under names that CoreDNS had once."""
+    requests = counter(requests_name, "Queries sent to an upstream.", "to")
+    answers = counter(answers_name, "Answers of an upstream.", "to", "rcode")
+    for counts in source.upstreams:
+        requests.add((counts.to,), 0)
+        for rcode, counted in counts.duration_by_rcode.items():
+            requests.add((counts.to,), counted.count)
+            answers.add((counts.to, rcode), counted.count)
+    yield from (requests, answers)
 
 
 # Queries beyond one for each question: field and help text.

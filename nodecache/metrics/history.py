@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .source import ServerCounts, Source
+from nodecache.server import ServerCounts
+
+from .source import Source
 
 SAMPLE_SECONDS = 10.0
 KEPT_SAMPLES = 61  # ten minutes, and the sample before them

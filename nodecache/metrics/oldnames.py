@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from .dns import type_label
 from .exposition import Family, counter, gauge
+from .forward import answer_families
 from .source import Source
 
 
@@ -35,22 +36,12 @@ def before_1_7_families(source: Source) -> Iterator[Family]:
         size.add((numbers.server, "success"), numbers.success_entries)
         size.add((numbers.server, "denial"), numbers.denial_entries)
     yield size
-    yield from _forward_families(source)
+    yield from answer_families(
+        source, "coredns_forward_request_count_total", "coredns_forward_response_rcode_count_total"
+    )
     panics = counter("coredns_panic_count_total", "Queries that ended in an unexpected exception.")
     panics.add((), source.agent.panics)
     yield panics
-
-
-def _forward_families(source: Source) -> Iterator[Family]:
-    requests = counter("coredns_forward_request_count_total", "Queries sent on.", "to")
-    rcodes = counter("coredns_forward_response_rcode_count_total", "Answers.", "to", "rcode")
-    for counts in source.upstreams:
-        requests.add((counts.to,), 0)
-        for rcode, counted in counts.duration_by_rcode.items():
-            answers = sum(counted.buckets)
-            requests.add((counts.to,), answers)
-            rcodes.add((counts.to, rcode), answers)
-    yield from (requests, rcodes)
 
 
 def old_setup_errors(errors: Family) -> Family:

@@ -7,7 +7,8 @@ read the clock; what they call is told `now` (monotonic seconds). Counting is pl
 from .chain import Chain, ChainCounts
 from .counts import Outcome, ServerCounts
 from .directive import Client, Lookup, OnOutcome, PendingLookup, no_forward
-from .directives.build import DirectiveCounts, Directives, Refreshable, check, open_directives
+from .directives.build import Directives, Refreshable, check, open_directives
+from .directives.counts import DirectiveCounts
 from .directives.errors import ErrorLog
 from .directives.hosts import read_hosts_files
 from .directives.hosts_file import HostsFile

@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, NamedTuple, TypeVar
 
-from nodecache.metrics.histogram import Histogram
+from nodecache.forward.histogram import DURATION_BOUNDS, Histogram
 from nodecache.wire import rcode_text
 
 K = TypeVar("K")
 
-# plugin/metrics of CoreDNS: prometheus.ExponentialBuckets(0.00025, 2, 16), in seconds.
-DURATION_BOUNDS: Final = tuple(0.00025 * 2**n for n in range(16))
 # plugin/pkg/… request and response sizes, in octets.
 SIZE_BOUNDS: Final = (0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16e3, 32e3, 48e3, 64e3)
 
@@ -50,15 +48,19 @@ class ServerCounts:
     """Queries and replies of one zone at one listen address.
 
     `server` is CoreDNS's label, as `dns://169.254.20.10:53`; `zone` the longest of its block's
-    zones. `flush` brings `requests` and the rest up to date with the tallies.
+    zones, `dropped` for what no zone took. `flush` brings `requests` and the rest up to date with the tallies.
     """
 
     server: str
     zone: str
     view: str = ""
+    """Always empty here, as in the stock Corefile."""
     duration: Histogram = field(default_factory=lambda: Histogram(DURATION_BOUNDS))
+    """Seconds from query to reply."""
     requests: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    """By transport (`udp`, `tcp`), family (`1` IPv4, `2` IPv6) and qtype."""
     responses: dict[tuple[str, str], int] = field(default_factory=dict)
+    """By rcode text and the directive that answered, empty for the server itself."""
     request_size: dict[str, Histogram] = field(default_factory=dict)
     response_size: dict[str, Histogram] = field(default_factory=dict)
     do_requests: int = 0

@@ -11,7 +11,8 @@ from struct import Struct
 from time import monotonic
 from typing import Any, Final, Protocol
 
-from .counts import DURATION_BOUNDS
+from nodecache.forward.histogram import DURATION_BOUNDS
+
 from .handler import Handler
 from .journal import Journal, JournalEntry
 from .normalized import normalized_key

@@ -9,8 +9,8 @@ from http import HTTPStatus
 
 from nodecache.config.flags import Flags
 from nodecache.config.source import Config
+from nodecache.forward.histogram import Histogram
 from nodecache.metrics import AgentNumbers, Collector, Source
-from nodecache.metrics.histogram import Histogram
 from nodecache.metrics.history import SAMPLE_SECONDS, History
 from nodecache.process.log import lines_lost
 from nodecache.process.vitals import KeeperVitals

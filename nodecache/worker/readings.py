@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from nodecache.cache import Cache
-from nodecache.metrics import CacheNumbers, DirectiveCounts, Source, UpstreamState
+from nodecache.metrics import CacheNumbers, Source, UpstreamState
 from nodecache.server import Outcome
 
 from .assembly import BuiltZone
@@ -29,6 +29,7 @@ class Readings:
     def source(self) -> Source:
         """Everything but the agent's own numbers."""
         serving = self._serving
+        hosts = [each for made in serving.built if (each := made.directives.hosts)]
         return Source(
             servers=list(serving.counts.values()),
             plugins=self._plugins(),
@@ -45,7 +46,9 @@ class Readings:
             ],
             cluster_pods=serving.pods.counted(),
             forwarders=[f.counts for made in serving.built for f in made.forwarders],
-            directives=self._directives(),
+            directives=serving.context.directive_counts,
+            hosts_entries={each.file.path: len(each) for each in hosts},
+            hosts_reloaded_at=max((each.file.changed_at for each in hosts), default=0.0),
         )
 
     def gone(self) -> Iterator[Source]:
@@ -100,19 +103,6 @@ class Readings:
                 told.add(id(cache))
                 yield server, _zones_label(made), cache
 
-    def _directives(self) -> DirectiveCounts:
-        directive_counts = self._serving.context.directive_counts
-        hosts = [each for made in self._serving.built if (each := made.directives.hosts)]
-        return DirectiveCounts(
-            template_matches=directive_counts.template.matches,
-            template_failures=directive_counts.template.failures,
-            template_rr_failures=directive_counts.template.rr_failures,
-            dns64_translated=directive_counts.translated,
-            acl=directive_counts.acl,
-            hosts_entries={each.file.path: len(each) for each in hosts},
-            hosts_reloaded_at=max((each.file.changed_at for each in hosts), default=0.0),
-        )
-
 
 def _zones_label(made: BuiltZone) -> str:
     """The zones of a block's cache, as CoreDNS joins them to one label (plugin/cache/setup.go)."""
@@ -129,7 +119,7 @@ def _cache_numbers(server: str, zones: str, cache: Cache) -> CacheNumbers:
     return CacheNumbers(
         server=server,
         zones=zones,
-        prefetches=cache.counts.prefetches,
+        prefetch=cache.counts.prefetches,
         served_stale=cache.counts.served_stale,
         drops=cache.counts.drops,
         evictions_success=cache.success.evictions,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+from nodecache.forward.histogram import DURATION_BOUNDS
 from nodecache.server import Outcome
-from nodecache.server.counts import DURATION_BOUNDS
 
 from .control import Answer
 from .control_request import Request

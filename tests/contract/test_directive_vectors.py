@@ -6,7 +6,8 @@ import pytest
 
 from nodecache.corefile import parse
 from nodecache.server.directive import Directive
-from nodecache.server.directives.build import DirectiveCounts, open_directives
+from nodecache.server.directives.build import open_directives
+from nodecache.server.directives.counts import DirectiveCounts
 from tests.server.chains import answer, below, lines, query, run, told
 
 

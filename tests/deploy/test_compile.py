@@ -14,6 +14,6 @@ def test_the_list_names_files_that_are_there_and_the_rooms_of_every_query():
     modules = compile_.compiled_modules()
     assert all((ROOT / module).is_file() for module in modules)
     rooms = {Path(module).parts[1] for module in modules}
-    assert rooms == {"wire", "cache", "forward", "server", "metrics"}
+    assert rooms == {"wire", "cache", "forward", "server"}
     assert "nodecache/server/zone.py" in modules
     assert not any(module.endswith("__init__.py") for module in modules)

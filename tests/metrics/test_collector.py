@@ -8,8 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from nodecache.metrics import CacheNumbers, Collector, Source
 from nodecache.metrics.exposition import PIECE_LINES
 from nodecache.process.vitals import KeeperVitals, Process
+from nodecache.server import ServerCounts
 from nodecache.web.server import Request
-from tests.helpers.numbers import A, FakeServer, busy_node, busy_server, busy_upstream
+from tests.helpers.numbers import A, busy_node, busy_server, busy_upstream
 
 
 def samples(collector: Collector) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -43,7 +44,7 @@ def test_counters_do_not_go_back_when_a_reload_takes_a_zone_away():
     collector = Collector(lambda: source)
     before = samples(collector)
     collector.carry(Source(servers=[gone]))
-    source.servers = [kept, FakeServer(gone.server, gone.zone)]
+    source.servers = [kept, ServerCounts(gone.server, gone.zone)]
     after = samples(collector)
     counted = {key for key in before if key[0].startswith("coredns_dns_")}
     assert counted
@@ -66,14 +67,14 @@ def test_gauges_of_a_zone_that_is_gone_are_gone():
 
 def test_a_zone_that_answered_nothing_has_no_durations():
     """Its average would be a line of NaN in every panel of latency."""
-    idle = FakeServer("dns://127.0.0.1:53", "dropped")
+    idle = ServerCounts("dns://127.0.0.1:53", "dropped")
     page = samples(Collector(lambda: Source(servers=[idle, busy_server("127.0.0.1", ".")])))
     durations = "coredns_dns_request_duration_seconds_count"
     assert [labels[-1] for name, labels in page if name == durations] == ["."]
 
 
 def test_rare_types_share_one_label():
-    server = FakeServer(
+    server = ServerCounts(
         "dns://127.0.0.1:53", ".", requests={("udp", "1", n): 1 for n in range(300)}
     )
     page = samples(Collector(lambda: Source(servers=[server])))

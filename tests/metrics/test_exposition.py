@@ -8,8 +8,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.utils import floatToGoString
 
+from nodecache.forward.histogram import Histogram
 from nodecache.metrics.exposition import Family, Texts, counter, gauge, histogram, number_text
-from nodecache.metrics.histogram import Histogram
 
 
 def text(family: Family, texts: Texts | None = None) -> str:

@@ -9,6 +9,8 @@ from nodecache.server.dns_name import ZoneNames
 from nodecache.server.records import reply_of
 from nodecache.wire import Ede, ExtendedErrors, Flag, Query, Rcode
 
+from .counts import Labels
+
 # Clients whose networks are remembered; a node has some hundred pods.
 _MAX_CLIENTS = 4096
 
@@ -17,9 +19,6 @@ _FILTERED: ExtendedErrors = ((17, b""),)  # RFC 8914 §4.18
 # "Temporary failure in name resolution" (resolv/res_send.c).
 _ANSWERED = int(Flag.AA | Flag.RA)
 _BLOCKED: ExtendedErrors = ((Ede.BLOCKED, b""),)
-
-
-AclCounts = dict[tuple[str, ...], int]
 
 
 class _Rule:
@@ -49,7 +48,7 @@ class Acl:
     name = "acl"
 
     def __init__(
-        self, options: Sequence[AclOptions], block_zones: Sequence[str], counts: AclCounts
+        self, options: Sequence[AclOptions], block_zones: Sequence[str], counts: dict[Labels, int]
     ) -> None:
         self._counts = counts
         self._rules = [_Rule(each, block_zones) for each in options]

@@ -19,8 +19,9 @@ from nodecache.server.directive import Client, Directive, Result
 from nodecache.server.replies import PrepareReply
 from nodecache.wire import Query
 
-from .acl import Acl, AclCounts
+from .acl import Acl
 from .any import Any
+from .counts import DirectiveCounts
 from .dns64 import Dns64
 from .hosts import Hosts
 from .loadbalance import LoadBalance, Pick
@@ -29,7 +30,6 @@ from .minimal import Minimal
 from .no_aaaa import NoAaaa
 from .query_log import QueryLog
 from .shuffled import keep_reply, shuffle_addresses, skip_table
-from .template.counts import TemplateCounts
 from .weights import Preferred, Weighted, WeightFile
 from .whoami import Whoami
 
@@ -40,17 +40,6 @@ if TYPE_CHECKING:
 
 # The operator asked for every line: the log module does not limit this logger's repeats.
 _QUERY_LOGGER = logging.getLogger("queries")
-
-
-@dataclass(slots=True)
-class DirectiveCounts:
-    """Counts of the directives of all blocks; they outlive reloads."""
-
-    template: TemplateCounts = field(default_factory=TemplateCounts)
-    translated: dict[str, int] = field(default_factory=dict)
-    """Answers made by dns64, by server label."""
-    acl: AclCounts = field(default_factory=dict)
-    """Queries by action, server label and zone."""
 
 
 class Refreshable(Protocol):
@@ -162,7 +151,7 @@ def _above(
     if block.any:
         above.append(Any())
     if block.dns64 is not None:
-        above.append(Dns64(block.dns64, directive_counts.translated))
+        above.append(Dns64(block.dns64, directive_counts.dns64_translated))
     if block.loadbalance is not None:
         above.append(_balancer(block.loadbalance, made))
     if block.minimal:
@@ -190,7 +179,7 @@ def _below(
         from .template.template import Templates  # noqa: PLC0415
 
         prepare()
-        below.append(Templates(block.templates, block.zone_names, directive_counts.template))
+        below.append(Templates(block.templates, block.zone_names, directive_counts))
     if block.hosts is not None:
         made.hosts = Hosts(block.hosts, block.zone_names)
         made.hosts.begin()
@@ -255,7 +244,7 @@ def check(block: ServerBlock) -> str:
     from .template.template import Templates  # noqa: PLC0415
 
     try:
-        Templates(block.templates, block.zone_names, TemplateCounts())
+        Templates(block.templates, block.zone_names, DirectiveCounts())
     except ValueError as error:
         return f"template: {error}"
     return ""

@@ -7,6 +7,7 @@ from enum import Enum
 from nodecache.corefile import TemplateOptions
 from nodecache.forward import Failure
 from nodecache.server.directive import AskServer, Client, Result, Steps, refusal
+from nodecache.server.directives.counts import DirectiveCounts, Labels
 from nodecache.server.dns_name import ZoneNames, text_of
 from nodecache.server.patterns import Pattern
 from nodecache.server.record_text import record_of
@@ -23,8 +24,6 @@ from nodecache.wire import (
     Rdtype,
 )
 
-from .counts import Labels as _Labels
-from .counts import TemplateCounts
 from .data import FUNCTIONS, template_data
 from .gotemplate import Struct, Template, TemplateError
 
@@ -95,7 +94,10 @@ class Templates:
     name = "template"
 
     def __init__(
-        self, options: Sequence[TemplateOptions], block_zones: Sequence[str], counts: TemplateCounts
+        self,
+        options: Sequence[TemplateOptions],
+        block_zones: Sequence[str],
+        counts: DirectiveCounts,
     ) -> None:
         self._templates = [_Template(each, block_zones) for each in options]
         self._counts = counts
@@ -114,7 +116,7 @@ class Templates:
         self, template: _Template, data: Struct, query: Query, client: Client
     ) -> Steps | Result:
         labels = _labels(data, client)
-        self._counts.matches[labels] = self._counts.matches.get(labels, 0) + 1
+        self._counts.template_matches[labels] = self._counts.template_matches.get(labels, 0) + 1
         rcode = template.options.rcode
         if rcode == Rcode.SERVFAIL:
             return refusal(Rcode.SERVFAIL, "the template says so")
@@ -132,22 +134,26 @@ class Templates:
         targets = list(_targets(query, sections.answer))
         return _with_targets(query, answer, targets) if targets else answer
 
-    def _record(self, line: Line, data: Struct, labels: _Labels) -> Record | Failure:
+    def _record(self, line: Line, data: Struct, labels: Labels) -> Record | Failure:
         """Fill in one line and read it as a record."""
         labels = (*labels, line.section, line.template.text)
         try:
             text = line.template.filled(data)
         except TemplateError as error:
-            self._counts.failures[labels] = self._counts.failures.get(labels, 0) + 1
+            self._counts.template_failures[labels] = (
+                self._counts.template_failures.get(labels, 0) + 1
+            )
             return _failed(f"template: {line.section}: {error}")
         try:
             return record_of(text)
         except ValueError as error:
-            self._counts.rr_failures[labels] = self._counts.rr_failures.get(labels, 0) + 1
+            self._counts.template_rr_failures[labels] = (
+                self._counts.template_rr_failures.get(labels, 0) + 1
+            )
             return _failed(f"dns: {line.section}: {error}")
 
 
-def _labels(data: Struct, client: Client) -> _Labels:
+def _labels(data: Struct, client: Client) -> Labels:
     zone, rdclass, rdtype = (str(data.fields[name]) for name in ("Zone", "Class", "Type"))
     return (client.server, zone, "", rdclass, rdtype)
 

@@ -5,7 +5,8 @@ import pytest
 from nodecache.corefile import TemplateOptions
 from nodecache.corefile.answering import ExtendedErrorOptions
 from nodecache.forward import Failure
-from nodecache.server.directives.template.template import TemplateCounts, Templates
+from nodecache.server.directives.counts import DirectiveCounts
+from nodecache.server.directives.template.template import Templates
 from nodecache.wire import Kind
 from tests.server.chains import answer, below, client, lines, query, rcode_of, run, told
 
@@ -23,7 +24,7 @@ def template(rdtype: int = A, rdclass: int = IN, **more) -> TemplateOptions:
 
 def outcome(options, qname, qtype="A", rdclass="IN", *, lookup=None, counts=None, whom=None):
     chosen = options if isinstance(options, list) else [options]
-    directive = Templates(chosen, ["."], counts or TemplateCounts())
+    directive = Templates(chosen, ["."], counts or DirectiveCounts())
     asked = query(qname, qtype, rdclass)
     upstream = answer(asked)
     more = {} if lookup is None else {"lookup": lookup}
@@ -150,21 +151,21 @@ def test_other_rcodes_are_said_once(rcode):
 
 
 def test_a_template_that_cannot_be_filled_in_is_an_error():
-    counts = TemplateCounts()
+    counts = DirectiveCounts()
     options = template(answers=("{{ index .Match 7 }} 5 IN A 10.0.0.1",))
     result = outcome(options, "a.", counts=counts)
     assert rcode_of(result) == "SERVFAIL"
     assert "index out of range" in result.reason
     labels = ("dns://169.254.20.10:53", ".", "", "IN", "A", "answer", options.answers[0])
-    assert counts.failures == {labels: 1}
-    assert counts.matches == {labels[:5]: 1}
+    assert counts.template_failures == {labels: 1}
+    assert counts.template_matches == {labels[:5]: 1}
 
 
 def test_a_line_that_is_no_record_is_an_error():
-    counts = TemplateCounts()
+    counts = DirectiveCounts()
     result = outcome(template(answers=("{{ .Name }} 5 IN A nonsense",)), "a.", counts=counts)
     assert "nonsense" in result.reason
-    assert list(counts.rr_failures.values()) == [1]
+    assert list(counts.template_rr_failures.values()) == [1]
 
 
 @pytest.mark.parametrize(

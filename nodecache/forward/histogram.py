@@ -1,6 +1,10 @@
 """A histogram as plain numbers; the exporter makes it cumulative."""
 
 from bisect import bisect_left
+from typing import Final
+
+# plugin/metrics and plugin/pkg/proxy of CoreDNS: prometheus.ExponentialBuckets(0.00025, 2, 16), seconds.
+DURATION_BOUNDS: Final = tuple(0.00025 * 2**n for n in range(16))
 
 
 class Histogram:
