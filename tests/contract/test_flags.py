@@ -15,7 +15,6 @@ LOCAL = ["-localip", "169.254.20.10"]
     [
         ("setupinterface", "setup_interface", True),
         ("interfacename", "interface_name", "nodelocaldns"),
-        ("setupiptables", "setup_iptables", True),
         ("syncinterval", "sync_seconds", 60.0),
         ("metrics-listen-address", "metrics_listen_address", "0.0.0.0:9353"),
         ("prometheus-listen-address", "prometheus_listen_address", ":9253"),
@@ -24,7 +23,6 @@ LOCAL = ["-localip", "169.254.20.10"]
         ("upstreamsvc", "upstream_service", "kube-dns"),
         ("health-port", "health_port", 8080),
         ("skipteardown", "skip_teardown", False),
-        ("reloadwithsignal", "reload_with_signal", False),
         ("conf", "conf", ""),
         ("dns.port", "dns_port", 53),
         ("p", "dns_port", 53),
@@ -38,6 +36,15 @@ def test_a_flag_of_the_original_has_its_default(flag, field, default):
     assert getattr(parse_flags(LOCAL), field) == default
     shown = {True: "true", False: "false", 60.0: "60ns"}.get(default, str(default) or "x")
     parse_flags([*LOCAL, f"-{flag}={shown}"])
+
+
+def test_the_rules_are_a_flag_that_turns_them_off():
+    assert parse_flags(LOCAL).rules == parse_flags([*LOCAL, "-setupiptables"]).rules == "auto"
+    assert parse_flags([*LOCAL, "-setupiptables=false"]).rules == "none"
+
+
+def test_a_flag_for_what_is_always_done_is_taken():
+    assert parse_flags([*LOCAL, "-reloadwithsignal=true"]) == parse_flags(LOCAL)
 
 
 def test_the_dead_flag_is_taken():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nodecache.config.flag_table import TABLE as FLAG_TABLE
+from nodecache.config.flags import TABLE as FLAG_TABLE
 from nodecache.corefile import parse
 from nodecache.corefile.options import CHAIN
 from tests.deploy.manifests import KUBERNETES_DOCS_SED
