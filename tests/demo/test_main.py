@@ -5,7 +5,6 @@ import pty
 import re
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 
 from nodecache.demo.__main__ import arguments, corefile_for
 from nodecache.demo.companion import Place
+from tests.helpers.agent import free_port
 from tests.patience import PATIENCE_SECONDS
 
 _PLACE = Place(dns_port=5300, metrics_port=9253, health_port=8080, stand_in_port=40053)
@@ -34,12 +34,6 @@ def test_the_agent_is_asked_to_leave_the_host_alone():
     line = arguments(Path("/tmp/x/Corefile.base"), _PLACE)
     assert "-setupinterface=false" in line
     assert line[line.index("-dns.port") + 1] == "5300"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Screen:

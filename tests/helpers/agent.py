@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
@@ -18,19 +19,38 @@ import dns.query
 from tests.patience import PATIENCE_SECONDS
 
 HOST = "127.0.0.1"
+_random = random.SystemRandom()  # hypothesis seeds the common one, in every run alike
 _READY = "nodecache serves"
 
 
+_claims: deque[socket.socket] = deque()
+_MOST_CLAIMS = 200  # far more than one test asks for
+
+
 def free_port(host: str = HOST) -> int:
-    """A port that nobody has, for UDP and TCP, and that the kernel gives to nobody who asks for any."""
+    """A port that nobody has, for UDP and TCP, and that the kernel gives to nobody who asks for any.
+
+    Nor does another run of the tests beside this one get it: each port that is given out is claimed
+    by an abstract socket's name, which is as wide as ports are (the network namespace).
+    """
     lowest_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for _ in range(50):
-        port = random.randrange(10_000, lowest_given)
-        tcp, udp = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
-        with tcp, udp, contextlib.suppress(OSError):
-            tcp.bind((host, port))
-            udp.bind((host, port))
-            return port
+        port = _random.randrange(10_000, lowest_given)
+        claim = socket.socket(socket.AF_UNIX)
+        tcp, udp = socket.socket(family), socket.socket(family, socket.SOCK_DGRAM)
+        with tcp, udp:
+            try:
+                claim.bind(f"\0nodecache-tests-{port}")
+                tcp.bind((host, port))
+                udp.bind((host, port))
+            except OSError:
+                claim.close()
+                continue
+        _claims.append(claim)
+        if len(_claims) > _MOST_CLAIMS:
+            _claims.popleft().close()
+        return port
     raise OSError("no port is free for both")
 
 

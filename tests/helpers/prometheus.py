@@ -1,7 +1,6 @@
 """A real Prometheus that scrapes once a second, and its answers."""
 
 import json
-import socket
 import subprocess
 import time
 import urllib.error
@@ -12,16 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.helpers.agent import free_port
 from tests.needs import need
 from tests.patience import PATIENCE_SECONDS
 
 Sample = dict[str, Any]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:

@@ -17,7 +17,8 @@ import dns.message
 import dns.query
 
 from nodecache.demo.standin import StandIn, sample_records
-from tests.helpers.prometheus import free_port, wait_until
+from tests.helpers.agent import free_port
+from tests.helpers.prometheus import wait_until
 
 # The stock Corefile's blocks; HEALTH and METRICS are ports of this run.
 COREFILE = Template("""\

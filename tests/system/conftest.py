@@ -1,5 +1,6 @@
 """What several files of system tests share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,17 @@ def image(tmp_path_factory) -> Iterator[Path]:
     """The file system of the image."""
     with built_image(tmp_path_factory.mktemp("image")) as root:
         yield root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def xtables_lock(tmp_path_factory) -> Path:
+    """The lock of iptables-legacy for all that this run starts.
+
+    A run beside it has its own: one of the tests holds it for seconds.
+    """
+    lock = tmp_path_factory.mktemp("lock") / "xtables.lock"
+    os.environ["XTABLES_LOCKFILE"] = str(lock)
+    return lock
 
 
 @pytest.fixture

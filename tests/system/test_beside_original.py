@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.contract.metrics_shape import Shape, differences, shapes_of
-from tests.helpers.prometheus import free_port, wait_until
+from tests.helpers.agent import free_port
+from tests.helpers.prometheus import wait_until
 from tests.system.agent import COREFILE, Load, RunningAgent, running_agent, stand_in
 
 pytestmark = pytest.mark.system

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from nodecache.forward import (
     UpstreamSettings,
 )
 from nodecache.wire import Answer, Rcode, read_query
+from tests.helpers.agent import free_port
 from tests.helpers.certificates import Certificates, make_certificates
 from tests.system.peers import HOST, dnsmasq, nsd, unbound
 
@@ -218,10 +218,7 @@ def test_ipv6_upstreams_are_asked(tmp_path):
         assert "[::1]" in outcome.reason
         assert "connection refused" in outcome.reason
 
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as free:
-        free.bind(("::1", 0))
-        port = free.getsockname()[1]
-    run(uvloop.new_event_loop, Endpoint("::1", port), test)
+    run(uvloop.new_event_loop, Endpoint("::1", free_port("::1")), test)
 
 
 class Http1Server(BaseHTTPRequestHandler):

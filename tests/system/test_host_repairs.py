@@ -2,7 +2,6 @@
 
 import fcntl
 import time
-from pathlib import Path
 
 import pytest
 
@@ -214,10 +213,9 @@ def test_an_address_of_another_interface_is_told_once_and_not_fought_over(node):
     assert f"{SERVICE}/32" in node.run("ip", "address", "show", "kube-ipvs0")
 
 
-def test_a_lock_that_stays_taken_is_counted_and_the_rules_come_when_it_is_free(node):
+def test_a_lock_that_stays_taken_is_counted_and_the_rules_come_when_it_is_free(node, xtables_lock):
     node.run("iptables-legacy", "-t", "mangle", "-N", "KUBE-KUBELET-CANARY")
-    lock = Path("/run/xtables.lock")
-    with lock.open("a") as held:
+    with xtables_lock.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         agent = StandIn(node, [LOCAL], rules="iptables")
         wait_until(lambda: agent.state()["setup_errors"]["iptables_lock"] > 0)

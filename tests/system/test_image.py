@@ -11,7 +11,8 @@ import dns.message
 import dns.query
 import pytest
 
-from tests.helpers.prometheus import free_port, wait_until
+from tests.helpers.agent import free_port
+from tests.helpers.prometheus import wait_until
 from tests.system.agent import stand_in
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]

@@ -11,6 +11,7 @@ import uvloop
 
 from nodecache.forward import Endpoint, Network
 from nodecache.forward.runtime import Stream
+from tests.helpers.agent import free_port
 from tests.patience import PATIENCE_SECONDS
 
 LOOPS = pytest.mark.parametrize(
@@ -261,9 +262,7 @@ def test_a_datagram_of_any_size_comes_whole(new_loop, size):
 def test_a_port_where_nobody_listens_is_told(new_loop):
     async def test() -> None:
         loop = asyncio.get_running_loop()
-        with socket.socket(type=socket.SOCK_DGRAM) as gone:
-            gone.bind(("127.0.0.1", 0))
-            endpoint = Endpoint("127.0.0.1", gone.getsockname()[1])
+        endpoint = Endpoint("127.0.0.1", free_port())
         told = Told(loop)
         datagram = Network(loop).open_datagram(endpoint, told)
         datagram.send(b"question")
@@ -279,9 +278,7 @@ def test_a_port_where_nobody_listens_is_told(new_loop):
 def test_a_port_that_nobody_had_for_a_moment_is_heard_again(new_loop, is_told_by):
     async def test() -> None:
         loop = asyncio.get_running_loop()
-        with socket.socket(type=socket.SOCK_DGRAM) as gone:
-            gone.bind(("127.0.0.1", 0))
-            address = gone.getsockname()
+        address = ("127.0.0.1", free_port())
         told = Told(loop)
         datagram = Network(loop).open_datagram(Endpoint(*address), told)
         assert datagram.send(b"question") is None

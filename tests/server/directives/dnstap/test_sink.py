@@ -8,6 +8,7 @@ import pytest
 from nodecache.corefile import DnstapOptions
 from nodecache.server.directives.dnstap.frames import Event, Sender, TapMessage, encoded
 from nodecache.server.directives.dnstap.sink import TapClient, TapListener, open_sink
+from tests.helpers.agent import free_port
 from tests.helpers.taps import Reading, TapReader, read_stream
 
 SENDER = Sender(b"node", b"1")
@@ -131,9 +132,7 @@ async def listened_to(address: str, transport: str) -> Reading:
 
 
 def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 @pytest.mark.parametrize("transport", ["unix", "tcp"])
