@@ -18,6 +18,7 @@ from typing import TypeVar
 log = logging.getLogger(__name__)
 
 DEADLINE_SECONDS = 8.0  # iptables' own wait for the lock is 5
+NOT_FOUND = 127  # the code of a program that is not there, as a shell says it
 MAX_OUTPUT = 16 << 20  # octets read of what a program printed
 POLL_SECONDS = 0.01  # how often a child is asked for where the kernel has no pidfd (before 5.3)
 
@@ -36,7 +37,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a program ended. `code` is None when it could not be started or had to be killed."""
+    """How a program ended. `code` is None when it had to be killed, or there was no process for it."""
 
     code: int | None
     stdout: str = ""
@@ -125,6 +126,12 @@ class Runner:
         """Nothing runs and nothing waits."""
         return self._job is None and not self._waiting
 
+    @property
+    def doing(self) -> str:
+        """The program that runs, and what waits for its turn."""
+        running = [str(self._child.command)] if self._child is not None else []
+        return ", ".join([*running, *(name for name, _ in self._waiting)])
+
     def add(self, name: str, job: Job) -> None:
         """Run `job` after those already added; it replaces one of that name that has not begun."""
         self._waiting = deque(entry for entry in self._waiting if entry[0] != name)
@@ -175,7 +182,7 @@ class Runner:
         try:
             self._child = Child(command, now)
         except OSError as error:
-            return Result(None, stderr=f"{command.argv[0]}: {error.strerror}")
+            return _not_started(command, error)
         if self._child.pidfd >= 0:
             self._poller.register(self._child.pidfd, select.EPOLLIN)
         return None
@@ -188,6 +195,11 @@ class Runner:
         self._child = None
 
 
+def _not_started(command: Command, error: OSError) -> Result:
+    code = NOT_FOUND if isinstance(error, FileNotFoundError) else None
+    return Result(code, stderr=f"{command.argv[0]}: {error.strerror}")
+
+
 def run_now(command: Command) -> Result:
     """Run one program and wait for it: only while nothing is served yet, and in tests."""
     try:
@@ -198,5 +210,5 @@ def run_now(command: Command) -> Result:
     except subprocess.TimeoutExpired:
         return Result(None, stderr=f"killed: not done after {command.deadline_seconds:g} s")
     except OSError as error:
-        return Result(None, stderr=f"{command.argv[0]}: {error.strerror}")
+        return _not_started(command, error)
     return Result(done.returncode, done.stdout, done.stderr)

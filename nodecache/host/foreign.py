@@ -11,8 +11,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from .commands import Command, Job, Result
-from .iptables import VARIANTS, Iptables, binary, read_listing
+from .commands import NOT_FOUND, Command, Job, Result
+from .iptables import VARIANTS, Iptables, binary, problem, read_listing
 from .legacy import legacy_tables
 from .nft_script import TABLE
 from .nftables import NFT, RulesError
@@ -159,15 +159,18 @@ class ForeignFilters:
     def _visit(self, rules: tuple[Rule, ...]) -> Job:
         chains = ""
         if self._has_nft:
-            chains = (yield Command((NFT, "-j", "list", "chains"))).stdout
-        for variant in VARIANTS:
-            for version in (4, 6):
-                if self._is_in_use(variant, version, chains):
-                    yield from self._visit_iptables(variant, version, is_wanted=bool(rules))
+            listed = yield Command((NFT, "-j", "list", "chains"))
+            if listed.code is None:
+                raise RulesError(f"nft: chains: {listed.reason}")
+            chains = listed.stdout
         found = host_chains(chains)
         self.watched |= {(chain.table, chain.name) for chain in found}
         for chain in found:
             yield from self._visit_chain(chain, rules)
+        for variant in VARIANTS:  # legacy last: its lock may be taken
+            for version in (4, 6):
+                if self._is_in_use(variant, version, chains):
+                    yield from self._visit_iptables(variant, version, is_wanted=bool(rules))
 
     def _is_in_use(self, variant: str, version: int, chains: str) -> bool:
         if variant == "legacy":
@@ -188,8 +191,10 @@ class ForeignFilters:
                 continue
             listing = (binary(variant, version), "-w", "5", "-S", chain, "-t", "filter")
             listed = yield Command(listing)
+            if listed.code in (1, NOT_FOUND):
+                continue  # nft's own chain of that name, or no such program in this image
             if not listed.is_ok:
-                continue
+                raise problem(listed, f"filter {chain}")
             key = (variant, version, chain)
             if is_wanted and chain_may_drop(listed.stdout):
                 accepts = self._sets.setdefault(key, Iptables(variant, fitting))
@@ -207,6 +212,8 @@ class ForeignFilters:
 
     def _visit_chain(self, chain: Chain, rules: tuple[Rule, ...]) -> Job:
         listed = yield Command((NFT, "-j", "-a", "list", "chain", *str(chain).split()))
+        if listed.code is None:  # a chain that is gone is fine
+            raise RulesError(f"nft: {chain}: {listed.reason}")
         ours, may_drop = ours_listed(listed.stdout)
         wanted: dict[str, str] = {}
         if may_drop or chain.policy == "drop":

@@ -6,6 +6,7 @@ us sits in one epoll, whose descriptor the keeper polls. Time is told as `now`, 
 seconds.
 """
 
+import logging
 import math
 import select
 import time
@@ -20,6 +21,8 @@ from .options import Address, HostError, HostOptions
 from .packet_rules import PacketRules, choose_backend
 from .pods import LIST_SECONDS, RENEW_SECONDS, Endpoint, PodList, usable
 from .setup_errors import SetupErrors
+
+log = logging.getLogger(__name__)
 
 
 class Host:
@@ -196,11 +199,18 @@ class Host:
             self._interface.remove(now)
 
     def settle(self, seconds: float) -> bool:
-        """Run a loop of our own until settled, at most `seconds`; whether it came to that."""
+        """Run a loop of our own until settled, at most `seconds`; whether it came to that.
+
+        What is not done by then is told: nobody takes away later what it leaves.
+        """
         deadline = time.monotonic() + seconds
         while not self.is_settled:
             now = time.monotonic()
             if now >= deadline:
+                self._tell_problems(now)
+                log.error(
+                    "packet rules may be left: not done in %g s: %s", seconds, self._runner.doing
+                )
                 return False
             wait = min(self.next_wake(now), deadline) - now
             self._poller.poll(max(wait, 0.001))
@@ -260,7 +270,9 @@ class Host:
 
     def _counted(self, job: Job, now: float) -> Job:
         """A job of the rules; what went wrong in it is logged and counted."""
-        assert self._rules is not None
         yield from job
-        for problem in self._rules.take_problems():
+        self._tell_problems(now)
+
+    def _tell_problems(self, now: float) -> None:
+        for problem in self._rules.take_problems() if self._rules is not None else ():
             self._errors.add(problem.errortype, str(problem), now)

@@ -151,7 +151,7 @@ def find_variant(in_use: InUse = legacy_tables) -> Steps[str]:
             if found.is_ok:
                 return variant
             if _is_locked(found):  # not knowing is no reason to choose the other one
-                raise _problem(found, f"{table} {chain}")
+                raise problem(found, f"{table} {chain}")
     return ""
 
 
@@ -164,7 +164,7 @@ def has_socket_match(variant: str, versions: Iterable[int]) -> Steps[bool]:
         for protocol in ("tcp", "udp"):
             tried = yield Command((*chain, "-A", _TRIAL_CHAIN, "-p", protocol, *_OUR_SOCKET))
             if _is_locked(tried):
-                raise _problem(tried, "raw")
+                raise problem(tried, "raw")
             reason = reason or ("" if tried.is_ok else tried.reason)
         yield Command((*chain, "-F", _TRIAL_CHAIN))
         yield Command((*chain, "-X", _TRIAL_CHAIN))
@@ -246,7 +246,7 @@ class Iptables:
         listing = (binary(self.variant, version), *LOCK_WAIT, "-v", "-S", chain, "-t", table)
         result = yield Command(listing)
         if result.code not in (0, 1):  # 1: no such chain
-            raise _problem(result, f"{table} {chain}")
+            raise problem(result, f"{table} {chain}")
         return read_listing(table, result.stdout)
 
     def _ensure(self, rule: Rule) -> Job:
@@ -254,12 +254,12 @@ class Iptables:
         if found.is_ok:
             return
         if found.code != 1:
-            raise _problem(found, str(rule))
+            raise problem(found, str(rule))
         # kube-proxy's DNAT comes first: it knows pods better than our list does
         operation = "-A" if rule.table == "nat" else "-I"
         inserted = yield Command(argv(self.variant, operation, rule))
         if not inserted.is_ok:
-            raise _problem(inserted, str(rule))
+            raise problem(inserted, str(rule))
         if self._was_complete:
             self.repairs += 1
             log.info("added back rule: %s", rule)
@@ -299,7 +299,7 @@ class Iptables:
                 )
             )
             if not deleted.is_ok and deleted.code != 1:
-                raise _problem(deleted, f"{rule.table} {rule.chain} {rule.address}")
+                raise problem(deleted, f"{rule.table} {rule.chain} {rule.address}")
 
 
 def _is_locked(result: Result) -> bool:
@@ -307,6 +307,7 @@ def _is_locked(result: Result) -> bool:
     return "xtables lock" in result.stderr or "xtables.lock" in result.stderr
 
 
-def _problem(result: Result, what: str) -> RulesError:
+def problem(result: Result, what: str) -> RulesError:
+    """The error of a program that failed at `what`."""
     errortype = "iptables_lock" if _is_locked(result) else "iptables"
     return RulesError(f"iptables: {what}: {result.reason}", errortype)

@@ -22,6 +22,7 @@ from .rules import FailOpen
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+TEARDOWN_ATTEMPTS = 3  # a lock is waited for 5 s in each
 FOREIGN_SECONDS = 1.0  # the host's firewall is compared no more often than this
 SIZE_CHECK_SECONDS = 1.0  # how often legacy tables, which notify nobody, are asked for their size
 VERSION_SECONDS = 10.0  # the first program may have to wait for kernel modules
@@ -215,17 +216,17 @@ class PacketRules:
         address as the client: a query from that client's port within the next minutes would not be
         sent to kube-dns, and get no answer.
         """
-        yield from self._attempt(self._own.stop_intercepting(now), math.inf)
+        yield from self._persist(lambda: self._own.stop_intercepting(now))
 
     def leave_fallbacks(self, now: float) -> Job:
         """Remove all rules of ours but the fallbacks to kube-dns' pods, which expire."""
-        yield from self._attempt(self._own.leave_fallbacks(now), math.inf)
-        yield from self._attempt(self._foreign.remove(), math.inf)
+        yield from self._persist(lambda: self._own.leave_fallbacks(now))
+        yield from self._persist(self._foreign.remove)
 
     def remove(self) -> Job:
         """Remove all rules of ours."""
-        yield from self._attempt(self._own.remove(), math.inf)
-        yield from self._attempt(self._foreign.remove(), math.inf)
+        yield from self._persist(self._own.remove)
+        yield from self._persist(self._foreign.remove)
 
     def take_problems(self) -> list[RulesError]:
         """What went wrong since this was called last."""
@@ -250,6 +251,12 @@ class PacketRules:
             self._retry_seconds = min(self._retry_seconds * 2, self._options.sync_seconds)
             return False
         return True
+
+    def _persist(self, make_job: Callable[[], Job]) -> Job:
+        """Try what takes rules away more than once: after it nobody does."""
+        for _ in range(TEARDOWN_ATTEMPTS):
+            if (yield from self._attempt(make_job(), math.inf)):
+                return
 
     def _remove_leftovers(self) -> Job:
         """Remove rules of earlier runs with another backend, and the original's own."""

@@ -45,7 +45,8 @@ log = logging.getLogger(__name__)
 bare = logging.getLogger(logs.BARE)
 
 DRAIN_SECONDS = 6.0  # the worker gives clients 5 s, then it is ended
-SETTLE_SECONDS = 8.0  # for rules and addresses to be withdrawn
+RELEASE_SECONDS = 8.0  # for queries to be intercepted no more
+LEAVE_SECONDS = 12.0  # for rules to be removed: all of a stop is less than the 30 s of a pod
 # CoreDNS starts itself anew at SIGUSR2, which leaves nothing else to be done here than to read again.
 _RELOAD_SIGNALS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 # SIGCHLD only wakes the loop, which then looks whether the worker has ended: it needs no pidfd
@@ -300,7 +301,7 @@ class Keeper:
         if guard is not None:
             attempt(self._mark.take_away)
             attempt(lambda: guard.release(monotonic()))
-            attempt(guard.host.settle, SETTLE_SECONDS)
+            attempt(guard.host.settle, RELEASE_SECONDS)
         attempt(self._supervisor.finish, DRAIN_SECONDS)
         if guard is not None and self._handover_socket.is_taken():
             log.info("another agent is there: the node is its own")
@@ -308,6 +309,6 @@ class Keeper:
             # Only now: a reply needs its source address.
             attempt(lambda: guard.host.remove_interface(monotonic()))
             attempt(lambda: guard.host.leave_fallbacks(monotonic()))
-            attempt(guard.host.settle, SETTLE_SECONDS)
+            attempt(guard.host.settle, LEAVE_SECONDS)
         attempt(self._active.close)
         attempt(remove_pidfile, self._flags.pidfile)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nodecache.host.commands import Command, Result, Runner, run_now
+from nodecache.host.commands import NOT_FOUND, Command, Result, Runner, run_now
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_program_that_is_not_there_is_a_result_too(poller):
     result, after = collected(
         Runner(poller), poller, Command(("no-such-program",)), Command(("true",))
     )
-    assert (result.code, result.reason) == (None, "no-such-program: No such file or directory")
+    assert (result.code, result.reason) == (NOT_FOUND, "no-such-program: No such file or directory")
     assert after.is_ok
 
 
@@ -119,7 +119,7 @@ def test_nothing_is_left_open(poller):
 
 def test_the_waiting_form_gives_the_same_results():
     assert run_now(Command(("cat",), "a")) == Result(0, "a", "")
-    assert run_now(Command(("no-such-program",))).code is None
+    assert run_now(Command(("no-such-program",))).code == NOT_FOUND
     assert run_now(Command(("sleep", "60"), "", 0.05)).reason == "killed: not done after 0.05 s"
 
 

@@ -4,8 +4,9 @@ from ipaddress import ip_address as ip
 import pytest
 
 from nodecache.host import HostOptions
-from nodecache.host.commands import Command, Result
+from nodecache.host.commands import NOT_FOUND, Command, Result
 from nodecache.host.foreign import ForeignFilters, chain_may_drop, host_chains
+from nodecache.host.nftables import RulesError
 from tests.host.kernel import carry_out
 
 OPTIONS = HostOptions(addresses=(ip("10.96.0.10"), ip("fd00::10")))
@@ -151,3 +152,34 @@ def test_all_is_taken_out_at_the_end_and_when_nothing_drops_any_more():
         assert nft.applied == [
             f"delete rule inet fw in handle {handle}" for handle in range(10, 18)
         ]
+
+
+LOCKED = Result(4, stderr="Another app is currently holding the xtables lock.")
+KILLED = Result(None, stderr="killed: not done after 8 s")
+
+
+@pytest.mark.parametrize("result", [LOCKED, KILLED])
+def test_a_filter_that_cannot_be_read_is_an_error(result):
+    """In silence our accepts would stay there after a stop."""
+
+    def answer(command: Command) -> Result:
+        return result if command.argv[0].startswith("ip") else Result(1)
+
+    with pytest.raises(RulesError, match=result.reason):
+        carry_out(ForeignFilters(OPTIONS, has_nft=False).remove(), answer)
+
+
+@pytest.mark.parametrize("words", ["chains", "chain"])
+def test_a_listing_of_nft_that_is_killed_is_an_error(words):
+    nft = Nft([base(policy="drop")])
+
+    def answer(command: Command) -> Result:
+        return KILLED if words in command.argv else nft(command)
+
+    with pytest.raises(RulesError, match="killed"):
+        carry_out(ForeignFilters(OPTIONS, has_nft=True).remove(), answer)
+
+
+@pytest.mark.parametrize("result", [Result(NOT_FOUND), Result(1, stderr="use 'nft' tool")])
+def test_a_program_that_is_not_there_or_is_the_wrong_one_has_no_rules_of_ours(result):
+    carry_out(ForeignFilters(OPTIONS, has_nft=False).ensure(), lambda command: result)

@@ -2,11 +2,13 @@
 
 import errno
 import json
+import time
 from ipaddress import ip_address as ip
 
 import pytest
 
 from nodecache.host import Host, HostError, HostOptions, privileges
+from nodecache.host.commands import Command, Job
 from tests.host.kernel import FakeNetlink
 
 LOCAL, SERVICE = ip("169.254.20.10"), ip("10.96.0.10")
@@ -159,3 +161,16 @@ def test_the_state_is_ready_for_json(host):
     assert set(state["setup_errors"]) == {
         "configmap", "interface_add", "interface_check", "iptables", "iptables_lock"
     }  # fmt: skip
+
+
+def test_what_is_not_done_in_time_is_told(host, caplog):
+    def job() -> Job:
+        yield Command(("sleep", "60"), "", 0.2)
+
+    host._runner.add("leave", job())
+    host._runner.add("later", job())
+    host._runner.turn(time.monotonic())
+    assert not host.settle(0.0)
+    assert "packet rules may be left: not done in 0 s: sleep 60, later" in caplog.text
+    host.detach()
+    assert host.settle(60)

@@ -3,11 +3,12 @@ from ipaddress import ip_address as ip
 import pytest
 
 from nodecache.host import FailOpen, HostError, HostOptions
-from nodecache.host.commands import Command, Result
-from nodecache.host.packet_rules import Backend, choose_backend
+from nodecache.host.commands import NOT_FOUND, Command, Result
+from nodecache.host.packet_rules import Backend, PacketRules, choose_backend
+from tests.host.kernel import carry_out
 
 LACK_OF_MATCH = Result(1, stderr="Error: Could not process rule: No such file or directory")
-LACK = Result(None, stderr="nft: No such file or directory")
+LACK = Result(NOT_FOUND, stderr="nft: No such file or directory")
 
 
 def chosen(
@@ -70,7 +71,7 @@ def test_ipv6_is_asked_of_its_own_program():
 )
 def test_where_neither_works_each_reason_is_told_in_one_line(rules, words):
     with pytest.raises(HostError) as caught:
-        chosen(rules, nft=LACK, iptables=Result(None, stderr="not there\n"))
+        chosen(rules, nft=LACK, iptables=Result(NOT_FOUND, stderr="not there\n"))
     assert words in str(caught.value)
     assert "-setupiptables=false" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -79,3 +80,29 @@ def test_where_neither_works_each_reason_is_told_in_one_line(rules, words):
 def test_falling_back_to_iptables_is_said(caplog):
     chosen("auto", nft=LACK, iptables=Result(0))
     assert "using iptables; nftables: nft: No such file or directory" in caplog.text
+
+
+class NftThatFails:
+    """Stands for nft: whatever it is to apply fails so many times."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+        self.applied = 0
+
+    def __call__(self, command: Command) -> Result:
+        if command.argv != ("nft", "-f", "-"):
+            return Result(1)
+        self.applied += 1
+        self.left -= 1
+        return Result(0) if self.left < 0 else Result(1, stderr="busy")
+
+
+@pytest.mark.parametrize(("failures", "applied"), [(0, 1), (2, 3), (9, 3)])
+def test_taking_rules_away_is_tried_again_and_each_failure_is_told(failures, applied):
+    rules = PacketRules(HostOptions(addresses=(ip("10.96.0.10"),)), Backend("nftables", None))
+    nft = NftThatFails(failures)
+    carry_out(rules.remove(), nft)
+    assert nft.applied == applied
+    assert [str(problem) for problem in rules.take_problems()] == ["nft: busy"] * (
+        applied - (failures < applied)
+    )
