@@ -25,7 +25,7 @@ run: $(STAMP)
 COMPILED := $(VENV)/compiled
 
 $(VENV)/.compiled: $(VENV)/.dev deploy/compile.py $(shell find nodecache -name '*.py')
-	rm -rf build $(COMPILED)
+	rm -rf $(COMPILED) $(filter-out build/vm build/image,$(wildcard build/*))
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(COMPILED) .
 	touch $@
 

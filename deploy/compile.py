@@ -5,6 +5,7 @@ Where there is no C compiler the wheel has the same modules as Python, and says 
 An editable install is never compiled: what one edits is what runs.
 """
 
+import os
 import sys
 import tempfile
 import tomllib
@@ -53,7 +54,7 @@ def _extensions() -> list[Extension]:
 
     return mypycify(
         [*MYPY_FLAGS, *compiled_modules()],
-        opt_level="3",
+        opt_level=os.environ.get("MYPYC_OPT_LEVEL", "3"),
         debug_level="0",
         group_name="nodecache",
         target_dir="build",

@@ -26,7 +26,7 @@ def locked() -> dict[str, str]:
 
 
 def test_base_is_pinned_to_a_point_release():
-    assert instructions("ARG") == ["DEBIAN=debian:13.1-slim"]
+    assert instructions("ARG") == ["DEBIAN=debian:13.1-slim", "MYPYC_OPT_LEVEL=3"]
     assert {image.split()[0] for image in instructions("FROM")} == {"${DEBIAN}"}
 
 

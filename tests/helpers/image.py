@@ -1,11 +1,13 @@
 """The image, built from its Dockerfile by buildah on a Debian made here; no registry is asked.
 
 The base image is what mmdebstrap makes of Debian's packages, and steps run in a chroot. That takes
-a minute or two and the network, so one build is for the whole run.
+minutes and the network, so one build is for the whole run, and its layers are kept for the next one:
+only what has changed is built again.
 """
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from tests.needs import need, need_root
 ROOT = Path(__file__).parents[2]
 BASE = "docker.io/library/debian:13.1-slim"
 RELEASE = "trixie"
+STORE = ROOT / "build" / "image"
+KEPT_SECONDS = 7 * 24 * 3600  # then all is built anew, of Debian's packages as they are by then
 
 # Where the machine has a certificate authority of its own, pip in the build needs it too.
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -28,40 +32,57 @@ class Builder:
     program: str
     folder: Path
 
+    def has(self, image: str) -> bool:
+        return self._run("inspect", "--type", "image", image).returncode == 0
+
     def __call__(self, *arguments: str) -> str:
-        run = subprocess.run(
-            [
-                self.program,
-                *("--root", f"{self.folder}/root", "--runroot", f"{self.folder}/run"),
-                *arguments,
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        run = self._run(*arguments)
         assert run.returncode == 0, f"{run.stdout}\n{run.stderr}"[-5000:]
         return run.stdout.strip()
 
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        storage = ("--root", f"{self.folder}/root", "--runroot", f"{self.folder}/run")
+        return subprocess.run(
+            [self.program, *storage, *arguments], capture_output=True, text=True, check=False
+        )
+
 
 @contextmanager
-def built_image(folder: Path) -> Iterator[Path]:
+def built_image() -> Iterator[Path]:
     """The image's file system, a folder."""
     need_root()
-    build = Builder(need("buildah", package="buildah"), folder)
+    build = Builder(need("buildah", package="buildah"), STORE)
+    if STORE.exists() and time.time() - STORE.stat().st_ctime > KEPT_SECONDS:
+        shutil.rmtree(STORE)
+    STORE.mkdir(parents=True, exist_ok=True)
     try:
-        base = build("from", "--pull-never", "scratch")
-        build("add", base, str(_make_base(folder)), "/")
-        build("commit", "--quiet", "--rm", base, BASE)
+        if not build.has(BASE):
+            _make_base(build)
         mounts = ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"] if CERTIFICATES.exists() else []
         build(
-            "bud", "--pull-never", "--isolation", "chroot", *mounts, "--tag", "nodecache", str(ROOT)
+            *("bud", "--pull-never", "--layers", "--isolation", "chroot", *mounts),
+            *("--build-arg", "MYPYC_OPT_LEVEL=0", "--tag", "nodecache", str(ROOT)),
         )
         container = build("from", "--pull-never", "localhost/nodecache")
         yield Path(build("mount", container))
         build("rm", "--all")
     finally:
-        _unmount_all_below(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        _unmount_all_below(STORE)
+
+
+def _make_base(build: Builder) -> None:
+    """A minimal Debian, under the name that the Dockerfile has for it."""
+    mmdebstrap = need("mmdebstrap", package="mmdebstrap")
+    tar = build.folder / "base.tar"
+    subprocess.run(
+        [mmdebstrap, "--quiet", "--variant=minbase", "--include=ca-certificates", RELEASE, tar],
+        check=True,
+        capture_output=True,
+    )
+    base = build("from", "--pull-never", "scratch")
+    build("add", base, str(tar), "/")
+    build("commit", "--quiet", "--rm", base, BASE)
+    tar.unlink()
 
 
 def _unmount_all_below(folder: Path) -> None:
@@ -70,15 +91,3 @@ def _unmount_all_below(folder: Path) -> None:
     for path in reversed(mounted):
         if Path(path).is_relative_to(folder):
             subprocess.run(["umount", "--lazy", path], check=False)
-
-
-def _make_base(folder: Path) -> Path:
-    """A minimal Debian as a tar."""
-    mmdebstrap = need("mmdebstrap", package="mmdebstrap")
-    tar = folder / "base.tar"
-    subprocess.run(
-        [mmdebstrap, "--quiet", "--variant=minbase", "--include=ca-certificates", RELEASE, tar],
-        check=True,
-        capture_output=True,
-    )
-    return tar

@@ -12,9 +12,9 @@ from tests.system.netns import World
 
 
 @pytest.fixture(scope="session")
-def image(tmp_path_factory) -> Iterator[Path]:
+def image() -> Iterator[Path]:
     """The file system of the image."""
-    with built_image(tmp_path_factory.mktemp("image")) as root:
+    with built_image() as root:
         yield root
 
 
