@@ -8,14 +8,13 @@ newer ones are known.
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from ipaddress import ip_address
-from struct import Struct
 from typing import TYPE_CHECKING
 
-from nodecache.wire import CLASS_IN, Answer, Flag, Query, Rcode, Rdtype, read_query
+from nodecache.wire import Answer, Flag, Query, Rcode, Rdtype, read_query
 
 from .failure import Failure
 from .probe import probe_query
+from .records import addresses_in
 from .runtime import Timer
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ _FIRST_RETRY_SECONDS = 1.0
 _LAST_RETRY_SECONDS = 30.0
 
 _TYPES = (Rdtype.A, Rdtype.AAAA)
-_TYPE_AND_CLASS = Struct("!2H")  # before the TTL: RFC 1035 §4.1.3
 
 
 class HostNames:
@@ -137,18 +135,3 @@ class _Name:
             seconds = min(_FIRST_RETRY_SECONDS * 2**self._failures, _LAST_RETRY_SECONDS)
             self._failures = min(self._failures + 1, 10)
         self._timer = self._forwarder.runtime.call_later(seconds, self.resolve)
-
-
-def addresses_in(answer: Answer, rdtype: int) -> tuple[str, ...]:
-    """The addresses of type `rdtype` and class IN in the answer section, in order.
-
-    In another class the same type has other data.
-    """
-    wire = answer.wire
-    count = wire[6] << 8 | wire[7]
-    found = []
-    for ttl_offset in answer.ttl_offsets[:count]:
-        if _TYPE_AND_CLASS.unpack_from(wire, ttl_offset - 4) == (rdtype, CLASS_IN):
-            size = wire[ttl_offset + 4] << 8 | wire[ttl_offset + 5]
-            found.append(str(ip_address(wire[ttl_offset + 6 : ttl_offset + 6 + size])))
-    return tuple(found)

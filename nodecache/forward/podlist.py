@@ -17,8 +17,8 @@ from nodecache.wire import Answer, Flag, Rcode, Rdtype, read_query
 from .failure import Failure
 from .names import plain_query, zone_suffix
 from .pods import Pod
+from .records import ServiceRecords, read_services
 from .runtime import DNS_PORT, Timer
-from .services import ServiceRecords, read_services
 
 if TYPE_CHECKING:
     from .forwarder import Forwarder

@@ -3,39 +3,20 @@
 from collections.abc import Iterator
 
 from nodecache.server import DirectiveCounts
+from nodecache.server.mnemonics import type_text
 
 from .exposition import Family, counter, gauge, histogram
 from .source import Source
 
 _ZONE = ("server", "zone", "view")
 
-# The types that CoreDNS tells apart (plugin/metrics/vars), as RFC 6895's registry numbers them.
-_TYPE_LABELS = {
-    1: "A",
-    2: "NS",
-    5: "CNAME",
-    6: "SOA",
-    12: "PTR",
-    15: "MX",
-    16: "TXT",
-    28: "AAAA",
-    33: "SRV",
-    43: "DS",
-    46: "RRSIG",
-    47: "NSEC",
-    48: "DNSKEY",
-    50: "NSEC3",
-    64: "SVCB",
-    65: "HTTPS",
-    251: "IXFR",
-    252: "AXFR",
-    255: "ANY",
-}
+# The types that CoreDNS tells apart (plugin/metrics/vars).
+_TYPES = frozenset((1, 2, 5, 6, 12, 15, 16, 28, 33, 43, 46, 47, 48, 50, 64, 65, 251, 252, 255))
 
 
 def type_label(qtype: int) -> str:
     """The `type` label of a query; rare types share one, which bounds the number of series."""
-    return _TYPE_LABELS.get(qtype, "other")
+    return type_text(qtype) if qtype in _TYPES else "other"
 
 
 def dns_families(source: Source) -> Iterator[Family]:

@@ -17,7 +17,7 @@ _TYPES = {
     "RESINFO": 261, "TA": 32768, "DLV": 32769,
 }  # fmt: skip
 
-_CLASSES = {"IN": 1, "CS": 2, "CH": 3, "HS": 4, "NONE": 254, "ANY": 255}
+CLASSES = {"IN": 1, "CS": 2, "CH": 3, "HS": 4, "NONE": 254, "ANY": 255}
 
 _RCODES = {
     0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED",
@@ -30,7 +30,7 @@ _RCODES = {
 _TEXTS_REMEMBERED = 512
 
 _TYPE_TEXTS = {rdtype: text for text, rdtype in _TYPES.items()}
-_CLASS_TEXTS = {rdclass: text for text, rdclass in _CLASSES.items()}
+_CLASS_TEXTS = {rdclass: text for text, rdclass in CLASSES.items()}
 
 
 @lru_cache(_TEXTS_REMEMBERED)

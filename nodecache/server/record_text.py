@@ -8,6 +8,7 @@ import re
 from nodecache.wire import CLASS_IN
 
 from .dns_name import wire_of
+from .mnemonics import CLASSES
 from .records import Record
 
 _DEFAULT_TTL = 3600  # miekg/dns's own
@@ -18,7 +19,6 @@ _TTL_PART = re.compile(r"(\d+)([smhdw]?)", re.IGNORECASE)
 # A space with a backslash is part of a name, as miekg/dns writes one, and parts no words.
 _ESCAPED_SPACE = re.compile(r"(?<!\\)((?:\\\\)*)\\ ")
 _CLASS_NUMBER = re.compile(r"CLASS(\d+)", re.IGNORECASE)
-_CLASSES = {"IN": CLASS_IN, "CS": 2, "CH": 3, "HS": 4, "NONE": 254, "ANY": 255}
 
 
 def prepare() -> None:
@@ -62,7 +62,7 @@ def _seconds(word: str) -> int:
 
 def _class_of(word: str) -> int | None:
     match = _CLASS_NUMBER.fullmatch(word)
-    return int(match[1]) if match else _CLASSES.get(word.upper())
+    return int(match[1]) if match else CLASSES.get(word.upper())
 
 
 def _with_data(name: bytes, ttl: int, rdclass: int, word: str, data: str) -> Record:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import get_type_hints
 
 MAX_REQUEST_OCTETS = 4096
 _MAX_TYPE = 0xFFFF
@@ -29,14 +30,7 @@ class Request:
     seconds: float = 1.0
 
 
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "command": str,
-    "name": str,
-    "rdtype": int,
-    "namespace": str,
-    "is_asked": bool,
-    "seconds": (int, float),
-}
+_TYPES = get_type_hints(Request) | {"seconds": int | float}  # JSON writes a whole number as one
 
 
 def read_request(line: bytes) -> Request:

@@ -9,6 +9,7 @@ from time import monotonic
 from nodecache.config.source import Config
 from nodecache.corefile import ServerBlock
 from nodecache.forward import Failure
+from nodecache.process import log as logs
 from nodecache.process.cgroup import default_budget, default_max_waiting
 from nodecache.process.listen import ListenAddress
 from nodecache.process.sockets import Sockets
@@ -31,7 +32,6 @@ from nodecache.wire import Query, Rcode
 
 from .assembly import BuiltZone, WorkerContext, adjust_cache, build
 from .listener import Listener, tcp_limits
-from .observing import apply_options
 from .pods import ClusterPods
 
 log = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ class Serving:
         context.budget.limit = own.budget_octets or default_budget()
         max_waiting = own.max_waiting or default_max_waiting()
         context.limiter.resize(max_waiting, own.max_waiting_per_client)
-        apply_options(config.corefile.blocks)
+        logs.set_debug(is_debug=any(block.debug for block in config.corefile.blocks))
         for made in built:
             adjust_cache(made)
         self.built, self.config = built, config

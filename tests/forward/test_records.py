@@ -7,7 +7,7 @@ import dns.rrset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodecache.forward.services import ServiceRecords, read_services
+from nodecache.forward.records import ServiceRecords, read_services
 from nodecache.wire import MalformedMessage, read_answer
 
 TARGET = "Pod-1.kube-dns-pods.example."

@@ -1,4 +1,4 @@
-"""SRV records and the addresses beside them: the servers of a service (RFC 2782).
+"""Addresses in answers, and the servers of a service: SRV records and the addresses beside them (RFC 2782).
 
 The law of this module: no socket, no clock. Octets were read by `read_answer` before.
 """
@@ -43,13 +43,24 @@ def read_services(answer: Answer) -> ServiceRecords:
     return found
 
 
-def _records(answer: Answer) -> Iterator[tuple[bytes, int, int, int]]:
-    """Owner, type, and the offsets of the data's beginning and end, of every record of class IN.
+def addresses_in(answer: Answer, rdtype: int) -> tuple[str, ...]:
+    """The addresses of type `rdtype` in the answer section, in order."""
+    wire = answer.wire
+    count = wire[6] << 8 | wire[7]
+    return tuple(
+        str(ip_address(wire[start:end]))
+        for _, found, start, end in _records(answer, count)
+        if found == rdtype
+    )
 
-    In another class the same types have other data.
+
+def _records(answer: Answer, count: int | None = None) -> Iterator[tuple[bytes, int, int, int]]:
+    """Owner, type, and the offsets of the data's beginning and end, of the first `count` records.
+
+    Of those of class IN: in another class the same types have other data.
     """
     wire, owner_at = answer.wire, answer.question_end
-    for ttl_offset in answer.ttl_offsets:
+    for ttl_offset in answer.ttl_offsets[:count]:
         start = ttl_offset + _TTL_TO_DATA
         end = start + _DATA_SIZE.unpack_from(wire, start - _DATA_SIZE.size)[0]
         rdtype, rdclass = _TYPE_AND_CLASS.unpack_from(wire, ttl_offset - _TYPE_AND_CLASS.size)
