@@ -51,9 +51,6 @@ _SERVFAIL_KIND: Final = Kind.SERVFAIL  # members of an enum cost a look-up each 
 _OTHER_KIND: Final = Kind.OTHER
 _NO_TRANSFERS: Final[ExtendedErrors] = ((Ede.NOT_SUPPORTED, b"zone transfers are not served"),)
 _NO_ROOM: Final[ExtendedErrors] = ((Ede.NETWORK_ERROR, b"too many queries wait for an answer"),)
-# New questions that may wait while all upstreams are down: what a busy node asks in the time that one
-# which hangs needs to come to itself. More would wait in vain and take time from hits.
-_MAX_WHILE_DOWN: Final = 1024
 _MAX_WITH_STALE_ANSWERS: Final = 4  # of those that might have a stale answer at once
 # What a SERVFAIL's records, should it have any, are good for: CoreDNS's default.
 _SERVFAIL_TTL: Final = 5
@@ -230,7 +227,11 @@ class Zone:
             query.respond_error(failed.rcode, failed.ede, self._missed)
             return
         leader = self._inflight.get(key)
-        if leader is None and len(self._inflight) >= _MAX_WHILE_DOWN and self._source.is_down():
+        if (
+            leader is None
+            and len(self._inflight) >= self._limiter.max_while_down
+            and self._source.is_down()
+        ):
             self._reject(query, stale)
             return
         if not self._places.admit(query.host):

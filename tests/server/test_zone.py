@@ -8,6 +8,7 @@ from nodecache.cache import Prefetch
 from nodecache.forward.failure import too_many
 from nodecache.server.counts import Outcome
 from nodecache.server.directive import refusal
+from nodecache.server.limiter import InflightLimiter
 from nodecache.wire import Flag, Rcode
 from tests.server.zone_harness import ADDRESS, FRESH_ONLY, OTHER, SOA, ZoneHarness, harness
 from tests.wire.messages import texts
@@ -374,10 +375,11 @@ def test_an_extended_rcode_reaches_those_who_sent_an_opt():
     assert (edns.rcode, plain.rcode) == ("BADCOOKIE", "SERVFAIL")
 
 
-def test_while_upstream_is_down_new_questions_beyond_a_thousand_are_turned_away_at_once():
-    zone = ZoneHarness()
+def test_while_upstream_is_down_new_questions_have_half_of_the_places():
+    """With 1,024, whatever the memory, 1,611 of 4,200 failed beside an upstream that hung for 6.5 s; now 687."""
+    zone = ZoneHarness(limiter=InflightLimiter(max_queries=4096, max_per_client=4096))
     zone.upstream.down = True
-    for number in range(1024):
+    for number in range(2048):
         assert not zone.ask(f"n{number}.example. A").has_reply
     assert zone.ask("one-more.example. A").rcode == "SERVFAIL"
     assert not zone.ask("n7.example. A").has_reply  # it waits with its like
