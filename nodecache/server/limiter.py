@@ -73,7 +73,7 @@ class BlockPlaces:
         limiter = self._limiter
         room = _FACTOR * (limiter.max_queries - limiter.waiting) - self._waiting
         mine = self._by_client.get(host, 0)
-        if mine >= min(room, limiter.max_per_client):
+        if mine >= room or mine >= limiter.max_per_client:
             limiter.refused += 1
             return False
         limiter.waiting += 1

@@ -27,7 +27,6 @@ from nodecache.cache import (
     note_unkept_refresh,
     reply_changes_at,
     reply_ttl,
-    stale_errors,
 )
 from nodecache.forward import Failure
 from nodecache.wire import Answer, Ede, ExtendedErrors, Kind, Query, Rcode, Rdtype
@@ -39,19 +38,20 @@ from .counts import Outcome
 from .directive import Client, Lookup, OnOutcome, PendingLookup
 from .directives.errors import ErrorLog
 from .directives.shuffled import keep_reply
-from .inflight import InflightQuery, RefreshQuery, WaitState, failure_errors
-from .limiter import BlockPlaces, InflightLimiter
-from .policy import StalePolicy, ZoneOptions, is_failure, is_remembered, may_replace
+from .inflight import InflightQuery, RefreshQuery, failure_errors
+from .limiter import InflightLimiter
+from .policy import ZoneOptions, is_failure, is_remembered, may_replace
 from .replies import HOT_SECONDS, CachedReply, PrepareReply, Serve
 from .search_ahead import SearchAhead
 from .source import Source
+from .stale_answers import StaleAnswers
+from .waiting import WaitingQueries
 
 _TRANSFERS: Final = frozenset((int(Rdtype.AXFR), int(Rdtype.IXFR)))
 _SERVFAIL_KIND: Final = Kind.SERVFAIL  # members of an enum cost a look-up each time
 _OTHER_KIND: Final = Kind.OTHER
 _NO_TRANSFERS: Final[ExtendedErrors] = ((Ede.NOT_SUPPORTED, b"zone transfers are not served"),)
 _NO_ROOM: Final[ExtendedErrors] = ((Ede.NETWORK_ERROR, b"too many queries wait for an answer"),)
-_MAX_WITH_STALE_ANSWERS: Final = 4  # of those that might have a stale answer at once
 # What a SERVFAIL's records, should it have any, are good for: CoreDNS's default.
 _SERVFAIL_TTL: Final = 5
 
@@ -82,18 +82,19 @@ class Zone:
         self.errors = errors
         self.clock: Callable[[], float] = monotonic
         self.wall_clock: Callable[[], float] = time
-        self._stale = options.stale
         self._bounds = options.bounds
         self._caches_all = options.uses_cache and options.caches_all
         self._keeps_all = not options.success_disabled and not options.denial_disabled
         self._missed = Outcome.MISS if options.uses_cache else Outcome.UNCACHED
         self._failures = failures
         self._source = source
-        self._limiter = limiter
-        self._places = BlockPlaces(limiter)
-        self._loop = loop
         self._search_ahead = search_ahead
-        self._inflight: dict[bytes, InflightQuery] = {}
+        self._waiting = waiting = WaitingQueries(limiter)
+        self._inflight = waiting.leaders
+        self._stale: StaleAnswers | None = None
+        if (policy := options.stale) is not None:
+            keeps_ttl = options.keeps_ttl
+            self._stale = StaleAnswers(policy, cache, waiting, loop, keeps_ttl=keeps_ttl)
 
     @property
     def in_flight(self) -> int:
@@ -171,26 +172,16 @@ class Zone:
 
     # An expired entry
 
-    def _expired(self, query: InflightQuery, entry: Entry, policy: StalePolicy, now: float) -> None:
+    def _expired(self, query: InflightQuery, entry: Entry, stale: StaleAnswers, now: float) -> None:
         """Fresh first, where upstream is quick enough; else the stale answer: RFC 8767 §5."""
-        leader = self._inflight.get(entry.key)
-        is_hopeless = (
-            leader is not None and leader.wait_state is not None and leader.wait_state.is_late
-        )
-        if policy.client_timeout_seconds != 0 and self._source.is_silent(now):
-            is_hopeless |= leader is not None or len(self._inflight) >= _MAX_WITH_STALE_ANSWERS
-        if is_hopeless or (now < entry.refresh_at and not entry.is_refreshing):
-            self._respond_stale(query, entry, policy)
-        elif policy.client_timeout_seconds == 0:
-            self._respond_stale(query, entry, policy)
+        is_too_soon = now < entry.refresh_at and not entry.is_refreshing
+        if is_too_soon or stale.is_hopeless(entry, self._source, now):
+            stale.respond(query, entry)
+        elif stale.policy.client_timeout_seconds == 0:
+            stale.respond(query, entry)
             self._refresh(query, entry, now)
         else:
             self._miss(query, now, entry)
-
-    def _respond_stale(self, query: InflightQuery, entry: Entry, policy: StalePolicy) -> None:
-        self.cache.counts.served_stale += 1
-        ttl = entry.ttl if self.keeps_ttl and not policy.ttl else policy.ttl
-        query.respond_from_cache(entry, ttl, stale_errors(entry))
 
     def _refresh(self, occasion: InflightQuery, entry: Entry, now: float) -> None:
         """Refresh an entry with nobody waiting, once at a time, with a query that gets the full answer.
@@ -201,15 +192,6 @@ class Zone:
             entry.is_refreshing = True
             self.cache.counts.prefetches += 1
             self._send(RefreshQuery(occasion, entry, now), now)
-
-    def _client_timeout(self, leader: InflightQuery, wait_state: WaitState) -> None:
-        """Upstream had its time: clients that wait get the stale answer; the question stays in flight."""
-        wait_state.stale_timer = None
-        wait_state.is_late = True
-        policy, entry = self._stale, wait_state.stale
-        if policy is not None and entry is not None and entry.wire:
-            for query in self._released(leader):
-                self._respond_stale(query, entry, policy)
 
     # A miss
 
@@ -227,26 +209,20 @@ class Zone:
             query.respond_error(failed.rcode, failed.ede, self._missed)
             return
         leader = self._inflight.get(key)
-        if (
-            leader is None
-            and len(self._inflight) >= self._limiter.max_while_down
-            and self._source.is_down()
-        ):
+        if leader is None and self._waiting.is_full_while_down and self._source.is_down():
             self._reject(query, stale)
             return
-        if not self._places.admit(query.host):
+        if not self._waiting.admit(query):
             self._reject(query, stale)
             return
-        query.begin_waiting()
-        query.is_waiting = True
         if leader is not None and self.options.joins_misses:
-            self._limiter.coalesced += 1
-            self._arm_stale_timer(leader, leader.join(query))
+            self._waiting.note_joined()
+            leader.join(query)
+            self._arm_stale_timer(leader)
             return
         if stale is not None:
-            wait_state = query.ensure_wait_state()
-            wait_state.stale = stale
-            self._arm_stale_timer(query, wait_state)
+            query.ensure_wait_state().stale = stale
+            self._arm_stale_timer(query)
         self._send(query, now)
         if self._search_ahead is not None and self._search_ahead.paths.has_pairs:
             self._search_ahead.missed(query, now)
@@ -254,18 +230,13 @@ class Zone:
     def _reject(self, query: InflightQuery, stale: Entry | None) -> None:
         """There is no room to wait: reply with a stale answer, or an error."""
         if stale is not None and self._stale is not None:
-            self._respond_stale(query, stale, self._stale)
+            self._stale.respond(query, stale)
         else:
             query.respond_error(Rcode.SERVFAIL, _NO_ROOM, self._missed)
 
-    def _arm_stale_timer(self, leader: InflightQuery, wait_state: WaitState) -> None:
-        policy = self._stale
-        if wait_state.stale is None or wait_state.stale_timer is not None or policy is None:
-            return
-        if policy.client_timeout_seconds is not None:
-            wait_state.stale_timer = self._loop.call_later(
-                policy.client_timeout_seconds, self._client_timeout, leader, wait_state
-            )
+    def _arm_stale_timer(self, leader: InflightQuery) -> None:
+        if self._stale is not None and leader.wait_state is not None:
+            self._stale.arm_timer(leader, leader.wait_state)
 
     def _send(self, query: InflightQuery, now: float) -> None:
         self._inflight[query.key] = query
@@ -305,9 +276,7 @@ class Zone:
 
     def completed(self, query: InflightQuery, outcome: Answer | Failure) -> None:
         """Keep an answer, and reply to everybody who waits."""
-        inflight, key = self._inflight, query.key
-        if inflight.get(key) is query:
-            del inflight[key]
+        self._waiting.end(query)
         now = self.clock()
         if isinstance(outcome, Failure):
             self._log(query.query, outcome)
@@ -318,14 +287,14 @@ class Zone:
         if (
             kind is _SERVFAIL_KIND
             or (kind is _OTHER_KIND and is_failure(outcome))
-            or (stale is not None and not may_replace(outcome, stale, self._stale))
+            or (stale is not None and not may_replace(outcome, stale, self.options.stale))
         ):
             self._failed(query, outcome, now)
             return
         shown = self._keep_if_wanted(query, outcome, reply_ttl(outcome, self._bounds), now)
         if self._failures.failed:
-            self._failures.clear(key)
-        waiters = self._released(query)
+            self._failures.clear(query.key)
+        waiters = self._waiting.released(query)
         for waiting in waiters:
             waiting.respond(outcome, shown, self._missed)
         if self._search_ahead is not None:
@@ -333,8 +302,7 @@ class Zone:
 
     def abandoned(self, query: InflightQuery) -> None:
         """Nothing came of a query that nobody waits for."""
-        if self._inflight.get(query.key) is query:
-            del self._inflight[query.key]
+        self._waiting.end(query)
 
     def _keep_if_wanted(
         self, query: InflightQuery, answer: Answer, ttl: int, now: float
@@ -355,29 +323,19 @@ class Zone:
 
     def _failed(self, query: InflightQuery, outcome: Answer | Failure, now: float) -> None:
         """No answer came: reply with the stale one, if there is one, else with the failure."""
-        policy, entry, ede = self._stale, query.stale, failure_errors(outcome)
+        stale, entry, ede = self._stale, query.stale, failure_errors(outcome)
         if is_remembered(outcome) and self.options.caches(query.query.qname):
             is_silent = self._source.is_silent(now)
             self._failures.note(query.key, outcome.rcode, ede, now, is_unheard=is_silent)
         if entry is not None and query.is_for_all:
-            note_failed_refresh(entry, now, policy.recheck_seconds if policy else None)
-        for waiting in self._released(query):
-            if entry is not None and policy is not None and entry.wire:  # it may be evicted by now
-                self._respond_stale(waiting, entry, policy)
+            note_failed_refresh(entry, now, stale.policy.recheck_seconds if stale else None)
+        for waiting in self._waiting.released(query):
+            if entry is not None and stale is not None and entry.wire:  # it may be evicted by now
+                stale.respond(waiting, entry)
             elif isinstance(outcome, Failure):
                 waiting.respond_error(outcome.rcode, ede, self._missed)
             else:
                 waiting.respond(outcome, _SERVFAIL_TTL, self._missed)
-
-    def _released(self, query: InflightQuery) -> list[InflightQuery]:
-        """The queries that waited for an answer; their places are released."""
-        waiters = [query] if query.is_waiting else []
-        if query.wait_state is not None:
-            waiters += query.wait_state.take_others()
-        for waiting in waiters:
-            waiting.is_waiting = False
-            self._places.release(waiting.host)
-        return waiters
 
     def _log(self, query: Query, failure: Failure) -> None:
         if self.errors is not None:
@@ -387,7 +345,7 @@ class Zone:
         """Cancel what is in flight; clients that wait get SERVFAIL."""
         for query in list(self._inflight.values()):
             query.give_up()
-            for waiting in self._released(query):
+            for waiting in self._waiting.released(query):
                 waiting.respond_error(Rcode.SERVFAIL, (), self._missed)
         self._inflight.clear()
         if self.errors is not None:
