@@ -1,9 +1,7 @@
-"""The connections to one upstream: which one carries a query, and when another one is opened.
+"""The connections to one upstream: when another one is opened, and what becomes of queries where one ends.
 
-One connection carries everything while its oldest query is young: so a loop turn's queries leave
-in one write. Where the oldest waits (a server that answers in order, one at a time, as CoreDNS
-does), the least loaded takes over and one more is opened: up to `max_connections`, and beyond them
-only while queries wait on all of them and the new ones do bring answers.
+One more is opened where queries wait on all of them: up to `max_connections`, and beyond them only
+while the new ones do bring answers (`capacity`). Which one carries a query: `connections`.
 """
 
 import errno
@@ -11,10 +9,10 @@ import random
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from math import inf
 from typing import Final
 
 from .capacity import Capacity
+from .connections import Connections
 from .counts import UpstreamCounts
 from .dialer import DIAL_SECONDS, Dialer
 from .failure import error_text
@@ -23,8 +21,6 @@ from .peer import Peer
 from .transport.pending import MAX_PENDING
 from .transport.stream import StreamConnection
 
-# While the oldest query of a connection is younger, the next ones follow it.
-_PATIENCE_SECONDS: Final = 0.01
 _AGE_JITTER: Final = 0.25  # connections of many nodes must not all end at once
 
 
@@ -37,44 +33,32 @@ class StreamPool:
         self.random_id = random_id
         self.transport = "tcp-tls" if upstream.endpoint.is_tls else "tcp"
         self._runtime = upstream.runtime
-        self._connections: list[StreamConnection] = []
         self._dialer = Dialer(self._open_one, is_tls=upstream.endpoint.is_tls)
         self._waiting: deque[OutgoingQuery] = deque()
-        self._chosen: StreamConnection | None = None
-        self._room = 0  # queries that `_chosen` may still take in this turn
         self._is_flush_due = False
         self._refusal = ""  # why there is no connection, where the last attempt at one has failed
         self._capacity = Capacity(upstream)
         self.query_limit = self._capacity.query_limit
+        self._connections = Connections(self._capacity, self._open_another)
 
     # Sending
 
     def send(self, attempt: OutgoingQuery, now: float) -> None:
         """Send on the best open connection, or on the next one that opens."""
-        connection = self._chosen
-        if self._room > 0 and connection is not None:
-            self._room -= 1
-        else:
-            connection = self._choose(now, None)
-            if connection is None:
-                self._wait(attempt, now)
-                return
+        connection = self._connections.for_next(now)
+        if connection is None:
+            self._wait(attempt, now)
+            return
         connection.add(attempt)
         if not self._is_flush_due:
             self._flush_soon()
 
     def send_elsewhere(self, attempt: OutgoingQuery, carrier: object, now: float) -> None:
         """Send on another connection than `carrier`: the last one that brought an answer, if it is idle."""
-        heard = [
-            c
-            for c in self._usable(carrier)
-            if c.answered and self._capacity.room_on(c) > 0 and not self._has_waited(c, now)
-        ]
-        connection = max(heard, key=_heard_at, default=None) or self._choose(now, carrier)
+        connection = self._connections.other_than(carrier, now)
         if connection is None:
             self._wait(attempt, now)
             return
-        self._chosen, self._room = None, 0
         connection.add(attempt)
         if not self._is_flush_due:
             self._flush_soon()
@@ -83,37 +67,6 @@ class StreamPool:
         self._is_flush_due = True
         self._runtime.call_soon(self._flush)
         self.upstream.watch()
-
-    def _choose(self, now: float, avoided: object) -> StreamConnection | None:
-        """The connection for the next few queries; None where there is none yet."""
-        usable = self._usable(avoided)
-        if self._capacity.is_quick:
-            for connection in usable:
-                if connection.room > 0 and not self._has_waited(connection, now):
-                    return self._settle_on(connection)
-        best = min(usable, key=_load, default=None)
-        is_full = best is None or self._capacity.room_on(best) <= 0
-        if best is None or (
-            (is_full or self._has_waited(best, now)) and self._capacity.may_grow(usable)
-        ):
-            self._open_another(now)
-        if best is None or is_full:
-            return None
-        return self._settle_on(best)
-
-    def _has_waited(self, connection: StreamConnection, now: float) -> bool:
-        oldest = connection.pending.oldest()
-        return oldest is not None and now - oldest.sent_at >= _PATIENCE_SECONDS
-
-    def _settle_on(self, connection: StreamConnection) -> StreamConnection:
-        room = self._capacity.room_in_turn(connection)
-        if limit := self.query_limit.queries:
-            left = limit - connection.sent
-            if left <= 1:
-                connection.is_spent = True
-            room = min(room, left)
-        self._chosen, self._room = connection, room - 1
-        return connection
 
     def _wait(self, attempt: OutgoingQuery, now: float) -> None:
         if len(self._waiting) >= MAX_PENDING:
@@ -129,9 +82,7 @@ class StreamPool:
 
     def _flush(self) -> None:
         self._is_flush_due = False
-        self._chosen, self._room = None, 0
-        for connection in self._connections:
-            connection.flush()
+        self._connections.flush()
 
     # Opening
 
@@ -140,7 +91,7 @@ class StreamPool:
 
         As many as those who wait need, where the server takes few queries on each.
         """
-        if not self._capacity.may_grow(self._usable()):
+        if not self._connections.may_grow():
             return
         wanted = self._capacity.more_for(len(self._waiting), len(self._connections))
         self._dialer.dial(now, wanted)
@@ -160,13 +111,13 @@ class StreamPool:
     def opened(self, connection: StreamConnection, now: float) -> None:
         """A connection was opened: waiting queries go first."""
         self._dialer.opened(connection, now)
-        self._connections.append(connection)
+        self._connections.open.append(connection)
         connection.opened_at = connection.heard_at = now
         self.counts.connections_opened += 1
         self._refusal = ""
         if not self._capacity.queries_on_each:
             self._dialer.close()
-        self._replace_aged(now)
+        self._connections.replace_aged(now)
         share = self._capacity.share_of(len(self._waiting), len(self._connections))
         self._serve_waiting(connection, now, share)
         if not self._waiting:
@@ -192,21 +143,13 @@ class StreamPool:
             if self._waiting:
                 self._open_another(now)
 
-    def _usable(self, avoided: object = None) -> list[StreamConnection]:
-        max_count = self.query_limit.queries or inf
-        return [
-            connection
-            for connection in self._connections
-            if connection.is_usable and connection is not avoided and connection.sent < max_count
-        ]
-
     def _dial_failed(self, connection: StreamConnection, reason: str, now: float) -> None:
         self._dialer.failed(connection, now)
         if self._dialer.opening:
             return  # another may still come through
-        usable = self._usable()
-        if usable:
-            self._serve_waiting(min(usable, key=_load), now)
+        best = self._connections.best()
+        if best is not None:
+            self._serve_waiting(best, now)
             return
         self._refusal = reason
         self.upstream.unreachable(now)
@@ -253,8 +196,7 @@ class StreamPool:
         self.counts.connections_silent += 1
         if not is_unacknowledged:
             self.query_limit.fell_silent(connection.answered, connection.opened_at, now)
-        if connection is self._chosen:
-            self._chosen, self._room = None, 0
+        self._connections.avoid(connection)
         self.upstream.fell_silent(connection.heard_at, now)
 
     def answered(
@@ -264,7 +206,7 @@ class StreamPool:
         sent_before, answered_before = connection.answered_query_at, connection.answered_at
         order = self._capacity.answer_order
         if order.note(sent_at, sent_before, answered_before, now, is_alone=is_alone):
-            for each in self._connections:  # those in line go elsewhere
+            for each in self._connections.open:  # those in line go elsewhere
                 self.upstream.work_queue.submit(each.pending.all()[1:], rerouted)
         if self._waiting and connection.is_usable and self._capacity.is_one_at_a_time:
             self._serve_waiting(connection, now)
@@ -280,10 +222,7 @@ class StreamPool:
             self.close_one(connection)
 
     def _drop(self, connection: StreamConnection) -> list[OutgoingQuery]:
-        if connection in self._connections:
-            self._connections.remove(connection)
-        if connection is self._chosen:
-            self._chosen, self._room = None, 0
+        self._connections.drop(connection)
         connection.is_open = False
         return connection.pending.clear()
 
@@ -294,19 +233,19 @@ class StreamPool:
 
     def is_heard(self, since: float) -> bool:
         """Whether a connection brought an answer since then."""
-        return any(c.answered and c.heard_at > since for c in self._connections)
+        return self._connections.is_heard(since)
 
     @property
     def in_flight(self) -> int:
         """Queries in flight."""
-        return sum(len(c.pending) for c in self._connections) + len(self._waiting)
+        return self._connections.in_flight + len(self._waiting)
 
     # Time
 
     def tick(self, now: float) -> bool:
         """Check every connection for time-outs; False where nothing is in flight."""
         is_busy = False
-        for connection in list(self._connections):
+        for connection in list(self._connections.open):
             is_busy |= connection.tick(now)
         self._check_waiting(now)
         return is_busy or bool(self._dialer.opening) or bool(self._waiting)
@@ -324,9 +263,9 @@ class StreamPool:
             reason = f"dial tcp {self.upstream.to}: i/o timeout"
             attempt.failed(reason, now, is_connect=True)
         if dialer.wants_another(now):
-            usable = self._usable()
-            if usable:  # what was left for another connection does not wait for it longer
-                self._serve_waiting(min(usable, key=_load), now)
+            best = self._connections.best()
+            if best is not None:  # what was left for another one does not wait for it longer
+                self._serve_waiting(best, now)
             else:
                 dialer.dial_another(now)
 
@@ -334,43 +273,24 @@ class StreamPool:
         """Close idle, used-up and old connections; False where none is open."""
         settings = self.upstream.settings
         self._capacity.expire(now)
-        idle = [c for c in self._connections if c.pending.is_settled]
+        idle = [c for c in self._connections.open if c.pending.is_settled]
         surplus = len(idle) - (settings.max_idle_connections or len(idle))
         for connection in reversed(idle):
             unused = now - connection.heard_at
             if unused >= settings.expire_seconds or connection.is_spent or surplus > 0:
                 surplus -= 1
                 self.close_one(connection)
-        if any(now > connection.old_at for connection in self._connections):
+        if any(now > connection.old_at for connection in self._connections.open):
             self._dialer.dial(now)
         return self.is_open
-
-    def _replace_aged(self, now: float) -> None:
-        """A fresh connection takes over from one that is too old."""
-        for connection in self._connections:
-            if now > connection.old_at:
-                connection.is_spent = True
-                return
 
     @property
     def is_open(self) -> bool:
         """Whether a connection is open or opening."""
-        return bool(self._connections or self._dialer.opening)
+        return bool(self._connections.open or self._dialer.opening)
 
     def close(self) -> None:
         """Close everything."""
         self._waiting.clear()
         self._dialer.close()
-        for connection in self._connections:
-            connection.is_open = False
-            connection.stream.close()
-        self._connections.clear()
-        self._chosen, self._room = None, 0
-
-
-def _load(connection: StreamConnection) -> int:
-    return len(connection.pending)
-
-
-def _heard_at(connection: StreamConnection) -> float:
-    return connection.heard_at
+        self._connections.close()

@@ -8,7 +8,7 @@ from .limiter import BlockPlaces, InflightLimiter
 
 
 class WaitingQueries:
-    """Questions in flight, by key; whoever waits for one has a place at the limiter."""
+    """Questions in flight, by key. A query that waits for one has a place of the limiter."""
 
     def __init__(self, limiter: InflightLimiter) -> None:
         self.leaders: dict[bytes, InflightQuery] = {}
