@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.statements import DIFFERENCES, DNS
+from tests.contract.statements_of_differences import DIFFERENCES
+from tests.contract.statements_of_dns import DNS
 
 TESTS = Path(__file__).parents[1]
 DOCS = TESTS.parent / "docs"
