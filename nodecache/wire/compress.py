@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from struct import Struct
 from typing import Final
 
-from .constants import HEADER_SIZE, POINTER_BITS, POINTER_MASK, Flag
+from .constants import HEADER_SIZE, POINTER_BITS, POINTER_MASK, Flag, Rdtype
 from .names import expanded_name
 from .rdata import COMPRESSIBLE, name_offsets
 from .sections import FIXED_SIZE, TTL_PLACE
@@ -21,6 +21,7 @@ _U16: Final = Struct("!H")
 _SIZE_PLACE: Final = 8  # of the data's size in a record, behind its owner name
 _TTL_TO_DATA: Final = FIXED_SIZE - TTL_PLACE
 _TTL_TO_SIZE: Final = _SIZE_PLACE - TTL_PLACE
+_NAME_SERVERS: Final = frozenset((int(Rdtype.NS), int(Rdtype.RRSIG)))
 
 
 def compressed(message: bytes) -> bytes:
@@ -115,8 +116,8 @@ def cut_to(
     """`message` cut after the last record within `limit` octets, and the offsets of its TTLs.
 
     Additional records are left out first, then authority, then answers, as in CoreDNS's library: a
-    client that ignores TC has the most useful part. With TC unless only additional records beside an
-    answer are missing. Never shorter than the question.
+    client that ignores TC has the most useful part. With TC unless only additional records or name
+    servers beside an answer are missing. Never shorter than the question.
     """
     kept = bisect_right(ttl_offsets, limit)
     if kept and _record_end(message, ttl_offsets[kept - 1]) > limit:
@@ -125,9 +126,14 @@ def cut_to(
         return message, ttl_offsets
     counts = _COUNTS.unpack_from(message, _COUNTS_PLACE)[1:]
     wanted = counts[0] + counts[1]
-    # Additional records beside an answer are an extra, and go by whole sets without TC: RFC 2181 §9.
-    # Without an answer they are what a referral leads on with: RFC 9471 §3.
-    is_missed = kept < wanted or not counts[0]
+    # Additional records beside an answer are an extra, and go by whole sets without TC: RFC 2181 §9. So are the
+    # zone's name servers, which go with their signatures (RFC 4035 §3.1.1); unbound leaves them out, too. What proves
+    # something is none. Without an answer they are what a referral leads on with: RFC 9471 §3.
+    if answers := counts[0]:
+        authority = ttl_offsets[answers:wanted]
+        if kept < wanted and all(_type(message, offset) in _NAME_SERVERS for offset in authority):
+            wanted, kept = answers, min(kept, answers)
+    is_missed = kept < wanted or not answers
     if not is_missed:
         kept = _without_parts_of_sets(message, ttl_offsets, wanted, kept)
     cut = bytearray(message[: _end_of(message, ttl_offsets, kept)])
@@ -157,6 +163,11 @@ def _without_parts_of_sets(
         index -= 1
         cut = min(cut, begins[sets[index]])
     return first + cut
+
+
+def _type(message: bytes, ttl_offset: int) -> int:
+    rdtype: int = _U16.unpack_from(message, ttl_offset - TTL_PLACE)[0]
+    return rdtype
 
 
 def _owner_type_class(message: bytes, owner: int, ttl_offset: int) -> tuple[bytes, bytes]:

@@ -207,6 +207,29 @@ def test_additional_records_that_do_not_fit_are_no_truncation():
     assert not reply.flags & Flag.TC
 
 
+_SIGNATURE = "5 2 300 20370101000000 20200101000000 1 example. " + "A" * 172
+_SERVERS = tuple(f"example. 5 IN NS {'x' * 40}{number}.example." for number in range(13))
+
+
+@pytest.mark.parametrize(
+    ("authority", "is_truncated"),
+    [
+        pytest.param(_SERVERS, False, id="name servers"),
+        pytest.param((*_SERVERS, f"example. 5 IN RRSIG NS {_SIGNATURE}"), False, id="signed"),
+        pytest.param(
+            (*_SERVERS, "a.example. 5 IN NSEC z.example. A", f"a.example. 5 IN RRSIG NSEC {_SIGNATURE}"),
+            True,
+            id="with the proof of a wildcard",
+        ),
+    ],
+)  # fmt: skip
+def test_name_servers_beside_an_answer_are_an_extra_and_proofs_are_not(authority, is_truncated):
+    """RFC 2181 §9, RFC 4035 §3.1.3.3. The client would ask again by TCP for what it has."""
+    reply = parsed(reply_to(asked(), many(1, authority=authority), HIT, 17, 512))
+    assert bool(reply.flags & Flag.TC) is is_truncated
+    assert is_truncated or (len(reply.answer), len(reply.authority)) == (1, 0)
+
+
 def test_a_set_of_additional_records_is_told_as_a_whole_or_not():
     """RFC 2181 §9. The two sets are mixed up; half of either would be taken for all of it."""
     extra = [f"{who}.example. 5 IN A 192.0.2.{n}" for n in range(9) for who in ("X", "y")]
