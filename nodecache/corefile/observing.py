@@ -22,7 +22,6 @@ class Consolidation:
 class ErrorsOptions:
     """`errors`."""
 
-    stacktrace: bool = False
     consolidations: tuple[Consolidation, ...] = ()
 
 
@@ -39,7 +38,6 @@ class PrometheusOptions:
     """`prometheus`."""
 
     address: str = "localhost:9153"
-    runtime_metrics: bool = False
     tls_config_file: str = ""
 
 
@@ -94,7 +92,6 @@ class PprofOptions:
     """`pprof`."""
 
     address: str = "localhost:6053"
-    block_rate: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +102,6 @@ class TraceOptions:
     endpoint: str = "http://localhost:9411/api/v2/spans"
     every: int = 1
     service: str = "coredns"
-    client_server: bool = False
-    datadog_analytics_rate: float = 0.0
     zipkin_max_backlog_size: int | None = None
     zipkin_max_batch_size: int | None = None
     zipkin_max_batch_seconds: float | None = None

@@ -8,25 +8,8 @@ two blocks with equal `forwards` ask the same upstreams.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .answering import (
-    AclOptions,
-    Dns64Options,
-    HostsOptions,
-    LoadbalanceOptions,
-    TemplateOptions,
-)
+from . import answering, observing
 from .destinations import Destination, TlsOptions
-from .observing import (
-    DnstapOptions,
-    ErrorsOptions,
-    HealthOptions,
-    LogOptions,
-    MetadataOptions,
-    PprofOptions,
-    PrometheusOptions,
-    ReadyOptions,
-    TraceOptions,
-)
 from .rewriting import RewriteOptions
 
 Policy = Literal["random", "round_robin", "sequential"]
@@ -231,27 +214,27 @@ class ServerBlock:
     bind: BindOptions | None = None
     cache: CacheOptions | None = None
     forwards: tuple[ForwardOptions, ...] = ()
-    errors: ErrorsOptions | None = None
-    health: HealthOptions | None = None
-    prometheus: PrometheusOptions | None = None
-    ready: ReadyOptions | None = None
+    errors: observing.ErrorsOptions | None = None
+    health: observing.HealthOptions | None = None
+    prometheus: observing.PrometheusOptions | None = None
+    ready: observing.ReadyOptions | None = None
     reload: ReloadOptions | None = None
     loop: bool = False
-    logs: tuple[LogOptions, ...] = ()
-    hosts: HostsOptions | None = None
-    templates: tuple[TemplateOptions, ...] = ()
+    logs: tuple[observing.LogOptions, ...] = ()
+    hosts: answering.HostsOptions | None = None
+    templates: tuple[answering.TemplateOptions, ...] = ()
     rewrites: tuple[RewriteOptions, ...] = ()
-    dns64: Dns64Options | None = None
-    dnstaps: tuple[DnstapOptions, ...] = ()
-    loadbalance: LoadbalanceOptions | None = None
+    dns64: answering.Dns64Options | None = None
+    dnstaps: tuple[observing.DnstapOptions, ...] = ()
+    loadbalance: answering.LoadbalanceOptions | None = None
     bufsize: int | None = None
     timeouts: TimeoutsOptions | None = None
     debug: bool = False
     whoami: bool = False
-    metadata: MetadataOptions | None = None
-    pprof: PprofOptions | None = None
-    trace: TraceOptions | None = None
-    acls: tuple[AclOptions, ...] = ()
+    metadata: observing.MetadataOptions | None = None
+    pprof: observing.PprofOptions | None = None
+    trace: observing.TraceOptions | None = None
+    acls: tuple[answering.AclOptions, ...] = ()
     minimal: bool = False
     any: bool = False
     nodecache: OwnOptions = field(default_factory=OwnOptions)

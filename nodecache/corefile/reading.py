@@ -152,6 +152,17 @@ def single(name: str, read: Reader[Any]) -> Option:
     return Option(lambda arguments: {name: arguments.take(ITSELF, read)})
 
 
+def no_effect(read: Reader[Any] | None = None) -> Option:
+    """An option that is read and has no effect here; without a word, or with one that `read` takes."""
+
+    def check(arguments: Arguments) -> Fields:
+        if read is not None:
+            arguments.take_or(ITSELF, read, None)
+        return {}
+
+    return Option(check)
+
+
 def once(option: Option) -> Option:
     """The same option, refused a second time."""
 

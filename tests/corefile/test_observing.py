@@ -30,7 +30,7 @@ def fault(body: str) -> str:
     [
         ("errors", ErrorsOptions()),
         ("errors stdout", ErrorsOptions()),
-        ("errors {\nstacktrace\n}", ErrorsOptions(stacktrace=True)),
+        ("errors {\nstacktrace\n}", ErrorsOptions()),
         (
             'errors {\nconsolidate 5m ".* i/o timeout$" warning\nconsolidate 30s "^refused"\n}',
             ErrorsOptions(
@@ -88,7 +88,7 @@ def test_log_is_read_a_format_is_the_last_of_several_words(body, names, form, cl
         (
             "prometheus :1 {\nruntime_metrics\ntls /etc/web.yml\n}",
             "prometheus",
-            PrometheusOptions(address=":1", runtime_metrics=True, tls_config_file="/etc/web.yml"),
+            PrometheusOptions(address=":1", tls_config_file="/etc/web.yml"),
         ),
         ("ready", "ready", ReadyOptions(address=":8181", monitor="until-ready")),
         (
@@ -97,8 +97,8 @@ def test_log_is_read_a_format_is_the_last_of_several_words(body, names, form, cl
             ReadyOptions(address=":8182", monitor="continuously"),
         ),
         ("pprof", "pprof", PprofOptions(address="localhost:6053")),
-        ("pprof :1 {\nblock\n}", "pprof", PprofOptions(address=":1", block_rate=1)),
-        ("pprof {\nblock 20\n}", "pprof", PprofOptions(block_rate=20)),
+        ("pprof :1 {\nblock\n}", "pprof", PprofOptions(address=":1")),
+        ("pprof {\nblock 20\n}", "pprof", PprofOptions()),
         ("metadata", "metadata", MetadataOptions()),
         ("metadata a B", "metadata", MetadataOptions(zones=("a.", "b."))),
         ("trace", "trace", TraceOptions(endpoint="http://localhost:9411/api/v2/spans")),
@@ -113,7 +113,6 @@ def test_log_is_read_a_format_is_the_last_of_several_words(body, names, form, cl
             "trace",
             TraceOptions(
                 endpoint_type="datadog", endpoint="there:8126", every=5, service="dns",
-                client_server=True, datadog_analytics_rate=0.5,
             ),
         ),
         (

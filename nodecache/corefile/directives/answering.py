@@ -4,6 +4,7 @@ import operator
 from ipaddress import IPv6Network
 from typing import Any
 
+from nodecache.corefile import values
 from nodecache.corefile.answering import (
     AclOptions,
     AclPolicy,
@@ -32,18 +33,6 @@ from nodecache.corefile.reading import (
     several,
     single,
 )
-from nodecache.corefile.values import (
-    IpNetwork,
-    duration,
-    go_duration,
-    hint,
-    ip,
-    network,
-    one_of,
-    pattern,
-    text,
-    whole,
-)
 
 
 def zones(arguments: Arguments) -> tuple[str, ...]:
@@ -61,7 +50,7 @@ def hosts(statement: Statement, context: Context) -> HostsOptions:
     arguments = statement.arguments
     fields: dict[str, Any] = {}
     if len(arguments):
-        fields = {"file": arguments.take("file", text), "zones": zones(arguments)}
+        fields = {"file": arguments.take("file", values.text), "zones": zones(arguments)}
     inline: list[str] = []
     options: list[tuple[Token, ...]] = []
     for line in statement.lines:
@@ -80,9 +69,9 @@ def hosts(statement: Statement, context: Context) -> HostsOptions:
 def _inline(line: tuple[Token, ...], context: Context) -> str:
     address = line[0]
     try:
-        ip(address.text.partition("%")[0])
+        values.ip(address.text.partition("%")[0])
     except ValueError:
-        meant = hint(address.text, _HOSTS)
+        meant = values.hint(address.text, _HOSTS)
         context.warn(
             address, f"{address.text!r} is neither an option nor an address: no effect{meant}"
         )
@@ -93,8 +82,8 @@ _HOSTS = {
     "fallthrough": Option(_fallthrough),
     "fallthrough_unsupported": flag("fallthrough_unsupported"),
     "no_reverse": flag("has_reverse", value=False),
-    "ttl": single("ttl", whole(1, 65535)),
-    "reload": single("reload_seconds", duration(0)),
+    "ttl": single("ttl", values.whole(1, 65535)),
+    "reload": single("reload_seconds", values.duration(0)),
 }
 
 
@@ -118,8 +107,8 @@ def template(statement: Statement, context: Context) -> TemplateOptions:
 
 def _ederror(arguments: Arguments) -> Fields:
     """`ederror CODE [TEXT]`."""
-    code = arguments.take("code", whole(0, 65535))
-    return {"ede": ExtendedErrorOptions(code, arguments.take_or("text", text, ""))}
+    code = arguments.take("code", values.whole(0, 65535))
+    return {"ede": ExtendedErrorOptions(code, arguments.take_or("text", values.text, ""))}
 
 
 def _expression(arguments: Arguments) -> Fields:
@@ -129,15 +118,15 @@ def _expression(arguments: Arguments) -> Fields:
 
 def _upstream(arguments: Arguments) -> Fields:
     """`upstream …` has had no meaning for long, and is still taken."""
-    arguments.rest("word", text)
+    arguments.rest("word", values.text)
     return {}
 
 
 _TEMPLATE = {
-    "match": several("patterns", pattern),
-    "answer": several("answers", text),
-    "additional": several("additionals", text),
-    "authority": several("authorities", text),
+    "match": several("patterns", values.pattern),
+    "answer": several("answers", values.text),
+    "additional": several("additionals", values.text),
+    "authority": several("authorities", values.text),
     "var": Option(_expression),
     "expr": Option(_expression),
     "rcode": single("rcode", rcode),
@@ -159,7 +148,7 @@ def dns64(statement: Statement, context: Context) -> Dns64Options:
 
 def _dns64_prefix(word: str) -> IPv6Network:
     """RFC 6052 §2.2, and CoreDNS's bounds: 32 to 96 bits, in whole octets."""
-    prefix = network(word)
+    prefix = values.network(word)
     if not isinstance(prefix, IPv6Network) or prefix.prefixlen % 8 or prefix.prefixlen > 96:
         raise ValueError(f"must be an IPv6 network of 32, 40, … or 96 bits, not {word!r}")
     if prefix.prefixlen < 32:
@@ -179,17 +168,19 @@ def loadbalance(statement: Statement, context: Context) -> LoadbalanceOptions:
     arguments = statement.arguments
     fields: dict[str, Any] = {}
     if len(arguments):
-        fields["policy"] = arguments.take("policy", one_of("round_robin", "weighted"))
+        fields["policy"] = arguments.take("policy", values.one_of("round_robin", "weighted"))
     is_weighted = fields.get("policy") == "weighted"
     if is_weighted:
-        fields["weight_file"] = arguments.take("weight file", text)
+        fields["weight_file"] = arguments.take("weight file", values.text)
     arguments.end()
     table = _LOADBALANCE | _WEIGHTED if is_weighted else _LOADBALANCE
     return LoadbalanceOptions(**fields | read_options(statement, table, context))
 
 
-_LOADBALANCE = {"prefer": Option(lambda a: {"prefer": a.rest(ITSELF, network)}, operator.add)}
-_WEIGHTED = {"reload": single("reload_seconds", go_duration)}
+_LOADBALANCE = {
+    "prefer": Option(lambda a: {"prefer": a.rest(ITSELF, values.network)}, operator.add)
+}
+_WEIGHTED = {"reload": single("reload_seconds", values.go_duration)}
 
 
 def acl(statement: Statement, context: Context) -> AclOptions:
@@ -210,7 +201,7 @@ def _policy(action: Token, arguments: Arguments) -> AclPolicy:
         raise Fault(action, f"must be allow, block, filter or drop, not {action.text!r}")
     while len(arguments):
         if not section or arguments.following.lower() in _ACL_SECTIONS:
-            section = arguments.take("section", one_of(*_ACL_SECTIONS))
+            section = arguments.take("section", values.one_of(*_ACL_SECTIONS))
             sections.setdefault(section, []).append(arguments.take(section, _ACL_SECTIONS[section]))
         else:
             sections[section].append(arguments.take(section, _ACL_SECTIONS[section]))
@@ -221,22 +212,22 @@ def _policy(action: Token, arguments: Arguments) -> AclPolicy:
     )
 
 
-def _unless_all(values: list[Any]) -> list[Any]:
+def _unless_all(given: list[Any]) -> list[Any]:
     """Nothing, which is everything, where one of the values is `*` (None)."""
-    return [] if None in values else values
+    return [] if None in given else given
 
 
 def _acl_type(word: str) -> int | None:
     return None if word == "*" else rdtype(word)
 
 
-def _acl_network(word: str) -> IpNetwork | None:
+def _acl_network(word: str) -> values.IpNetwork | None:
     """A network or a single address."""
     if word == "*":
         return None
     if "/" not in word:
         word += "/128" if ":" in word else "/32"
-    return network(word)
+    return values.network(word)
 
 
 _ACL_SECTIONS = {"type": _acl_type, "net": _acl_network}

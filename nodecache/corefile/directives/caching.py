@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from nodecache.corefile import values
 from nodecache.corefile.names import zone_name, zone_names
 from nodecache.corefile.options import MIN_CAPACITY, CacheOptions, PrefetchOptions, StaleOptions
 from nodecache.corefile.reading import (
@@ -17,7 +18,6 @@ from nodecache.corefile.reading import (
     read_options,
     single,
 )
-from nodecache.corefile.values import duration, go_duration, integer, one_of, whole
 
 _SERVFAIL_MAX_SECONDS = 300.0  # RFC 2308 §7.1
 _RECHECK_MAX_SECONDS = 300.0
@@ -29,7 +29,7 @@ def cache(statement: Statement, context: Context) -> CacheOptions:
     arguments = statement.arguments
     fields: dict[str, Any] = {}
     if _is_integer(arguments.following):
-        ttl = arguments.take("TTL", whole(1))
+        ttl = arguments.take("TTL", values.whole(1))
         fields |= {"success_ttl": ttl, "denial_ttl": ttl, "has_denial": True}
     zones = arguments.rest("zone", _zones_of_cache)
     fields |= {"zones": sum(zones, ())}
@@ -41,7 +41,7 @@ def cache(statement: Statement, context: Context) -> CacheOptions:
 
 def _is_integer(word: str) -> bool:
     try:
-        integer(word)
+        values.integer(word)
     except ValueError:
         return False
     return True
@@ -56,12 +56,12 @@ def _capacity(kind: str) -> Option:
     """`success CAPACITY [TTL] [MINTTL]`, and `denial` alike."""
 
     def read(arguments: Arguments) -> Fields:
-        fields: Fields = {f"{kind}_capacity": arguments.take("capacity", integer)}
+        fields: Fields = {f"{kind}_capacity": arguments.take("capacity", values.integer)}
         if len(arguments):
-            fields[f"{kind}_ttl"] = arguments.take("TTL", whole(1))
+            fields[f"{kind}_ttl"] = arguments.take("TTL", values.whole(1))
             fields |= {"has_denial": True} if kind == "denial" else {}
         if len(arguments):
-            fields[f"{kind}_min_ttl"] = arguments.take("least TTL", whole(0))
+            fields[f"{kind}_min_ttl"] = arguments.take("least TTL", values.whole(0))
         return fields
 
     return Option(read)
@@ -71,8 +71,8 @@ def _prefetch(arguments: Arguments) -> Fields:
     """`prefetch AMOUNT [DURATION] [PERCENTAGE%]`."""
     return {
         "prefetch": PrefetchOptions(
-            amount=arguments.take("amount", whole(0)),
-            seconds=arguments.take_or("duration", go_duration, 60.0),
+            amount=arguments.take("amount", values.whole(0)),
+            seconds=arguments.take_or("duration", values.go_duration, 60.0),
             percentage=arguments.take_or("percentage", _percentage, 10),
         )
     }
@@ -81,24 +81,24 @@ def _prefetch(arguments: Arguments) -> Fields:
 def _percentage(word: str) -> int:
     if not word.endswith("%"):
         raise ValueError(f"must end in %, not {word!r}")
-    return whole(10, 90)(word[:-1])
+    return values.whole(10, 90)(word[:-1])
 
 
 def _serve_stale(arguments: Arguments) -> Fields:
     """`serve_stale [DURATION] [immediate|verify [TIMEOUT]] [TTL] [RECHECK]`."""
-    fields: Fields = {"seconds": arguments.take_or("duration", duration(0), 3600.0)}
-    fields["mode"] = arguments.take_or("mode", one_of("immediate", "verify"), "immediate")
+    fields: Fields = {"seconds": arguments.take_or("duration", values.duration(0), 3600.0)}
+    fields["mode"] = arguments.take_or("mode", values.one_of("immediate", "verify"), "immediate")
     if fields["mode"] == "verify":
-        fields["verify_timeout_seconds"] = arguments.take_or("timeout", duration(0), 0.0)
+        fields["verify_timeout_seconds"] = arguments.take_or("timeout", values.duration(0), 0.0)
     fields["response_ttl"] = arguments.take_or("TTL", _ttl_duration, 0)
     fields["failure_recheck_seconds"] = arguments.take_or(
-        "recheck", duration(0, _RECHECK_MAX_SECONDS), 0.0
+        "recheck", values.duration(0, _RECHECK_MAX_SECONDS), 0.0
     )
     return {"serve_stale": StaleOptions(**fields)}
 
 
 def _ttl_duration(word: str) -> int:
-    seconds = duration(0, _MAX_TTL)(word)
+    seconds = values.duration(0, _MAX_TTL)(word)
     if seconds % 1:
         raise ValueError(f"must be whole seconds, not {word!r}")
     return int(seconds)
@@ -108,7 +108,7 @@ def _tell_of_none(statement: Statement, context: Context) -> None:
     """CoreDNS keeps some entries of each kind, whatever capacity it is given; so do we."""
     for kind, *words in statement.lines:
         is_capacity = kind.text in ("success", "denial") and words and _is_integer(words[0].text)
-        if is_capacity and integer(words[0].text) <= 0:
+        if is_capacity and values.integer(words[0].text) <= 0:
             reason = f"{kind.text} {words[0].text} keeps {MIN_CAPACITY} entries, as in CoreDNS"
             context.warn(kind, f"{reason}; 'disable {kind.text}' keeps none")
 
@@ -125,7 +125,7 @@ def _apply_stale_policy(statement: Statement, fields: Fields) -> None:
 
 def _disable(arguments: Arguments) -> Fields:
     """`disable success|denial [ZONES…]`, everywhere without zones."""
-    kind = arguments.take("kind", one_of("success", "denial"))
+    kind = arguments.take("kind", values.one_of("success", "denial"))
     return {f"disable_{kind}": arguments.rest("zone", zone_name) or (".",)}
 
 
@@ -134,8 +134,8 @@ _CACHE = {
     "denial": _capacity("denial"),
     "prefetch": Option(_prefetch),
     "serve_stale": Option(_serve_stale),
-    "serve_stale_policy": once(single("stale_policy", one_of("prefer_positive"))),
-    "servfail": single("servfail_seconds", duration(0, _SERVFAIL_MAX_SECONDS)),
+    "serve_stale_policy": once(single("stale_policy", values.one_of("prefer_positive"))),
+    "servfail": single("servfail_seconds", values.duration(0, _SERVFAIL_MAX_SECONDS)),
     "disable": Option(_disable),
     "keepttl": flag("keepttl"),
 }

@@ -2,6 +2,7 @@
 
 import operator
 
+from nodecache.corefile import values
 from nodecache.corefile.destinations import TlsOptions, destination
 from nodecache.corefile.mnemonics import rcode
 from nodecache.corefile.names import zone_name, zone_names
@@ -20,16 +21,6 @@ from nodecache.corefile.reading import (
     flag,
     read_options,
     single,
-)
-from nodecache.corefile.values import (
-    duration,
-    ip,
-    one_of,
-    positive_duration,
-    show_seconds,
-    split_host_port,
-    text,
-    whole,
 )
 
 _MAX_DESTINATIONS = 15
@@ -62,7 +53,7 @@ def _check(statement: Statement, options: ForwardOptions) -> None:
     """What no option can be told by itself."""
     max_age = options.max_age_seconds
     if max_age and max_age < options.expire_seconds:
-        shown = f"{show_seconds(max_age)} < {show_seconds(options.expire_seconds)}"
+        shown = f"{values.show_seconds(max_age)} < {values.show_seconds(options.expire_seconds)}"
         raise Fault(statement.name, f"max_age must not be less than expire ({shown})")
     for word, there in zip(statement.words[1:], options.destinations, strict=True):
         if there.server_name and options.tls_servername:
@@ -76,9 +67,9 @@ def _except(arguments: Arguments) -> Fields:
 
 def _health_check(arguments: Arguments) -> Fields:
     """`health_check DURATION [no_rec] [domain NAME]`."""
-    fields: Fields = {"health_check_seconds": arguments.take(ITSELF, duration(0))}
+    fields: Fields = {"health_check_seconds": arguments.take(ITSELF, values.duration(0))}
     while len(arguments):
-        match arguments.take("option", one_of("no_rec", "domain")):
+        match arguments.take("option", values.one_of("no_rec", "domain")):
             case "no_rec":
                 fields["health_check_recursion"] = False
             case _:
@@ -88,7 +79,7 @@ def _health_check(arguments: Arguments) -> Fields:
 
 def _tls(arguments: Arguments) -> Fields:
     """`tls`, `tls CA`, `tls CERT KEY`, `tls CERT KEY CA`."""
-    match [arguments.take("file", text) for _ in range(min(3, len(arguments)))]:
+    match [arguments.take("file", values.text) for _ in range(min(3, len(arguments)))]:
         case []:
             options = TlsOptions()
         case [authority]:
@@ -110,10 +101,10 @@ def _failure_rcode(word: str) -> int:
 def _resolver(word: str) -> str:
     """`IP` or `IP:PORT`."""
     try:
-        ip(word)
+        values.ip(word)
     except ValueError:
         try:
-            ip(split_host_port(word)[0])
+            values.ip(values.split_host_port(word)[0])
         except ValueError:
             raise ValueError(f"must be IP or IP:PORT, not {word!r}") from None
     return word
@@ -127,24 +118,24 @@ _FORWARD = {
     "except": Option(_except, operator.add),
     "force_tcp": flag("force_tcp"),
     "prefer_udp": flag("prefer_udp"),
-    "expire": single("expire_seconds", duration(0)),
-    "max_age": single("max_age_seconds", duration(0)),
-    "max_idle_conns": single("max_idle_conns", whole(0)),
-    "max_fails": single("max_fails", whole(0, _MAX_UINT32)),
-    "max_connect_attempts": single("max_connect_attempts", whole(0, _MAX_UINT32)),
-    "read_timeout": single("read_timeout_seconds", positive_duration),
+    "expire": single("expire_seconds", values.duration(0)),
+    "max_age": single("max_age_seconds", values.duration(0)),
+    "max_idle_conns": single("max_idle_conns", values.whole(0)),
+    "max_fails": single("max_fails", values.whole(0, _MAX_UINT32)),
+    "max_connect_attempts": single("max_connect_attempts", values.whole(0, _MAX_UINT32)),
+    "read_timeout": single("read_timeout_seconds", values.positive_duration),
     "tls": Option(_tls),
-    "tls_servername": single("tls_servername", text),
-    "policy": single("policy", one_of("random", "round_robin", "sequential")),
+    "tls_servername": single("tls_servername", values.text),
+    "policy": single("policy", values.one_of("random", "round_robin", "sequential")),
     "health_check": Option(_health_check),
-    "max_concurrent": single("max_concurrent", whole(0)),
+    "max_concurrent": single("max_concurrent", values.whole(0)),
     "next": a_set("next_rcodes", rcode),
     "next_on_nodata": flag("next_on_nodata"),
     "failfast_all_unhealthy_upstreams": flag("failfast"),
     "failover": a_set("failover_rcodes", _failure_rcode),
     "resolver": Option(_resolvers),
-    "source_address": single("source_address", lambda word: str(ip(word))),
-    "doh_method": single("doh_method", lambda word: one_of("post", "get")(word).upper()),
+    "source_address": single("source_address", lambda word: str(values.ip(word))),
+    "doh_method": single("doh_method", lambda word: values.one_of("post", "get")(word).upper()),
 }
 
 

@@ -1,5 +1,6 @@
 """Directives about listening and the process: bind, timeouts, bufsize, reload, debug, loop."""
 
+from nodecache.corefile import values
 from nodecache.corefile.options import BindLine, ReloadOptions, TimeoutsOptions
 from nodecache.corefile.reading import (
     ITSELF,
@@ -15,7 +16,6 @@ from nodecache.corefile.reading import (
     read_options,
     several,
 )
-from nodecache.corefile.values import duration, go_duration, integer, is_ip, whole
 
 _DEFAULT_BUFSIZE = 1232  # DNS flag day 2020
 _MIN_INTERVAL_SECONDS = 2.0
@@ -33,7 +33,7 @@ def bind(statement: Statement, context: Context) -> BindLine:
 
 def _listened_on(word: str) -> str:
     """An address, or what may be an interface's name: no kernel has one with `:` or `/`."""
-    if not is_ip(word) and any(character in word for character in ":/,"):
+    if not values.is_ip(word) and any(character in word for character in ":/,"):
         raise ValueError(f"must be such as 169.254.20.10, fd00::10 or eth0, not {word!r}")
     return word
 
@@ -44,7 +44,7 @@ _BIND = {"except": several("except_addresses", _listened_on)}
 def bufsize(statement: Statement, _: Context) -> int:
     """`bufsize [OCTETS]`."""
     arguments = statement.arguments
-    octets = arguments.take_or("size", whole(512, 4096), _DEFAULT_BUFSIZE)
+    octets = arguments.take_or("size", values.whole(512, 4096), _DEFAULT_BUFSIZE)
     arguments.end()
     no_block(statement)
     return octets
@@ -55,7 +55,7 @@ def reload(statement: Statement, _: Context) -> ReloadOptions:
     arguments = statement.arguments
     default = ReloadOptions()
     interval = arguments.take_or(
-        "interval", duration(_MIN_INTERVAL_SECONDS), default.interval_seconds
+        "interval", values.duration(_MIN_INTERVAL_SECONDS), default.interval_seconds
     )
     jitter = arguments.take_or("jitter", _jitter, default.jitter_seconds)
     arguments.end()
@@ -64,7 +64,7 @@ def reload(statement: Statement, _: Context) -> ReloadOptions:
 
 
 def _jitter(word: str) -> float:
-    seconds = go_duration(word)
+    seconds = values.go_duration(word)
     if seconds != 0 and seconds < _MIN_JITTER_SECONDS:
         raise ValueError(f"must be 0 or at least 1s, not {word!r}")
     return seconds
@@ -89,11 +89,11 @@ def _seconds_or_duration(word: str) -> float:
     """A bare number is seconds here, unlike everywhere else."""
     if word.isascii() and word.isdigit():
         word += "s"
-    return duration(_MIN_TIMEOUT_SECONDS, _MAX_TIMEOUT_SECONDS)(word)
+    return values.duration(_MIN_TIMEOUT_SECONDS, _MAX_TIMEOUT_SECONDS)(word)
 
 
 def _queries(word: str) -> int:
-    number = integer(word)
+    number = values.integer(word)
     if number < -1 or number == 0:
         raise ValueError(f"must be above 0, or -1 for no limit, not {word!r}")
     return number

@@ -4,6 +4,7 @@ import operator
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
+from nodecache.corefile import values
 from nodecache.corefile.destinations import TlsOptions
 from nodecache.corefile.names import zone_name, zone_names
 from nodecache.corefile.observing import (
@@ -20,7 +21,6 @@ from nodecache.corefile.observing import (
     TraceOptions,
 )
 from nodecache.corefile.reading import (
-    ITSELF,
     Arguments,
     Context,
     Directive,
@@ -32,20 +32,10 @@ from nodecache.corefile.reading import (
     a_set,
     flag,
     no_block,
+    no_effect,
     once,
     read_options,
     single,
-)
-from nodecache.corefile.values import (
-    boolean,
-    duration,
-    go_duration,
-    host_port,
-    integer,
-    one_of,
-    pattern,
-    text,
-    whole,
 )
 
 _COMMON_FORMAT = (
@@ -58,7 +48,7 @@ _COMBINED_FORMAT = _COMMON_FORMAT + ' "{>opcode}"'
 def errors(statement: Statement, context: Context) -> ErrorsOptions:
     """`errors [stdout] { stacktrace; consolidate … }`."""
     arguments = statement.arguments
-    arguments.take_or("destination", one_of("stdout"), "stdout")
+    arguments.take_or("destination", values.one_of("stdout"), "stdout")
     arguments.end()
     return ErrorsOptions(**read_options(statement, _ERRORS, context))
 
@@ -66,20 +56,20 @@ def errors(statement: Statement, context: Context) -> ErrorsOptions:
 def _consolidate(arguments: Arguments) -> Fields:
     """`consolidate DURATION REGEXP [LEVEL] [show_first]`."""
     fields: dict[str, Any] = {
-        "seconds": arguments.take("duration", go_duration),
-        "pattern": arguments.take("pattern", pattern),
+        "seconds": arguments.take("duration", values.go_duration),
+        "pattern": arguments.take("pattern", values.pattern),
     }
     if len(arguments) and arguments.following != "show_first":
-        levels = one_of("warning", "error", "info", "debug")
+        levels = values.one_of("warning", "error", "info", "debug")
         fields["level"] = arguments.take("level", levels)
     if len(arguments):
-        arguments.take("last word", one_of("show_first"))
+        arguments.take("last word", values.one_of("show_first"))
         fields["show_first"] = True
     return {"consolidations": (Consolidation(**fields),)}
 
 
 _ERRORS = {
-    "stacktrace": flag("stacktrace"),
+    "stacktrace": no_effect(),
     "consolidate": Option(_consolidate, operator.add),
 }
 
@@ -89,13 +79,13 @@ def log(statement: Statement, context: Context) -> LogOptions:
     arguments = statement.arguments
     form = _COMMON_FORMAT
     if len(arguments) > 1 and "{" in arguments.last:
-        written = arguments.take_last("format", text)
+        written = arguments.take_last("format", values.text)
         form = written.replace("{common}", _COMMON_FORMAT).replace("{combined}", _COMBINED_FORMAT)
     names = arguments.rest("name", zone_name) or (".",)
     return LogOptions(names=names, format=form, **read_options(statement, _LOG, context))
 
 
-_LOG = {"class": a_set("classes", one_of(*get_args(AnswerClass)))}
+_LOG = {"class": a_set("classes", values.one_of(*get_args(AnswerClass)))}
 
 
 def health(statement: Statement, context: Context) -> HealthOptions:
@@ -103,13 +93,13 @@ def health(statement: Statement, context: Context) -> HealthOptions:
     return HealthOptions(**_address(statement), **read_options(statement, _HEALTH, context))
 
 
-_HEALTH = {"lameduck": single("lameduck_seconds", duration(0))}
+_HEALTH = {"lameduck": single("lameduck_seconds", values.duration(0))}
 
 
 def _address(statement: Statement) -> Fields:
     """The one word of directives that serve HTTP; no field where there is none."""
     arguments = statement.arguments
-    fields = {"address": arguments.take("address", host_port)} if len(arguments) else {}
+    fields = {"address": arguments.take("address", values.host_port)} if len(arguments) else {}
     arguments.end()
     return fields
 
@@ -120,8 +110,8 @@ def prometheus(statement: Statement, context: Context) -> PrometheusOptions:
 
 
 _PROMETHEUS = {
-    "runtime_metrics": flag("runtime_metrics"),
-    "tls": once(single("tls_config_file", text)),
+    "runtime_metrics": no_effect(),
+    "tls": once(single("tls_config_file", values.text)),
 }
 
 
@@ -130,7 +120,7 @@ def ready(statement: Statement, context: Context) -> ReadyOptions:
     return ReadyOptions(**_address(statement), **read_options(statement, _READY, context))
 
 
-_READY = {"monitor": single("monitor", one_of("until-ready", "continuously"))}
+_READY = {"monitor": single("monitor", values.one_of("until-ready", "continuously"))}
 
 
 def pprof(statement: Statement, context: Context) -> PprofOptions:
@@ -138,7 +128,7 @@ def pprof(statement: Statement, context: Context) -> PprofOptions:
     return PprofOptions(**_address(statement), **read_options(statement, _PPROF, context))
 
 
-_PPROF = {"block": Option(lambda arguments: {"block_rate": arguments.take_or(ITSELF, integer, 1)})}
+_PPROF = {"block": no_effect(values.integer)}
 
 
 def metadata(statement: Statement, _: Context) -> MetadataOptions:
@@ -156,8 +146,8 @@ def trace(statement: Statement, context: Context) -> TraceOptions:
     arguments = statement.arguments
     kind = "zipkin"
     if len(arguments) > 1:
-        kind = arguments.take("kind", lambda word: one_of(*_ENDPOINTS)(word.lower()))
-    endpoint = arguments.take_or("endpoint", text, "") or _ENDPOINTS[kind]
+        kind = arguments.take("kind", lambda word: values.one_of(*_ENDPOINTS)(word.lower()))
+    endpoint = arguments.take_or("endpoint", values.text, "") or _ENDPOINTS[kind]
     arguments.end()
     if kind == "zipkin":
         endpoint = _collector(statement, endpoint)
@@ -181,14 +171,6 @@ def _collector(statement: Statement, endpoint: str) -> str:
     return url
 
 
-def _client_server(arguments: Arguments) -> Fields:
-    return {"client_server": arguments.take_or(ITSELF, boolean, default=True)}
-
-
-def _analytics_rate(arguments: Arguments) -> Fields:
-    return {"datadog_analytics_rate": arguments.take_or(ITSELF, _rate, 0.0)}
-
-
 def _rate(word: str) -> float:
     try:
         rate = float(word)
@@ -200,13 +182,13 @@ def _rate(word: str) -> float:
 
 
 _TRACE = {
-    "every": single("every", whole(0)),
-    "service": single("service", text),
-    "client_server": Option(_client_server),
-    "datadog_analytics_rate": Option(_analytics_rate),
-    "zipkin_max_backlog_size": single("zipkin_max_backlog_size", whole(0)),
-    "zipkin_max_batch_size": single("zipkin_max_batch_size", whole(0)),
-    "zipkin_max_batch_interval": single("zipkin_max_batch_seconds", duration(0)),
+    "every": single("every", values.whole(0)),
+    "service": single("service", values.text),
+    "client_server": no_effect(values.boolean),
+    "datadog_analytics_rate": no_effect(_rate),
+    "zipkin_max_backlog_size": single("zipkin_max_backlog_size", values.whole(0)),
+    "zipkin_max_batch_size": single("zipkin_max_batch_size", values.whole(0)),
+    "zipkin_max_batch_interval": single("zipkin_max_batch_seconds", values.duration(0)),
 }
 
 
@@ -220,12 +202,12 @@ def dnstap(statement: Statement, context: Context) -> DnstapOptions:
     arguments = statement.arguments
     is_listener = arguments.following == "listen"
     if is_listener:
-        arguments.take("word", text)
+        arguments.take("word", values.text)
     fields: dict[str, Any] = arguments.take("endpoint", _endpoint)
-    fields["is_full"] = arguments.take_or("word after the endpoint", text, "") == "full"
-    buffer = whole(1, _MAX_WRITE_BUFFER_MIB)
+    fields["is_full"] = arguments.take_or("word after the endpoint", values.text, "") == "full"
+    buffer = values.whole(1, _MAX_WRITE_BUFFER_MIB)
     fields["write_buffer_mib"] = arguments.take_or("write buffer (MiB)", buffer, 1)
-    queues = arguments.take_or("queue (10,000 messages)", whole(1, _MAX_QUEUES), 1)
+    queues = arguments.take_or("queue (10,000 messages)", values.whole(1, _MAX_QUEUES), 1)
     fields["queue_messages"] = queues * _MESSAGES_PER_QUEUE
     arguments.end()
     fields |= read_options(statement, _DNSTAP, context)
@@ -242,24 +224,24 @@ def _endpoint(word: str) -> Fields:
         return {"transport": "unix", "address": word}
     if scheme not in ("unix", "tcp", "tls") or not rest:
         raise ValueError(f"must be a path, unix://, tcp:// or tls://, not {word!r}")
-    address = rest if scheme == "unix" else host_port(rest.partition("/")[0])
+    address = rest if scheme == "unix" else values.host_port(rest.partition("/")[0])
     return {"transport": scheme, "address": address}
 
 
 def _dnstap_tls(arguments: Arguments) -> Fields:
     return {
         "tls": TlsOptions(
-            certificate_file=arguments.take("certificate", text),
-            key_file=arguments.take("key", text),
-            authority_file=arguments.take_or("authority", text, ""),
+            certificate_file=arguments.take("certificate", values.text),
+            key_file=arguments.take("key", values.text),
+            authority_file=arguments.take_or("authority", values.text, ""),
         )
     }
 
 
 _DNSTAP = {
-    "identity": single("identity", text),
-    "version": single("version", text),
-    "extra": single("extra", text),
+    "identity": single("identity", values.text),
+    "version": single("version", values.text),
+    "extra": single("extra", values.text),
     "skipverify": flag("skip_verify"),
     "tls": Option(_dnstap_tls),
 }

@@ -1,5 +1,6 @@
 """Our own directive, `nodecache { … }`: what CoreDNS has no words for."""
 
+from nodecache.corefile import values
 from nodecache.corefile.options import OwnOptions
 from nodecache.corefile.reading import (
     ITSELF,
@@ -12,7 +13,6 @@ from nodecache.corefile.reading import (
     read_options,
     single,
 )
-from nodecache.corefile.values import duration, octets, on_or_off, one_of, positive_duration, whole
 
 _MIN_BUDGET_OCTETS = 1024 * 1024
 _MAX_CONNECTIONS = 64
@@ -26,22 +26,22 @@ def nodecache(statement: Statement, context: Context) -> OwnOptions:
 
 
 def _budget(word: str) -> int:
-    size = octets(word)
+    size = values.octets(word)
     if size < _MIN_BUDGET_OCTETS:
         raise ValueError(f"must be at least 1Mi, not {word!r}")
     return size
 
 
 def _stale(word: str) -> float:
-    return 0.0 if word.lower() == "off" else duration(0, _MAX_STALE_SECONDS)(word)
+    return 0.0 if word.lower() == "off" else values.duration(0, _MAX_STALE_SECONDS)(word)
 
 
 def _max_waiting(arguments: Arguments) -> Fields:
     """`max_waiting N [PER_CLIENT]`."""
-    limit = arguments.take(ITSELF, whole(1))
+    limit = arguments.take(ITSELF, values.whole(1))
     fields: Fields = {"max_waiting": limit}
     if len(arguments):
-        fields["max_waiting_per_client"] = arguments.take("PER_CLIENT", whole(1, limit))
+        fields["max_waiting_per_client"] = arguments.take("PER_CLIENT", values.whole(1, limit))
     return fields
 
 
@@ -49,13 +49,15 @@ _OWN = {
     "budget": single("budget_octets", _budget),
     "max_waiting": Option(_max_waiting),
     "stale": single("stale_seconds", _stale),
-    "client_deadline": single("client_deadline_seconds", positive_duration),
-    "hedge": single("hedges", on_or_off),
-    "pool": single("pool_size", whole(1, _MAX_CONNECTIONS)),
-    "endpoints": single("asks_pods", on_or_off),
-    "search_ahead": single("searches_ahead", on_or_off),
-    "aaaa": single("suppresses_aaaa", lambda word: one_of("pass", "suppress")(word) == "suppress"),
-    "denial_cap": single("denial_cap_seconds", duration(0)),
+    "client_deadline": single("client_deadline_seconds", values.positive_duration),
+    "hedge": single("hedges", values.on_or_off),
+    "pool": single("pool_size", values.whole(1, _MAX_CONNECTIONS)),
+    "endpoints": single("asks_pods", values.on_or_off),
+    "search_ahead": single("searches_ahead", values.on_or_off),
+    "aaaa": single(
+        "suppresses_aaaa", lambda word: values.one_of("pass", "suppress")(word) == "suppress"
+    ),
+    "denial_cap": single("denial_cap_seconds", values.duration(0)),
 }
 
 

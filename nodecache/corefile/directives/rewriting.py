@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, get_args
 
+from nodecache.corefile import values
 from nodecache.corefile.mnemonics import rcode, rdclass, rdtype
 from nodecache.corefile.reading import (
     Arguments,
@@ -30,9 +31,8 @@ from nodecache.corefile.rewriting import (
     TtlRule,
     TypeRule,
 )
-from nodecache.corefile.values import groups, one_of, pattern, text, whole
 
-_MATCHES = one_of(*get_args(Match))
+_MATCHES = values.one_of(*get_args(Match))
 _MAX_TTL = 2**31 - 1
 _MAX_UINT32 = 2**32 - 1
 _MAX_RCODE = 23
@@ -58,8 +58,8 @@ def rewrite(statement: Statement, _: Context) -> RewriteOptions:
     arguments = Arguments(statement.name, words)
     continues = False
     if arguments.following.lower() in ("continue", "stop"):
-        continues = arguments.take("mode", text).lower() == "continue"
-    kind = arguments.take("field", one_of(*_KINDS))
+        continues = arguments.take("mode", values.text).lower() == "continue"
+    kind = arguments.take("field", values.one_of(*_KINDS))
     rule = _KINDS[kind](arguments)
     arguments.end()
     return RewriteOptions(rule, continues)
@@ -77,7 +77,7 @@ def _match(arguments: Arguments, plain: int) -> str:
 
 def _matched(arguments: Arguments, match: str) -> str:
     """What to match: a pattern or (a part of) a name."""
-    return arguments.take("FROM", pattern if match == "regex" else _normal)
+    return arguments.take("FROM", values.pattern if match == "regex" else _normal)
 
 
 def _name(arguments: Arguments) -> NameRule:
@@ -92,11 +92,11 @@ def _name(arguments: Arguments) -> NameRule:
     wants_answer = True
     while len(arguments):
         if wants_answer or arguments.following == "answer":
-            arguments.take("word", one_of("answer"))
+            arguments.take("word", values.one_of("answer"))
         wants_answer = False
-        target = arguments.take("answer rule", one_of("auto", "name", "value"))
+        target = arguments.take("answer rule", values.one_of("auto", "name", "value"))
         if target != "auto" and _is_auto(arguments):
-            target = arguments.take("word", text)
+            target = arguments.take("word", values.text)
         if target == "auto":
             is_auto = True
         else:
@@ -117,7 +117,7 @@ def _is_auto(arguments: Arguments) -> bool:
 
 
 def _answer(arguments: Arguments, target: Any) -> AnswerRule:
-    from_pattern = arguments.take("answer pattern", pattern)
+    from_pattern = arguments.take("answer pattern", values.pattern)
     if arguments.following == "answer":
         raise arguments.fault("answer TO is missing before the next 'answer'")
     to_name = arguments.take("answer TO", _normal)
@@ -126,7 +126,7 @@ def _answer(arguments: Arguments, target: Any) -> AnswerRule:
 
 
 def _check_groups(arguments: Arguments, from_pattern: str, to_name: str) -> None:
-    if len(set(_GROUP.findall(to_name))) > groups(from_pattern):
+    if len(set(_GROUP.findall(to_name))) > values.groups(from_pattern):
         raise arguments.fault(f"{to_name!r} uses more groups than {from_pattern!r} has")
 
 
@@ -168,7 +168,7 @@ def _rcode(arguments: Arguments) -> RcodeRule:
 
 def _rcode_or_number(word: str) -> int:
     try:
-        return whole(0, _MAX_RCODE)(word)
+        return values.whole(0, _MAX_RCODE)(word)
     except ValueError:
         return rcode(word)
 
@@ -183,16 +183,16 @@ def _cname(arguments: Arguments) -> CnameRule:
 
 def _lowered_pattern(word: str) -> str:
     """CoreDNS lowers the whole pattern, its character classes too."""
-    return pattern(word.lower())
+    return values.pattern(word.lower())
 
 
 def _edns0(arguments: Arguments) -> RewriteRule:
     """`edns0 local|nsid|subnet set|replace|append|unset … [revert]`."""
-    kind = arguments.take("kind", one_of(*_EDNS_KINDS))
-    action: Any = arguments.take("action", one_of(*get_args(EdnsAction)))
+    kind = arguments.take("kind", values.one_of(*_EDNS_KINDS))
+    action: Any = arguments.take("action", values.one_of(*get_args(EdnsAction)))
     reverts = arguments.last == "revert" and action != "unset"
     if reverts:
-        arguments.take_last("word", text)
+        arguments.take_last("word", values.text)
     return replace(_EDNS_KINDS[kind](arguments, action), reverts=reverts)
 
 
@@ -201,7 +201,7 @@ def _edns_local(arguments: Arguments, action: EdnsAction) -> EdnsLocalRule:
     code = arguments.take("code", _go_number(65535))
     if action == "unset":
         return EdnsLocalRule(action, code)
-    word = arguments.take("data", text)
+    word = arguments.take("data", values.text)
     if word.startswith("{") and word.endswith("}"):
         if word not in _VARIABLES and not _METADATA_LABEL.fullmatch(word):
             raise arguments.fault(f"no variable is named {word!r}")
