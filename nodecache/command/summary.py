@@ -69,7 +69,7 @@ def _forwarded(block: ServerBlock) -> Iterator[str]:
     for forward in block.forwards:
         whose = f" for {forward.from_zone}" if forward.from_zone != "." else ""
         but = f" but {' '.join(forward.except_zones)}" if forward.except_zones else ""
-        yield f"asks {' '.join(forward.to)}{whose}{but} over {_transport(forward)}"
+        yield f"asks {' '.join(forward.to) or 'nobody'}{whose}{but} over {_transport(forward)}"
 
 
 def _transport(forward: ForwardOptions) -> str:

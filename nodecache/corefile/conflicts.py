@@ -1,6 +1,7 @@
 """Errors and warnings about server blocks that conflict with each other."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from .errors import CorefileError
 from .options import ServerBlock, ZoneKey
@@ -11,6 +12,41 @@ def conflicts(blocks: Iterable[ServerBlock]) -> Iterator[CorefileError]:
     """Every error that needs more than one block."""
     yield from _overlaps(blocks)
     yield from _contradictions(blocks)
+
+
+def without_doubles(
+    blocks: Sequence[ServerBlock], left_out: list[CorefileError]
+) -> list[ServerBlock]:
+    """The blocks without keys that another block has in other letter case, which are added to `left_out`.
+
+    For CoreDNS they are two zones, and only one in lower case is ever asked.
+    """
+    kept = []
+    for block in blocks:
+        zones = []
+        for key in block.zones:
+            other = _double(key, block, blocks)
+            if other is None:
+                zones.append(key)
+            else:
+                what = f"left out: {key.written or key.zone_name} is {key} in other letters"
+                left_out.append(_of(block, f"{what}, as {other.file}:{other.line} has it"))
+        if zones:
+            kept.append(replace(block, zones=tuple(zones)))
+    return kept
+
+
+def _double(key: ZoneKey, block: ServerBlock, blocks: Iterable[ServerBlock]) -> ServerBlock | None:
+    """The block that serves `key` instead of `block`: in lower case, or else the first."""
+    at = set(_addresses(block))
+    doubles = [
+        (each, other)
+        for other in blocks
+        for each in other.zones
+        if each == key and not at.isdisjoint(_addresses(other))
+    ]
+    served, other = min(doubles, key=lambda double: bool(double[0].written))
+    return None if served.written == key.written else other
 
 
 def _overlaps(blocks: Iterable[ServerBlock]) -> Iterable[CorefileError]:

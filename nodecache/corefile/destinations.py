@@ -36,6 +36,10 @@ class TlsOptions:
     authority_file: str = ""
 
 
+class NoSuchPort(ValueError):
+    """Nobody can be asked there; the other TOs can be."""
+
+
 def destination(word: str) -> Destination:
     """Read one TO of `forward`: `IP`, `IP:PORT`, `tls://IP%NAME:PORT`, a file, or a host name."""
     if "__PILLAR__" in word:
@@ -89,7 +93,7 @@ def _split_port(rest: str, default: int, word: str) -> tuple[str, int]:
     try:
         return host, port(number)
     except ValueError:
-        raise ValueError(f"must have a port from 1 to 65535, not {word!r}") from None
+        raise NoSuchPort(f"must have a port from 1 to 65535, not {word!r}") from None
 
 
 def _is_like_ipv4(host: str) -> bool:

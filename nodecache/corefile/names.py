@@ -63,7 +63,8 @@ def zone_keys(word: str, default_port: int) -> tuple[ZoneKey, ...]:
         raise ValueError(f"must have a port from 1 to 65535, not {word!r}")
     if port is None:
         port = _DEFAULT_PORTS.get(scheme, default_port)
-    return tuple(ZoneKey(name, port, scheme) for name in _zones(zone))
+    written = "" if zone == zone.lower() else zone.removesuffix(".")
+    return tuple(ZoneKey(name, port, scheme, written) for name in _zones(zone))
 
 
 def _split_scheme(word: str) -> tuple[str, str]:

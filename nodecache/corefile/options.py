@@ -56,6 +56,8 @@ class ZoneKey:
     zone_name: str
     port: int
     scheme: str = "dns"
+    written: str = field(default="", compare=False)
+    """How its letters stand in the Corefile; empty if all are in lower case."""
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.zone_name}:{self.port}"

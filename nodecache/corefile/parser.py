@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .conflicts import conflicts, warnings
+from .conflicts import conflicts, warnings, without_doubles
 from .directives import DIRECTIVES, ELSEWHERE
 from .errors import CorefileError
 from .lexer import Origin, Token
@@ -42,6 +42,7 @@ def parse(
     told = _Findings(errors=[fault.to_error() for fault in found.faults])
     told.warnings = [fault.to_error() for fault in found.warnings]
     blocks = [block for raw in found.blocks if (block := _block(raw, default_port, told))]
+    blocks = without_doubles(blocks, told.left_out)
     told.errors += conflicts(blocks)
     told.warnings += warnings(blocks)
     if not blocks and not told.errors:
@@ -88,6 +89,7 @@ def _block(raw: RawBlock, default_port: int, told: _Findings) -> ServerBlock | N
             context.faults.append(fault)
         told.errors += (fault.to_error(name) for fault in context.faults)
         told.warnings += (warning.to_error(name) for warning in context.warnings)
+        told.left_out += (fault.to_error(name) for fault in context.left_out)
     if not present:
         reason = "has no directives: every query is refused"
         told.warnings.append(Fault(raw.keys[0], reason).to_error())

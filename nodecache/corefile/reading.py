@@ -58,10 +58,15 @@ class Context:
 
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
+    left_out: list[Fault] = field(default_factory=list)
 
     def warn(self, token: Token, reason: str) -> None:
         """Add a warning about something that works, but not as written."""
         self.warnings.append(Fault(token, reason))
+
+    def leave_out(self, token: Token, reason: str) -> None:
+        """Add a mistake that does not keep the rest from being served."""
+        self.left_out.append(Fault(token, f"left out: {reason}"))
 
 
 class Arguments:

@@ -61,12 +61,12 @@ def test_what_is_printed_is_a_corefile(run):
 
 
 def test_every_error_is_told_and_nothing_is_printed(run):
-    assert run(". {\n cahce\n forward . x:y\n}\n") == (
+    assert run(". {\n cahce\n forward . <nil>\n}\n") == (
         1,
         "",
         (
             "Corefile:2: cahce: there is no such directive; is 'cache' meant?\n"
-            "Corefile:3: forward: TO must have a port from 1 to 65535, not 'x:y'\n"
+            "Corefile:3: forward: TO must be an IP address, a file like resolv.conf or a host name, not '<nil>'\n"
         ),
     )
 

@@ -202,6 +202,7 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
     "Stub domains are bound": ("corefile/test_render.py::test_stub_domains_are_bound_and_measured_as_all_names_are",),
     "A stub domain's server": (_KUBE_DNS + "a_broken_key_is_told",),
     "`force_tcp` is taken": ("contract/test_rendered_corefiles.py::test_a_base_is_rendered_as_the_original_renders_it", "corefile/test_render.py::test_custom_upstream_servers_are_asked_over_udp"),
+    "Of two keys that differ": ("corefile/test_conflicts.py::test_of_keys_in_other_letter_case_one_is_served", "corefile/test_forwarding.py::test_a_destination_whose_port_is_none_is_left_out"),
     "Blocks for `https://`": (_SOURCE + "a_block_that_cannot_be_served_is_left_out_and_told",),
     "A ConfigMap `kube-dns`": (_KUBE_DNS + "a_key_with_a_fault_says_what_it_said_before", _KUBE_DNS + "what_is_sound_beside_a_fault_is_taken"),
     "A domain in `stubDomains`": (_KUBE_DNS + "names_may_be_in_any_case_and_have_their_last_dot",),

@@ -53,3 +53,25 @@ def test_a_name_rewritten_into_another_block_is_told(rule):
 )
 def test_other_rewrites_are_not(rule):
     assert not corefile(f"{CLUSTER}. {{\nrewrite {rule}\nforward . 9.9.9.9\n}}").warnings
+
+
+@pytest.mark.parametrize(
+    ("text", "served", "left_out"),
+    [
+        ("Org {\nwhoami\n}\norg {\nlog\n}", [(4, "org.")], "1: left out: Org is dns://org.:53"),
+        ("org ORG. {\nwhoami\n}", [(1, "org.")], "1: left out: ORG is dns://org.:53"),
+        ("Org a {\nwhoami\n}\noRg b {\n}", [(1, "org."), (1, "a."), (4, "b.")], "4: left out: oRg"),
+    ],
+)
+def test_of_keys_in_other_letter_case_one_is_served(text, served, left_out):
+    """It was an error, which kept the whole agent from starting. CoreDNS starts."""
+    found = corefile(text)
+    assert [(b.line, key.zone_name) for b in found.blocks for key in b.zones] == served
+    assert len(found.left_out) == 1
+    assert found.left_out[0].startswith(f"Corefile:{left_out}")
+
+
+def test_keys_in_other_letter_case_at_other_addresses_are_all_served():
+    text = "Org {\nbind 127.0.0.1\n}\norg {\nbind 127.0.0.2\n}"
+    assert len(corefile(text).blocks) == 2
+    assert not corefile(text).left_out

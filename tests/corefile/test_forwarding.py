@@ -129,13 +129,23 @@ def test_broken_options_are_told(options, why):
         (f"{'x' * 64} 10.0.0.1", "FROM must be a domain name"),
         (". <nil>", "TO must be an IP address, a file like resolv.conf or a host name"),
         (". a27.0.0.1", "TO must be an IP address, a file like resolv.conf or a host name"),
-        (". 10.0.0.1:x", "TO must have a port from 1 to 65535, not '10.0.0.1:x'"),
         (". grpc://10.0.0.1", "TO must be reached over dns://, tls:// or https://"),
         (". " + " ".join(f"10.0.0.{n}" for n in range(1, 17)), "at most 15 TOs, not 16"),
     ],
 )
 def test_broken_words_are_told(words, why):
     assert fault(words=words).startswith(why)
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "x"])
+def test_a_destination_whose_port_is_none_is_left_out(port):
+    """CoreDNS starts as well; it was an error, which kept the whole agent from starting."""
+    found = corefile(f". {{\nforward . 10.0.0.1:{port} 10.0.0.2\nforward org 10.0.0.3:{port}\n}}")
+    assert [each.to for each in found.blocks[0].forwards] == [("10.0.0.2",), ()]
+    assert found.left_out == tuple(
+        f"Corefile:{line}: forward: left out: TO must have a port from 1 to 65535, not '{host}:{port}'"
+        for line, host in [(2, "10.0.0.1"), (3, "10.0.0.3")]
+    )
 
 
 def test_a_server_name_is_given_once_for_all_or_for_each():

@@ -189,7 +189,7 @@ def test_nothing_else_to_serve_is_an_error():
             id="the same key",
         ),
         pytest.param(
-            "a A {\nwhoami\n}",
+            "a a. {\nwhoami\n}",
             "1: cannot serve dns://a.:53: it is already served by Corefile:1",
             id="twice in one block",
         ),

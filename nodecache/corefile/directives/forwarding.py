@@ -1,9 +1,11 @@
 """The `forward` directive."""
 
 import operator
+from collections.abc import Iterable
 
 from nodecache.corefile import values
-from nodecache.corefile.destinations import TlsOptions, destination
+from nodecache.corefile.destinations import Destination, NoSuchPort, TlsOptions, destination
+from nodecache.corefile.lexer import Token
 from nodecache.corefile.mnemonics import rcode
 from nodecache.corefile.names import zone_name, zone_names
 from nodecache.corefile.options import ForwardOptions
@@ -31,9 +33,9 @@ def forward(statement: Statement, context: Context) -> ForwardOptions:
     """`forward FROM TO… { … }`."""
     arguments = statement.arguments
     from_zones = arguments.take("FROM", zone_names)
-    destinations = arguments.rest("TO", destination, at_least=1)
-    if len(destinations) > _MAX_DESTINATIONS:
-        raise arguments.fault(f"at most {_MAX_DESTINATIONS} TOs, not {len(destinations)}")
+    asked = _destinations(statement, arguments, context)
+    if len(asked) > _MAX_DESTINATIONS:
+        raise arguments.fault(f"at most {_MAX_DESTINATIONS} TOs, not {len(asked)}")
     if len(from_zones) > 1:
         written = statement.words[0]
         context.warn(
@@ -41,21 +43,44 @@ def forward(statement: Statement, context: Context) -> ForwardOptions:
         )
     options = ForwardOptions(
         from_zone=from_zones[0],
-        to=tuple(word.text for word in statement.words[1:]),
-        destinations=destinations,
+        to=tuple(word.text for word, _ in asked),
+        destinations=tuple(there for _, there in asked),
         **read_options(statement, _FORWARD, context),
     )
-    _check(statement, options)
+    _check(statement, options, asked)
     return options
 
 
-def _check(statement: Statement, options: ForwardOptions) -> None:
+def _destinations(
+    statement: Statement, arguments: Arguments, context: Context
+) -> list[tuple[Token, Destination]]:
+    """Each TO with its word; without those whose port is none, which CoreDNS accepts and cannot ask."""
+    asked = []
+    found = arguments.rest("TO", _destination, at_least=1)
+    for word, there in zip(statement.words[1:], found, strict=True):
+        if isinstance(there, Destination):
+            asked.append((word, there))
+        else:
+            context.leave_out(word, f"TO {there}")
+    return asked
+
+
+def _destination(word: str) -> Destination | NoSuchPort:
+    try:
+        return destination(word)
+    except NoSuchPort as error:
+        return error
+
+
+def _check(
+    statement: Statement, options: ForwardOptions, asked: Iterable[tuple[Token, Destination]]
+) -> None:
     """What no option can be told by itself."""
     max_age = options.max_age_seconds
     if max_age and max_age < options.expire_seconds:
         shown = f"{values.show_seconds(max_age)} < {values.show_seconds(options.expire_seconds)}"
         raise Fault(statement.name, f"max_age must not be less than expire ({shown})")
-    for word, there in zip(statement.words[1:], options.destinations, strict=True):
+    for word, there in asked:
         if there.server_name and options.tls_servername:
             raise Fault(word, f"tls_servername is set, and {word.text!r} names a server as well")
 
