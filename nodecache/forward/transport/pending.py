@@ -1,7 +1,8 @@
 """Matches answers with pending queries: message ids, and the rule against forged answers.
 
 The law of this module: no socket, no clock. An answer counts only where it comes on the
-connection that carried the query, with the query's id, name, type and class (RFC 5452 §9.1).
+connection that carried the query, as a response, with the query's id, name, type and class
+(RFC 5452 §9.1). A query of ours that somebody sends back is none.
 """
 
 import os
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from nodecache.forward.outgoing import OutgoingQuery
-from nodecache.wire import HEADER_SIZE, is_bare_reply
+from nodecache.wire import HEADER_SIZE, Flag, is_bare_reply
 
 # Far below the 65,536 ids there are, or `add` would spin looking for a free one; and what one
 # connection may owe us before another has to help.
@@ -19,6 +20,7 @@ MAX_PENDING: Final = 4096
 # A query that nobody waits for any longer (ZoneOptions.deadline_seconds) is not answered late either.
 LATE_SECONDS: Final = 5.0
 
+_QR: Final = int(Flag.QR) >> 8  # in the header's third octet
 _BLOCK_OCTETS: Final = 2048  # one system call for a thousand ids
 
 
@@ -61,7 +63,7 @@ class Pending:
 
     def match(self, packet: bytes) -> OutgoingQuery | None:
         """Take the query that `packet` answers; None where the answer is late, unasked or forged."""
-        if len(packet) < HEADER_SIZE:
+        if len(packet) < HEADER_SIZE or not packet[2] & _QR:
             return None
         message_id = packet[0] << 8 | packet[1]
         table = self._young

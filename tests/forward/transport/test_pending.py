@@ -64,6 +64,7 @@ def test_an_id_of_a_slow_query_is_not_taken_again():
     "packet",
     [
         pytest.param(answer(8), id="another id"),
+        pytest.param(b"\0\7\1\0\0\1" + bytes(6) + QUESTION, id="our query, sent back"),
         pytest.param(answer(7, b"\x06exampl\x00\x00\x01\x00\x01"), id="another name"),
         pytest.param(answer(7, b"\x07example\x00\x00\x1c\x00\x01"), id="another type"),
         pytest.param(answer(7, b"\x07example\x00\x00\x01\x00\x03"), id="another class"),
