@@ -1,13 +1,22 @@
-"""The listening sockets: the keeper's for as long as it lives, lent to every worker."""
+"""The listening sockets: the keeper's for as long as it lives, lent to every worker.
 
+Binding comes first, the address second: queries come only once they can be answered. So the
+sockets are bound with IP_FREEBIND, and survive every withdrawal of their address.
+"""
+
+import contextlib
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 
-from . import listen
 from .listen import ListenAddress
 
+# Python has no name for these (linux/in.h, linux/in6.h).
+_FREEBIND_4 = (socket.IPPROTO_IP, 15)
+_FREEBIND_6 = (socket.IPPROTO_IPV6, 78)
+_TRANSPARENT_4 = (socket.IPPROTO_IP, 19)
+_TRANSPARENT_6 = (socket.IPPROTO_IPV6, 75)
+_BACKLOG = 1024  # connections waiting while a worker is replaced; the kernel caps it at somaxconn
 # Enough for a burst of a few thousand queries while a worker is replaced; the kernel doubles it.
 RECEIVE_OCTETS = 4 * 1024 * 1024
 SEND_OCTETS = 1024 * 1024
@@ -36,11 +45,19 @@ class Sockets:
         return self.udp.fileno(), self.tcp.fileno()
 
     def mark(self, *, is_on: bool) -> None:
-        """Set or remove the mark for which packet rules match; in every process that has them."""
+        """Set or remove the mark for which packet rules match; in every process that has them.
+
+        They match on the option (`socket transparent 1`, `-m socket --transparent`), which connections that
+        the socket accepts have as well; what it permits is not made use of.
+        """
         if self.is_marked is not is_on:
             self.is_marked = is_on
             for each in (self.udp, self.tcp):
-                listen.mark_as_ours(each, is_on=is_on)
+                option = _TRANSPARENT_4 if each.family == socket.AF_INET else _TRANSPARENT_6
+                with contextlib.suppress(
+                    OSError
+                ):  # without CAP_NET_ADMIN no rule of ours is there either
+                    each.setsockopt(*option, int(is_on))
 
     def close(self) -> None:
         """Close our copies."""
@@ -49,14 +66,11 @@ class Sockets:
 
 
 def open_sockets(address: ListenAddress) -> Sockets:
-    """Bind both sockets of `address`; CannotListen when the kernel refuses.
-
-    With SO_REUSEPORT, as the original: the next version of this pod may bind before we are gone.
-    """
+    """Bind both sockets of `address`; CannotListen when the kernel refuses."""
     try:
-        udp = _bound(address, listen.udp_socket, socket.SOCK_DGRAM)
+        udp = _bound(address, socket.SOCK_DGRAM)
         try:
-            tcp = _bound(address, listen.tcp_socket, socket.SOCK_STREAM)
+            tcp = _bound(address, socket.SOCK_STREAM)
         except OSError:
             udp.close()
             raise
@@ -89,27 +103,24 @@ def close_all(pairs: Iterable[Sockets]) -> None:
         pair.close()
 
 
-def _bound(
-    address: ListenAddress, make: Callable[..., socket.socket], kind: socket.SocketKind
-) -> socket.socket:
-    if address.host:
-        return make(ip_address(address.host), address.port, reuse_port=True)
-    return _everywhere(address.port, kind)
-
-
-def _everywhere(port: int, kind: socket.SocketKind) -> socket.socket:
-    """A socket for every address of both families; of IPv4 alone where the kernel has no IPv6."""
-    has_ipv6 = socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if has_ipv6 else socket.AF_INET
+def _bound(address: ListenAddress, kind: socket.SocketKind) -> socket.socket:
+    """A non-blocking socket; for "" one of both families, or of IPv4 alone if the kernel has no IPv6."""
+    host = address.host or ("::" if socket.has_dualstack_ipv6() else "0.0.0.0")
+    is_ipv6 = ":" in host
+    family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
     server = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
+        # As with the original: the next version of this pod may bind before we are gone.
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind is socket.SOCK_STREAM))
-        if has_ipv6:
-            server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        server.bind(("", port))
         if kind is socket.SOCK_STREAM:
-            server.listen(listen.BACKLOG)
+            # Connections of an earlier run in TIME_WAIT must not keep us from the port.
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_ipv6:
+            server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, bool(address.host))
+        server.setsockopt(*(_FREEBIND_6 if is_ipv6 else _FREEBIND_4), 1)
+        server.bind((host, address.port))
+        if kind is socket.SOCK_STREAM:
+            server.listen(_BACKLOG)
     except OSError:
         server.close()
         raise

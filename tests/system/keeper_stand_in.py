@@ -20,7 +20,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from nodecache.host import Endpoint, Guard, Host, HostError, HostOptions, Verdict
-from nodecache.process import listen
+from nodecache.process.listen import ListenAddress
+from nodecache.process.sockets import Sockets, open_sockets
 
 
 def main() -> int:
@@ -38,17 +39,15 @@ def main() -> int:
         print(f"[FATAL] {error}", file=sys.stderr)
         return 1
     sockets = [
-        make(address, options.dns_port)
-        for address in options.addresses
-        for make in (listen.udp_socket, listen.tcp_socket)
+        open_sockets(ListenAddress(str(address), options.dns_port)) for address in options.addresses
     ]
     for each in sockets:
-        listen.mark_as_ours(each)
+        each.mark(is_on=True)
     return StandIn(Guard(host), sockets).run(pods)
 
 
 class StandIn:
-    def __init__(self, guard: Guard, sockets: list[socket.socket]) -> None:
+    def __init__(self, guard: Guard, sockets: list[Sockets]) -> None:
         self.guard = guard
         self.sockets = sockets
         self.worker = 0
@@ -104,12 +103,12 @@ class StandIn:
             self.guard.close_in_child()
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            answer(self.sockets)
+            answer([each for pair in self.sockets for each in (pair.udp, pair.tcp)])
         self.guard.worker_ready(time.monotonic())
 
     def stop(self) -> int:
         for each in self.sockets:
-            listen.mark_as_ours(each, is_on=False)
+            each.mark(is_on=False)
         self.guard.release(time.monotonic())
         self.guard.host.settle(8)
         os.kill(self.worker, signal.SIGTERM)
