@@ -5,16 +5,25 @@ Connections of clients must not take what the agent itself needs: sockets to ups
 """
 
 import contextlib
+import logging
 import resource
+
+log = logging.getLogger(__name__)
 
 _OURS = 256  # some forty for each upstream, and a few for each listen address and page
 
 
 def raise_limit() -> None:
-    """As many as the hard limit says, as Go's runtime does; the usual soft one is 1,024."""
+    """As many as the hard limit says, as Go's runtime does; the usual soft one is 1,024. Warn where that is few."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if 0 <= hard < 2 * _OURS:
+        log.warning(
+            "only %d files may be open, and %d are wanted for ourselves: TCP connections of clients are lost",
+            hard,
+            _OURS,
+        )
 
 
 def room_for_clients(listen_addresses: int) -> int:

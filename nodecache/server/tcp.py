@@ -6,11 +6,14 @@ has some, so that nobody waits behind another's thousands.
 """
 
 import asyncio
+import logging
 import socket
 from collections import OrderedDict, deque
 from time import monotonic
 
 from .tcp_connection import PacketHandler, TcpConnection, TcpLimits
+
+log = logging.getLogger(__name__)
 
 BACKLOG = 1024  # as many as the keeper's socket lets wait; the kernel caps it at somaxconn
 
@@ -30,7 +33,6 @@ class TcpListener:
         self.socket = tcp_socket
         self.handler = handler
         self.limits = limits or TcpLimits()
-        self.refused = 0
         # In the order of their last sign of life: the first is the next to be too idle.
         self.connections: OrderedDict[TcpConnection, None] = OrderedDict()
         self.buffer = memoryview(bytearray(_READ_OCTETS))
@@ -67,7 +69,10 @@ class TcpListener:
         """Take a new connection in; when there are too many, the one idle for longest goes."""
         self.connections[connection] = None
         if len(self.connections) > self.limits.connections:
-            self.refused += 1
+            log.warning(
+                "clients have %d TCP connections to an address, as many as may be: the one idle for longest is closed",
+                self.limits.connections,
+            )
             next(iter(self.connections)).abort()
         if self._sweep is None:
             self._sweep = self._loop.call_later(_SWEEP_SECONDS, self._close_overdue)
@@ -142,5 +147,8 @@ class TcpListener:
             excess -= heaviest.held
             self._held -= heaviest.held
             heaviest.held = 0
-            self.refused += 1
+            log.warning(
+                "%d octets are held for clients by TCP, as many as may be: the one with most is closed",
+                self.limits.held_octets,
+            )
             heaviest.abort()

@@ -26,3 +26,11 @@ def test_as_many_files_may_be_open_as_the_hard_limit_says(soft_limit):
 def test_clients_share_what_the_agent_does_not_need(soft_limit, files, addresses, room):
     soft_limit(files)
     assert room_for_clients(addresses) == room
+
+
+@pytest.mark.parametrize(("files", "is_told"), [(64, True), (511, True), (512, False), (-1, False)])
+def test_a_low_limit_is_told_at_the_start(files, is_told, monkeypatch, caplog):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    raise_limit()
+    assert (f"only {files} files may be open" in caplog.text) is is_told

@@ -177,6 +177,14 @@ def test_those_who_hold_most_go_where_all_hold_too_much():
     assert [wire.is_closed for _, wire in clients] == [False, True, False, False]
 
 
+def test_one_connection_too_many_is_told_and_closes_the_one_idle_for_longest(caplog):
+    """Clients lost their connections with nothing in the log, where few files may be open."""
+    listener, loop, _ = listening(TcpLimits(connections=2))
+    clients = [client_of(listener, loop) for _ in range(3)]
+    assert [wire.is_closed for _, wire in clients] == [True, False, False]
+    assert "clients have 2 TCP connections to an address, as many as may be" in caplog.text
+
+
 def test_what_was_sent_meanwhile_is_held_by_nobody():
     listener, loop, _ = listening(TcpLimits(held_octets=100_000))
     for _ in range(10):
