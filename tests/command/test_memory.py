@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.agent import Agent, stock
+from tests.patience import PATIENCE_SECONDS
 
 # Each is a megabyte or a part of one, for what few Corefiles ask for or what only tests need.
 # (prometheus_client and what it brings has to be there before the worker is nobody, who may not be
@@ -21,7 +22,11 @@ _MAX_MEBIBYTES = 36
 def test_a_start_reads_in_no_more_than_the_stock_corefile_needs():
     shown = "import sys, nodecache.command.starting; print(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", shown], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", shown],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_SECONDS,
     )
     assert NOT_READ_IN & set(done.stdout.split()) == set()
 

@@ -75,7 +75,7 @@ def demo(port: int, *, has_terminal: bool) -> Iterator[tuple[subprocess.Popen, S
 
 def ask(port: int) -> dns.message.Message:
     query = dns.message.make_query("kubernetes.default.svc.cluster.local.", "A")
-    return dns.query.udp(query, "127.0.0.1", timeout=5, port=port)
+    return dns.query.udp(query, "127.0.0.1", timeout=PATIENCE_SECONDS, port=port)
 
 
 @pytest.mark.system

@@ -5,13 +5,14 @@ import dns.asyncquery
 import dns.message
 
 from nodecache.demo.standin import StandIn, sample_records, serve_until_closed
+from tests.patience import PATIENCE_SECONDS
 
 
 async def _ask_both(port: int) -> list[dns.message.Message]:
     query = dns.message.make_query("kubernetes.default.svc.cluster.local.", "A")
     return [
-        await dns.asyncquery.udp(query, "127.0.0.1", timeout=5, port=port),
-        await dns.asyncquery.tcp(query, "127.0.0.1", timeout=5, port=port),
+        await dns.asyncquery.udp(query, "127.0.0.1", timeout=PATIENCE_SECONDS, port=port),
+        await dns.asyncquery.tcp(query, "127.0.0.1", timeout=PATIENCE_SECONDS, port=port),
     ]
 
 

@@ -27,6 +27,7 @@ from nodecache.wire import FrameBuffer, framed
 from tests.fuzz.mutations import mutated, queries
 from tests.helpers.agent import Agent
 from tests.helpers.upstream import Exchange, FakeUpstream, Raw, Send, Step, obey
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(3600)]
 
@@ -141,7 +142,7 @@ class Watch:
         assert resident_kib(self._worker) - self._size < _MAX_GROWTH_KIB
         self._agent.process.send_signal(signal.SIGTERM)
         self._read_log()
-        self._agent.process.wait(20)
+        self._agent.process.wait(PATIENCE_SECONDS)
         self._read_log()
         assert "Traceback" not in self.told, self.told
         assert "could not" not in self.told, self.told

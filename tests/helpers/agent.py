@@ -134,11 +134,15 @@ class Agent:
         os.kill(pid, number)
         return pid
 
-    def udp(self, message: dns.message.Message, timeout: float = 5.0) -> dns.message.Message:
+    def udp(
+        self, message: dns.message.Message, timeout: float = PATIENCE_SECONDS
+    ) -> dns.message.Message:
         """Ask by UDP."""
         return dns.query.udp(message, HOST, port=self.port, timeout=timeout)
 
-    def tcp(self, message: dns.message.Message, timeout: float = 5.0) -> dns.message.Message:
+    def tcp(
+        self, message: dns.message.Message, timeout: float = PATIENCE_SECONDS
+    ) -> dns.message.Message:
         """Ask by TCP."""
         return dns.query.tcp(message, HOST, port=self.port, timeout=timeout)
 
@@ -150,14 +154,14 @@ class Agent:
     def datagrams(self) -> Iterator[socket.socket]:
         """A connected UDP socket, for octets that are no message."""
         with socket.socket(type=socket.SOCK_DGRAM) as udp:
-            udp.settimeout(5.0)
+            udp.settimeout(PATIENCE_SECONDS)
             udp.connect((HOST, self.port))
             yield udp
 
     @contextlib.contextmanager
     def stream(self) -> Iterator[socket.socket]:
         """A connected TCP socket."""
-        with socket.create_connection((HOST, self.port), timeout=10.0) as tcp:
+        with socket.create_connection((HOST, self.port), timeout=PATIENCE_SECONDS) as tcp:
             yield tcp
 
 

@@ -34,7 +34,9 @@ class Prometheus:
 
     def is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self._address}/-/ready", timeout=5) as response:
+            with urllib.request.urlopen(
+                f"{self._address}/-/ready", timeout=PATIENCE_SECONDS
+            ) as response:
                 return bool(response.status == 200)
         except (urllib.error.URLError, ConnectionError):
             return False
@@ -42,7 +44,9 @@ class Prometheus:
     def ask(self, query: str) -> list[Sample]:
         """Samples of an instant query."""
         asked = urllib.parse.urlencode({"query": query})
-        with urllib.request.urlopen(f"{self._address}/api/v1/query?{asked}", timeout=30) as reply:
+        with urllib.request.urlopen(
+            f"{self._address}/api/v1/query?{asked}", timeout=PATIENCE_SECONDS
+        ) as reply:
             return json.load(reply)["data"]["result"]  # type: ignore[no-any-return]
 
     def value(self, query: str) -> float:
@@ -52,7 +56,9 @@ class Prometheus:
 
     def targets(self) -> list[dict[str, Any]]:
         """The scraped targets and their last errors."""
-        with urllib.request.urlopen(f"{self._address}/api/v1/targets", timeout=30) as reply:
+        with urllib.request.urlopen(
+            f"{self._address}/api/v1/targets", timeout=PATIENCE_SECONDS
+        ) as reply:
             return json.load(reply)["data"]["activeTargets"]  # type: ignore[no-any-return]
 
     def firing(self) -> set[str]:
@@ -91,4 +97,4 @@ def scraping(target: str, folder: Path, rules: Path | None = None) -> Iterator[P
         yield prometheus
     finally:
         server.terminate()
-        server.wait(timeout=30)
+        server.wait(timeout=PATIENCE_SECONDS)

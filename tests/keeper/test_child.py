@@ -10,12 +10,13 @@ import pytest
 from nodecache.keeper.child import RELOAD_SECONDS, fork_worker
 from nodecache.process.memory_file import to_descriptor
 from nodecache.process.messages import MalformedControlMessage
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
 
 
 def wait_for_death(worker):
-    deadline = monotonic() + 10
+    deadline = monotonic() + PATIENCE_SECONDS
     while not worker.has_ended:
         assert monotonic() < deadline
         time.sleep(0.001)

@@ -17,6 +17,7 @@ from nodecache.keeper.handover_socket import HELLO_SECONDS, MAX_WAITING, Handove
 from nodecache.process.listen import ListenAddress
 from nodecache.process.sockets import close_all, open_sockets
 from tests.helpers.agent import free_port
+from tests.patience import PATIENCE_SECONDS
 
 SEQPACKET = socket.SOCK_SEQPACKET
 HELLO = json.dumps({"kind": "hello", "protocol": PROTOCOL, "version": "0"}).encode()
@@ -265,7 +266,7 @@ def test_without_local_addresses_what_is_listened_on_makes_the_name():
 
 def connected(name):
     client = socket.socket(socket.AF_UNIX, SEQPACKET)
-    client.settimeout(10)
+    client.settimeout(PATIENCE_SECONDS)
     client.connect(f"\0{name}")
     return client
 

@@ -14,6 +14,7 @@ from nodecache.keeper.pulse import (
     Pulse,
     waited_for_cpu,
 )
+from tests.patience import PATIENCE_SECONDS
 
 
 class Waiting:
@@ -68,7 +69,7 @@ def test_a_process_that_competes_for_a_cpu_waits_and_one_that_is_stopped_does_no
     pair = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range(2)]
     try:
         pid = pair[0].pid
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while waited_for_cpu(pid) < 0.2:
             assert time.monotonic() < deadline
             time.sleep(0.01)

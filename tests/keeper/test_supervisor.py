@@ -11,6 +11,7 @@ import pytest
 from nodecache.keeper.child import fork_worker
 from nodecache.keeper.loop import Loop
 from nodecache.keeper.supervisor import MAX_MESSAGES_PER_TURN, Supervisor
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
 
@@ -50,7 +51,7 @@ class Supervised:
         self.supervisor.spawn(monotonic())
 
     def turn_until(self, is_so):
-        deadline = monotonic() + 20
+        deadline = monotonic() + PATIENCE_SECONDS
         while not is_so():
             assert monotonic() < deadline
             self.loop.turn(0.01)
@@ -202,7 +203,7 @@ def test_whatever_fails_as_a_worker_ends_or_starts_there_is_another_one(
     supervisor, loop = supervised.supervisor, supervised.loop
     first = supervisor.worker
     os.kill(first.pid, signal.SIGKILL)
-    deadline = monotonic() + 20
+    deadline = monotonic() + PATIENCE_SECONDS
     while supervisor.worker in (first, None):
         assert monotonic() < deadline
         loop.turn(0.01)

@@ -19,6 +19,7 @@ import dns.query
 from nodecache.demo.standin import StandIn, sample_records
 from tests.helpers.agent import free_port
 from tests.helpers.prometheus import wait_until
+from tests.patience import PATIENCE_SECONDS
 
 # The stock Corefile's blocks; HEALTH and METRICS are ports of this run.
 COREFILE = Template("""\
@@ -84,7 +85,9 @@ class RunningAgent:
 
     @staticmethod
     def get(port: int, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as reply:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_SECONDS
+        ) as reply:
             return str(reply.read().decode())
 
     def is_ready(self) -> bool:
@@ -116,12 +119,12 @@ def stand_in() -> Iterator[int]:
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(PATIENCE_SECONDS)
     try:
         yield standing.port
     finally:
         loops[0].call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(PATIENCE_SECONDS)
 
 
 @contextmanager
@@ -150,7 +153,7 @@ def running_agent(folder: Path, upstream: int, *flags: str) -> Iterator[RunningA
         yield agent
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE_SECONDS)
 
 
 class Load:
@@ -168,7 +171,7 @@ class Load:
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
-        self._thread.join(30)
+        self._thread.join(PATIENCE_SECONDS)
 
     def _run(self) -> None:
         while not self._stopping.wait(0.002):
@@ -180,5 +183,5 @@ class Load:
         query = dns.message.make_query(name, ("A", "AAAA")[self.asked % 3 % 2])
         query.want_dnssec(self.asked % 7 == 0)
         ask = dns.query.tcp if self.asked % 5 == 0 else dns.query.udp
-        ask(query, "127.0.0.1", port=self._port, timeout=5)
+        ask(query, "127.0.0.1", port=self._port, timeout=PATIENCE_SECONDS)
         self.asked += 1

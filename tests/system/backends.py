@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.needs import need
+from tests.patience import PATIENCE_SECONDS
 from tests.system.netns import Namespace, pod_namespace, wait_until
 
 SERVICE = "10.96.0.10"
@@ -75,7 +76,7 @@ class Backend:
 
     def remove(self) -> None:
         self.namespace.remove()
-        self.server.wait(5)
+        self.server.wait(PATIENCE_SECONDS)
         self.log.close()
 
 
@@ -145,7 +146,7 @@ def agent(node: Namespace, folder: Path, corefile: str) -> Iterator[subprocess.P
         yield process
     finally:
         process.terminate()
-        print(process.communicate(timeout=20)[0])
+        print(process.communicate(timeout=PATIENCE_SECONDS)[0])
 
 
 @dataclass(frozen=True)
@@ -191,14 +192,14 @@ class Dnsperf:
         with self._output.open("w") as output:
             self._process = node.start(
                 *("dnsperf", "-s", "127.0.0.1", "-d", str(file), "-Q", str(rate)),
-                *("-n", str(total // names), "-c", "4", "-q", "100000", "-t", "5", "-v"),
+                *("-n", str(total // names), "-c", "4", "-q", "100000", "-t", "30", "-v"),
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
 
     def result(self) -> Load:
         """Wait for its end."""
-        self._process.wait(timeout=120)
+        self._process.wait(timeout=3 * PATIENCE_SECONDS)
         output = self._output.read_text()
         found = re.findall(r"^> (\w+) \S+ \S+ ([0-9.]+)$", output, re.MULTILINE)
         lost = re.search(r"Queries lost:\s+(\d+)", output)

@@ -5,8 +5,10 @@ import time
 from typing import Self
 
 _EVERY_SECONDS = 0.005
-# From a client by the agent to a server and back: each has to be given the CPU.
-_HOPS = 4
+# From a client by the agent to a server and back, and once again: each has to be given the CPU.
+_HOPS = 8
+# What a forwarder takes for silence, and learns from, is some tenths of a second of it.
+_STALL_SECONDS = 0.2
 
 
 class Lateness:
@@ -21,6 +23,11 @@ class Lateness:
     def allowance(self) -> float:
         """Seconds by which an answer may be late for want of CPU and nothing else."""
         return _HOPS * self._worst
+
+    @property
+    def has_stalled(self) -> bool:
+        """Whether what is silent may have had no CPU: then its silence teaches what is not so."""
+        return self._worst > _STALL_SECONDS
 
     def _watch(self) -> None:
         before = time.monotonic()

@@ -21,6 +21,7 @@ import dns.message
 import dns.query
 
 from tests.helpers.prometheus import wait_until
+from tests.patience import PATIENCE_SECONDS
 from tests.system.kube_dns_pod import SERVICE as LIST
 from tests.system.netns import Namespace, pod_namespace, run
 
@@ -189,7 +190,7 @@ class Agent:
         """The address that is answered, which is that of whoever did; None for no answer."""
         with self._node.entered(), contextlib.suppress(dns.exception.Timeout):
             query = dns.message.make_query(name, "A")
-            reply = dns.query.udp(query, "127.0.0.1", timeout=5)
+            reply = dns.query.udp(query, "127.0.0.1", timeout=PATIENCE_SECONDS)
             return str(reply.answer[0][0]) if reply.answer else None
         return None
 
@@ -203,7 +204,7 @@ class Agent:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(PATIENCE_SECONDS)
         print(self.log[-4000:])
 
 

@@ -9,6 +9,7 @@ which the kernels of test machines lack.
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -74,7 +75,7 @@ class Namespace:
                 os.kill(int(pid), signal.SIGKILL)
         run("ip", "netns", "delete", self.name, check=False)
         for process in self._started:
-            process.wait(5)
+            process.wait(PATIENCE_SECONDS)
             for stream in (process.stdin, process.stdout, process.stderr):
                 if stream is not None:
                     stream.close()
@@ -99,7 +100,7 @@ def _setns(descriptor: int) -> None:
 
 def run(*argv: str, check: bool = True, stdin: str = "") -> str:
     done = subprocess.run(
-        argv, input=stdin, capture_output=True, text=True, timeout=30, check=False
+        argv, input=stdin, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
     )
     if check and done.returncode:
         raise RuntimeError(f"{' '.join(argv)}: {done.stderr or done.stdout}")
@@ -131,7 +132,7 @@ class World:
         self.servers = [self.serve(self.dns, str(KUBE_DNS)), self.serve(self.dns, str(KUBE_DNS6))]
 
         for address in (KUBE_DNS, KUBE_DNS6):  # IPv6 looks for its neighbours for a second or two
-            wait_until(lambda to=address: self.ask(to, seconds=0.2) == NOERROR)
+            wait_until(lambda to=address: self.ask(to, seconds=1) == NOERROR)
 
     def _wire(self, other: Namespace, link: str, number: int) -> None:
         self.node.run(
@@ -184,7 +185,7 @@ class World:
     def connection_at_kube_dns(self, address: Address) -> Iterator[None]:
         """A pod's TCP connection to `address` that kube-dns answers, before and after what is done meanwhile."""
         with self.pod.entered():
-            connection = socket.create_connection((str(address), 53), timeout=2)
+            connection = socket.create_connection((str(address), 53), timeout=PATIENCE_SECONDS)
         with connection:
             assert ask_on(connection) == NOERROR
             yield
@@ -195,6 +196,12 @@ class World:
         listing = self.node.run("conntrack", "-L", "-f", f"ipv{address.version}", check=False)
         lines = [line for line in listing.splitlines() if "port=53 " in line]
         return "\n".join(line for line in lines if f"={address} " in line)
+
+    def lifetime(self, address: Address) -> int:
+        """For how many seconds more the kernel keeps an address of ours; 0 for one that is gone."""
+        told = self.node.run("ip", "-j", "address", "show", "dev", INTERFACE, check=False)
+        held = [entry for link in json.loads(told or "[]") for entry in link["addr_info"]]
+        return sum(h["valid_life_time"] for h in held if h["local"] == str(address))
 
     def traces(self) -> str:
         """Whatever of ours is on the node: the link, the rules, the table."""
@@ -209,7 +216,9 @@ class World:
             ]
         return "\n".join(found)
 
-    def ask(self, address: Address, protocol: str = "udp", seconds: float = 10.0) -> int | None:
+    def ask(
+        self, address: Address, protocol: str = "udp", seconds: float = PATIENCE_SECONDS
+    ) -> int | None:
         """The rcode that a pod's query gets; None for no answer. REFUSED is the agent's.
 
         The patience is for a busy machine.

@@ -46,14 +46,14 @@ class StandIn:
     def stop(self) -> str:
         """A clean stop; what it logged."""
         self.process.send_signal(signal.SIGTERM)
-        _, log = self.process.communicate(timeout=20)
+        _, log = self.process.communicate(timeout=PATIENCE_SECONDS)
         return log
 
     def kill_all(self) -> float:
         """SIGKILL to every process of it at one moment; that moment. None is left after this."""
         os.killpg(self.process.pid, signal.SIGKILL)
         moment = time.monotonic()
-        self.process.communicate(timeout=5)
+        self.process.communicate(timeout=PATIENCE_SECONDS)
         wait_until(lambda: not has_members(self.process.pid))
         return moment
 
@@ -93,9 +93,9 @@ class Agent:
 
     def wait_ready(self) -> "Agent":
         """Until the rules are in place and every Service address is answered by it."""
-        wait_until(lambda: "packet rules are in place" in self.log[self._begun_at :], 40)
+        wait_until(lambda: "packet rules are in place" in self.log[self._begun_at :])
         for address in [ip for ip in self.addresses if not ip.is_link_local]:
-            wait_until(lambda to=address: self.world.ask(to, seconds=0.3) == REFUSED)
+            wait_until(lambda to=address: self.world.ask(to, seconds=1) == REFUSED)
         return self
 
     @property
@@ -133,7 +133,7 @@ class Agent:
         """SIGKILL to every process of it at one moment; that moment. None is left after this."""
         os.killpg(self.process.pid, signal.SIGKILL)
         moment = time.monotonic()
-        self.process.wait(5)
+        self.process.wait(PATIENCE_SECONDS)
         wait_until(lambda: not has_members(self.process.pid))
         return moment
 

@@ -97,7 +97,7 @@ def unbound_forwarding_to(folder: Path, port: int, host: str, to_port: int) -> I
             yield
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(PATIENCE_SECONDS)
 
 
 @contextmanager
@@ -141,7 +141,7 @@ def _running(folder: Path, port: int, *argv: str) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(PATIENCE_SECONDS)
 
 
 def _wait_until_answering(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -150,7 +150,7 @@ def _wait_until_answering(port: int, process: subprocess.Popen[bytes], log: Path
     while time.monotonic() < end:
         assert process.poll() is None, log.read_text()
         try:
-            dns.query.tcp(query, HOST, timeout=0.5, port=port)
+            dns.query.tcp(query, HOST, timeout=5, port=port)
         except (OSError, EOFError, dns.exception.DNSException):
             time.sleep(0.05)
         else:

@@ -147,7 +147,7 @@ def test_told_to_stop_it_answers_what_still_lies_in_the_socket(tmp_path, upstrea
 def test_a_wildcard_socket_replies_from_the_address_that_was_asked(tmp_path, upstream):
     corefile = stock(upstream.address).replace(f"bind {HOST}", "")
     with Agent(tmp_path, corefile) as agent, socket.socket(type=socket.SOCK_DGRAM) as client:
-        client.settimeout(5)
+        client.settimeout(PATIENCE_SECONDS)
         client.connect(("127.0.0.7", agent.port))  # takes replies from nobody else
         client.send(dns.message.make_query("a.example.", "A").to_wire())
         assert dns.message.from_wire(client.recv(4096)).answer
@@ -157,7 +157,7 @@ def test_a_corefile_with_a_mistake_is_told_by_file_and_line_before_anything_is_b
     corefile = tmp_path / "Corefile"
     corefile.write_text(f".:{free_port()} {{\n  cache 0\n  frobnicate\n}}\n")
     ended = subprocess.run(
-        command(corefile), capture_output=True, text=True, timeout=30, check=False
+        command(corefile), capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
     )
     assert ended.returncode == 1
     assert f"{corefile}:2: cache: " in ended.stdout + ended.stderr
@@ -167,7 +167,9 @@ def test_a_corefile_with_a_mistake_is_told_by_file_and_line_before_anything_is_b
 @pytest.mark.parametrize("wrong", ["-frobnicate", "-dns.port=x", "-localip=10.0.0.256"])
 def test_a_wrong_flag_is_one_line_that_names_it_and_exit_2(tmp_path, wrong):
     argv = [*command(tmp_path / "Corefile"), wrong]
-    ended = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(
+        argv, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert ended.returncode == 2
     assert len(ended.stderr.splitlines()) == 1
     assert wrong.partition("=")[0] in ended.stderr
@@ -228,7 +230,7 @@ def test_a_taken_dns_port_is_the_end_with_a_line_that_says_so(tmp_path, upstream
         port = taken.getsockname()[1]
         corefile.write_text(stock(upstream.address).replace("{port}", str(port)))
         ended = subprocess.run(
-            command(corefile), capture_output=True, text=True, timeout=30, check=False
+            command(corefile), capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
         )
     assert ended.returncode == 1
     assert f"cannot listen on {HOST}:{port}: Address already in use" in ended.stdout + ended.stderr
@@ -246,7 +248,7 @@ def test_a_signal_makes_it_read_the_corefile_again_and_keep_its_cache(agent, ups
     assert agent.ask("a.example.").answer
     assert len(upstream.asked) == 1
     assert dns.query.udp(
-        dns.message.make_query("b.example.", "A"), HOST, port=other, timeout=5
+        dns.message.make_query("b.example.", "A"), HOST, port=other, timeout=PATIENCE_SECONDS
     ).answer
 
 

@@ -11,6 +11,7 @@ import pytest
 from tests.helpers.agent import HOST, Agent, command
 from tests.helpers.upstream import FakeUpstream
 from tests.needs import need
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
 
@@ -139,7 +140,9 @@ def test_a_broken_configmap_without_a_last_good_one_ends_with_1(tmp_path, upstre
     agent = Mounted(tmp_path)
     agent.put(upstream, more="frobnicate")
     argv = command(agent.corefile, *agent.flags())
-    ended = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(
+        argv, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert ended.returncode == 1
     assert "frobnicate" in ended.stdout
 

@@ -10,6 +10,7 @@ import dns.query
 import pytest
 
 from tests.needs import need_node
+from tests.patience import PATIENCE_SECONDS
 from tests.system.asking import NOERROR, REFUSED, Asker
 from tests.system.netns import LOCAL, SERVICE, World, wait_until
 from tests.system.on_node import ROOT, Agent
@@ -59,8 +60,8 @@ def started(world: World, folder: Path, rules: str, site: Site) -> Agent:
     return Agent(world, folder, [LOCAL, SERVICE], *flags, before=site.before)
 
 
-def from_pod(world: World) -> set[int | None]:
-    return {world.ask(SERVICE, protocol) for protocol in ("udp", "tcp")}
+def from_pod(world: World, seconds=PATIENCE_SECONDS) -> set[int | None]:
+    return {world.ask(SERVICE, protocol, seconds) for protocol in ("udp", "tcp")}
 
 
 @RULES
@@ -69,7 +70,7 @@ def test_while_the_worker_hangs_kube_dns_answers_and_what_is_queued_waits(
 ):
     world.proxy("legacy")
     agent = started(world, tmp_path, rules, site).wait_ready()
-    asker = Asker(patience_seconds=20)  # what was queued as it hung waits for the next worker
+    asker = Asker()
     asker.start(SERVICE, world.pod, 0.005)
     site.let("wait")
     agent.kill_worker(signal.SIGSTOP)
@@ -79,7 +80,7 @@ def test_while_the_worker_hangs_kube_dns_answers_and_what_is_queued_waits(
     assert from_pod(world) == {NOERROR}
     site.let_no_more("wait")
     wait_until(lambda: agent.log.count(SOMEBODY) == 2)
-    wait_until(lambda: from_pod(world) == {REFUSED})
+    wait_until(lambda: from_pod(world, seconds=1) == {REFUSED})
     assert asker.stop().lost <= IN_HANDS
     assert "withdrawing" not in agent.log
     assert agent.stop() == 0
@@ -97,7 +98,7 @@ def test_a_connection_to_a_worker_that_hangs_ends_with_it(world, tmp_path, site,
         assert dns.query.receive_tcp(client)[0].rcode() == REFUSED
         agent.kill_worker(signal.SIGSTOP)
         dns.query.send_tcp(client, query)
-        client.settimeout(20)
+        client.settimeout(PATIENCE_SECONDS)
         with contextlib.suppress(ConnectionError):  # a reset, where a query was left unread
             assert client.recv(100) == b""
     assert agent.stop() == 0
@@ -110,14 +111,14 @@ def test_while_one_worker_after_the_other_dies_kube_dns_answers(world, tmp_path,
     site.let("die")
     agent.kill_worker()
     wait_until(lambda: NOBODY in agent.log)
-    asker = Asker(patience_seconds=2)
+    asker = Asker()
     asker.start(SERVICE, world.pod, 0.005)
     deaths = agent.log.count("exited with 3")
     wait_until(lambda: agent.log.count("exited with 3") >= deaths + 3)
     assert from_pod(world) == {NOERROR}
     site.let_no_more("die")
     wait_until(lambda: agent.log.count(SOMEBODY) == 2)
-    wait_until(lambda: from_pod(world) == {REFUSED})
+    wait_until(lambda: from_pod(world, seconds=1) == {REFUSED})
     assert asker.stop().lost <= IN_HANDS
     assert agent.stop() == 0
 
@@ -127,7 +128,7 @@ def test_while_an_agent_takes_its_time_to_start_kube_dns_answers(world, tmp_path
     """As where `cpu: 40m` makes 14 s of a start; what a killed one left draws nothing to it."""
     world.proxy("legacy")
     started(world, tmp_path, rules, site).wait_ready().kill_all()
-    asker = Asker(patience_seconds=2)
+    asker = Asker()
     asker.start(SERVICE, world.pod, 0.005)
     site.let("wait")
     agent = started(world, tmp_path, rules, site)
@@ -135,7 +136,7 @@ def test_while_an_agent_takes_its_time_to_start_kube_dns_answers(world, tmp_path
     wait_until(lambda: str(SERVICE) in world.node.run(*listed))
     assert from_pod(world) == {NOERROR}
     site.let_no_more("wait")
-    wait_until(lambda: from_pod(world) == {REFUSED})
+    wait_until(lambda: from_pod(world, seconds=1) == {REFUSED})
     assert asker.stop().lost <= IN_HANDS
     assert agent.stop() == 0
     assert world.traces() == ""

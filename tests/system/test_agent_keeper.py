@@ -16,6 +16,7 @@ from tests.helpers.agent import HOST, Agent, command, free_port, stock
 from tests.helpers.prometheus import wait_until
 from tests.helpers.upstream import FakeUpstream
 from tests.needs import need_root
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
 
@@ -46,7 +47,7 @@ def test_a_standard_output_that_nobody_reads_is_no_end(tmp_path, upstream):
 
     def is_answered() -> bool:
         try:
-            return dns.query.udp(query, HOST, port=port, timeout=0.2).rcode() == dns.rcode.NOERROR
+            return dns.query.udp(query, HOST, port=port, timeout=1).rcode() == dns.rcode.NOERROR
         except (OSError, dns.exception.Timeout):
             return False
 
@@ -56,7 +57,7 @@ def test_a_standard_output_that_nobody_reads_is_no_end(tmp_path, upstream):
         wait_until(is_answered, "an answer")
         assert agent.poll() is None
         agent.terminate()
-        assert agent.wait(20) == 0
+        assert agent.wait(PATIENCE_SECONDS) == 0
     finally:
         agent.kill()
         agent.wait()
@@ -100,7 +101,7 @@ def test_a_fault_of_the_keepers_is_told_counted_and_lived_on_after(tmp_path, ups
         assert agent.ask("a.example.").rcode() == dns.rcode.NOERROR
 
         def is_counted() -> bool:
-            with urllib.request.urlopen(f"http://{page}/metrics", timeout=5) as told:
+            with urllib.request.urlopen(f"http://{page}/metrics", timeout=PATIENCE_SECONDS) as told:
                 return b"nodecache_keeper_faults_total 1" in told.read()
 
         wait_until(is_counted, "the count")

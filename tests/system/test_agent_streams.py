@@ -15,6 +15,7 @@ import pytest
 from nodecache.wire import FrameBuffer, framed
 from tests.helpers.agent import HOST, Agent, free_port, stock
 from tests.helpers.upstream import FakeUpstream, delayed, obey
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
 
@@ -56,7 +57,7 @@ def peak_kib(pid):
 
 
 def assert_closed(tcp):
-    tcp.settimeout(10)
+    tcp.settimeout(PATIENCE_SECONDS)
     with contextlib.suppress(ConnectionResetError):
         assert tcp.recv(1) == b""
 
@@ -172,7 +173,7 @@ def test_a_thousand_connections_are_served_at_once(agent, upstream):
         for number in range(
             1000
         ):  # each asks at once: on a slow machine the first would be too late
-            client = socket.create_connection((HOST, agent.port), timeout=10)
+            client = socket.create_connection((HOST, agent.port), timeout=PATIENCE_SECONDS)
             clients.append(opened.enter_context(client))
             client.sendall(query(number % 200, qid=number))
         for number, client in enumerate(clients):
@@ -200,7 +201,9 @@ def test_clients_do_not_take_the_files_that_the_agent_itself_needs(tmp_path, ups
             opened.enter_context(agent.stream())
         assert agent.ask("n1.example.").answer
         for port, path in ((health, "health"), (metrics, "metrics")):
-            with urllib.request.urlopen(f"http://{HOST}:{port}/{path}", timeout=5) as page:
+            with urllib.request.urlopen(
+                f"http://{HOST}:{port}/{path}", timeout=PATIENCE_SECONDS
+            ) as page:
                 assert page.status == 200
         agent.write(corefile.replace("errors", "errors\n    whoami"))
         agent.wait_for_line("Reloading complete")

@@ -20,6 +20,7 @@ from tests.helpers.agent import HOST, Agent, free_port, stock
 from tests.helpers.prometheus import wait_until
 from tests.helpers.upstream import FakeUpstream
 from tests.needs import need_root
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
 need_root()
@@ -60,7 +61,7 @@ def worker_end(agent):
 
 
 def page(agent):
-    with urllib.request.urlopen(agent.metrics, timeout=10) as reply:
+    with urllib.request.urlopen(agent.metrics, timeout=PATIENCE_SECONDS) as reply:
         return reply.read().decode()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.prometheus import wait_until
+from tests.patience import PATIENCE_SECONDS
 from tests.system.agent import running_agent, stand_in
 
 pytestmark = pytest.mark.system
@@ -38,7 +39,9 @@ def control(asked):
 
 def run(control: str, *words: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "nodecache", "explain", *words, "--control", control]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        argv, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
+    )
 
 
 def explained(control: str, *words: str) -> list[dict]:

@@ -16,7 +16,7 @@ need("unbound", package="unbound")
 need("dig", package="bind9-dnsutils")
 need("nft", package="nftables")
 
-RATE, SECONDS = 500, 8
+RATE, SECONDS = 200, 8
 COREFILE = ". {{\n bind 127.0.0.1\n cache 30\n errors\n forward . {to} {{\n {option}\n }}\n}}\n"
 # What a client may notice (the original: 2 s), and how late a busy machine is besides.
 MAX_SECONDS = 0.3

@@ -9,6 +9,7 @@ import pytest
 
 from tests.helpers.agent import HOST, Agent, free_port
 from tests.needs import need
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
 
@@ -72,5 +73,5 @@ def in_browser(url: str, folder: Path) -> str:
             need("chromium", package="chromium"), *QUIET, "--allow-file-access-from-files",
             f"--user-data-dir={folder}/profile", "--dump-dom", url,
         ],
-        capture_output=True, text=True, check=True, timeout=50,
+        capture_output=True, text=True, check=True, timeout=PATIENCE_SECONDS,
     ).stdout  # fmt: skip

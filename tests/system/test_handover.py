@@ -63,7 +63,7 @@ class Node:
 
     def ask(self) -> None:
         for address in ADDRESSES:
-            self._askers.append(Asker(patience_seconds=5.0))
+            self._askers.append(Asker())
             self._askers[-1].start(address, self.world.pod, EVERY_SECONDS)
         time.sleep(0.3)
 
@@ -291,7 +291,10 @@ def test_a_successor_with_other_addresses_serves_them_and_the_old_ones_come_back
 
 def started_at(url: str) -> float:
     """When the agent behind a metrics page was started."""
-    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as page:
+    with (
+        contextlib.suppress(OSError),
+        urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as page,
+    ):
         line = next(li for li in page.read().decode().splitlines() if li.startswith(STARTED))
         return float(line.split()[1])
     return 0.0

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from tests.needs import need, need_node
+from tests.patience import PATIENCE_SECONDS
 from tests.system.netns import INTERFACE, LOCAL, Namespace, wait_until
 from tests.system.on_node import ROOT, stock
 
@@ -33,7 +34,7 @@ def started(node: Namespace, argv: list[str], **options) -> tuple[int, list[str]
     agent = node.start(
         *argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT, **options
     )  # fmt: skip
-    lines, _ = agent.communicate(timeout=20)
+    lines, _ = agent.communicate(timeout=PATIENCE_SECONDS)
     return agent.returncode, [li for li in lines.splitlines() if "Starting nodecache" not in li]
 
 
@@ -88,7 +89,7 @@ def test_what_a_flag_leaves_out_needs_no_rights(node, tmp_path):
     )  # fmt: skip
     assert any("nodecache serves" in line for line in agent.stdout)
     agent.terminate()
-    agent.communicate(timeout=20)
+    agent.communicate(timeout=PATIENCE_SECONDS)
     assert agent.returncode == 0
     assert INTERFACE not in node.run("ip", "link")
 
@@ -103,7 +104,7 @@ def test_a_read_only_proc_is_no_hindrance(node, tmp_path):
     )  # fmt: skip
     assert any("packet rules are in place" in line for line in agent.stdout)
     agent.terminate()
-    agent.communicate(timeout=20)
+    agent.communicate(timeout=PATIENCE_SECONDS)
     assert agent.returncode == 0
 
 
@@ -115,7 +116,7 @@ def test_ipv6_switched_off_is_told_and_ipv4_is_served(node, tmp_path):
     agent = node.start(*argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT)
     wait_until(lambda: f"{LOCAL}/32" in node.run("ip", "address", "show", INTERFACE, check=False))
     agent.terminate()
-    lines, _ = agent.communicate(timeout=20)
+    lines, _ = agent.communicate(timeout=PATIENCE_SECONDS)
     assert "IPv6 is switched off" in lines
     assert INTERFACE not in node.run("ip", "link")
 
@@ -130,6 +131,6 @@ def test_nft_alone_is_enough(node, tmp_path):
     )  # fmt: skip
     assert any("packet rules are in place (nftables)" in line for line in agent.stdout)
     agent.terminate()
-    lines, _ = agent.communicate(timeout=20)
+    lines, _ = agent.communicate(timeout=PATIENCE_SECONDS)
     assert "ERROR" not in lines
     assert agent.returncode == 0

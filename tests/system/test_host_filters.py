@@ -72,7 +72,7 @@ def test_a_filter_that_begins_to_drop_later_is_noticed(world, deed, rules):
     agent = StandIn(world.node, [LOCAL], rules=rules).wait_ready()
     assert world.ask(LOCAL) == REFUSED
     world.node.run(*deed, stdin=NFT_FILTER)
-    seconds = wait_until(lambda: world.ask(LOCAL, seconds=0.1) == REFUSED)
+    seconds = wait_until(lambda: world.ask(LOCAL, seconds=1) == REFUSED)
     print(f"{' '.join(deed)}, {rules}: answered again within {1000 * seconds:.0f} ms")
     agent.stop()
     assert "NodeLocal" not in filters(world)

@@ -173,7 +173,7 @@ def test_from_one_agents_clean_stop_to_the_next_agent_no_query_is_lost(world, tm
     for _ in range(2):
         agent = Agent(world, tmp_path, addresses, "-rules", rules).wait_ready()
         for address in addresses if not seen else ():
-            seen.append(Asker(patience_seconds=5.0))
+            seen.append(Asker())
             seen[-1].start(address, world.pod, 0.002)
         time.sleep(0.3)
         assert agent.stop() == 0
@@ -207,7 +207,7 @@ def test_an_agent_that_comes_while_another_one_ends_keeps_the_node(world, tmp_pa
     old.process.send_signal(signal.SIGTERM)
     wait_until(lambda: "Shutting down" in old.log)
     new = Agent(world, folders[1], addresses, "-rules", rules).wait_ready()
-    asker = Asker(patience_seconds=5.0)
+    asker = Asker()
     asker.start(LOCAL, world.pod, 0.002)
     assert old.process.wait(PATIENCE_SECONDS) == 0
     time.sleep(0.5)

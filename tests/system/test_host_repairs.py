@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.needs import need_node
+from tests.patience import PATIENCE_SECONDS
 from tests.system.asking import REFUSED, ask
 from tests.system.netns import INTERFACE, LOCAL, LOCAL6, SERVICE, SERVICE6, Namespace, wait_until
 from tests.system.on_node import StandIn
@@ -193,7 +194,7 @@ def test_a_link_of_that_name_that_is_not_ours_is_an_error_and_left_as_it_was(nod
         node.run(*argv)
     before = shown(node)
     agent = StandIn(node, ADDRESSES)
-    _, log = agent.process.communicate(timeout=10)
+    _, log = agent.process.communicate(timeout=PATIENCE_SECONDS)
     assert agent.process.returncode == 1
     assert words in log
     assert len(log.splitlines()) == 1

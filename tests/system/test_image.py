@@ -13,6 +13,7 @@ import pytest
 
 from tests.helpers.agent import free_port
 from tests.helpers.prometheus import wait_until
+from tests.patience import PATIENCE_SECONDS
 from tests.system.agent import stand_in
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
@@ -88,7 +89,7 @@ def run_agent(image: Path, port: int, corefile: str) -> Iterator[int]:
     agent = subprocess.Popen(["unshare", "--mount", "sh", "-ec", script])
     yield port
     agent.terminate()
-    assert agent.wait(timeout=30) == 0
+    assert agent.wait(timeout=PATIENCE_SECONDS) == 0
 
 
 def test_agent_answers_from_a_read_only_root(agent_port):
@@ -96,7 +97,7 @@ def test_agent_answers_from_a_read_only_root(agent_port):
 
     def answers() -> bool:
         try:
-            reply = dns.query.udp(query, "127.0.0.1", port=agent_port, timeout=1)
+            reply = dns.query.udp(query, "127.0.0.1", port=agent_port, timeout=5)
         except (dns.exception.Timeout, OSError):
             return False
         return reply.rcode() == dns.rcode.NOERROR

@@ -16,6 +16,7 @@ import pytest
 
 from tests.deploy.manifests import MANIFEST, Object, container_of, load, pick, sed
 from tests.needs import need, need_root
+from tests.patience import PATIENCE_SECONDS
 from tests.system.asking import NOERROR, REFUSED
 from tests.system.netns import KUBE_DNS, LOCAL, POD, SERVICE, World, wait_until
 
@@ -91,7 +92,7 @@ class Container:
         address = f"http://{asked['host']}:{asked['port']}{asked['path']}"
         with self.world.node.entered():
             try:
-                with urllib.request.urlopen(address, timeout=1) as reply:
+                with urllib.request.urlopen(address, timeout=5) as reply:
                     return int(reply.status)
             except urllib.error.HTTPError as error:
                 return error.code
@@ -101,7 +102,9 @@ class Container:
     def page(self) -> str:
         with (
             self.world.node.entered(),
-            urllib.request.urlopen(f"http://{LOCAL}:9253/metrics", timeout=5) as reply,
+            urllib.request.urlopen(
+                f"http://{LOCAL}:9253/metrics", timeout=PATIENCE_SECONDS
+            ) as reply,
         ):
             return str(reply.read().decode())
 
@@ -115,7 +118,7 @@ class Container:
         """What `kubectl delete` does; the exit status of the container."""
         (keeper,) = _children(self.process.pid)
         os.kill(keeper, signal.SIGTERM)
-        return int(self.process.wait(30))
+        return int(self.process.wait(PATIENCE_SECONDS))
 
 
 def _make_mount_point(target: Path, *, is_folder: bool) -> None:
@@ -170,14 +173,14 @@ def container(world, image, served, tmp_path) -> Iterator[Container]:
     finally:
         if not running.has_ended():
             running.process.kill()
-            running.process.wait(10)
+            running.process.wait(PATIENCE_SECONDS)
 
 
 def test_manifest_serves_pods_and_leaves_nothing(world, container, served):
     _, address = served
     assert container.probe("startupProbe") == container.probe("livenessProbe") == 200
     for protocol in ("udp", "tcp"):
-        wait_until(lambda how=protocol: world.ask(address, how) == REFUSED)
+        wait_until(lambda how=protocol: world.ask(address, how, 1) == REFUSED)
     assert str(POD) not in world.conntrack(address)
     assert "nodecache_rules_info{" in container.page()
     written = container._folder / "run/Corefile"

@@ -11,6 +11,7 @@ import dns.message
 import pytest
 
 from tests.helpers.agent import HOST, Agent, stock
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
 
@@ -79,7 +80,7 @@ def test_large_answers_by_udp(agent, clients):
         ]
         for number, each in enumerate(sockets):
             each.bind((f"127.0.1.{number + 1}", 0))
-            each.settimeout(10)
+            each.settimeout(PATIENCE_SECONDS)
             each.connect((HOST, agent.port))
         idle, most = own_mebioctets(agent), 0.0
         for number in range(NAMES):
@@ -97,7 +98,7 @@ def test_large_answers_by_tcp_that_nobody_reads(agent, clients):
     with ExitStack() as stack:
         idle, most = own_mebioctets(agent), 0.0
         for client in range(clients):
-            connection = socket.create_connection((HOST, agent.port), timeout=10)
+            connection = socket.create_connection((HOST, agent.port), timeout=PATIENCE_SECONDS)
             stack.enter_context(connection)
             for number in range(2_000 // clients):
                 asked = query(client * 2_000 + number)

@@ -74,7 +74,7 @@ def scrape(port: int, context: ssl.SSLContext | None) -> set[str]:
     """The names of the series."""
     scheme = "https" if context else "http"
     address = f"{scheme}://127.0.0.1:{port}/metrics"
-    with urllib.request.urlopen(address, timeout=10, context=context) as response:
+    with urllib.request.urlopen(address, timeout=PATIENCE_SECONDS, context=context) as response:
         text = response.read().decode()
     return {family.name for family in text_string_to_metric_families(text)}
 

@@ -135,7 +135,7 @@ def test_nobody_waits_long_for_a_pod_that_hangs(two, tmp_path, option):
     first, _ = two.pods
     with agent(two, tmp_path, option=option) as ours:
         ours.until_known(2)
-        begun = load(two, tmp_path, 500, 8)
+        begun = load(two, tmp_path, 200, 8)
         time.sleep(2)
         with Lateness() as lateness:
             first.hang()

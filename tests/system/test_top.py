@@ -13,6 +13,7 @@ import dns.query
 import pytest
 
 from tests.helpers.prometheus import wait_until
+from tests.patience import PATIENCE_SECONDS
 from tests.system.agent import Load, running_agent, stand_in
 from tests.system.terminal import Terminal
 
@@ -36,7 +37,9 @@ def busy(tmp_path_factory):
 
 def run(control: str, *words: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "nodecache", "top", *words, "--control", control]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        argv, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
+    )
 
 
 def test_one_sample_as_json_counts_names_clients_and_upstreams(busy):

@@ -12,6 +12,7 @@ from tests.helpers.agent import HOST, Agent
 from tests.helpers.original import Original, find_original
 from tests.helpers.upstream import FakeUpstream, obey, silent
 from tests.helpers.zipkin import SpanJson, Zipkin
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
 
@@ -51,7 +52,7 @@ def corefile(zipkin: Zipkin, upstream: FakeUpstream) -> str:
 
 def ask(port: int, *names: str) -> None:
     for name in names:
-        dns.query.udp(dns.message.make_query(name, "A"), HOST, port=port, timeout=10)
+        dns.query.udp(dns.message.make_query(name, "A"), HOST, port=port, timeout=PATIENCE_SECONDS)
 
 
 def shape(spans: list[SpanJson]) -> list[object]:

@@ -56,7 +56,7 @@ def test_addresses_that_were_withdrawn_come_back_with_the_worker(world, tmp_path
     wait_until(lambda: LACK in agent.log and "withdrawing" in agent.log)
     os.kill(hung, signal.SIGCONT)
     wait_until(lambda: "restoring" in agent.log)
-    wait_until(lambda: world.ask(SERVICE, seconds=0.3) == REFUSED)
+    wait_until(lambda: world.ask(SERVICE, seconds=1) == REFUSED)
     assert agent.worker == hung
     assert agent.stop() == 0
 
@@ -71,5 +71,5 @@ def test_the_node_is_handed_over_though_the_worker_hangs(world, tmp_path):
     assert "taken over from the previous agent" in second.log
     assert first.stop() == 0
     os.kill(hung, signal.SIGKILL)
-    wait_until(lambda: world.ask(SERVICE, seconds=0.3) == REFUSED)
+    wait_until(lambda: world.ask(SERVICE, seconds=1) == REFUSED)
     assert second.stop() == 0

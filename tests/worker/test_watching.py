@@ -12,6 +12,7 @@ from nodecache.worker.control_request import Request
 from nodecache.worker.sampling import MEASURES, Sampler
 from nodecache.worker.toplist import Top, quantiles
 from nodecache.worker.watching import SampledHandler, SampledListeners, SampledSocket
+from tests.patience import PATIENCE_SECONDS
 from tests.wire.messages import query
 from tests.worker.test_serving import RUNNING, Running, config
 
@@ -34,7 +35,7 @@ def pair():
     server.setblocking(False)
     client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     client.connect(server.getsockname())
-    client.settimeout(5)
+    client.settimeout(PATIENCE_SECONDS)
     with server, client:
         yield server, client
 

@@ -16,6 +16,7 @@ from tests.command.doctor.subjects import (
     subject_of,
 )
 from tests.helpers.agent import HOST, free_port
+from tests.patience import PATIENCE_SECONDS
 
 # Over the network
 
@@ -125,7 +126,7 @@ def test_all_addresses_are_asked_at_once(monkeypatch):
     together = threading.Barrier(4)
 
     def silent(host, port, kind, question):
-        together.wait(timeout=30)  # each waits for the others to be asked
+        together.wait(timeout=PATIENCE_SECONDS)  # each waits for the others to be asked
 
     monkeypatch.setattr(network, "exchange", silent)
     flags = ("-localip", "169.254.20.10,10.96.0.10,fd00:169::10,fd00:96::10")
