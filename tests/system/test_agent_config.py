@@ -152,7 +152,7 @@ def test_changes_under_load_lose_no_query(mounted, upstream, tmp_path):
     questions = tmp_path / "questions"
     questions.write_text("a.cluster.local A\n")
     argv = [dnsperf, "-s", HOST, "-p", str(mounted.port), "-d", str(questions)]
-    argv += ["-l", "5", "-Q", "5000", "-c", "4", "-q", "1000", "-S", "1"]
+    argv += ["-l", "5", "-Q", "1000", "-c", "4", "-q", "10000", "-t", "30", "-S", "1"]
     said, changes = "", 0
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as load:
         assert load.stdout is not None

@@ -15,7 +15,7 @@ from tests.needs import need
 
 pytestmark = pytest.mark.system
 
-RATE, SECONDS, NAMES = 5000, 6, 50
+RATE, SECONDS, NAMES = 1000, 6, 50
 
 
 def test_killing_the_worker_three_times_under_load_loses_one_query_each_at_most(tmp_path):
@@ -27,7 +27,20 @@ def test_killing_the_worker_three_times_under_load_loses_one_query_each_at_most(
         for number in range(NAMES):
             agent.ask(f"n{number}.example.")
         argv = [dnsperf, "-s", HOST, "-p", str(agent.port), "-d", str(questions)]
-        argv += ["-l", str(SECONDS), "-Q", str(RATE), "-c", "4", "-q", "1000", "-S", "1"]
+        argv += [
+            "-l",
+            str(SECONDS),
+            "-Q",
+            str(RATE),
+            "-c",
+            "4",
+            "-q",
+            "10000",
+            "-t",
+            "15",
+            "-S",
+            "1",
+        ]
         said, killed = "", 0
         with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as load:
             assert load.stdout is not None

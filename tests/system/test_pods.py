@@ -82,7 +82,7 @@ def test_the_list_is_asked_for_at_once_when_a_pod_stops_answering(two, tmp_path)
 def test_equal_pods_have_equal_shares(tmp_path):
     with kube_dns(tmp_path, 0.0, 0.0, 0.0) as there, agent(there, tmp_path) as ours:
         ours.until_known(3)
-        result = load(there, tmp_path, 1000, 10).result()
+        result = load(there, tmp_path, 300, 10).result()
         shares = [len(pod.asked()) for pod in there.pods]
         print(f"\n{shares}: {result}")
         assert (result.lost, set(result.rcodes)) == (0, {"NOERROR"})
