@@ -36,13 +36,18 @@ test: test-interpreted test-compiled
 test-interpreted: $(VENV)/.dev
 	$(BIN)/python -m pytest $(if $(T),-k '$(T)')
 
+# The image is compiled anyway; the others test the keeper and its rules, doctor, alerts and completion,
+# of which nothing is.
+SAME_IF_COMPILED := image manifest_on_node \
+	host_errors host_fail_open host_filters host_privileges host_repairs doctor alerts_live completion
+
 # The tests of what is compiled, and all that start the real command, with the compiled program
 # before the sources on the path, in every process.
 test-compiled: $(VENV)/.compiled
 	PYTHONSAFEPATH=1 PYTHONPATH=$(abspath $(COMPILED)):$(CURDIR) NODECACHE_TEST_COMPILED=1 \
 		$(BIN)/python -m pytest -o 'pythonpath=$(COMPILED) .' -m 'not vm and not cluster' $(if $(T),-k '$(T)') \
 		tests/wire tests/cache tests/forward tests/server tests/scenarios tests/fuzz tests/system \
-		--ignore tests/system/test_image.py --ignore tests/system/test_manifest_on_node.py  # compiled anyway
+		$(patsubst %,--ignore tests/system/test_%.py,$(SAME_IF_COMPILED))
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
