@@ -87,9 +87,3 @@ def note_failed_refresh(entry: Entry, now: float, seconds: float | None = None) 
     if seconds is None:
         seconds = recheck_seconds(entry.failures)
     entry.refresh_at = now + max(seconds, MIN_RECHECK_SECONDS)
-
-
-def note_unkept_refresh(entry: Entry, now: float) -> None:
-    """Note that a refresh brought an answer that may not be cached: it counts as failed."""
-    if entry.is_refreshing:
-        note_failed_refresh(entry, now)

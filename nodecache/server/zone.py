@@ -24,7 +24,6 @@ from nodecache.cache import (
     may_be_kept,
     note_failed_refresh,
     note_hits,
-    note_unkept_refresh,
     reply_changes_at,
     reply_ttl,
 )
@@ -317,8 +316,11 @@ class Zone:
             and (self._keeps_all or self.options.keeps(query.query.qname, answer.kind))
         ):
             self.cache.put(query.key, answer, ttl, now)
-        elif query.is_for_all and (stale := query.stale) is not None:
-            note_unkept_refresh(stale, now)
+        elif query.is_for_all and (entry := query.stale) is not None:
+            if entry.remaining_ttl(now) > 0:
+                note_failed_refresh(entry, now)
+            else:
+                self.cache.drop(query.key)  # upstream says something else by now: RFC 8767 §4
         return ttl if is_cached else None
 
     def _failed(self, query: InflightQuery, outcome: Answer | Failure, now: float) -> None:
