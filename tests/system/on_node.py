@@ -21,7 +21,9 @@ class StandIn:
     """The stand-in keeper (keeper_stand_in.py) on the node."""
 
     def __init__(self, node: Namespace, addresses: list[Address], **options) -> None:
-        wanted = {"interface_kind": "bridge", **options, "addresses": [str(ip) for ip in addresses]}
+        # Nothing is compared but what is notified, unless a test says so.
+        defaults = {"interface_kind": "bridge", "sync_seconds": 3600}
+        wanted = {**defaults, **options, "addresses": [str(ip) for ip in addresses]}
         environment = {**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT))}
         self.process = node.start(
             sys.executable, "-B", str(Path(__file__).with_name("keeper_stand_in.py")), json.dumps(wanted),

