@@ -7,13 +7,13 @@ handles a query that is not; `health` judges upstreams.
 import math
 from collections.abc import Callable, Sequence
 
-from nodecache.wire import Answer, Kind, Query
+from nodecache.wire import Answer, Kind, Query, wire_of
 
 from .destinations import Destinations
 from .failure import Failure, too_many
 from .group import UpstreamGroup
 from .health import Standing
-from .names import covers, zone_suffix
+from .names import covers
 from .pace import MAX_HEDGE_SECONDS
 from .pods import PodDestinations
 from .registry import UpstreamRegistry
@@ -38,8 +38,8 @@ class Forwarder(UpstreamGroup):
         self._loop_zone_name = ""
         self._registry = upstreams
         self._max_in_flight = settings.max_concurrent or math.inf
-        self._from_zone = zone_suffix(settings.from_zone)
-        self._except_zones = tuple(map(zone_suffix, settings.except_zones))
+        self._from_zone = wire_of(settings.from_zone)
+        self._except_zones = tuple(map(wire_of, settings.except_zones))
         self.takes_all = settings.from_zone == "." and not settings.except_zones
         self._destinations = destinations
         destinations.follow(self.set_upstreams, self.runtime, self._is_silent)

@@ -9,12 +9,6 @@ _HEADER: Final = Struct("!6H")
 _QUESTION_END: Final = Struct("!2H")
 
 
-def zone_suffix(zone_name: str) -> bytes:
-    """`zone_name` (absolute, in lower case, checked when it was read) as on the wire."""
-    labels = [label.encode() for label in zone_name.rstrip(".").split(".") if label]
-    return b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
-
-
 def is_within(qname: bytes, suffix: bytes) -> bool:
     """Whether `qname`, on the wire and in lower case, is `suffix` or below it."""
     if suffix == b"\0":

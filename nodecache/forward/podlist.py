@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from nodecache.wire import Answer, Flag, Rcode, Rdtype, read_query
+from nodecache.wire import Answer, Flag, Rcode, Rdtype, read_query, wire_of
 
 from .failure import Failure
-from .names import plain_query, zone_suffix
+from .names import plain_query
 from .pods import Pod
 from .records import ServiceRecords, read_services
 from .runtime import DNS_PORT, Timer
@@ -158,12 +158,12 @@ class _Round:
 
     def begin(self) -> None:
         """Ask for the ports; then for the addresses that did not come along."""
-        self._ask(zone_suffix(_UDP + self._service), Rdtype.SRV, self._udp)
-        self._ask(zone_suffix(_TCP + self._service), Rdtype.SRV, self._tcp)
+        self._ask(wire_of(_UDP + self._service), Rdtype.SRV, self._udp)
+        self._ask(wire_of(_TCP + self._service), Rdtype.SRV, self._tcp)
 
     def _ask_for_addresses(self) -> None:
         self._next = self._end
-        targets = self._udp | self._tcp or {zone_suffix(self._service): DNS_PORT}
+        targets = self._udp | self._tcp or {wire_of(self._service): DNS_PORT}
         missing = [target for target in targets if target not in self._addresses]
         for target in missing[:MAX_PODS]:
             self._ask(target, Rdtype.A)
@@ -200,7 +200,7 @@ class _Round:
 
     def _pods(self) -> Sequence[Pod]:
         """Every address of every target; a port that is told for one protocol only is both's."""
-        targets = self._udp | self._tcp or {zone_suffix(self._service): DNS_PORT}
+        targets = self._udp | self._tcp or {wire_of(self._service): DNS_PORT}
         pods = {
             Pod(address, self._udp.get(target, port), self._tcp.get(target, port))
             for target, port in targets.items()

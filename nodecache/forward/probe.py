@@ -3,11 +3,11 @@
 from ssl import SSLContext
 from typing import Protocol
 
-from nodecache.wire import HEADER_SIZE, Flag, FrameBuffer, Rdtype, framed
+from nodecache.wire import HEADER_SIZE, Flag, FrameBuffer, Rdtype, framed, wire_of
 
 from .counts import UpstreamCounts
 from .health import Health
-from .names import plain_query, zone_suffix
+from .names import plain_query
 from .runtime import Datagram, Endpoint, Runtime, Stream, Timer
 from .settings import UpstreamSettings
 from .transport.pending import random_ids
@@ -144,4 +144,4 @@ class _PacketReceiver:
 
 def probe_query(message_id: int, name: str, qtype: int, flags: int) -> bytes:
     """A plain query for `name`, which is absolute and was checked when it was read."""
-    return plain_query(message_id, zone_suffix(name), qtype, flags)
+    return plain_query(message_id, wire_of(name), qtype, flags)

@@ -12,7 +12,6 @@ from .directives.counts import DirectiveCounts
 from .directives.errors import ErrorLog
 from .directives.hosts import read_hosts_files
 from .directives.hosts_file import HostsFile
-from .dns_name import wire_of
 from .handler import Handler
 from .journal import Journal
 from .limiter import InflightLimiter
@@ -62,5 +61,4 @@ __all__ = [
     "no_forward",
     "open_directives",
     "read_hosts_files",
-    "wire_of",
 ]

@@ -5,9 +5,8 @@ dnspython knows every type's data. It is imported where a Corefile has templates
 
 import re
 
-from nodecache.wire import CLASS_IN
+from nodecache.wire import CLASS_IN, wire_of
 
-from .dns_name import wire_of
 from .mnemonics import CLASSES
 from .records import Record
 

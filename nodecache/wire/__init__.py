@@ -2,7 +2,7 @@
 
 The law of this package: functions here take bytes a stranger sent. They raise
 MalformedMessage and nothing else, keep no state, and never read a clock or a
-socket. They import nothing of nodecache.
+socket. They import nothing of nodecache. (`wire_of` takes an operator's text, and raises ValueError.)
 """
 
 from .answer import FORWARD, Answer, Kind
@@ -36,6 +36,7 @@ from .reply import (
     reply_limit,
     reply_to,
 )
+from .text import text_of, wire_of
 
 __all__ = [
     "CLASS_IN",
@@ -74,6 +75,8 @@ __all__ = [
     "records_of_body",
     "reply_limit",
     "reply_to",
+    "text_of",
     "upstream_query",
+    "wire_of",
     "with_question",
 ]

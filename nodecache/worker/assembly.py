@@ -33,8 +33,8 @@ from nodecache.server import (
     forward_lookup,
     no_forward,
     open_directives,
-    wire_of,
 )
+from nodecache.wire import wire_of
 
 from .forwarding import DnsService, open_forwarders
 from .refreshing import Refreshing

@@ -12,9 +12,8 @@ from nodecache.server import StalePolicy, Zone, ZoneBinding
 from nodecache.server.directive import Client
 from nodecache.server.directives.hosts import Hosts
 from nodecache.server.directives.no_aaaa import NoAaaa
-from nodecache.server.dns_name import text_of, wire_of
 from nodecache.server.mnemonics import type_text
-from nodecache.wire import CLASS_IN, Ede, Query, Rdtype, rcode_text, read_query
+from nodecache.wire import CLASS_IN, Ede, Query, Rdtype, rcode_text, read_query, text_of, wire_of
 
 from .assembly import BuiltZone
 from .control_request import MalformedRequest

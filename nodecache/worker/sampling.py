@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nodecache.host.probe import QUESTION as PROBE
-from nodecache.server.dns_name import text_of
-from nodecache.wire import MalformedMessage
+from nodecache.wire import MalformedMessage, text_of
 from nodecache.wire.constants import HEADER_SIZE
 from nodecache.wire.names import question_name_end
 

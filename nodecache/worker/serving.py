@@ -26,9 +26,8 @@ from nodecache.server import (
     ZoneBinding,
     Zones,
     read_hosts_files,
-    wire_of,
 )
-from nodecache.wire import Query, Rcode
+from nodecache.wire import Query, Rcode, wire_of
 
 from .assembly import BuiltZone, WorkerContext, adjust_cache, build
 from .listener import Listener, tcp_limits

@@ -12,7 +12,7 @@ from nodecache.corefile.names import (
     zone_name,
     zone_names,
 )
-from nodecache.server.dns_name import wire_of
+from nodecache.wire import wire_of
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodecache.forward.names import covers, is_within, zone_suffix
+from nodecache.forward.names import covers, is_within
+from nodecache.wire import wire_of
 
 
 def wire(name: str) -> bytes:
@@ -23,13 +24,19 @@ def wire(name: str) -> bytes:
     ],
 )
 def test_a_name_is_within_its_zones(qname, zone, is_so):
-    assert is_within(wire(qname), zone_suffix(zone)) is is_so
+    assert is_within(wire(qname), wire_of(zone)) is is_so
+
+
+def test_a_dot_within_a_label_is_no_border():
+    """`forward a\\.b.example` of a Corefile is for the two labels that it names."""
+    assert is_within(wire(r"x.a\.b.example."), wire_of(r"a\.b.example."))
+    assert not is_within(wire("x.a.b.example."), wire_of(r"a\.b.example."))
 
 
 def test_octets_that_look_like_a_zone_inside_a_label_do_not_count():
     # One label that ends in the very octets of "example.": its length octet is no label border.
     qname = b"\x09x\x07example\x00"
-    assert not is_within(qname, zone_suffix("example."))
+    assert not is_within(qname, wire_of("example."))
 
 
 _labels = st.lists(st.sampled_from(["a", "b", "xa", "example"]), max_size=4)
@@ -40,13 +47,13 @@ def test_dnspython_agrees(qname, zone):
     full, suffix = ".".join(qname) + ".", ".".join(zone) + "."
     full, suffix = full if qname else ".", suffix if zone else "."
     expected = dns.name.from_text(full).is_subdomain(dns.name.from_text(suffix))
-    assert is_within(wire(full), zone_suffix(suffix)) is expected
+    assert is_within(wire(full), wire_of(suffix)) is expected
 
 
 def test_excepted_names_are_left_to_others_but_never_the_zone_itself():
     zone, exceptions = (
-        zone_suffix("example."),
-        (zone_suffix("in.example."), zone_suffix("example.")),
+        wire_of("example."),
+        (wire_of("in.example."), wire_of("example.")),
     )
     assert not covers(wire("a.in.example."), zone, exceptions)
     assert not covers(wire("b.example."), zone, exceptions)

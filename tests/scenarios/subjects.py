@@ -16,9 +16,8 @@ from nodecache.server import (
     ServerCounts,
     ZoneBinding,
     Zones,
-    wire_of,
 )
-from nodecache.wire import Answer, Query, empty_reply, read_query
+from nodecache.wire import Answer, Query, empty_reply, read_query, wire_of
 from nodecache.worker.assembly import WorkerContext, build
 from nodecache.worker.forwarding import open_forwarders
 from tests.scenarios.simulated import SimulatedWorld

@@ -6,7 +6,6 @@ from itertools import count
 
 from nodecache.cache import Budget, Cache, Failures
 from nodecache.server.counts import ServerCounts
-from nodecache.server.dns_name import wire_of
 from nodecache.server.handler import Handler
 from nodecache.server.limiter import InflightLimiter
 from nodecache.server.policy import ZoneOptions
@@ -14,6 +13,7 @@ from nodecache.server.replies import ZoneBinding
 from nodecache.server.router import Zones
 from nodecache.server.search_ahead import SearchAhead
 from nodecache.server.zone import Zone
+from nodecache.wire import wire_of
 from tests.server.zone_harness import FakeLoop, FakeSource, Pod, Transport
 from tests.wire.messages import parsed, query
 

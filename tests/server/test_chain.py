@@ -14,8 +14,8 @@ from nodecache.server.directive import (
     plain_address,
     refusal,
 )
-from nodecache.server.dns_name import wire_of
 from nodecache.server.requery import with_question
+from nodecache.wire import wire_of
 
 from .chains import answer, below, client, query, rcode_of, run, told
 

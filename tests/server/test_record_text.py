@@ -1,7 +1,7 @@
 import pytest
 
-from nodecache.server.dns_name import text_of, wire_of
 from nodecache.server.record_text import record_of
+from nodecache.wire import text_of, wire_of
 
 
 @pytest.mark.parametrize(

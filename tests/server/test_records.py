@@ -4,7 +4,6 @@ import dns.rdatatype
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodecache.server.dns_name import wire_of
 from nodecache.server.records import (
     Record,
     Sections,
@@ -14,7 +13,7 @@ from nodecache.server.records import (
     reply_of,
     sections_of,
 )
-from nodecache.wire import Kind, Rdtype
+from nodecache.wire import Kind, Rdtype, wire_of
 
 from .chains import answer, lines, query, told
 

@@ -1,9 +1,8 @@
 import dns.edns
 import dns.message
 
-from nodecache.server.dns_name import wire_of
 from nodecache.server.requery import with_question
-from nodecache.wire import read_query
+from nodecache.wire import read_query, wire_of
 
 from .chains import query
 

@@ -17,9 +17,8 @@ from nodecache.server import (
     ServerCounts,
     ZoneBinding,
     Zones,
-    wire_of,
 )
-from nodecache.wire import read_answer, read_query
+from nodecache.wire import read_answer, read_query, wire_of
 from nodecache.worker.assembly import WorkerContext, build
 from tests.scenarios.simulated import Outgoing, SimulatedWorld
 from tests.scenarios.subjects import SimulatedLoop

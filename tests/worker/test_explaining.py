@@ -13,9 +13,8 @@ from nodecache.server import (
     ServerCounts,
     ZoneBinding,
     Zones,
-    wire_of,
 )
-from nodecache.wire import Kind
+from nodecache.wire import Kind, wire_of
 from nodecache.worker.assembly import WorkerContext, build
 from nodecache.worker.control_request import MalformedRequest
 from nodecache.worker.explaining import explain, query_for

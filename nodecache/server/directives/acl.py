@@ -5,8 +5,8 @@ from ipaddress import ip_address
 
 from nodecache.corefile import AclOptions, AclPolicy
 from nodecache.server.directive import Client, NoReply, Result
-from nodecache.server.dns_name import ZoneNames
 from nodecache.server.records import reply_of
+from nodecache.server.zone_names import ZoneNames
 from nodecache.wire import Ede, ExtendedErrors, Flag, Query, Rcode
 
 from .counts import Labels

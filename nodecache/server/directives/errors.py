@@ -8,10 +8,9 @@ from functools import partial
 from nodecache.corefile import Consolidation, ErrorsOptions
 from nodecache.forward import Failure, Timer
 from nodecache.server.chain import CallLater
-from nodecache.server.dns_name import text_of
 from nodecache.server.mnemonics import type_text
 from nodecache.server.patterns import Pattern
-from nodecache.wire import Query
+from nodecache.wire import Query, text_of
 
 log = logging.getLogger("plugin/errors")
 

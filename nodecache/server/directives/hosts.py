@@ -7,8 +7,8 @@ from pathlib import Path
 
 from nodecache.corefile import HostsOptions, ServerBlock
 from nodecache.server.directive import Client, Result, refusal
-from nodecache.server.dns_name import ZoneNames
 from nodecache.server.records import Record, Sections, reply_of
+from nodecache.server.zone_names import ZoneNames
 from nodecache.wire import CLASS_IN, Query, Rcode, Rdtype
 
 from .hosts_file import HostsFile, HostsMap, hosts_file, parse_hosts, reversed_address

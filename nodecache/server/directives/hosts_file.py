@@ -13,7 +13,8 @@ from pathlib import Path
 from socket import AF_INET, AF_INET6, inet_pton
 from weakref import WeakValueDictionary
 
-from nodecache.server.dns_name import ZoneNames, wire_of
+from nodecache.server.zone_names import ZoneNames
+from nodecache.wire import wire_of
 
 from .reverse_name import IPV4_MAPPED, address_text
 

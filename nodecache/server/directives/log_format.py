@@ -11,9 +11,8 @@ from functools import lru_cache
 
 from nodecache.forward import Failure
 from nodecache.server.directive import Client, Result
-from nodecache.server.dns_name import text_of
 from nodecache.server.mnemonics import class_text, rcode_word, type_text
-from nodecache.wire import HEADER_SIZE, Answer, Flag, Kind, Query, Rcode, Rdtype
+from nodecache.wire import HEADER_SIZE, Answer, Flag, Kind, Query, Rcode, Rdtype, text_of
 
 EMPTY = "-"
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from nodecache.server.directive import Client
-from nodecache.server.dns_name import ZoneNames
+from nodecache.server.zone_names import ZoneNames
 from nodecache.wire import Query
 
 UPSTREAM = "forward/upstream"

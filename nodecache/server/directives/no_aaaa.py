@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from struct import Struct
 
 from nodecache.server.directive import Client, Result
-from nodecache.server.dns_name import ZoneNames, wire_of
 from nodecache.server.records import Record, Sections, reply_of
-from nodecache.wire import CLASS_IN, Query, Rdtype
+from nodecache.server.zone_names import ZoneNames
+from nodecache.wire import CLASS_IN, Query, Rdtype, wire_of
 
 # Serial, refresh, retry, expire, minimum; what counts is the last: how long a client may keep it.
 _TIMES = Struct("!5I").pack(1, 7200, 1800, 86400, 30)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from nodecache.corefile import LogOptions
 from nodecache.server.directive import AskNext, Client, Steps
-from nodecache.server.dns_name import ZoneNames, text_of
 from nodecache.server.mnemonics import class_text, type_text
-from nodecache.wire import Query
+from nodecache.server.zone_names import ZoneNames
+from nodecache.wire import Query, text_of
 
 from .log_format import LogFormat, LoggedQuery, reply_kind
 from .metadata import note

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 
-from nodecache.server.dns_name import wire_of
 from nodecache.server.records import Record
+from nodecache.wire import wire_of
 
 from .loadbalance import Pick
 

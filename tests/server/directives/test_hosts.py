@@ -16,7 +16,8 @@ from nodecache.server.directives.hosts_file import (
     parse_hosts,
     reversed_address,
 )
-from nodecache.server.dns_name import ZoneNames, wire_of
+from nodecache.server.zone_names import ZoneNames
+from nodecache.wire import wire_of
 from tests.server.chains import answer, below, lines, query, rcode_of, run, told
 
 LINES = """\

@@ -10,8 +10,7 @@ from struct import Struct
 
 from nodecache.corefile.rewriting import EdnsAction, EdnsLocalRule, EdnsNsidRule, EdnsRule
 from nodecache.server.directive import Client
-from nodecache.server.dns_name import text_of
-from nodecache.wire import Query
+from nodecache.wire import Query, text_of
 
 _OPTION = Struct("!2H")  # code and size: RFC 6891 §6.1.2
 _SUBNET = Struct("!HBB")  # family, source and scope prefix length: RFC 7871 §6

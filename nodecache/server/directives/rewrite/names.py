@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nodecache.corefile.rewriting import AnswerRule, Match, NameRule
-from nodecache.server.dns_name import text_of, wire_of
 from nodecache.server.patterns import Pattern, replaced
 from nodecache.server.records import Record, name_end
-from nodecache.wire import Rdtype
+from nodecache.wire import Rdtype, text_of, wire_of
 from nodecache.wire.rdata import name_offsets
 
 Matches = Callable[[str], bool]

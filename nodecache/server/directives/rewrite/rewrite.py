@@ -19,10 +19,9 @@ from nodecache.corefile.rewriting import (
 )
 from nodecache.forward import Failure
 from nodecache.server.directive import AskNext, AskServer, Client, Result, Steps, refusal
-from nodecache.server.dns_name import text_of, wire_of
 from nodecache.server.records import Record, message, reply_of, sections_of
 from nodecache.server.requery import with_question
-from nodecache.wire import CLASS_IN, Answer, Flag, Query, Rcode, Rdtype
+from nodecache.wire import CLASS_IN, Answer, Flag, Query, Rcode, Rdtype, text_of, wire_of
 
 from .edns import apply_edns
 from .names import Matches, NameRewrite, ResponseRule, Rewrite, matcher, rewriter

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from nodecache.server.directive import Client
-from nodecache.server.dns_name import text_of
 from nodecache.server.mnemonics import class_text, type_text
 from nodecache.server.patterns import Pattern
-from nodecache.wire import Flag, Query
+from nodecache.wire import Flag, Query, text_of
 
 from .goprint import shown
 from .gotemplate import Struct

@@ -8,11 +8,11 @@ from nodecache.corefile import TemplateOptions
 from nodecache.forward import Failure
 from nodecache.server.directive import AskServer, Client, Result, Steps, refusal
 from nodecache.server.directives.counts import DirectiveCounts, Labels
-from nodecache.server.dns_name import ZoneNames, text_of
 from nodecache.server.patterns import Pattern
 from nodecache.server.record_text import record_of
 from nodecache.server.records import Record, Sections, rebuilt, reply_of, sections_of
 from nodecache.server.requery import with_question
+from nodecache.server.zone_names import ZoneNames
 from nodecache.wire import (
     CLASS_IN,
     Answer,
@@ -22,6 +22,7 @@ from nodecache.wire import (
     Query,
     Rcode,
     Rdtype,
+    text_of,
 )
 
 from .data import FUNCTIONS, template_data

@@ -11,9 +11,8 @@ from typing import cast
 from nodecache.forward import Attempt, Failure
 from nodecache.server.directive import AskNext, Client, Directive, Result, Steps
 from nodecache.server.directives.metadata import note
-from nodecache.server.dns_name import text_of
 from nodecache.server.mnemonics import rcode_word, type_text
-from nodecache.wire import Answer, Query, Rcode
+from nodecache.wire import Answer, Query, Rcode, text_of
 
 from .spans import Span, Tracer
 

@@ -1,4 +1,4 @@
-"""Names between the wire and the text that patterns, logs and zone lists are written in.
+"""Names between the wire and the text that Corefiles, patterns and logs are written in.
 
 Text is absolute, in lower case, with the escapes of miekg/dns: people's regular expressions were
 written against them.
@@ -7,9 +7,9 @@ written against them.
 from collections.abc import Iterable
 from functools import lru_cache
 
-from nodecache.wire.constants import MAX_LABEL_SIZE, MAX_NAME_SIZE
+from .constants import MAX_LABEL_SIZE, MAX_NAME_SIZE
 
-ROOT = b"\0"
+_ROOT = b"\0"
 
 _BACKSLASHED = ". '@;()\"\\"
 _ESCAPES = {
@@ -40,9 +40,9 @@ def wire_of(text: str) -> bytes:
     Raises ValueError where it is no name.
     """
     if text in ("", "."):
-        return ROOT
+        return _ROOT
     try:
-        name = b"".join([_SIZES[len(label)] + label for label in _labels_of(text)]) + ROOT
+        name = b"".join([_SIZES[len(label)] + label for label in _labels_of(text)]) + _ROOT
     except KeyError:
         raise ValueError(f"a label has 1 to {MAX_LABEL_SIZE} octets: {text!r}") from None
     if len(name) > MAX_NAME_SIZE:
@@ -76,33 +76,3 @@ def _unescaped(rest: Iterable[str]) -> bytes:
     if len(digits) < _DECIMAL_DIGITS or not digits.isdecimal() or int(digits) > 0xFF:
         raise ValueError(f"an escape is three digits up to 255, not {digits!r}")
     return bytes([int(digits)])
-
-
-class ZoneNames:
-    """Zone names that a directive is bound to; the longest match counts, as in CoreDNS."""
-
-    __slots__ = ("_of_all", "_texts")
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._texts = {wire_of(name.lower()): absolute(name) for name in names}
-        # What every name gets, where no other zone is named.
-        self._of_all = "." if self._texts.keys() == {ROOT} else None
-
-    def __bool__(self) -> bool:
-        return bool(self._texts)
-
-    def match(self, qname: bytes) -> str | None:
-        """The zone that `qname` (in lower case, on the wire) is in, or None."""
-        if self._of_all is not None:
-            return self._of_all
-        texts = self._texts
-        while True:
-            text = texts.get(qname)
-            if text is not None or len(qname) == 1:
-                return text
-            qname = qname[qname[0] + 1 :]
-
-
-def absolute(name: str) -> str:
-    """`name` in lower case and with its last dot."""
-    return name.lower() if name.endswith(".") else f"{name.lower()}."

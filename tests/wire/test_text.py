@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodecache.server.dns_name import ZoneNames, absolute, text_of, wire_of
+from nodecache.wire import text_of, wire_of
 
 LABEL = st.binary(min_size=1, max_size=20)
 
@@ -38,25 +38,3 @@ def test_text_that_is_no_name_is_refused(text):
 
 def test_escapes_are_those_of_the_original():
     assert text_of(b"\4a b.\2\xffc\0") == r"a\ b\..\255c."
-
-
-@pytest.mark.parametrize(
-    ("qname", "zone"),
-    [
-        ("a.b.example.org.", "b.example.org."),
-        ("example.org.", "example.org."),
-        ("xexample.org.", None),
-        ("org.", None),
-    ],
-)
-def test_the_longest_zone_counts(qname, zone):
-    zones = ZoneNames(["example.org", "B.example.org."])
-    assert zones.match(wire_of(qname)) == zone
-
-
-def test_the_root_holds_every_name():
-    assert ZoneNames(["."]).match(wire_of("a.example.")) == "."
-
-
-def test_absolute_names_are_lowered():
-    assert absolute("Example.ORG") == "example.org."
