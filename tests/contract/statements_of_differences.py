@@ -84,6 +84,7 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
         _DIRECTIVES + "dns64.py::test_these_are_left_alone",
     ),
     "With no A record": (_DIRECTIVES + "dns64.py::test_where_there_is_no_ipv4_address_either_the_first_result_stays",),
+    "`dns64 PREFIX { … }`": ("corefile/test_answering.py::test_dns64_is_read",),
     "An empty NOERROR of `acl`": (_DIRECTIVES + "acl.py::test_what_is_filtered_is_not_taken_for_a_lame_servers", _REWRITE + "an_rcode_without_any_record_is_rewritten_too"),
     "A client's OPT goes upstream": (
         _QUERY + "upstream_gets_an_opt_of_ours_where_the_client_sent_one",
@@ -209,6 +210,7 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
     "A domain in `stubDomains`": (_KUBE_DNS + "names_may_be_in_any_case_and_have_their_last_dot",),
     "`stubDomains` with a domain": (_RENDERING + "a_stub_domain_that_the_corefile_serves_is_left_out",),
     "`answer name auto`": ("corefile/test_rewriting.py::test_rules_are_read",),
+    "`health` or `pprof` at a port": ("corefile/test_observing.py::test_a_page_at_a_port_that_is_none_is_told_and_the_rest_is_served",),
     "A placeholder": ("corefile/test_parser.py::test_a_placeholder_that_nothing_filled_is_told", "command/test_check.py::test_what_is_left_out_or_left_open_is_an_error_and_the_rest_is_printed"),
     "An `https://` upstream is asked": (_HTTP + "requests_are_for_the_name_of_the_server",),
     "An `https://` upstream that answers": (_HTTP + "what_is_no_answer_is_servfail", "forward/test_probe.py::test_any_response_is_a_sign_of_life"),

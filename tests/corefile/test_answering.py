@@ -94,6 +94,10 @@ def test_template_is_read(body, expected):
         ("dns64", Dns64Options()),
         ("dns64 64:1::/96", Dns64Options(prefix=ip_network("64:1::/96"))),
         (
+            "dns64 64:1::/96 {\nallow_ipv4\n}",
+            Dns64Options(prefix=ip_network("64:1::/96"), allow_ipv4=True),
+        ),
+        (
             "dns64 {\nprefix 64:2::/32\ntranslate_all\nallow_ipv4\n}",
             Dns64Options(prefix=ip_network("64:2::/32"), translate_all=True, allow_ipv4=True),
         ),

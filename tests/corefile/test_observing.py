@@ -245,3 +245,14 @@ def test_broken_ones_are_told(body, why):
 def test_datadog_is_taken_with_a_warning_for_it_is_not_spoken():
     (warning,) = corefile(".:53 {\ntrace datadog localhost:8126\nwhoami\n}\n").warnings
     assert warning.endswith("trace: no spans are sent: only zipkin is spoken here, not datadog")
+
+
+@pytest.mark.parametrize("directive", ["health", "prometheus", "ready", "pprof"])
+@pytest.mark.parametrize("address", ["a:b", ":99999", "127.0.0.1:", "[::1]:http"])
+def test_a_page_at_a_port_that_is_none_is_told_and_the_rest_is_served(directive, address):
+    """`nodecache check` passed it, and the agent's probe was nowhere."""
+    found = corefile(f". {{\n{directive} {address}\nwhoami\n}}")
+    assert found.left_out == (
+        f"Corefile:2: {directive}: left out: address must have a port from 0 to 65535, not {address!r}",
+    )
+    assert corefile(f". {{\n{directive} 127.0.0.1:0\nwhoami\n}}").left_out == ()

@@ -38,6 +38,7 @@ from nodecache.corefile.reading import (
     single,
 )
 
+_MAX_PORT = 65535
 _COMMON_FORMAT = (
     '{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" '
     "{rcode} {>rflags} {rsize} {duration}"
@@ -90,23 +91,35 @@ _LOG = {"class": a_set("classes", values.one_of(*get_args(AnswerClass)))}
 
 def health(statement: Statement, context: Context) -> HealthOptions:
     """`health [ADDRESS] { lameduck DURATION }`."""
-    return HealthOptions(**_address(statement), **read_options(statement, _HEALTH, context))
+    return HealthOptions(
+        **_address(statement, context), **read_options(statement, _HEALTH, context)
+    )
 
 
 _HEALTH = {"lameduck": single("lameduck_seconds", values.duration(0))}
 
 
-def _address(statement: Statement) -> Fields:
-    """The one word of directives that serve HTTP; no field where there is none."""
+def _address(statement: Statement, context: Context) -> Fields:
+    """The one word of directives that serve HTTP; no field where there is none.
+
+    A page that cannot be served at its port is no reason to serve no names.
+    """
     arguments = statement.arguments
     fields = {"address": arguments.take("address", values.host_port)} if len(arguments) else {}
     arguments.end()
+    for address in fields.values():
+        port = values.split_host_port(address)[1]
+        if not (port.isascii() and port.isdecimal() and int(port) <= _MAX_PORT):
+            reason = f"address must have a port from 0 to {_MAX_PORT}, not {address!r}"
+            context.leave_out(statement.words[0], reason)
     return fields
 
 
 def prometheus(statement: Statement, context: Context) -> PrometheusOptions:
     """`prometheus [ADDRESS] { runtime_metrics; tls FILE }`."""
-    return PrometheusOptions(**_address(statement), **read_options(statement, _PROMETHEUS, context))
+    return PrometheusOptions(
+        **_address(statement, context), **read_options(statement, _PROMETHEUS, context)
+    )
 
 
 _PROMETHEUS = {
@@ -117,7 +130,7 @@ _PROMETHEUS = {
 
 def ready(statement: Statement, context: Context) -> ReadyOptions:
     """`ready [ADDRESS] { monitor until-ready|continuously }`."""
-    return ReadyOptions(**_address(statement), **read_options(statement, _READY, context))
+    return ReadyOptions(**_address(statement, context), **read_options(statement, _READY, context))
 
 
 _READY = {"monitor": single("monitor", values.one_of("until-ready", "continuously"))}
@@ -125,7 +138,7 @@ _READY = {"monitor": single("monitor", values.one_of("until-ready", "continuousl
 
 def pprof(statement: Statement, context: Context) -> PprofOptions:
     """`pprof [ADDRESS] { block [RATE] }`."""
-    return PprofOptions(**_address(statement), **read_options(statement, _PPROF, context))
+    return PprofOptions(**_address(statement, context), **read_options(statement, _PPROF, context))
 
 
 _PPROF = {"block": no_effect(values.integer)}
