@@ -19,12 +19,18 @@ _HOST = "127.0.0.1"
 def main(argv: list[str] | None = None) -> int:
     """Run the demo until Ctrl-C; the agent's own exit code."""
     wanted = _parser().parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="nodecache-demo-") as folder:
+        return _run(wanted, Path(folder))
+
+
+def _run(wanted: argparse.Namespace, folder: Path) -> int:
     stand_in = StandIn(sample_records())
     place = Place(
         dns_port=wanted.port,
         metrics_port=_port_near(wanted.metrics_port),
         health_port=_port_near(wanted.health_port),
         stand_in_port=stand_in.port,
+        control=str(folder / "control.sock"),
     )
     lifeline, held = os.pipe()
     beside = multiprocessing.get_context("fork").Process(
@@ -33,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     beside.start()
     os.close(lifeline)
     try:
-        return _run_agent(place)
+        return _run_agent(place, folder / "Corefile.base")
     finally:
         os.close(held)
         beside.join()
@@ -44,14 +50,12 @@ def _run_companion(stand_in: StandIn, place: Place, lifeline: int, held: int) ->
     companion.run(stand_in, place, lifeline)
 
 
-def _run_agent(place: Place) -> int:
+def _run_agent(place: Place, base: Path) -> int:
     """Run the real command line, in this process."""
     from nodecache.command.main import main as agent  # noqa: PLC0415 (after the fork, which wants little)
 
-    with tempfile.TemporaryDirectory(prefix="nodecache-demo-") as folder:
-        base = Path(folder) / "Corefile.base"
-        base.write_text(corefile_for(place))
-        return agent(arguments(base, place))
+    base.write_text(corefile_for(place))
+    return agent(arguments(base, place))
 
 
 def arguments(base_corefile: Path, place: Place) -> list[str]:
@@ -63,6 +67,7 @@ def arguments(base_corefile: Path, place: Place) -> list[str]:
         "-dns.port", str(place.dns_port),
         "-health-port", str(place.health_port),
         "-metrics-listen-address", f"{_HOST}:0",
+        "-control", place.control,
         "-setupinterface=false",
         "-setupiptables=false",
     ]  # fmt: skip

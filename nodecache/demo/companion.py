@@ -1,28 +1,24 @@
-"""What runs beside the agent: the stand-in for kube-dns, and the lines for the terminal.
+"""What runs beside the agent: the stand-in for kube-dns, and the lines that say what to try.
 
 A process of its own, because the agent forks and must be free of other threads. It lives as long as
 the pipe from the demo's main process does, however that ends.
 """
 
 import asyncio
+import os
 import signal
 import sys
-import time
 from dataclasses import dataclass
-from typing import TextIO
 
 import dns.asyncquery
 import dns.exception
 import dns.message
 
 from .standin import StandIn, serve_until_closed
-from .status import Figures, read_figures, status_line
 
 SAMPLE_NAME = "kubernetes.default.svc.cluster.local"
 
 _ASK_SECONDS = 0.2
-_STATUS_SECONDS = 1.0
-_CLEAR_LINE = "\r\x1b[K"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +29,8 @@ class Place:
     metrics_port: int
     health_port: int
     stand_in_port: int
+    control: str
+    """The agent's control socket."""
 
 
 def run(stand_in: StandIn, place: Place, lifeline: int) -> None:
@@ -42,17 +40,15 @@ def run(stand_in: StandIn, place: Place, lifeline: int) -> None:
 
 
 async def _run(stand_in: StandIn, place: Place, lifeline: int) -> None:
-    telling = asyncio.create_task(_tell(place, sys.stdout))
+    telling = asyncio.create_task(_tell(place))
     await serve_until_closed(stand_in, lifeline)
     telling.cancel()
 
 
-async def _tell(place: Place, out: TextIO) -> None:
+async def _tell(place: Place) -> None:
     while not await _answers(place.dns_port):  # noqa: ASYNC110 (another process: no event to wait on)
         await asyncio.sleep(_ASK_SECONDS)
-    print(banner(place), file=out, flush=True)
-    if out.isatty():
-        await _tell_status(f"127.0.0.1:{place.metrics_port}", out)
+    print(banner(place), flush=True)  # noqa: T201
 
 
 async def _answers(port: int) -> bool:
@@ -66,24 +62,14 @@ async def _answers(port: int) -> bool:
 
 def banner(place: Place) -> str:
     """What listens where, and what to try."""
+    python = os.path.relpath(sys.executable)
     return (
         f"\n"
         f"  nodecache listens on 127.0.0.1:{place.dns_port} (UDP and TCP),"
         f" before a stand-in for kube-dns on 127.0.0.1:{place.stand_in_port}\n"
         f"  try      dig @127.0.0.1 -p {place.dns_port} {SAMPLE_NAME}\n"
+        f"  watch    {python} -m nodecache top --control {place.control}\n"
         f"  metrics  http://127.0.0.1:{place.metrics_port}/metrics\n"
         f"  health   http://127.0.0.1:{place.health_port}/health\n"
         f"  Ctrl-C ends it\n"
     )
-
-
-async def _tell_status(metrics: str, out: TextIO) -> None:
-    before, read_at = Figures(), time.monotonic()
-    while True:
-        await asyncio.sleep(_STATUS_SECONDS)
-        after, now = await asyncio.to_thread(read_figures, metrics), time.monotonic()
-        if after is None:
-            continue
-        print(f"{_CLEAR_LINE}  {status_line(before, after, now - read_at)}", end="", file=out)
-        out.flush()
-        before, read_at = after, now
