@@ -14,12 +14,6 @@ LOCAL6, SERVICE6 = ip("fe80::10"), ip("fd00::10")
         pytest.param({"interface": "a-name-of-16-oct"}, "-interfacename", id="16 octets"),
         pytest.param({"interface": ""}, "-interfacename", id="no name"),
         pytest.param({"interface": "a/b"}, "-interfacename", id="slash"),
-        pytest.param({"rules": "ipfw"}, "auto|nftables|iptables|none, not 'ipfw'", id="backend"),
-        pytest.param({"dns_port": 0}, "-dns.port: a port is 1 to 65535, not 0", id="port 0"),
-        pytest.param({"health_port": 70000}, "-health-port", id="port 70000"),
-        pytest.param({"lease_seconds": -1}, "-lease", id="negative lease"),
-        pytest.param({"sync_seconds": 0}, "-syncinterval", id="no interval"),
-        pytest.param({"leased": (SERVICE6,)}, "fd00::10 is not among -localip", id="stray lease"),
         pytest.param({"addresses": (ip("0.0.0.0"),)}, "-setupinterface=false", id="wildcard"),
     ],
 )
