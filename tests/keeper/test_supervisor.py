@@ -108,16 +108,20 @@ def test_what_a_silent_worker_has_said_meanwhile_is_heard_first(monkeypatch):
     """The keeper, too, may not have been let run."""
     monkeypatch.setattr("nodecache.keeper.pulse.BUILD_SECONDS", 0.2)
 
+    said, has_said = os.pipe()
+
     def talk(channel):
-        while True:
-            channel.send("alive")
-            time.sleep(0.01)
+        channel.send("alive")
+        os.write(has_said, b".")
+        time.sleep(60)
 
     supervised = Supervised(WorkerOwner(talk))
     supervisor = supervised.supervisor
     first = supervisor.worker
-    time.sleep(0.4)
-    supervisor.turn(monotonic())
+    assert os.read(said, 1)
+    supervisor.turn(monotonic() + 0.4)
+    os.close(said)
+    os.close(has_said)
     assert supervisor.worker is first
     assert supervisor.deaths == {}
     supervised.close()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from nodecache.web import listen
 from nodecache.web import server as web
 from nodecache.web.server import MalformedRequest, Request, Response, WebServer, read_request
+from tests.patience import PATIENCE_SECONDS
 
 
 async def hello(request: Request) -> Response:
@@ -36,7 +37,7 @@ def with_server(talk: Callable[[int], Awaitable[bytes]]) -> bytes:
         port = listener.getsockname()[1]
         await server.serve(listener)
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 return await talk(port)
         finally:
             server.close()

@@ -17,6 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 from lightkube.config.kubeconfig import KubeConfig
 from lightkube.config.models import Cluster, User
 
+from tests.patience import PATIENCE_SECONDS
+
 PATH = "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices"
 
 
@@ -84,7 +86,7 @@ class ApiServer:
 
     async def until_asked(self, times: int) -> None:
         """Wait for so many requests."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(self.asked) < times:
                 await self._news.wait()
                 self._news.clear()

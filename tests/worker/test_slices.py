@@ -10,6 +10,7 @@ from lightkube.resources.discovery_v1 import EndpointSlice
 from nodecache.forward import Pod
 from nodecache.worker import slices
 from nodecache.worker.slices import SliceWatch, pods_of
+from tests.patience import PATIENCE_SECONDS
 from tests.worker.apiserver import (
     Answer,
     ApiServer,
@@ -39,7 +40,7 @@ class Follower:
 
     async def until(self, hosts: list[str]) -> None:
         """Wait until this list was told."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while hosts not in self.told:
                 await self._news.wait()
                 self._news.clear()

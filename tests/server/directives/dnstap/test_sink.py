@@ -10,6 +10,7 @@ from nodecache.server.directives.dnstap.frames import Event, Sender, TapMessage,
 from nodecache.server.directives.dnstap.sink import TapClient, TapListener, open_sink
 from tests.helpers.agent import free_port
 from tests.helpers.taps import Reading, TapReader, read_stream
+from tests.patience import PATIENCE_SECONDS
 
 SENDER = Sender(b"node", b"1")
 
@@ -27,7 +28,7 @@ def options(address: str, **more) -> DnstapOptions:
 
 
 async def until(is_true) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not is_true():  # noqa: ASYNC110 (what is waited for has no event)
             await asyncio.sleep(0.005)
 

@@ -8,6 +8,7 @@ from nodecache.server.directives.trace.sink import Collector, ZipkinSink, local_
 from nodecache.server.directives.trace.spans import Span
 from tests.helpers.agent import free_port
 from tests.helpers.zipkin import Zipkin
+from tests.patience import PATIENCE_SECONDS
 
 from .test_spans import tracing
 
@@ -28,7 +29,7 @@ def opened(address: str, **more) -> ZipkinSink:
 
 
 async def until(is_true) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not is_true():  # noqa: ASYNC110 (what is waited for has no event)
             await asyncio.sleep(0.005)
 
