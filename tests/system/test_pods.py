@@ -92,11 +92,11 @@ def test_equal_pods_have_equal_shares(tmp_path):
 
 
 def test_a_near_pod_is_preferred(tmp_path):
-    with kube_dns(tmp_path, 0.0, 0.03) as there, agent(there, tmp_path) as ours:
+    with kube_dns(tmp_path, 0.0, 0.15) as there, agent(there, tmp_path) as ours:
         ours.until_known(2)
-        load(there, tmp_path, 500, 4, "learn").result()
+        load(there, tmp_path, 200, 4, "learn").result()
         learnt_at = time.monotonic()
-        load(there, tmp_path, 500, 4).result()
+        load(there, tmp_path, 200, 4).result()
         near, far = (len(pod.asked(learnt_at)) for pod in there.pods)
         print(f"\nnear {near}, far {far}")
         assert near > 4 * far
@@ -121,13 +121,19 @@ def test_a_pod_that_left_the_list_gets_no_new_question_and_its_answers_count(tmp
                 asking[-1].start()
                 time.sleep(0.01)
             left_at = other.asked()[0][0]
+            later = range(len(asking), len(asking) + 20)
+            asking += [threading.Thread(target=ask, args=(number,)) for number in later]
+            for thread in asking[later.start :]:
+                thread.start()
             for thread in asking:
                 thread.join()
             addresses = {address for _, address in answered}
             assert {slow.address, other.address} <= addresses
             assert None not in addresses  # the Service address may help out where one is slow
             assert max(at for at, address in answered if address == slow.address) > left_at
-            assert slow.asked(left_at) == []
+            assert not {f"x{number}" for number in later} & {
+                name.partition(".")[0] for _, name in slow.asked()
+            }
 
 
 @pytest.mark.parametrize("option", ["force_tcp", "prefer_udp"])
@@ -188,9 +194,9 @@ def test_a_stock_manifest_without_the_service_is_as_before(two, tmp_path):
     two.tell(None)
     with agent(two, tmp_path) as ours:
         ours.until_known(0)
-        result = load(two, tmp_path, 500, 4).result()
+        result = load(two, tmp_path, 250, 4).result()
         assert (result.lost, set(result.rcodes)) == (0, {"NOERROR"})
-        assert len(two.service.asked()) >= 2000
+        assert len(two.service.asked()) >= 1000
         assert [pod.asked() for pod in two.pods] == [[], []]
 
 
