@@ -26,9 +26,12 @@ _EXTRA_TRIES: Final = 4
 # What servers say to an OPT that know none, or to its version: RFC 6891 §7, RFC 8906 §3.2.
 OPT_BLAMING_RCODES: Final = frozenset({Rcode.FORMERR, Rcode.NOTIMP, Rcode.BADVERS})
 
-# CoreDNS gives up after twice the upstreams, within a few milliseconds. With our pauses between
-# them, four attempts last most of a second: as long as a kube-dns rollout leaves nobody to answer.
+# CoreDNS gives up after twice the upstreams, within a few milliseconds (before 1.14.7 when probes have failed).
+# With our pauses between them, four attempts last most of a second. While probes have not found all upstreams
+# down, there are more, until SERVFAIL comes 2 s after the query, CoreDNS's read time-out: a kube-dns that is
+# restarted or replaced leaves nobody to answer for a second or two.
 _MIN_CONNECT_ATTEMPTS: Final = 4
+_RESTART_SECONDS: Final = 1.8
 
 
 class NextForwarder(Protocol):
@@ -145,8 +148,17 @@ class UpstreamGroup(RequestForwarder):
         """Whether the query has attempts left."""
         return (
             state.tries < self.max_tries
-            and state.connect_failures < self.max_connect_failures
+            and (state.connect_failures < self.max_connect_failures or self._may_restart(state))
             and state.malformed_answers <= len(self._upstreams)
+        )
+
+    def _may_restart(self, state: RetryState) -> bool:
+        """Whether an upstream that nobody listens at may be there again while the query waits."""
+        waited = state.latest.sent_at - state.began_at
+        return (
+            self.settings.max_connect_attempts is None
+            and waited < _RESTART_SECONDS
+            and not all(upstream.health.is_down for upstream in self._upstreams)
         )
 
     def upstream_for_retry(self, state: RetryState, now: float) -> Upstream:

@@ -14,6 +14,7 @@ _TRUNCATED_SECONDS: Final = 0.7
 # Before an upstream that failed at once is asked again, doubling: coredns#7723 tells of
 # thousands of dials for one query.
 _PAUSE_SECONDS: Final = 0.05
+_MAX_DOUBLINGS: Final = 3
 # From its beginning, where upstreams failed it and others say nothing: CoreDNS's read time-out, after
 # which the failure is what its client hears.
 _FAILURE_SECONDS: Final = 2.0
@@ -169,9 +170,10 @@ class RetryState:
             self.reason = reason
 
     def back_off(self, now: float) -> None:
-        """Ask again after a pause that doubles with each attempt."""
+        """Ask again after a pause that doubles with each attempt, up to less than a second."""
         self.hedge_at = math.inf
-        self.retry_at = now + _PAUSE_SECONDS * 2 ** (self.tries + self.connect_failures)
+        doublings = min(self.tries + self.connect_failures, _MAX_DOUBLINGS)
+        self.retry_at = now + _PAUSE_SECONDS * 2**doublings
         if self.queries_left == 1:
             self.retry_at = max(self.retry_at, self.began_at + _LAST_RESORT_SECONDS)
 

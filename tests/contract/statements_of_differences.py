@@ -120,7 +120,7 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
         "forward/test_forwarding.py::test_our_own_directive_sets_hedging_and_the_pools_size",
         "scenarios/forward_silent_upstream_until_the_deadline.rpl",
     ),
-    "Where nobody listens": ("scenarios/forward_nobody_listens_tcp.rpl", "scenarios/forward_nobody_listens_udp.rpl"),
+    "Where nobody listens": ("scenarios/forward_nobody_listens_tcp.rpl", "scenarios/forward_nobody_listens_udp.rpl", "scenarios/forward_restarted_upstream_answers.rpl"),
     "What UDP does not bring": (
         "scenarios/forward_udp_does_not_get_through.rpl",
         "scenarios/forward_udp_answer_is_cut_without_a_sign.rpl",
