@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from nodecache.command.sources import faults_of
 from nodecache.config.flags import Flags
 from nodecache.config.rendering import check_templates, corefile_text
-from nodecache.corefile import Corefile, CorefileError
+from nodecache.corefile import Corefile, CorefileError, nameservers
 
 from .findings import Finding, broken, look, ok
 from .subject import Subject
@@ -54,11 +54,7 @@ def check_resolvers(subject: Subject) -> Iterator[Finding]:
     text = subject.read(_RESOLV_CONF)
     if text is None:
         return
-    servers = [
-        words[1]
-        for line in text.splitlines()
-        if len(words := line.split()) > 1 and words[0] == "nameserver"
-    ]
+    servers = [named.host for named in nameservers(text)]
     own = [server for server in servers if _is_any_of(server, subject.flags)]
     mend = "point the kubelet's resolvConf at the real one, /run/systemd/resolve/resolv.conf"
     if not servers:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from nodecache.config.plan import listen_addresses, served_zones, with_own_interface
-from nodecache.corefile import CorefileError, ForwardOptions
+from nodecache.corefile import CorefileError, ForwardOptions, nameservers
 from nodecache.corefile.values import ip
 from nodecache.host.probe import is_reply, query
 
@@ -176,10 +176,8 @@ def _targets(options: ForwardOptions, subject: Subject) -> Iterator[tuple[str, i
         if there.kind == "address" and there.scheme == "dns":
             yield there.host, there.port
         elif there.kind == "file":
-            for line in (subject.read(there.host) or "").splitlines():
-                words = line.split()
-                if len(words) > 1 and words[0] == "nameserver":
-                    yield words[1], 53
+            for named in nameservers(subject.read(there.host) or ""):
+                yield named.host, named.port
 
 
 def paces(targets: Iterable[tuple[str, int]], question: bytes | None) -> list[Pace]:
