@@ -22,7 +22,7 @@ from nodecache.process.protocol import FROM_KEEPER, FROM_WORKER, MAX_CACHE_OCTET
 from nodecache.process.sockets import Sockets
 from nodecache.process.vitals import KeeperVitals
 
-from .pulse import Pulse
+from .heartbeats import Heartbeats
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Work(Protocol):
 
 
 class Worker:
-    """One forked worker; `pulse` has its signs of life.
+    """One forked worker; `heartbeats` has its signs of life.
 
     It reads what strangers send and may have been taken over by one: its messages are accepted only
     if they are due, and `fault` is the reason for which the keeper has killed it.
@@ -63,7 +63,7 @@ class Worker:
     def __init__(self, pid: int, channel: Channel, now: float) -> None:
         self.pid = pid
         self.channel = channel
-        self.pulse = Pulse(pid, now)
+        self.heartbeats = Heartbeats(pid, now)
         self.is_ready = False
         self.fault = ""
         self.is_paused = False  # it reads no more, for another agent does
@@ -98,7 +98,7 @@ class Worker:
         except MalformedControlMessage:
             close_descriptors(message.descriptors)
             raise
-        self.pulse.heard(now)
+        self.heartbeats.heard(now)
         return message
 
     def _check(self, message: Message) -> None:
@@ -115,11 +115,11 @@ class Worker:
     def is_silent(self, now: float) -> bool:
         """Whether it was silent, or left a message unanswered, for too long."""
         is_building = not self.is_ready or self.owes("reload")
-        return self.pulse.is_lost(now, is_building=is_building) or now > self._reload_by
+        return self.heartbeats.is_lost(now, is_building=is_building) or now > self._reload_by
 
     def restart_patience(self, now: float) -> None:
         """Start its time-outs again."""
-        self.pulse.heard(now)
+        self.heartbeats.heard(now)
         self._reload_by = math.inf
 
     @property

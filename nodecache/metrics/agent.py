@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from nodecache.process.build import code_form
 
 from .exposition import Family, counter, gauge, histogram, singles
-from .source import AgentNumbers
+from .scrape import AgentNumbers
 
 
 def agent_families(agent: AgentNumbers, version: str) -> Iterator[Family]:

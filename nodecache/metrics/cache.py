@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from .exposition import Family, counter, gauge, singles
-from .source import CacheNumbers, Source
+from .scrape import CacheNumbers, Scrape
 
 _ZONES = ("server", "zones", "view")
 _TYPED = ("server", "type", "zones", "view")
@@ -17,9 +17,9 @@ _PLAIN = {
 }
 
 
-def cache_families(source: Source) -> Iterator[Family]:
+def cache_families(scrape: Scrape) -> Iterator[Family]:
     """Contents and counts of every zone's cache."""
-    caches = source.caches
+    caches = scrape.caches
     entries = gauge("coredns_cache_entries", "Answers kept that can still be served.", *_TYPED)
     hits = counter("coredns_cache_hits_total", "Queries answered from the cache.", *_TYPED)
     evictions = counter("coredns_cache_evictions_total", "Answers evicted for room.", *_TYPED)
@@ -35,7 +35,7 @@ def cache_families(source: Source) -> Iterator[Family]:
         for numbers in caches:
             family.add((numbers.server, numbers.zones, ""), getattr(numbers, field))
         yield family
-    yield from _room_families(source)
+    yield from _room_families(scrape)
 
 
 def _add_typed(family: Family, numbers: CacheNumbers, success: int, denial: int) -> None:
@@ -43,8 +43,8 @@ def _add_typed(family: Family, numbers: CacheNumbers, success: int, denial: int)
     family.add((numbers.server, "denial", numbers.zones, ""), denial)
 
 
-def _room_families(source: Source) -> Iterator[Family]:
-    agent = source.agent
+def _room_families(scrape: Scrape) -> Iterator[Family]:
+    agent = scrape.agent
     yield from singles(
         ("nodecache_cache_bytes", "Memory of cached answers, all zones together.", agent.cache_octets),
         ("nodecache_cache_budget_bytes", "Limit of the memory of cached answers.", agent.cache_budget_octets),

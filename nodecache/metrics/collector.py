@@ -19,7 +19,7 @@ from .forward import (
 )
 from .host import host_families, process_families, python_families
 from .oldnames import before_1_7_families
-from .source import Source
+from .scrape import Scrape
 
 
 class Collector:
@@ -31,7 +31,7 @@ class Collector:
 
     def __init__(
         self,
-        read: Callable[[], Source],
+        read: Callable[[], Scrape],
         keeper: KeeperVitals | None = None,
         flush: Callable[[], Iterable[None]] = tuple,
     ) -> None:
@@ -45,7 +45,7 @@ class Collector:
         self._carried: dict[str, Family] = {}
         self._page_maker = PageMaker()
 
-    def carry(self, gone: Source) -> None:
+    def carry(self, gone: Scrape) -> None:
         """Keep the counts of the parts in `gone`."""
         for counts in gone.servers:
             counts.flush()
@@ -58,18 +58,18 @@ class Collector:
 
     def families(self) -> Iterator[Family]:
         """Every family, each made when it is asked for."""
-        source = self._read()
-        for counts in source.servers:
+        scrape = self._read()
+        for counts in scrape.servers:
             counts.flush()
-        source.agent.pages = self.pages
-        source.agent.pages_in_flight = self.pages_in_flight
-        for family in counted_families(source):
+        scrape.agent.pages = self.pages
+        scrape.agent.pages_in_flight = self.pages_in_flight
+        for family in counted_families(scrape):
             carried = self._carried.get(family.name)
             if carried:
                 _add_family(family, carried)
             yield family
-        yield from agent_families(source.agent, __version__)
-        yield from load_families(source.agent)
+        yield from agent_families(scrape.agent, __version__)
+        yield from load_families(scrape.agent)
         yield from host_families(self.keeper)
         worker, network = vitals.measure(), vitals.network_octets()
         yield from process_families(worker, self.keeper.process, network)
@@ -101,15 +101,15 @@ class Collector:
         self.pages[status] = self.pages.get(status, 0) + 1
 
 
-def counted_families(source: Source) -> Iterator[Family]:
+def counted_families(scrape: Scrape) -> Iterator[Family]:
     """The families whose counts belong to zones and upstreams, which a reload may take away."""
-    yield from dns_families(source)
-    yield from cache_families(source)
-    yield from forward_families(source)
-    yield from extra_query_families(source)
-    yield from upstream_state_families(source)
-    yield from directive_families(source)
-    yield from before_1_7_families(source)
+    yield from dns_families(scrape)
+    yield from cache_families(scrape)
+    yield from forward_families(scrape)
+    yield from extra_query_families(scrape)
+    yield from upstream_state_families(scrape)
+    yield from directive_families(scrape)
+    yield from before_1_7_families(scrape)
 
 
 def _add_family(to: Family, other: Family) -> None:

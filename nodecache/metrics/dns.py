@@ -6,7 +6,7 @@ from nodecache.server import DirectiveCounts
 from nodecache.server.mnemonics import type_text
 
 from .exposition import Family, counter, gauge, histogram
-from .source import Source
+from .scrape import Scrape
 
 _ZONE = ("server", "zone", "view")
 
@@ -19,7 +19,7 @@ def type_label(qtype: int) -> str:
     return type_text(qtype) if qtype in _TYPES else "other"
 
 
-def dns_families(source: Source) -> Iterator[Family]:
+def dns_families(scrape: Scrape) -> Iterator[Family]:
     """Queries and replies of every zone."""
     requests = counter(
         "coredns_dns_requests_total", "Queries received.", *_ZONE, "proto", "family", "type"
@@ -34,7 +34,7 @@ def dns_families(source: Source) -> Iterator[Family]:
         "coredns_dns_response_size_bytes", "Octets of replies as they were sent.", *_ZONE, "proto"
     )
     wanting = counter("coredns_dns_do_requests_total", "Queries with the DO bit set.", *_ZONE)
-    for counts in source.servers:
+    for counts in scrape.servers:
         zone = (counts.server, counts.zone, counts.view)
         for (transport, family, qtype), count in counts.requests.items():
             requests.add((*zone, transport, family, type_label(qtype)), count)
@@ -53,14 +53,14 @@ def dns_families(source: Source) -> Iterator[Family]:
     enabled = gauge(
         "coredns_plugin_enabled", "Directives in use, by server and zone.", *_ZONE, "name"
     )
-    for server, zone_name, directive in source.plugins:
+    for server, zone_name, directive in scrape.plugins:
         enabled.values[server, zone_name, "", directive] = 1
     yield enabled
 
 
-def directive_families(source: Source) -> Iterator[Family]:
+def directive_families(scrape: Scrape) -> Iterator[Family]:
     """Counts of the other directives; most have no series until they are used."""
-    counts = source.directives
+    counts = scrape.directives
     matched = (*_ZONE, "class", "type")
     failed = (*matched, "section", "template")
     for name, text, labels, values in (
@@ -88,7 +88,7 @@ def directive_families(source: Source) -> Iterator[Family]:
         translated.add((server,), count)
     yield translated
     yield from _acl_families(counts)
-    yield from _hosts_families(source)
+    yield from _hosts_families(scrape)
 
 
 # What becomes of a query → the word that the series has for it (plugin/acl of CoreDNS).
@@ -112,11 +112,11 @@ def _acl_families(counts: DirectiveCounts) -> Iterator[Family]:
     yield from others.values()
 
 
-def _hosts_families(source: Source) -> Iterator[Family]:
+def _hosts_families(scrape: Scrape) -> Iterator[Family]:
     entries = gauge("coredns_hosts_entries", "Names and addresses held by hosts.", "hostsfile")
-    for file, count in source.hosts_entries.items():
+    for file, count in scrape.hosts_entries.items():
         entries.add((file,), count)
     yield entries
     reloaded = gauge("coredns_hosts_reload_timestamp_seconds", "When a hosts file was last read.")
-    reloaded.add((), source.hosts_reloaded_at)
+    reloaded.add((), scrape.hosts_reloaded_at)
     yield reloaded

@@ -3,37 +3,37 @@
 from collections.abc import Iterator, Mapping
 
 from .exposition import Family, counter, gauge, histogram
-from .source import Source
+from .scrape import Scrape
 
 
-def forward_families(source: Source) -> Iterator[Family]:
+def forward_families(scrape: Scrape) -> Iterator[Family]:
     """Queries to upstreams and their answers, under the names of CoreDNS today and of before 1.11."""
     yield _plain(
-        source,
+        scrape,
         "coredns_forward_healthcheck_broken_total",
         "Queries sent although every upstream was down.",
         "healthcheck_broken",
     )
     yield _plain(
-        source,
+        scrape,
         "coredns_forward_max_concurrent_rejects_total",
         "Queries refused because max_concurrent were in flight.",
         "max_concurrent_rejects",
     )
-    yield from _upstream_families(source, "coredns_proxy", {"proxy_name": "forward"})
-    yield from _upstream_families(source, "coredns_forward", {})
+    yield from _upstream_families(scrape, "coredns_proxy", {"proxy_name": "forward"})
+    yield from _upstream_families(scrape, "coredns_forward", {})
     yield from answer_families(
-        source, "coredns_forward_requests_total", "coredns_forward_responses_total"
+        scrape, "coredns_forward_requests_total", "coredns_forward_responses_total"
     )
 
 
-def _plain(source: Source, name: str, text: str, field: str) -> Family:
+def _plain(scrape: Scrape, name: str, text: str, field: str) -> Family:
     family = counter(name, text)
-    family.add((), sum(getattr(counts, field) for counts in source.forwarders))
+    family.add((), sum(getattr(counts, field) for counts in scrape.forwarders))
     return family
 
 
-def _upstream_families(source: Source, prefix: str, always: Mapping[str, str]) -> Iterator[Family]:
+def _upstream_families(scrape: Scrape, prefix: str, always: Mapping[str, str]) -> Iterator[Family]:
     """Counts of each upstream under names that begin with `prefix`, with these labels `always`."""
     labels = (*always, "to")
     durations = histogram(
@@ -48,7 +48,7 @@ def _upstream_families(source: Source, prefix: str, always: Mapping[str, str]) -
     misses = counter(
         f"{prefix}_conn_cache_misses_total", "Queries sent on a new connection.", *labels, "proto"
     )
-    for counts in source.upstreams:
+    for counts in scrape.upstreams:
         upstream = (*always.values(), counts.to)
         for rcode, counted in counts.duration_by_rcode.items():
             durations.observe_all((*upstream, rcode), counted)
@@ -59,11 +59,11 @@ def _upstream_families(source: Source, prefix: str, always: Mapping[str, str]) -
     yield from (durations, failures, hits, misses)
 
 
-def answer_families(source: Source, requests_name: str, answers_name: str) -> Iterator[Family]:
+def answer_families(scrape: Scrape, requests_name: str, answers_name: str) -> Iterator[Family]:
     """Queries that upstreams answered, and answers by rcode, under names that CoreDNS had once."""
     requests = counter(requests_name, "Queries sent to an upstream.", "to")
     answers = counter(answers_name, "Answers of an upstream.", "to", "rcode")
-    for counts in source.upstreams:
+    for counts in scrape.upstreams:
         requests.add((counts.to,), 0)
         for rcode, counted in counts.duration_by_rcode.items():
             requests.add((counts.to,), counted.count)
@@ -80,10 +80,10 @@ _EXTRA_QUERIES = {
 }
 
 
-def extra_query_families(source: Source) -> Iterator[Family]:
+def extra_query_families(scrape: Scrape) -> Iterator[Family]:
     """Additional queries of forwarders, and what upstreams did besides answering."""
     for field, text in _EXTRA_QUERIES.items():
-        yield _plain(source, f"nodecache_{field}_queries_total", text, field)
+        yield _plain(scrape, f"nodecache_{field}_queries_total", text, field)
     ignored = counter(
         "nodecache_upstream_replies_ignored_total", "Replies that were ignored.", "to", "reason"
     )
@@ -93,7 +93,7 @@ def extra_query_families(source: Source) -> Iterator[Family]:
     loops = counter(
         "nodecache_upstream_loops_total", "Times that a forwarding loop was found.", "to"
     )
-    for counts in source.upstreams:
+    for counts in scrape.upstreams:
         ignored.add((counts.to, "unmatched"), counts.unmatched)
         ignored.add((counts.to, "malformed"), counts.malformed)
         connections.add((counts.to, "opened"), counts.connections_opened)
@@ -103,7 +103,7 @@ def extra_query_families(source: Source) -> Iterator[Family]:
     yield from (ignored, connections, loops)
 
 
-def upstream_state_families(source: Source) -> Iterator[Family]:
+def upstream_state_families(scrape: Scrape) -> Iterator[Family]:
     """The state of each upstream now."""
     out = gauge(
         "nodecache_upstream_quarantined", "1 for an upstream that is not asked, else 0.", "to"
@@ -112,12 +112,12 @@ def upstream_state_families(source: Source) -> Iterator[Family]:
         "nodecache_upstream_round_trip_seconds", "Time within which 95 of 100 answers come.", "to"
     )
     waiting = gauge("nodecache_upstream_queries_in_flight", "Queries not yet answered.", "to")
-    for state in source.upstream_states:
+    for state in scrape.upstream_states:
         to = (state.to,)
         out.values[to] = max(out.values.get(to, 0), int(state.is_quarantined))
         pace.values[to] = max(pace.values.get(to, 0), state.round_trip_seconds)
         waiting.add(to, state.in_flight)
     pods = gauge("nodecache_cluster_dns_pods", "Pods of kube-dns that are known.", "source")
-    for origin, count in source.cluster_pods.items():
+    for origin, count in scrape.cluster_pods.items():
         pods.add((origin,), count)
     yield from (out, pace, waiting, pods)

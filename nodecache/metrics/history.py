@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from nodecache.server import ServerCounts
 
-from .source import Source
+from .scrape import Scrape
 
 SAMPLE_SECONDS = 10.0
 KEPT_SAMPLES = 61  # ten minutes, and the sample before them
@@ -47,19 +47,19 @@ class History:
         self.bounds: tuple[float, ...] = ()
         self._samples: deque[Sample] = deque(maxlen=KEPT_SAMPLES)
 
-    def add(self, source: Source, now: float) -> None:
-        """Add a sample of `source` at `now`, whose counts were brought up to date before."""
-        self.bounds = next((tuple(counts.duration.bounds) for counts in source.servers), ())
+    def add(self, scrape: Scrape, now: float) -> None:
+        """Add a sample of `scrape` at `now`, whose counts were brought up to date before."""
+        self.bounds = next((tuple(counts.duration.bounds) for counts in scrape.servers), ())
         self._samples.append(
             Sample(
                 at=now,
-                queries=sum(sum(counts.requests.values()) for counts in source.servers),
-                hits=sum(cache.hits_success + cache.hits_denial for cache in source.caches),
-                failures=sum(_failures(source.servers)),
+                queries=sum(sum(counts.requests.values()) for counts in scrape.servers),
+                hits=sum(cache.hits_success + cache.hits_denial for cache in scrape.caches),
+                failures=sum(_failures(scrape.servers)),
                 buckets=tuple(
                     map(
                         sum,
-                        zip(*(counts.duration.buckets for counts in source.servers), strict=True),
+                        zip(*(counts.duration.buckets for counts in scrape.servers), strict=True),
                     )
                 ),
             )

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from .dns import type_label
 from .exposition import Family, counter, gauge
 from .forward import answer_families
-from .source import Source
+from .scrape import Scrape
 
 
-def before_1_7_families(source: Source) -> Iterator[Family]:
+def before_1_7_families(scrape: Scrape) -> Iterator[Family]:
     """The old counters of queries, replies, cache entries and panics."""
     requests = counter(
         "coredns_dns_request_count_total", "Queries.", "server", "zone", "proto", "family"
@@ -22,7 +22,7 @@ def before_1_7_families(source: Source) -> Iterator[Family]:
     rcodes = counter(
         "coredns_dns_response_rcode_count_total", "Replies.", "server", "zone", "rcode"
     )
-    for counts in source.servers:
+    for counts in scrape.servers:
         zone = (counts.server, counts.zone)
         wanting.add(zone, counts.do_requests)
         for (transport, family, qtype), count in counts.requests.items():
@@ -32,15 +32,15 @@ def before_1_7_families(source: Source) -> Iterator[Family]:
             rcodes.add((*zone, rcode), count)
     yield from (requests, types, wanting, rcodes)
     size = gauge("coredns_cache_size", "Answers kept.", "server", "type")
-    for numbers in source.caches:
+    for numbers in scrape.caches:
         size.add((numbers.server, "success"), numbers.success_entries)
         size.add((numbers.server, "denial"), numbers.denial_entries)
     yield size
     yield from answer_families(
-        source, "coredns_forward_request_count_total", "coredns_forward_response_rcode_count_total"
+        scrape, "coredns_forward_request_count_total", "coredns_forward_response_rcode_count_total"
     )
     panics = counter("coredns_panic_count_total", "Queries that ended in an unexpected exception.")
-    panics.add((), source.agent.panics)
+    panics.add((), scrape.agent.panics)
     yield panics
 
 

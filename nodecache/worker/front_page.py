@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 
 from nodecache import __version__
-from nodecache.metrics import Source
+from nodecache.metrics import Scrape
 from nodecache.metrics.history import SAMPLE_SECONDS, History, Rates
 from nodecache.process.build import code_form
 from nodecache.process.vitals import KeeperVitals
@@ -60,16 +60,16 @@ class AgentInfo:
     links: Sequence[str]
 
 
-def front_page(source: Source, keeper: KeeperVitals, history: History, info: AgentInfo) -> str:
+def front_page(scrape: Scrape, keeper: KeeperVitals, history: History, info: AgentInfo) -> str:
     """The whole page."""
     body = "".join(
         (
             _head(info),
-            _states(source, keeper, info),
+            _states(scrape, keeper, info),
             _plots(history.rates()),
-            _addresses(info, source),
-            _upstreams(source),
-            _caches(source),
+            _addresses(info, scrape),
+            _upstreams(scrape),
+            _caches(scrape),
             _links(info.links),
         )
     )
@@ -89,8 +89,8 @@ def _head(info: AgentInfo) -> str:
     )
 
 
-def _states(source: Source, keeper: KeeperVitals, info: AgentInfo) -> str:
-    agent = source.agent
+def _states(scrape: Scrape, keeper: KeeperVitals, info: AgentInfo) -> str:
+    agent = scrape.agent
     states = [("ok", "ready")]
     if info.missing:
         states = [("broken", f"not ready: {', '.join(info.missing)}")]
@@ -106,7 +106,7 @@ def _states(source: Source, keeper: KeeperVitals, info: AgentInfo) -> str:
         states.append(("ok", f"packet rules ({keeper.rules_backend}) {told}"))
     if not keeper.lease.get("is_held", 1):
         states.append(("broken", "leased addresses given up: kube-dns answers"))
-    if looping := [state.to for state in source.upstream_states if state.is_quarantined]:
+    if looping := [state.to for state in scrape.upstream_states if state.is_quarantined]:
         states.append(("look", f"left out: {', '.join(looping)}"))
     items = "".join(f'<li class="{level}">{escape(text)}</li>' for level, text in states)
     return f'<ul class="states">{items}</ul>'
@@ -184,8 +184,8 @@ def _course(row: Sequence[float | None], top: float) -> str:
 # Tables
 
 
-def _addresses(info: AgentInfo, source: Source) -> str:
-    agent = source.agent
+def _addresses(info: AgentInfo, scrape: Scrape) -> str:
+    agent = scrape.agent
     budget = f" of {agent.cache_budget_octets / MEBI:.0f}" if agent.cache_budget_octets else ""
     rows = [
         ("listens at", ", ".join(info.addresses) or "-"),
@@ -197,8 +197,8 @@ def _addresses(info: AgentInfo, source: Source) -> str:
     return "<h2>Agent</h2>" + _table((), rows)
 
 
-def _upstreams(source: Source) -> str:
-    failures = {counts.to: counts.healthcheck_failures for counts in source.upstreams}
+def _upstreams(scrape: Scrape) -> str:
+    failures = {counts.to: counts.healthcheck_failures for counts in scrape.upstreams}
     rows = [
         (
             state.to,
@@ -207,17 +207,17 @@ def _upstreams(source: Source) -> str:
             amount(state.in_flight),
             amount(failures.get(state.to, 0)),
         )
-        for state in sorted(source.upstream_states, key=lambda state: state.to)
+        for state in sorted(scrape.upstream_states, key=lambda state: state.to)
     ]
     head = ("upstream", "", "round trip", "in flight", "failed probes")
-    pods = ", ".join(f"{count} by {origin}" for origin, count in source.cluster_pods.items())
+    pods = ", ".join(f"{count} by {origin}" for origin, count in scrape.cluster_pods.items())
     told = f"<p>kube-dns' pods known: {escape(pods)}</p>" if pods else ""
     return "<h2>Upstreams</h2>" + _table(head, rows) + told
 
 
-def _caches(source: Source) -> str:
+def _caches(scrape: Scrape) -> str:
     zones: dict[str, list[int]] = {}
-    for cache in source.caches:
+    for cache in scrape.caches:
         row = zones.setdefault(cache.zones, [0] * 6)
         for at, count in enumerate(
             (

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from nodecache.config.flags import Flags
 from nodecache.config.source import Config
 from nodecache.forward.histogram import Histogram
-from nodecache.metrics import AgentNumbers, Collector, Source
+from nodecache.metrics import AgentNumbers, Collector, Scrape
 from nodecache.metrics.history import SAMPLE_SECONDS, History
 from nodecache.process.log import lines_lost
 from nodecache.process.vitals import KeeperVitals
@@ -219,10 +219,10 @@ class Pages:
         """Add the counts of now to the history of the page for people."""
         for _ in self._serving.flush_in_slices():
             await asyncio.sleep(0)
-        source = self._read()
-        for counts in source.servers:
+        scrape = self._read()
+        for counts in scrape.servers:
             counts.flush()
-        self._history.add(source, time.monotonic())
+        self._history.add(scrape, time.monotonic())
 
     def tick(self) -> None:
         """Once a second: try again for the addresses that were taken, look for new certificates."""
@@ -270,11 +270,11 @@ class Pages:
             opened.server.close()
         self._servers.clear()
 
-    def _read(self) -> Source:
+    def _read(self) -> Scrape:
         """The counts for one scrape."""
-        source = self._readings.source()
-        source.agent = self._agent_numbers()
-        return source
+        scrape = self._readings.scrape()
+        scrape.agent = self._agent_numbers()
+        return scrape
 
     def _agent_numbers(self) -> AgentNumbers:
         serving = self._serving

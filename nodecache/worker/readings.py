@@ -1,10 +1,10 @@
-"""Collects the counts of everything that serves now into a Source, for a scrape."""
+"""Collects the counts of everything that serves now into a Scrape, for a scrape."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from nodecache.cache import Cache
-from nodecache.metrics import CacheNumbers, Source, UpstreamState
+from nodecache.metrics import CacheNumbers, Scrape, UpstreamState
 from nodecache.server import Outcome
 
 from .assembly import BuiltZone
@@ -16,7 +16,7 @@ _NOT_HANDLERS = frozenset(
 )
 
 # A part that a reload may take away, and what it has counted.
-Part = tuple[object, Callable[[], Source]]
+Part = tuple[object, Callable[[], Scrape]]
 
 
 class Readings:
@@ -26,11 +26,11 @@ class Readings:
         self._serving = serving
         self._parts: dict[int, Part] = {}
 
-    def source(self) -> Source:
+    def scrape(self) -> Scrape:
         """Everything but the agent's own numbers."""
         serving = self._serving
         hosts = [each for made in serving.built if (each := made.directives.hosts)]
-        return Source(
+        return Scrape(
             servers=list(serving.counts.values()),
             plugins=self._plugins(),
             caches=list(self._caches()),
@@ -51,7 +51,7 @@ class Readings:
             hosts_reloaded_at=max((each.file.changed_at for each in hosts), default=0.0),
         )
 
-    def gone(self) -> Iterator[Source]:
+    def gone(self) -> Iterator[Scrape]:
         """What each part had counted that a reload took away; to be asked after every reload.
 
         The counts of zones and upstreams are not among them: they outlive reloads.
@@ -64,9 +64,9 @@ class Readings:
     def _live(self) -> Iterator[Part]:
         for made in self._serving.built:
             for forwarder in made.forwarders:
-                yield forwarder.counts, partial(Source, forwarders=[forwarder.counts])
+                yield forwarder.counts, partial(Scrape, forwarders=[forwarder.counts])
         for server, zones, cache in self._first_places():
-            yield cache, partial(_cache_source, server, zones, cache)
+            yield cache, partial(_cache_scrape, server, zones, cache)
 
     def _plugins(self) -> list[tuple[str, str, str]]:
         return [
@@ -110,8 +110,8 @@ def _zones_label(made: BuiltZone) -> str:
     return ",".join((block.cache.zones if block.cache else ()) or block.zone_names)
 
 
-def _cache_source(server: str, zones: str, cache: Cache) -> Source:
-    return Source(caches=[_cache_numbers(server, zones, cache)])
+def _cache_scrape(server: str, zones: str, cache: Cache) -> Scrape:
+    return Scrape(caches=[_cache_numbers(server, zones, cache)])
 
 
 def _cache_numbers(server: str, zones: str, cache: Cache) -> CacheNumbers:

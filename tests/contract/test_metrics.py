@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nodecache import __version__
-from nodecache.metrics import Collector, Source
+from nodecache.metrics import Collector, Scrape
 from nodecache.process.vitals import KeeperVitals
 from tests.contract.metrics_shape import differences, load_shapes, shapes_of
 from tests.helpers.numbers import busy_node
@@ -35,7 +35,7 @@ ALWAYS_THERE = (
 )
 
 
-def page(source: Source) -> str:
+def page(scrape: Scrape) -> str:
     keeper = KeeperVitals.from_fields(
         {
             "rules_backend": "nftables",
@@ -45,16 +45,16 @@ def page(source: Source) -> str:
             "probes": {"answered": 3},
         }
     )
-    return b"".join(Collector(lambda: source, keeper).pieces()).decode()
+    return b"".join(Collector(lambda: scrape, keeper).pieces()).decode()
 
 
 @pytest.fixture(scope="module")
 def busy_page() -> str:
-    source = busy_node()
+    scrape = busy_node()
     labels = ("dns://127.0.0.1:53", ".", "", "IN", "A", "answer", "x")
-    source.directives.template_failures = {labels: 1}
-    source.directives.template_rr_failures = {labels: 1}
-    return page(source)
+    scrape.directives.template_failures = {labels: 1}
+    scrape.directives.template_rr_failures = {labels: 1}
+    return page(scrape)
 
 
 def test_every_series_of_the_original_is_there_with_its_type_labels_and_buckets(busy_page):
@@ -68,7 +68,7 @@ def test_what_the_original_does_not_have_bears_our_name(busy_page):
 
 @pytest.mark.parametrize("line", ALWAYS_THERE)
 def test_what_alerts_compare_with_zero_is_there_from_the_start(line):
-    assert line in page(Source()).splitlines()
+    assert line in page(Scrape()).splitlines()
 
 
 def test_build_info_tells_version_and_interpreter(busy_page):

@@ -2,7 +2,7 @@
 
 from nodecache.forward.counts import ForwarderCounts, UpstreamCounts
 from nodecache.forward.histogram import DURATION_BOUNDS, Histogram
-from nodecache.metrics import AgentNumbers, CacheNumbers, Source, UpstreamState
+from nodecache.metrics import AgentNumbers, CacheNumbers, Scrape, UpstreamState
 from nodecache.server import DirectiveCounts, ServerCounts
 from nodecache.server.counts import SIZE_BOUNDS
 from nodecache.wire import Rcode
@@ -65,10 +65,10 @@ def busy_cache(address: str, zone: str, count: int = 10) -> CacheNumbers:
     )
 
 
-def busy_node(count: int = 10) -> Source:
+def busy_node(count: int = 10) -> Scrape:
     """The stock Corefile's four zones on two addresses, two upstreams behind them."""
     places = [(address, zone) for address in ADDRESSES for zone in ZONES]
-    return Source(
+    return Scrape(
         servers=[busy_server(address, zone, count) for address, zone in places],
         plugins=[(f"dns://{a}:53", zone, name) for a, zone in places for name in DIRECTIVES],
         caches=[busy_cache(address, zone, count) for address, zone in places],

@@ -180,7 +180,7 @@ def test_a_worker_that_does_not_answer_a_reload_is_as_good_as_silent():
     with open(os.devnull, "rb") as file:  # noqa: PTH123 - a descriptor
         worker.send("reload", [file.fileno()])
     late = monotonic() + RELOAD_SECONDS
-    worker.pulse.heard(late)
+    worker.heartbeats.heard(late)
     assert not worker.is_silent(late - 1)
     assert worker.is_silent(late + 1)
     worker.restart_patience(late + 1)

@@ -95,7 +95,7 @@ def test_one_that_ends_again_and_again_has_failed():
 def test_a_stopped_worker_is_killed_and_replaced_once_its_silence_is_too_long(
     supervised, owner, monkeypatch
 ):
-    monkeypatch.setattr("nodecache.keeper.pulse.BUILD_SECONDS", 0.2)
+    monkeypatch.setattr("nodecache.keeper.heartbeats.BUILD_SECONDS", 0.2)
     supervisor = supervised.supervisor
     first = supervisor.worker
     os.kill(first.pid, signal.SIGSTOP)
@@ -106,7 +106,7 @@ def test_a_stopped_worker_is_killed_and_replaced_once_its_silence_is_too_long(
 
 def test_what_a_silent_worker_has_said_meanwhile_is_heard_first(monkeypatch):
     """The keeper, too, may not have been let run."""
-    monkeypatch.setattr("nodecache.keeper.pulse.BUILD_SECONDS", 0.2)
+    monkeypatch.setattr("nodecache.keeper.heartbeats.BUILD_SECONDS", 0.2)
 
     said, has_said = os.pipe()
 

@@ -5,7 +5,7 @@ import gzip
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from nodecache.metrics import CacheNumbers, Collector, Source
+from nodecache.metrics import CacheNumbers, Collector, Scrape
 from nodecache.metrics.exposition import PIECE_LINES
 from nodecache.process.vitals import KeeperVitals, Process
 from nodecache.server import ServerCounts
@@ -29,10 +29,10 @@ def scrape(collector: Collector, **headers: str) -> tuple[bytes, str]:
 
 
 def test_two_forwarders_with_the_same_upstream_are_one_series():
-    source = Source(
+    scrape = Scrape(
         upstreams=[busy_upstream("10.96.0.10:53", 3), busy_upstream("10.96.0.10:53", 4)]
     )
-    page = samples(Collector(lambda: source))
+    page = samples(Collector(lambda: scrape))
     name = "coredns_proxy_request_duration_seconds_count"
     assert page[name, ("forward", "NOERROR", "10.96.0.10:53")] == 7
     assert page["coredns_forward_requests_total", ("10.96.0.10:53",)] == 9
@@ -40,11 +40,11 @@ def test_two_forwarders_with_the_same_upstream_are_one_series():
 
 def test_counters_do_not_go_back_when_a_reload_takes_a_zone_away():
     kept, gone = busy_server("127.0.0.1", "."), busy_server("127.0.0.1", "old.test.")
-    source = Source(servers=[kept, gone])
-    collector = Collector(lambda: source)
+    scrape = Scrape(servers=[kept, gone])
+    collector = Collector(lambda: scrape)
     before = samples(collector)
-    collector.carry(Source(servers=[gone]))
-    source.servers = [kept, ServerCounts(gone.server, gone.zone)]
+    collector.carry(Scrape(servers=[gone]))
+    scrape.servers = [kept, ServerCounts(gone.server, gone.zone)]
     after = samples(collector)
     counted = {key for key in before if key[0].startswith("coredns_dns_")}
     assert counted
@@ -52,23 +52,23 @@ def test_counters_do_not_go_back_when_a_reload_takes_a_zone_away():
 
 
 def test_what_is_carried_twice_adds_up():
-    collector = Collector(Source)
+    collector = Collector(Scrape)
     for _ in range(2):
-        collector.carry(Source(servers=[busy_server("127.0.0.1", ".", 5)]))
+        collector.carry(Scrape(servers=[busy_server("127.0.0.1", ".", 5)]))
     labels = ("1", "udp", "dns://127.0.0.1:53", "A", "", ".")
     assert samples(collector)["coredns_dns_requests_total", labels] == 10
 
 
 def test_gauges_of_a_zone_that_is_gone_are_gone():
-    collector = Collector(Source)
-    collector.carry(Source(caches=[CacheNumbers(server="s", zones=".", success_entries=7)]))
+    collector = Collector(Scrape)
+    collector.carry(Scrape(caches=[CacheNumbers(server="s", zones=".", success_entries=7)]))
     assert not [name for name, _ in samples(collector) if name == "coredns_cache_entries"]
 
 
 def test_a_zone_that_answered_nothing_has_no_durations():
     """Its average would be a line of NaN in every panel of latency."""
     idle = ServerCounts("dns://127.0.0.1:53", "dropped")
-    page = samples(Collector(lambda: Source(servers=[idle, busy_server("127.0.0.1", ".")])))
+    page = samples(Collector(lambda: Scrape(servers=[idle, busy_server("127.0.0.1", ".")])))
     durations = "coredns_dns_request_duration_seconds_count"
     assert [labels[-1] for name, labels in page if name == durations] == ["."]
 
@@ -77,7 +77,7 @@ def test_rare_types_share_one_label():
     server = ServerCounts(
         "dns://127.0.0.1:53", ".", requests={("udp", "1", n): 1 for n in range(300)}
     )
-    page = samples(Collector(lambda: Source(servers=[server])))
+    page = samples(Collector(lambda: Scrape(servers=[server])))
     types = {labels[3] for name, labels in page if name == "coredns_dns_requests_total"}
     assert len(types) == 20
     assert page["coredns_dns_requests_total", ("1", "udp", server.server, "other", "", ".")] == 281
@@ -88,7 +88,7 @@ def test_memory_of_both_processes_is_counted_once_and_cpu_in_full():
     keeper = KeeperVitals(
         process=Process(cpu_seconds=1000.0, resident_octets=10**12, private_octets=10**9)
     )
-    page = samples(Collector(Source, keeper))
+    page = samples(Collector(Scrape, keeper))
     assert 10**9 < page["process_resident_memory_bytes", ()] < 10**10
     assert page["process_cpu_seconds_total", ()] > 1000.0
 

@@ -2,20 +2,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodecache.metrics import CacheNumbers, Source
+from nodecache.metrics import CacheNumbers, Scrape
 from nodecache.metrics.history import KEPT_SAMPLES, SAMPLE_SECONDS, History, quantile
 from nodecache.server.counts import ServerCounts
 
 UDP_A = ("udp", "1", 1)
 
 
-def counted(queries: int, hits: int, servfails: int = 0, seconds: float = 0.001) -> Source:
+def counted(queries: int, hits: int, servfails: int = 0, seconds: float = 0.001) -> Scrape:
     counts = ServerCounts("dns://169.254.20.10:53", "cluster.local.")
     counts.requests[UDP_A] = queries
     counts.responses["SERVFAIL", ""] = servfails
     counts.duration.observe(seconds, queries)
     cache = CacheNumbers(server=counts.server, zones=counts.zone, hits_success=hits)
-    return Source(servers=[counts], caches=[cache])
+    return Scrape(servers=[counts], caches=[cache])
 
 
 def test_rates_are_of_the_time_between_two_samples():
@@ -39,7 +39,7 @@ def test_without_queries_there_is_no_share_and_no_latency():
 def test_a_zone_that_a_reload_took_away_makes_no_rate_below_zero():
     history = History()
     history.add(counted(5000, 5000, servfails=9), 0.0)
-    history.add(Source(), 10.0)
+    history.add(Scrape(), 10.0)
     (rates,) = history.rates()
     assert (rates.queries_per_second, rates.failures_per_second) == (0, 0)
 

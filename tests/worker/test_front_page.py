@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from nodecache.metrics import AgentNumbers, CacheNumbers, Source, UpstreamState
+from nodecache.metrics import AgentNumbers, CacheNumbers, Scrape, UpstreamState
 from nodecache.metrics.history import History
 from nodecache.process.vitals import KeeperVitals
 from nodecache.worker.front_page import AgentInfo, amount, duration, front_page, milliseconds
@@ -50,11 +50,11 @@ class Reader(HTMLParser):
             self.states.setdefault(level, []).append(data)
 
 
-def page_of(source=None, keeper=None, history=None, **info) -> Reader:
+def page_of(scrape=None, keeper=None, history=None, **info) -> Reader:
     given = {name: getattr(INFO, name) for name in INFO.__slots__} | info
     return Reader(
         front_page(
-            source or Source(), keeper or KeeperVitals(), history or History(), AgentInfo(**given)
+            scrape or Scrape(), keeper or KeeperVitals(), history or History(), AgentInfo(**given)
         )
     )
 
@@ -68,7 +68,7 @@ def test_a_page_of_an_agent_that_has_just_begun_is_whole():
 def test_nothing_is_fetched_from_elsewhere_and_no_script_runs():
     page = page_of()
     assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "img", "iframe"})
-    style = front_page(Source(), KeeperVitals(), History(), INFO)
+    style = front_page(Scrape(), KeeperVitals(), History(), INFO)
     assert re.findall(r"url\(|@import", style) == []
 
 
@@ -82,14 +82,14 @@ def test_the_newest_rates_stand_beside_their_plots():
 
 
 def test_states_that_want_a_look_are_told_apart_from_good_ones():
-    source = Source(
+    scrape = Scrape(
         agent=AgentNumbers(is_last_reload_good=False),
         upstream_states=[UpstreamState(to="192.0.2.1:53", is_quarantined=True)],
     )
     keeper = KeeperVitals(
         rules_backend="nftables", rules_fail_open="socket", lease={"seconds": 10, "is_held": 0}
     )
-    states = page_of(source, keeper, missing=["addresses"]).states
+    states = page_of(scrape, keeper, missing=["addresses"]).states
     assert states["ok"] == ["packet rules (nftables) fail open by the socket"]
     assert len(states["look"]) == 2
     assert states["broken"][0] == "not ready: addresses"
@@ -100,13 +100,13 @@ def test_one_cache_at_two_addresses_is_one_row():
         CacheNumbers(server="dns://a:53", zones=".", success_entries=7, hits_success=1),
         CacheNumbers(server="dns://b:53", zones=".", hits_success=2, misses=4),
     ]
-    words = page_of(Source(caches=caches)).words
+    words = page_of(Scrape(caches=caches)).words
     at = words.index(".")
     assert words[at : at + 5] == [".", "7", "0", "3", "4"]
 
 
 def test_what_others_named_cannot_leave_its_place():
-    page = page_of(Source(caches=[CacheNumbers(server="s", zones="<b>&.")]))
+    page = page_of(Scrape(caches=[CacheNumbers(server="s", zones="<b>&.")]))
     assert "<b>&." in page.words
 
 

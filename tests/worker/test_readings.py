@@ -38,7 +38,7 @@ class Worker:
 
     def series(self, name: str) -> dict[tuple[str, ...], float]:
         """What a page tells under a name, by labels in their alphabetic order."""
-        page = samples(Collector(Readings(self).source))
+        page = samples(Collector(Readings(self).scrape))
         return {labels: value for (told, labels), value in page.items() if told == name}
 
 

@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from nodecache.keeper.pulse import (
+from nodecache.keeper.heartbeats import (
     BUILD_SECONDS,
     LONGEST_SECONDS,
     SILENT_SECONDS,
     UNMEASURED_SECONDS,
-    Pulse,
+    Heartbeats,
     waited_for_cpu,
 )
 from tests.patience import PATIENCE_SECONDS
@@ -28,38 +28,38 @@ class Waiting:
 
 
 def test_a_worker_is_lost_only_after_some_seconds_of_silence():
-    pulse = Pulse(1, 100.0, Waiting())
-    assert not pulse.is_lost(100.0 + SILENT_SECONDS, is_building=False)
-    assert pulse.is_lost(100.1 + SILENT_SECONDS, is_building=False)
-    pulse.heard(110.0)
-    assert not pulse.is_lost(110.0 + SILENT_SECONDS, is_building=False)
+    heartbeats = Heartbeats(1, 100.0, Waiting())
+    assert not heartbeats.is_lost(100.0 + SILENT_SECONDS, is_building=False)
+    assert heartbeats.is_lost(100.1 + SILENT_SECONDS, is_building=False)
+    heartbeats.heard(110.0)
+    assert not heartbeats.is_lost(110.0 + SILENT_SECONDS, is_building=False)
 
 
 def test_the_time_for_which_it_was_not_let_run_does_not_count():
     waiting = Waiting(7.0)
-    pulse = Pulse(1, 100.0, waiting)
+    heartbeats = Heartbeats(1, 100.0, waiting)
     waiting.seconds = 7.0 + 20.0
-    assert not pulse.is_lost(100.0 + 20.0 + SILENT_SECONDS, is_building=False)
-    assert pulse.is_lost(100.1 + 20.0 + SILENT_SECONDS, is_building=False)
+    assert not heartbeats.is_lost(100.0 + 20.0 + SILENT_SECONDS, is_building=False)
+    assert heartbeats.is_lost(100.1 + 20.0 + SILENT_SECONDS, is_building=False)
 
 
 def test_there_is_an_end_to_what_is_forgiven():
     waiting = Waiting()
-    pulse = Pulse(1, 0.0, waiting)
+    heartbeats = Heartbeats(1, 0.0, waiting)
     waiting.seconds = LONGEST_SECONDS + 1
-    assert pulse.is_lost(LONGEST_SECONDS + 1, is_building=False)
+    assert heartbeats.is_lost(LONGEST_SECONDS + 1, is_building=False)
 
 
 def test_while_it_builds_it_need_not_say_anything_for_longer():
-    pulse = Pulse(1, 0.0, Waiting())
-    assert not pulse.is_lost(BUILD_SECONDS, is_building=True)
-    assert pulse.is_lost(BUILD_SECONDS + 0.1, is_building=True)
+    heartbeats = Heartbeats(1, 0.0, Waiting())
+    assert not heartbeats.is_lost(BUILD_SECONDS, is_building=True)
+    assert heartbeats.is_lost(BUILD_SECONDS + 0.1, is_building=True)
 
 
 def test_where_nobody_counts_who_waits_it_is_given_more_time():
-    pulse = Pulse(1, 0.0, lambda _: None)
-    assert not pulse.is_lost(UNMEASURED_SECONDS, is_building=False)
-    assert pulse.is_lost(UNMEASURED_SECONDS + 0.1, is_building=False)
+    heartbeats = Heartbeats(1, 0.0, lambda _: None)
+    assert not heartbeats.is_lost(UNMEASURED_SECONDS, is_building=False)
+    assert heartbeats.is_lost(UNMEASURED_SECONDS + 0.1, is_building=False)
 
 
 @pytest.mark.system

@@ -1,6 +1,6 @@
 """What the collector reads: the counts that other packages keep, and a few numbers made of theirs.
 
-The agent makes one `Source` for each scrape; the collector keeps none.
+The agent makes one `Scrape` for each scrape; the collector keeps none.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -80,7 +80,7 @@ class AgentNumbers:
 
 
 @dataclass(slots=True, kw_only=True)
-class Source:
+class Scrape:
     """Everything that one scrape shows. Counts with the same labels are added."""
 
     servers: Sequence[ServerCounts] = ()

@@ -26,7 +26,7 @@ def waited_for_cpu(pid: int) -> float | None:
         return None
 
 
-class Pulse:
+class Heartbeats:
     """The signs of life of one process. `heard_at` is the last one's time, monotonic seconds."""
 
     def __init__(
