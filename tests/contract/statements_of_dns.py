@@ -131,7 +131,7 @@ DNS: dict[str, tuple[str, ...]] = {
         _ZONE + "upstreams_extended_errors_reach_those_who_sent_an_opt",
         _REPLY + "errors_go_as_a_whole_before_records_do",
     ),
-    "6761, 6303, 7686": (_ZONE + "special_names_are_asked_for_like_others",),
+    "6761, 6303, 7686": (_BOUNDS + "special_names_are_asked_for_like_others",),
     "1794 | order of records": (_DIRECTIVES + "loadbalance.py::test_addresses_change_places_and_nothing_else_changes",),
     "6147 | DNS64": (_DIRECTIVES + "dns64.py::test_a_name_without_ipv6_gets_its_ipv4_address_embedded", _DIRECTIVES + "dns64.py::test_addresses_that_are_ipv4_ones_count_as_none", "scenarios/dns64_name_of_a_made_address.rpl", _DIRECTIVES + "dns64.py::test_these_are_left_alone", "scenarios/dns64_while_ipv6_fails.rpl", "scenarios/dns64_while_ipv6_is_never_answered.rpl", "scenarios/dns64_while_ipv6_is_slow.rpl"),
     "7871 | client subnet": ("wire/test_upstream_options.py::test_a_clients_own_options_stay_here",),

@@ -119,24 +119,6 @@ def test_negative_answers_are_counted_as_such():
     assert zone.counted(Outcome.HIT_DENIAL) == 1
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "localhost.",
-        "a.onion.",
-        "a.invalid.",
-        "ipv4only.arpa.",
-        "_dns.resolver.arpa.",
-        "10.in-addr.arpa.",
-    ],
-)
-def test_special_names_are_asked_for_like_others(name):
-    zone = ZoneHarness()
-    zone.ask(f"{name} A")
-    zone.upstream.says(f"{name} 30 IN A 192.0.2.1")
-    assert zone.ask(f"{name} A").ttl == 30
-
-
 # What tells questions apart
 
 

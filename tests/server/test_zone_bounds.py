@@ -292,3 +292,21 @@ def test_answers_that_come_after_the_cache_was_closed_are_told_and_not_kept():
 )
 def test_a_name_is_within_a_zone_label_by_label(qname, zones, is_inside):
     assert is_within(name(qname), tuple(map(name, zones))) == is_inside
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "localhost.",
+        "a.onion.",
+        "a.invalid.",
+        "ipv4only.arpa.",
+        "_dns.resolver.arpa.",
+        "10.in-addr.arpa.",
+    ],
+)
+def test_special_names_are_asked_for_like_others(name):
+    zone = ZoneHarness()
+    zone.ask(f"{name} A")
+    zone.upstream.says(f"{name} 30 IN A 192.0.2.1")
+    assert zone.ask(f"{name} A").ttl == 30
