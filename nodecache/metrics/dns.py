@@ -61,26 +61,19 @@ def dns_families(scrape: Scrape) -> Iterator[Family]:
 def directive_families(scrape: Scrape) -> Iterator[Family]:
     """Counts of the other directives; most have no series until they are used."""
     counts = scrape.directives
-    matched = (*_ZONE, "class", "type")
-    failed = (*matched, "section", "template")
-    for name, text, labels, values in (
-        ("matches", "Queries answered by a template.", matched, counts.template_matches),
-        (
-            "template_failures",
-            "Templates that could not be filled in.",
-            failed,
-            counts.template_failures,
-        ),
-        (
-            "rr_failures",
-            "Filled-in templates that are no record.",
-            failed,
-            counts.template_rr_failures,
-        ),
-    ):
-        family = counter(f"coredns_template_{name}_total", text, *labels)
-        family.values.update(values)
-        yield family
+    of_query = (*_ZONE, "class", "type")
+    of_record = (*of_query, "section", "template")
+    matches = counter(
+        "coredns_template_matches_total", "Queries answered by a template.", *of_query
+    )
+    text = "Templates that could not be filled in."
+    failures = counter("coredns_template_template_failures_total", text, *of_record)
+    text = "Filled-in templates that are no record."
+    rr_failures = counter("coredns_template_rr_failures_total", text, *of_record)
+    matches.values.update(counts.template_matches)
+    failures.values.update(counts.template_failures)
+    rr_failures.values.update(counts.template_rr_failures)
+    yield from (matches, failures, rr_failures)
     translated = counter(
         "coredns_dns64_requests_translated_total", "AAAA answers made from A records.", "server"
     )

@@ -54,9 +54,8 @@ class Sockets:
             self.is_marked = is_on
             for each in (self.udp, self.tcp):
                 option = _TRANSPARENT_4 if each.family == socket.AF_INET else _TRANSPARENT_6
-                with contextlib.suppress(
-                    OSError
-                ):  # without CAP_NET_ADMIN no rule of ours is there either
+                # Without CAP_NET_ADMIN no rule of ours is there either.
+                with contextlib.suppress(OSError):
                     each.setsockopt(*option, int(is_on))
 
     def close(self) -> None:
