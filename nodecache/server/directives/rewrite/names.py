@@ -15,21 +15,9 @@ Rewrite = Callable[[str], str | None]
 """A name (absolute, in lower case) → what becomes of it, or None where the rule is not for it."""
 
 # The types whose first name is what `answer value` rewrites.
-_VALUE_TYPES = frozenset(
-    map(
-        int,
-        (
-            Rdtype.SRV,
-            Rdtype.MX,
-            Rdtype.CNAME,
-            Rdtype.NS,
-            Rdtype.DNAME,
-            Rdtype.NAPTR,
-            Rdtype.SOA,
-            Rdtype.PTR,
-        ),
-    )
-)
+_VALUE_TYPES = frozenset((
+    Rdtype.SRV, Rdtype.MX, Rdtype.CNAME, Rdtype.NS, Rdtype.DNAME, Rdtype.NAPTR, Rdtype.SOA, Rdtype.PTR,
+))  # fmt: skip
 
 
 class ResponseRule(Protocol):
