@@ -115,7 +115,7 @@ class Watch:
         self._read_log()
         for _ in range(20):
             try:
-                reply = self._agent.udp(dns.message.make_query("sure.example.org.", "A"), 1.0)
+                reply = self._agent.udp(dns.message.make_query("sure.example.org.", "A"), 3.0)
             except dns.exception.Timeout:  # the socket's queue may be full of what we sent
                 continue
             assert str(reply.answer[0][0]) == "192.0.2.2"
