@@ -52,6 +52,7 @@ def built_image() -> Iterator[Path]:
     """The image's file system, a folder."""
     need_root()
     build = Builder(need("buildah", package="buildah"), STORE)
+    _unmount_all_below(STORE)  # of a run that was broken off
     if STORE.exists() and time.time() - STORE.stat().st_ctime > KEPT_SECONDS:
         shutil.rmtree(STORE)
     STORE.mkdir(parents=True, exist_ok=True)
