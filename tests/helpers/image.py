@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.needs import need, need_root
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 BASE = "docker.io/library/debian:13.1-slim"
 RELEASE = "trixie"
 STORE = ROOT / "build" / "image"
