@@ -15,7 +15,7 @@ from .freshness import (
     reply_changes_at,
     stale_errors,
 )
-from .keep import Bounds, may_be_kept, reply_ttl
+from .keep import Bounds, is_validly_signed, may_be_kept, reply_ttl
 from .segment import Budget
 from .snapshot import (
     FORM,
@@ -44,6 +44,7 @@ __all__ = [
     "end",
     "is_denial",
     "is_due_for_prefetch",
+    "is_validly_signed",
     "may_be_kept",
     "note_failed_refresh",
     "note_hits",

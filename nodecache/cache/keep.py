@@ -50,6 +50,9 @@ def _is_bare_denial(answer: Answer) -> bool:
 
 def may_be_kept(answer: Answer, wall_clock: Callable[[], float]) -> bool:
     """Whether `answer` is of a kind to cache, and its signatures are valid now (`wall_clock`: seconds since 1970)."""
-    if answer.kind in _NEVER_KEPT:
-        return False
+    return answer.kind not in _NEVER_KEPT and is_validly_signed(answer, wall_clock)
+
+
+def is_validly_signed(answer: Answer, wall_clock: Callable[[], float]) -> bool:
+    """Whether the signatures, if there are any, are in their time."""
     return answer.signed_until is None or answer.is_signed_at(wall_clock())

@@ -1,9 +1,10 @@
 """The options of a zone: what a server block asks of it, beyond what directives do themselves."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from nodecache.cache import Bounds, Entry, Prefetch, is_denial
+from nodecache.cache import Bounds, Entry, Prefetch, is_denial, is_validly_signed
 from nodecache.forward import Failure
 from nodecache.wire import FORWARD, Answer, Kind, Rcode
 
@@ -63,13 +64,20 @@ class ZoneOptions:
         return not disabled or not is_within(qname, disabled)
 
 
-def may_replace(answer: Answer, entry: Entry, policy: StalePolicy | None) -> bool:
-    """Whether an answer may take an entry's place: RFC 8767 §4, and what the operator wants."""
-    if answer.rcode not in _ANSWERS:
+def may_replace(
+    answer: Answer, entry: Entry, policy: StalePolicy | None, wall_clock: Callable[[], float]
+) -> bool:
+    """Whether an answer may take an entry's place: RFC 8767 §4, and what the operator wants.
+
+    As CoreDNS, not one that is cut short or signed for another time.
+    """
+    if answer.rcode not in _ANSWERS or answer.is_truncated:
         return False
-    if policy is None or not policy.prefers_positive:
+    if not is_validly_signed(answer, wall_clock):
+        return False
+    if policy is None or not policy.prefers_positive or entry.kind is not Kind.POSITIVE:
         return True
-    return entry.kind is not Kind.POSITIVE or answer.kind is Kind.POSITIVE
+    return answer.kind is Kind.POSITIVE and answer.has_answers
 
 
 def is_failure(answer: Answer) -> bool:

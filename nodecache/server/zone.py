@@ -286,7 +286,10 @@ class Zone:
         if (
             kind is _SERVFAIL_KIND
             or (kind is _OTHER_KIND and is_failure(outcome))
-            or (stale is not None and not may_replace(outcome, stale, self.options.stale))
+            or (
+                stale is not None
+                and not may_replace(outcome, stale, self.options.stale, self.wall_clock)
+            )
         ):
             self._failed(query, outcome, now)
             return

@@ -39,6 +39,22 @@ def test_without_a_recheck_time_upstream_is_left_alone_for_a_second():
     assert len(zone.upstream.open) == 1
 
 
+@pytest.mark.parametrize(
+    ("records", "beside"),
+    [
+        ((), {}),
+        ((), {"additional": (ADDRESS,)}),
+        ((), {"authority": ("example. 60 IN NS ns.example.",)}),
+        (("a.example. 30 IN CNAME b.example.",), {}),
+    ],
+    ids=["empty", "beside", "referral", "dangling alias"],
+)
+def test_what_does_not_answer_does_not_end_a_positive_answer_that_is_preferred(records, beside):
+    zone = stale_zone(prefers_positive=True)
+    zone.upstream.says(*records, **beside)
+    assert zone.ask().reply.answer[0][0].address == "192.0.2.1"
+
+
 @pytest.mark.parametrize("denial", [{"rcode": "NXDOMAIN"}, {"rcode": "NOERROR"}])
 def test_a_denial_takes_the_place_of_a_positive_answer_unless_positive_ones_are_preferred(denial):
     plain, preferring = stale_zone(), stale_zone(prefers_positive=True)
