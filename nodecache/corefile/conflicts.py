@@ -45,7 +45,7 @@ def _double(key: ZoneKey, block: ServerBlock, blocks: Iterable[ServerBlock]) -> 
         for each in other.zones
         if each == key and not at.isdisjoint(_addresses(other))
     ]
-    served, other = min(doubles, key=lambda double: bool(double[0].written))
+    served, other = min(doubles, key=lambda double: bool(double[0].written), default=(key, block))
     return None if served.written == key.written else other
 
 

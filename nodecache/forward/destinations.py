@@ -1,8 +1,9 @@
 """The destinations of a `forward`: addresses, resolv.conf files, host names.
 
 Files are checked once a second. Names are resolved again when their addresses expire, and every
-second while none of them answers. Changes reach the forwarder at once. A file that cannot be read, or names no server, changes nothing: the
-last good one is used. What the forwarder cannot take is offered again a second later.
+second while none of them answers. Changes reach the forwarder at once. A file that cannot be read, or
+names no server, changes nothing: the last good one is used. What the forwarder cannot take is offered
+again a second later.
 """
 
 import logging
@@ -81,19 +82,16 @@ class Destinations:
         self._told: Sequence[Endpoint] = ()
         self._fault = ""
         self._tell: Callable[[Sequence[Endpoint]], None] | None = None
-        self._is_silent: Callable[[Endpoint], bool] | None = None
+        self._is_silent: Callable[[Endpoint], bool]
         self._timer: Timer | None = None
 
     def follow(
         self,
         tell: Callable[[Sequence[Endpoint]], None],
         runtime: Runtime,
-        is_silent: Callable[[Endpoint], bool] | None = None,
+        is_silent: Callable[[Endpoint], bool],
     ) -> None:
-        """Call `tell` with the endpoints now, and whenever they change.
-
-        `is_silent` says which of them do not answer; without it they are believed to.
-        """
+        """Call `tell` with the endpoints now, and whenever they change; `is_silent` says which do not answer."""
         self._tell = tell
         self._is_silent = is_silent
         if self._make_names is not None and any(
@@ -138,7 +136,7 @@ class Destinations:
     def _refresh_if_silent(self, named: Endpoint) -> None:
         """It may have moved: CoreDNS, which resolves it at its start only, would not see that."""
         resolved = self._resolved(named)
-        if self._names and self._is_silent and resolved and all(map(self._is_silent, resolved)):
+        if self._names and resolved and all(map(self._is_silent, resolved)):
             self._names.refresh(named.host)
 
     def _first(self, file: NameserverFile) -> Sequence[Endpoint]:

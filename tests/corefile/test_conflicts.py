@@ -75,3 +75,7 @@ def test_keys_in_other_letter_case_at_other_addresses_are_all_served():
     text = "Org {\nbind 127.0.0.1\n}\norg {\nbind 127.0.0.2\n}"
     assert len(corefile(text).blocks) == 2
     assert not corefile(text).left_out
+
+
+def test_a_block_that_is_bound_to_no_address_conflicts_with_none():
+    assert not corefile("org {\nbind 127.0.0.1 {\nexcept 127.0.0.1\n}\n}").left_out

@@ -51,11 +51,16 @@ class FakeNames:
         self.is_closed = True
 
 
+def is_well(_: Endpoint) -> bool:
+    """Whether an upstream is silent: none is."""
+    return False
+
+
 def follow(*destinations, names=None):
     """What was told so far, in order; and the world it is told in."""
     world, told = SimulatedWorld(), []
     follower = Destinations(destinations, names)
-    follower.follow(lambda endpoints: told.append(list(endpoints)), world)
+    follower.follow(lambda endpoints: told.append(list(endpoints)), world, is_well)
     return follower, told, world
 
 
@@ -106,7 +111,9 @@ def test_a_missing_file_is_an_error_at_the_start():
 def test_a_missing_file_is_waited_for_where_there_is_nothing_to_go_back_to(caplog):
     file, told, world = FakeFile(), [], SimulatedWorld()
     file.remove()
-    Destinations([file, ONE], waits=True).follow(lambda each: told.append(list(each)), world)
+    Destinations([file, ONE], waits=True).follow(
+        lambda each: told.append(list(each)), world, is_well
+    )
     assert told == [[ONE]]
     assert "/etc/resolv.conf cannot be read: [Errno 2]" in caplog.text
     file.write(TWO)
@@ -128,7 +135,7 @@ def test_an_upstream_that_cannot_be_asked_at_the_start_is_told_of_once_and_tried
             raise errors.pop()
         told.append(list(endpoints))
 
-    Destinations([ONE], waits=True).follow(tell, world)
+    Destinations([ONE], waits=True).follow(tell, world, is_well)
     assert told == []
     world.advance(3.1)
     assert told == [[ONE]]
@@ -185,7 +192,7 @@ def test_what_could_not_be_taken_is_told_again(error, caplog):
             raise errors.pop()
         told.append(list(endpoints))
 
-    Destinations([file]).follow(tell, world)
+    Destinations([file]).follow(tell, world, is_well)
     file.write(TWO)
     errors.append(error)
     world.advance(1.1)
@@ -208,7 +215,7 @@ def test_addresses_of_a_name_that_could_not_be_taken_are_told_again():
             raise errors.pop()
         told.append(list(endpoints))
 
-    Destinations([HostName(Endpoint("dns.example"))], names).follow(tell, world)
+    Destinations([HostName(Endpoint("dns.example"))], names).follow(tell, world, is_well)
     made[0].known["dns.example"] = ["10.9.9.9"]
     errors.append(OSError(24, "Too many open files"))
     made[0].changed()
