@@ -7,7 +7,7 @@ handles a query that is not; `health` judges upstreams.
 import math
 from collections.abc import Callable, Sequence
 
-from nodecache.wire import Answer, Kind, Query, wire_of
+from nodecache.wire import Answer, Kind, Query, Rcode, wire_of
 
 from .destinations import Destinations
 from .failure import Failure, too_many
@@ -130,7 +130,7 @@ class Forwarder(UpstreamGroup):
         """The forwarder that `next` hands this answer's query to, if any."""
         settings = self.settings
         is_handed_on = answer.rcode in settings.next_rcodes or (
-            settings.next_on_nodata and answer.kind is Kind.NODATA
+            settings.next_on_nodata and _has_no_data(answer)
         )
         following = self.following if is_handed_on else None
         while following is not None and not following.covers(query):
@@ -141,3 +141,10 @@ class Forwarder(UpstreamGroup):
         """Release the upstreams; queries in flight are still answered."""
         self._destinations.close()
         self.set_upstreams(())
+
+
+def _has_no_data(answer: Answer) -> bool:
+    """Whether the name has no records of the type. Many servers say so without a SOA (RFC 2308 §2.2)."""
+    if answer.rcode != Rcode.NOERROR or answer.kind is Kind.OTHER:
+        return False
+    return answer.kind is Kind.NODATA or not answer.has_answers
