@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nodecache import __version__
@@ -38,21 +38,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"nodecache: {error}", file=sys.stderr)  # noqa: T201
         return 2
     if flags.version:
-        print(version())  # noqa: T201
-        return 0
+        return _printing(lambda: print(version()))  # noqa: T201
     if flags.plugins:
-        from nodecache.corefile.options import CHAIN  # noqa: PLC0415 - not needed by the agent
-
-        print("Directives:", *(f"dns.{name}" for name in sorted(CHAIN)), sep="\n  ")  # noqa: T201
-        return 0
+        return _printing(_print_directives)
     return run(flags)
 
 
+def _print_directives() -> None:
+    from nodecache.corefile.options import CHAIN  # noqa: PLC0415 - not needed by the agent
+
+    print("Directives:", *(f"dns.{name}" for name in sorted(CHAIN)), sep="\n  ")  # noqa: T201
+
+
 def _command(name: str, arguments: Sequence[str]) -> int:
-    """Run a subcommand; the exit status, that of SIGPIPE where nobody reads on what it prints."""
+    """Run a subcommand; the exit status."""
     command = importlib.import_module(COMMANDS[name])
+    return _printing(lambda: command.main(arguments))
+
+
+def _printing(task: Callable[[], int | None]) -> int:
+    """Do what prints; the exit status, that of SIGPIPE where nobody reads on."""
     try:
-        status = int(command.main(arguments))
+        status = task() or 0
         print(end="", flush=True)  # noqa: T201
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit

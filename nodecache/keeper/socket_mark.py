@@ -80,6 +80,6 @@ class SocketMark:
 
     def _tell(self) -> None:
         if self._is_on:
-            log.info("a worker reads: packet rules match its sockets")
+            log.info("a worker reads: its sockets are marked for the packet rules")
         else:
             log.warning("no worker answers: queries go to kube-dns, as without an agent")

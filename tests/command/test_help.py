@@ -82,7 +82,10 @@ def test_another_shell_is_a_usage_error(capsys):
     assert "bash" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["help"], ["completion", "bash"], ["check", "Corefile"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["help"], ["completion", "bash"], ["check", "Corefile"], ["-plugins"], ["-version"]],
+)
 def test_what_is_printed_to_nobody_is_no_fault_of_the_program(arguments, tmp_path):
     """`nodecache check Corefile | head -1`: as other programs end then, by SIGPIPE."""
     (tmp_path / "Corefile").write_text(". {\n whoami\n}\n")
