@@ -170,7 +170,12 @@ class RetryState:
             self.reason = reason
 
     def back_off(self, now: float) -> None:
-        """Ask again after a pause that doubles with each attempt, up to less than a second."""
+        """Ask again after a pause that doubles with each attempt, up to less than a second.
+
+        Where none of those asked has read the query, any of them may be the first that is back.
+        """
+        if not self.sent:
+            self.asked = [self.latest.upstream]
         self.hedge_at = math.inf
         doublings = min(self.tries + self.connect_failures, _MAX_DOUBLINGS)
         self.retry_at = now + _PAUSE_SECONDS * 2**doublings
