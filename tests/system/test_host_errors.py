@@ -1,5 +1,6 @@
 """What cannot work ends the start: one line that names what is missing and the way round, exit 1."""
 
+import os
 import subprocess
 import sys
 
@@ -16,7 +17,7 @@ need_node("setpriv")
 
 @pytest.fixture
 def node():
-    node = Namespace("nc-errors")
+    node = Namespace(f"nc{os.getpid()}e")
     yield node
     node.remove()
 

@@ -1,6 +1,7 @@
 """What others change under the agent is put back, and what is not ours is left alone."""
 
 import fcntl
+import os
 import time
 
 import pytest
@@ -20,7 +21,7 @@ C1, C2 = "NodeLocal DNS Cache: skip conntrack", "NodeLocal DNS Cache: allow DNS 
 
 @pytest.fixture
 def node():
-    node = Namespace("nc-repairs")
+    node = Namespace(f"nc{os.getpid()}r")
     yield node
     node.remove()
 
