@@ -16,7 +16,7 @@ import pytest
 
 from tests.helpers.agent import HOST, Agent, command, free_port, stock
 from tests.helpers.prometheus import wait_until
-from tests.helpers.upstream import FakeUpstream, delayed
+from tests.helpers.upstream import FakeUpstream, delayed, obey, silent
 from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
@@ -41,16 +41,19 @@ def agent(tmp_path, upstream):
 
 
 def test_a_name_is_asked_upstream_once_and_then_answered_from_the_cache(agent, upstream):
-    first, second = agent.ask("a.example."), agent.ask("a.example.")
+    first = agent.ask("a.example.")
+    upstream.behave = silent
+    second = agent.ask("a.example.")
     assert first.answer == second.answer
     assert second.flags & dns.flags.AA
-    assert [exchange.transport for exchange in upstream.asked] == ["tcp"]
+    assert {exchange.transport for exchange in upstream.asked} == {"tcp"}
 
 
 def test_udp_and_tcp_are_one_cache(agent, upstream):
     query = dns.message.make_query("a.example.", "A")
-    assert agent.tcp(query).answer == agent.udp(query).answer
-    assert len(upstream.asked) == 1
+    first = agent.tcp(query).answer
+    upstream.behave = silent
+    assert agent.udp(query).answer == first != []
 
 
 def test_the_metrics_count_questions_that_joined_an_equal_one(tmp_path, upstream):
@@ -238,6 +241,7 @@ def test_a_taken_dns_port_is_the_end_with_a_line_that_says_so(tmp_path, upstream
 
 def test_a_signal_makes_it_read_the_corefile_again_and_keep_its_cache(agent, upstream):
     agent.ask("a.example.")
+    upstream.behave = silent
     other = free_port()
     agent.write(
         stock(upstream.address, more="health 127.0.0.1:0")
@@ -246,7 +250,7 @@ def test_a_signal_makes_it_read_the_corefile_again_and_keep_its_cache(agent, ups
     agent.process.send_signal(signal.SIGHUP)
     agent.wait_for_line("Reloading complete")
     assert agent.ask("a.example.").answer
-    assert len(upstream.asked) == 1
+    upstream.behave = obey
     assert dns.query.udp(
         dns.message.make_query("b.example.", "A"), HOST, port=other, timeout=PATIENCE_SECONDS
     ).answer

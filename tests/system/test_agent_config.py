@@ -9,7 +9,7 @@ import dns.rcode
 import pytest
 
 from tests.helpers.agent import HOST, Agent, command
-from tests.helpers.upstream import FakeUpstream
+from tests.helpers.upstream import FakeUpstream, silent
 from tests.needs import need
 from tests.patience import PATIENCE_SECONDS
 
@@ -108,13 +108,13 @@ def test_the_rendered_corefile_is_written_for_people(mounted):
 
 
 def test_a_switched_link_is_served_within_moments_and_keeps_the_cache(mounted, upstream):
-    mounted.ask("a.cluster.local.")
+    before = mounted.ask("a.cluster.local.")
+    upstream.behave = silent
     with FakeUpstream("b.corp.test. 30 IN A 10.9.9.9") as corp:
         mounted.kube_dns.put(stubDomains=f'{{"corp.test": ["{corp.address}"]}}')
         mounted.wait_for_line("Reloading complete")
         assert mounted.ask("b.corp.test.").answer[0][0].address == "10.9.9.9"
-    mounted.ask("a.cluster.local.")
-    assert [asked.qname for asked in upstream.asked] == ["a.cluster.local."]
+    assert mounted.ask("a.cluster.local.").answer == before.answer != []
 
 
 def test_a_broken_change_is_told_by_file_and_line_and_the_old_one_serves(mounted, upstream):

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.helpers.agent import Agent, free_port
 from tests.helpers.taps import TapReader
-from tests.helpers.upstream import FakeUpstream, saying
+from tests.helpers.upstream import FakeUpstream, obey, saying, silent
 from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
@@ -66,9 +66,11 @@ def test_rewritten_names_are_asked_cached_and_turned_back(folder, upstream):
     with agent(folder, upstream, block(*rules)) as nodecache:
         first = nodecache.ask("www.short.")
         assert min(data(first)) == "www.short. 192.0.2.1"
+        upstream.behave = silent
         assert data(nodecache.ask("www.short.")) == data(first)
+        upstream.behave = obey
         assert data(nodecache.ask("www.example.org.", "ANY")) == ['www.example.org. "text"']
-        assert [asked.qname for asked in upstream.asked] == ["www.example.org."] * 2
+        assert {asked.qname for asked in upstream.asked} == {"www.example.org."}
 
 
 def test_an_option_set_by_rewrite_goes_upstream(folder, upstream):
@@ -119,9 +121,10 @@ def test_hosts_answer_and_follow_their_file(folder, upstream):
 
 def test_addresses_are_shuffled_on_hits(folder, upstream):
     with agent(folder, upstream, block("loadbalance")) as nodecache:
+        nodecache.ask("www.example.org.")
+        upstream.behave = silent
         orders = {tuple(data(nodecache.ask("www.example.org."))) for _ in range(60)}
     assert len(orders) == 6
-    assert len(upstream.asked) == 1
 
 
 def test_names_without_ipv6_get_it(folder, upstream):

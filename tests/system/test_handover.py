@@ -17,7 +17,7 @@ from nodecache.process.vitals import measure
 from tests.helpers.agent import HOST, free_port
 from tests.helpers.agent import Agent as Loopback
 from tests.helpers.agent import stock as stock_on_loopback
-from tests.helpers.upstream import FakeUpstream
+from tests.helpers.upstream import FakeUpstream, silent
 from tests.needs import need_node
 from tests.patience import PATIENCE_SECONDS
 from tests.system.asking import REFUSED, Asker
@@ -248,13 +248,13 @@ def test_a_connection_lives_on_with_the_agent_that_took_it(tmp_path, upstream):
 def test_the_cache_goes_along(tmp_path, upstream):
     with Loopback(tmp_path, stock_on_loopback(upstream.address)) as first:
         before = first.ask("a.example.").answer[0]
+        upstream.behave = silent
         time.sleep(1.1)
         with follow(first, tmp_path / "second", upstream) as second:
             second.wait_for_line("1 answers kept by the previous agent are ours now")
             first.stop()
             after = second.ask("a.example.").answer[0]
     assert after.ttl < before.ttl
-    assert len(upstream.asked) == 1
 
 
 def test_pages_are_the_successors_and_come_back_with_the_node(tmp_path, upstream):
