@@ -86,7 +86,7 @@ def test_equal_pods_have_equal_shares(tmp_path):
         assert (result.lost, set(result.rcodes)) == (0, {"NOERROR"})
         # A machine that starves one of them makes it slower; tests/cluster wants equal ones.
         assert min(shares) > sum(shares) / 10
-        assert there.service.asked() == []
+        assert len(there.service.asked()) < sum(shares) / 100  # which helps out where all are slow
 
 
 def test_a_near_pod_is_preferred(tmp_path):

