@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,14 +67,24 @@ def ask(port: int) -> dns.message.Message:
     return dns.query.udp(query, "127.0.0.1", timeout=PATIENCE_SECONDS, port=port)
 
 
+def hits(banner: str) -> int:
+    """What the metrics page that the banner names tells of cached answers that were sent."""
+    with urllib.request.urlopen(re.search(r"metrics +(http\S+)", banner)[1]) as page:
+        told = re.findall(r"\ncoredns_cache_hits_total\{.*\} (\d+)", page.read().decode())
+    return sum(map(int, told))
+
+
 @pytest.mark.system
 def test_the_demo_answers_says_how_to_watch_it_and_ends_on_ctrl_c():
     port = free_port()
     with demo(port) as (process, out):
         wait_until(lambda: "Ctrl-C ends it" in out.read_text())
         assert f"dig @127.0.0.1 -p {port} kubernetes.default.svc.cluster.local" in out.read_text()
+        before = hits(out.read_text())
         assert ask(port).answer[0][0].to_text() == "10.96.0.1"
+        assert hits(out.read_text()) == before  # a miss the first time, as README says
         assert ask(port).answer[0].ttl <= 30
+        assert hits(out.read_text()) == before + 1
         watch = re.search(r"watch +(.*)", out.read_text())[1]
         told = subprocess.run(
             [*watch.split(), "--once"], capture_output=True, text=True, check=True
