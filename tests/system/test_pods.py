@@ -1,5 +1,6 @@
 """kube-dns' pods are asked themselves: who they are is what kube-dns says of a headless Service."""
 
+import itertools
 import threading
 import time
 
@@ -114,7 +115,8 @@ def an_answer_came_after_it_left(there, ours: Agent, prefix: str) -> bool:
     """Have the slow pod leave while it is asked; no new question may go there."""
     slow, other = there.pods
     there.tell([slow.address])
-    wait_until(lambda: ours.ask(f"{prefix}-{time.monotonic_ns()}.{ZONE}.") == slow.address)
+    names = (f"{prefix}-{number}.{ZONE}." for number in itertools.count())
+    wait_until(lambda: ours.ask(next(names)) == slow.address, "the slow pod is asked")
     answered: list[tuple[float, str | None]] = []
 
     def ask(number: int) -> None:
