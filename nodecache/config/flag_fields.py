@@ -62,9 +62,7 @@ def leased(word: str) -> tuple[Address, ...] | None:
 
 def sync_interval(word: str) -> float:
     """`60`, `60s`, `1m`. The original's unit was lost: its default `60ns` means sixty seconds."""
-    if word.isascii() and word.isdigit():
-        word += "s"
-    seconds = values.go_duration(word)
+    seconds = values.go_duration(_with_unit(word))
     if 0 < seconds < 1e-6:
         seconds = float(round(seconds * 1e9))
     if seconds <= 0:
@@ -74,9 +72,12 @@ def sync_interval(word: str) -> float:
 
 def lease(word: str) -> float:
     """A duration; a number alone is seconds."""
-    if word.isascii() and word.isdigit():
-        word += "s"
-    return values.duration(0)(word)
+    return values.duration(0)(_with_unit(word))
+
+
+def _with_unit(word: str) -> str:
+    """A number alone is seconds."""
+    return f"{word}s" if word.isascii() and word.isdigit() else word
 
 
 def user(word: str) -> tuple[int, int] | None:

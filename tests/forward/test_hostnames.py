@@ -60,6 +60,15 @@ class Resolver:
         return len(asked)
 
 
+def resolver_that_told(ttl: int) -> Resolver:
+    """A resolver that was asked for the name, and has told one address of it."""
+    resolver = Resolver()
+    resolver.records = {"A": ["192.0.2.1"]}
+    resolver.names.addresses("dns.example")
+    resolver.answer(ttl=ttl)
+    return resolver
+
+
 def test_a_name_has_no_addresses_before_the_first_answer():
     resolver = Resolver()
     assert resolver.names.addresses("dns.example") == ()
@@ -89,10 +98,7 @@ def test_addresses_behind_an_alias_are_found():
 
 
 def test_a_name_is_asked_for_again_when_its_addresses_expire():
-    resolver = Resolver()
-    resolver.records = {"A": ["192.0.2.1"]}
-    resolver.names.addresses("dns.example")
-    resolver.answer(ttl=60)
+    resolver = resolver_that_told(ttl=60)
     resolver.records = {"A": ["192.0.2.2"]}
     resolver.world.advance(55)
     assert resolver.answer() == 0
@@ -102,10 +108,7 @@ def test_a_name_is_asked_for_again_when_its_addresses_expire():
 
 
 def test_a_name_that_is_refreshed_is_asked_for_once_and_again_at_its_new_ttl():
-    resolver = Resolver()
-    resolver.records = {"A": ["192.0.2.1"]}
-    resolver.names.addresses("dns.example")
-    resolver.answer(ttl=60)
+    resolver = resolver_that_told(ttl=60)
     resolver.records = {"A": ["192.0.2.2"]}
     resolver.world.advance(30)
     resolver.names.refresh("dns.example")
@@ -135,10 +138,7 @@ def test_a_name_that_moved_is_followed_when_its_old_address_refuses():
 
 
 def test_a_short_ttl_is_believed_for_five_seconds():
-    resolver = Resolver()
-    resolver.records = {"A": ["192.0.2.1"]}
-    resolver.names.addresses("dns.example")
-    resolver.answer(ttl=0)
+    resolver = resolver_that_told(ttl=0)
     resolver.world.advance(4.9)
     assert resolver.answer() == 0
     resolver.world.advance(0.2)
@@ -146,10 +146,7 @@ def test_a_short_ttl_is_believed_for_five_seconds():
 
 
 def test_what_was_known_outlives_a_failing_resolver():
-    resolver = Resolver()
-    resolver.records = {"A": ["192.0.2.1"]}
-    resolver.names.addresses("dns.example")
-    resolver.answer(ttl=10)
+    resolver = resolver_that_told(ttl=10)
     resolver.records = {}
     for rcode in ("SERVFAIL", "NXDOMAIN", "NOERROR"):
         resolver.world.advance(31)
@@ -187,10 +184,7 @@ def test_an_odd_record_does_not_end_the_asking():
 
 
 def test_nothing_is_asked_once_closed():
-    resolver = Resolver()
-    resolver.records = {"A": ["192.0.2.1"]}
-    resolver.names.addresses("dns.example")
-    resolver.answer(ttl=10)
+    resolver = resolver_that_told(ttl=10)
     resolver.names.close()
     resolver.world.advance(60)
     assert resolver.answer() == 0
