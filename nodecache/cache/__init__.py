@@ -27,32 +27,3 @@ from .snapshot import (
     zone_head,
 )
 from .store import Cache
-
-__all__ = [
-    "FORM",
-    "MAX_FREQUENCY",
-    "OFFSET_OCTETS",
-    "Bounds",
-    "Budget",
-    "Cache",
-    "Entry",
-    "FailedQuestion",
-    "Failures",
-    "MalformedCache",
-    "Prefetch",
-    "SnapshotEntry",
-    "end",
-    "is_denial",
-    "is_due_for_prefetch",
-    "is_validly_signed",
-    "may_be_kept",
-    "note_failed_refresh",
-    "note_hits",
-    "packed",
-    "recheck_seconds",
-    "reply_changes_at",
-    "reply_ttl",
-    "stale_errors",
-    "unpacked",
-    "zone_head",
-]

@@ -33,32 +33,3 @@ from .settings import (
 )
 from .transport.network import Network
 from .upstream import Upstream
-
-__all__ = [
-    "BALANCED",
-    "DEFAULT_FAILOVER",
-    "DEFAULT_MAX_AGE_SECONDS",
-    "DEFAULT_POOL_SIZE",
-    "Attempt",
-    "CallbackRequest",
-    "Destinations",
-    "Endpoint",
-    "Failure",
-    "Forwarder",
-    "HostName",
-    "HostNames",
-    "NameserverFile",
-    "Network",
-    "Pod",
-    "PodDestinations",
-    "PodList",
-    "PodSource",
-    "Request",
-    "Settings",
-    "Standing",
-    "Timer",
-    "TlsSettings",
-    "Upstream",
-    "UpstreamRegistry",
-    "UpstreamSettings",
-]

@@ -10,16 +10,3 @@ from .host import Host
 from .options import HostError, HostOptions
 from .pods import Endpoint
 from .rules import FailOpen, Rule, all_rules, rules_for
-
-__all__ = [
-    "Endpoint",
-    "FailOpen",
-    "Guard",
-    "Host",
-    "HostError",
-    "HostOptions",
-    "Rule",
-    "Verdict",
-    "all_rules",
-    "rules_for",
-]

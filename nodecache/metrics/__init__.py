@@ -7,11 +7,3 @@ them, and renders the text in pieces so small that no query waits for a scrape.
 
 from .collector import Collector
 from .scrape import AgentNumbers, CacheNumbers, Scrape, UpstreamState
-
-__all__ = [
-    "AgentNumbers",
-    "CacheNumbers",
-    "Collector",
-    "Scrape",
-    "UpstreamState",
-]

@@ -27,8 +27,6 @@ from .gotemplate_parser import (
     parse,
 )
 
-__all__ = ["Struct", "Template", "TemplateError"]
-
 # Templates may call each other in circles.
 _MAX_DEPTH = 100
 _SHORT_CIRCUITS = {"and": False, "or": True}

@@ -26,7 +26,8 @@ from nodecache.wire import (
 )
 
 from .data import FUNCTIONS, template_data
-from .gotemplate import Struct, Template, TemplateError
+from .gotemplate import Struct, Template
+from .gotemplate_lexer import TemplateError
 
 log = logging.getLogger("plugin/template")
 
