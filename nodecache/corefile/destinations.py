@@ -36,8 +36,8 @@ class TlsOptions:
     authority_file: str = ""
 
 
-class NoSuchPort(ValueError):
-    """Nobody can be asked there; the other TOs can be."""
+class NobodyThere(ValueError):
+    """No server can be there; the other TOs can be asked."""
 
 
 def destination(word: str) -> Destination:
@@ -52,6 +52,8 @@ def destination(word: str) -> Destination:
     kind: Literal["address", "file", "name"]
     if is_ip(host):
         kind = "address"
+    elif is_ip(rest.partition("/")[0]):
+        raise NobodyThere(f"must be an address, not a network: {word!r}")
     elif scheme == "dns" and "/" in rest:
         return Destination("file", rest)
     elif _HOST_NAME.fullmatch(host) and not _is_like_ipv4(host):
@@ -93,7 +95,7 @@ def _split_port(rest: str, default: int, word: str) -> tuple[str, int]:
     try:
         return host, port(number)
     except ValueError:
-        raise NoSuchPort(f"must have a port from 1 to 65535, not {word!r}") from None
+        raise NobodyThere(f"must have a port from 1 to 65535, not {word!r}") from None
 
 
 def _is_like_ipv4(host: str) -> bool:

@@ -13,7 +13,7 @@ _LABEL_MAX_OCTETS = 63  # RFC 1035 §2.3.4
 _ESCAPE = re.compile(r"\\([01]\d\d|2[0-4]\d|25[0-5]|[ -/:-~])", re.ASCII)  # RFC 1035 §5.1
 
 
-class UnservedScheme(ValueError):
+class UnservedKey(ValueError):
     """The key of a block that nodecache does not serve; other blocks are served."""
 
 
@@ -55,12 +55,12 @@ def zone_keys(word: str, default_port: int) -> tuple[ZoneKey, ...]:
     """The keys one word of a server block's head stands for."""
     scheme, rest = _split_scheme(word)
     if scheme in _UNSERVED_SCHEMES:
-        raise UnservedScheme(f"must be served over dns:// or tls://, not {word!r}")
+        raise UnservedKey(f"must be served over dns:// or tls://, not {word!r}")
     if rest.endswith(":"):
         raise ValueError(f"must have a port after the last colon, not {word!r}")
     zone, port = _split_port(rest)
     if port is not None and not 0 < port <= 65535:
-        raise ValueError(f"must have a port from 1 to 65535, not {word!r}")
+        raise UnservedKey(f"must have a port from 1 to 65535, not {word!r}")
     if port is None:
         port = _DEFAULT_PORTS.get(scheme, default_port)
     written = "" if zone == zone.lower() else zone.removesuffix(".")

@@ -9,7 +9,7 @@ from .conflicts import conflicts, warnings, without_doubles
 from .directives import DIRECTIVES, ELSEWHERE
 from .errors import CorefileError
 from .lexer import Origin, Token
-from .names import UnservedScheme, zone_keys
+from .names import UnservedKey, zone_keys
 from .options import BindLine, BindOptions, Corefile, OwnOptions, ServerBlock, ZoneKey
 from .reading import Context, Directive, Fault, Repeat, Statement
 from .stream import Glob, Read, Sources
@@ -18,6 +18,8 @@ from .values import hint
 
 # What manifests leave to be filled in: `__PILLAR__DNS__DOMAIN__`, `${DOMAIN}`, `$(DOMAIN)`, `<IP>`.
 _PLACEHOLDER = re.compile(r"__[A-Z][A-Z0-9_]*__|\$\{\w+\}|\$\(\w+\)|^<[\w -]+>$")
+
+_IN_SINGLE_QUOTES = re.compile(r"'[^']*'")
 
 
 def parse(
@@ -93,6 +95,11 @@ def _block(raw: RawBlock, default_port: int, told: _Findings) -> ServerBlock | N
     if not present:
         reason = "has no directives: every query is refused"
         told.warnings.append(Fault(raw.keys[0], reason).to_error())
+    told.warnings += (
+        Fault(word, f"the quotes are a part of {word.text}: double ones are not").to_error()
+        for word in _words(raw)
+        if _IN_SINGLE_QUOTES.fullmatch(word.text)
+    )
     told.unfilled += (
         Fault(word, f"nothing was put in the place of {word.text!r}").to_error()
         for word in _words(raw)
@@ -123,7 +130,7 @@ def _zones(keys: Iterable[Token], default_port: int, told: _Findings) -> Iterato
             told.warnings.append(Fault(key, reason).to_error())
         try:
             yield from zone_keys(key.text, default_port)
-        except UnservedScheme as error:
+        except UnservedKey as error:
             fault = Fault(key, f"left out: the key of a server block {error}")
             told.left_out.append(fault.to_error())
         except ValueError as error:

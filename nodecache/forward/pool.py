@@ -170,7 +170,7 @@ class StreamPool:
         self.counts.connections_lost += 1
         answered = connection.answered
         self.query_limit.closed_with_pending(answered, len(owed), connection.opened_at, now)
-        reason = f"read tcp {connection.path}: {error_text(error)}" if error else "EOF"
+        reason = f"read tcp {connection.path}: {error_text(error)}" if error else connection.end
         has_worked = answered > 0 or len(owed) > 1
 
         def lost(attempt: OutgoingQuery, now: float) -> None:

@@ -13,21 +13,20 @@ DEFAULT_MAX: Final = 8192  # at about 3 KiB each, 24 MiB
 # more: "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches" (Choudhury and Hahne, 1998). So one
 # block alone has four fifths of all places at the most, and who comes next finds one.
 _FACTOR: Final = 4
-# The part of all places that one client may have in a block, for hits wait while all that it asked for is asked
-# again or given up: with two thirds their p99.9 was 25 to 47 ms where it is 4 (`python -m bench stall`).
-_CLIENT_SHARE: Final = 4
-# The part that new questions of a block may have while all its upstreams are down: 4,096 are what a busy node asks
-# in the time that one which hangs needs to come to itself. Where it is gone they wait in vain: all places would
-# take a third more CPU and 12 MiB more.
-_SHARE_WHILE_DOWN: Final = 2
+# The part of all places that one client may have in a block while nobody else wants them, for hits wait while all
+# that it asked for is asked again or given up.
+_CLIENT_SHARE: Final = 2
+# The part that new questions of a block may have while all its upstreams are down: 6,144 are what a busy node asks
+# in the time that one which hangs needs to come to itself. Where it is gone they wait in vain.
+_SHARE_WHILE_DOWN: Final = 3 / 4
 
 
 class InflightLimiter:
     """Places for queries that wait, of the whole process.
 
     `refused` counts queries without a place, `coalesced` those that joined an equal one in flight. A client may have
-    `max_per_client` in each block, whatever is free; a quarter unless that is given. `max_while_down`: new questions
-    that may wait in a block whose upstreams are down.
+    `max_per_client` in each block, whatever is free; half unless that is given. `max_while_down`: new questions
+    that may wait in a block whose upstreams are down; up to `many_while_down`, no client has too many of them.
     """
 
     def __init__(self, max_queries: int | None = None, max_per_client: int | None = None) -> None:
@@ -41,7 +40,8 @@ class InflightLimiter:
         """Set other limits; None is the default. Queries that wait already stay."""
         self.max_queries = max_queries or DEFAULT_MAX
         self.max_per_client = max_per_client or max(1, self.max_queries // _CLIENT_SHARE)
-        self.max_while_down = max(1, self.max_queries // _SHARE_WHILE_DOWN)
+        self.max_while_down = max(1, int(self.max_queries * _SHARE_WHILE_DOWN))
+        self.many_while_down = self.max_while_down // 2
 
     def __len__(self) -> int:
         return self.waiting
@@ -80,6 +80,11 @@ class BlockPlaces:
         self._waiting += 1
         self._by_client[host] = mine + 1
         return True
+
+    def has_room_while_down(self, host: str, in_flight: int) -> bool:
+        """Whether a client may ask one more question while upstreams are down, beside those in flight."""
+        room = _FACTOR * (self._limiter.max_while_down - in_flight)
+        return self._by_client.get(host, 0) < room
 
     def release(self, host: str) -> None:
         """Give a place back."""

@@ -16,9 +16,13 @@ class WaitingQueries:
         self._places = BlockPlaces(limiter)
 
     @property
-    def is_full_while_down(self) -> bool:
-        """Whether there is no room for a new question while all upstreams are down."""
-        return len(self.leaders) >= self._limiter.max_while_down
+    def are_many(self) -> bool:
+        """Whether there may be no room for a new question while all upstreams are down."""
+        return len(self.leaders) >= self._limiter.many_while_down
+
+    def has_room_while_down(self, query: InflightQuery) -> bool:
+        """Whether there is room for a new question while all upstreams are down."""
+        return self._places.has_room_while_down(query.host, len(self.leaders))
 
     def admit(self, query: InflightQuery) -> bool:
         """Let a query wait; False where there is no room for it."""

@@ -208,7 +208,8 @@ class Zone:
             query.respond_error(failed.rcode, failed.ede, self._missed)
             return
         leader = self._inflight.get(key)
-        if leader is None and self._waiting.is_full_while_down and self._source.is_down():
+        is_crowded = leader is None and self._waiting.are_many and self._source.is_down()
+        if is_crowded and not self._waiting.has_room_while_down(query):
             self._reject(query, stale)
             return
         if not self._waiting.admit(query):

@@ -30,6 +30,11 @@ class FrameBuffer:
         kept = self._kept
         return len(kept) >= _PREFIX_SIZE and len(kept) >= _PREFIX_SIZE + (kept[0] << 8 | kept[1])
 
+    @property
+    def is_within_one(self) -> bool:
+        """Whether a length prefix, or a message behind it, has begun and is not complete."""
+        return len(self._kept) not in {0, _PREFIX_SIZE}
+
     def add(self, data: bytes) -> None:
         """Append octets, to be taken by `feed`."""
         self._kept += data

@@ -45,6 +45,7 @@ def test_destinations_are_addresses_files_or_names(word, expected):
         ("", "must be an IP address"),
         ("10.0.0.1:0", "must have a port from 1 to 65535, not '10.0.0.1:0'"),
         ("10.0.0.1:dns", "must have a port from 1 to 65535"),
+        ("10.0.0.0/24", "must be an address, not a network: '10.0.0.0/24'"),
         ("quic://10.0.0.1", "must be reached over dns://, tls:// or https://, not 'quic://10"),
         ("__PILLAR__CLUSTER__DNS__", "must be filled in: nothing was put in the place of"),
         ("https://1.1.1.1/dns-query", "must have no path"),

@@ -148,6 +148,15 @@ def test_a_destination_whose_port_is_none_is_left_out(port):
     )
 
 
+@pytest.mark.parametrize("word", ["10.0.0.0/24", "fd00::/64", "tls://10.0.0.1/32", "10.0.0.1/"])
+def test_a_network_is_no_destination_and_left_out(word):
+    """It was taken for a file, which may be missing where `check` runs, and so was nothing said."""
+    (found,) = corefile(f". {{\nforward . {word} 10.0.0.2\n}}").blocks[0].forwards
+    assert found.to == ("10.0.0.2",)
+    told = f"Corefile:2: forward: left out: TO must be an address, not a network: {word!r}"
+    assert corefile(f". {{\nforward . {word}\n}}").left_out == (told,)
+
+
 def test_a_server_name_is_given_once_for_all_or_for_each():
     assert fault("tls_servername a.net", ". tls://9.9.9.9%q.net") == (
         "tls_servername is set, and 'tls://9.9.9.9%q.net' names a server as well"

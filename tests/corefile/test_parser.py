@@ -168,6 +168,25 @@ def test_a_block_of_a_transport_that_is_not_served_is_left_out(scheme):
     ]  # fmt: skip
 
 
+def test_a_key_whose_port_is_none_is_left_out():
+    """CoreDNS listens for `:0` at a port that nobody knows; it kept the whole agent from starting."""
+    found = corefile(". org:0 {\nwhoami\n}\nnet:65536 {\nwhoami\n}")
+    assert [block.zone_names for block in found.blocks] == [(".",)]
+    assert found.left_out == tuple(
+        f"Corefile:{line}: left out: the key of a server block must have a port from 1 to 65535, not {key!r}"
+        for line, key in [(1, "org:0"), (4, "net:65536")]
+    )
+
+
+@pytest.mark.parametrize("line", ["forward . {}", "hosts {}", "errors {{\nconsolidate 1m {}\n}}"])
+def test_single_quotes_are_told_of(line):
+    """They are a part of the word, as in CoreDNS, and no file has that name."""
+    quoted, plain = (f". {{\n{line.format(word)}\n}}" for word in ("'/etc/x'", "/etc/x"))
+    (told,) = corefile(quoted).warnings
+    assert told.endswith(": the quotes are a part of '/etc/x': double ones are not")
+    assert not corefile(plain).warnings
+
+
 def test_nothing_else_to_serve_is_an_error():
     assert errors("https://x {\nwhoami\n}") == [
         (

@@ -194,6 +194,21 @@ def test_a_connection_that_hangs_does_not_teach_that_a_server_takes_one_query():
     assert stage.upstream.streams.query_limit.queries == 0
 
 
+@pytest.mark.parametrize(
+    ("octets", "told"),
+    [(0, "EOF"), (1, "unexpected EOF"), (2, "EOF"), (3, "unexpected EOF"), (29, "unexpected EOF")],
+)
+def test_the_end_of_a_connection_is_told_in_gos_words(octets, told):
+    stage = Stage(upstream=TCP)
+    stage.ask()
+    for _ in range(60):
+        for outgoing in stage.sent()[-1:]:
+            outgoing.way.deliver_octets(framed(empty_response(outgoing.packet))[:octets])
+            outgoing.way.end(None)
+        stage.world.advance(0.1)
+    assert [outcome.reason for outcome in stage.outcomes] == [told]
+
+
 def test_a_slow_upstreams_queries_are_spread_over_its_connections():
     stage = Stage(settings=Settings(upstream=TCP, hedges=False))
     for _ in range(80):

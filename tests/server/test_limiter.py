@@ -21,8 +21,9 @@ def admitted(places: BlockPlaces, host: str) -> int:
     return count
 
 
-def test_a_client_has_a_quarter_of_the_places_at_the_most():
-    assert admitted(BlockPlaces(InflightLimiter(max_queries=900)), "a") == 225
+def test_a_client_has_half_of_the_places_at_the_most():
+    """With a quarter, 4,549 of 10,500 failed beside an upstream that hung for 6.5 s; now 2,424."""
+    assert admitted(BlockPlaces(InflightLimiter(max_queries=900)), "a") == 450
 
 
 def test_clients_that_come_later_find_places_too():
@@ -59,7 +60,7 @@ def test_a_smaller_room_sends_nobody_out():
         places.release("a")
     assert places.admit("b")
     limiter.resize(None, None)
-    assert (limiter.max_queries, limiter.max_per_client) == (DEFAULT_MAX, DEFAULT_MAX // 4)
+    assert (limiter.max_queries, limiter.max_per_client) == (DEFAULT_MAX, DEFAULT_MAX // 2)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.booleans()), max_size=60))

@@ -149,7 +149,7 @@ def test_a_configuration_changes_all_at_once():
         await running.change_to(new)
         after = running.state()
         assert (after["budget"], after["capacity"], after["stale"]) == (1 << 20, (2000, 1500), 60.0)
-        assert after["waiting"] == (7, 1)
+        assert after["waiting"] == (7, 3)
         assert after["config"] is new
         assert {name for name in before if before[name] == after[name]} == set()
 

@@ -4,7 +4,7 @@ import operator
 from collections.abc import Iterable
 
 from nodecache.corefile import values
-from nodecache.corefile.destinations import Destination, NoSuchPort, TlsOptions, destination
+from nodecache.corefile.destinations import Destination, NobodyThere, TlsOptions, destination
 from nodecache.corefile.lexer import Token
 from nodecache.corefile.mnemonics import rcode
 from nodecache.corefile.names import zone_name, zone_names
@@ -54,7 +54,7 @@ def forward(statement: Statement, context: Context) -> ForwardOptions:
 def _destinations(
     statement: Statement, arguments: Arguments, context: Context
 ) -> list[tuple[Token, Destination]]:
-    """Each TO with its word; without those whose port is none, which CoreDNS accepts and cannot ask."""
+    """Each TO with its word; without those where no server can be."""
     asked = []
     found = arguments.rest("TO", _destination, at_least=1)
     for word, there in zip(statement.words[1:], found, strict=True):
@@ -65,10 +65,10 @@ def _destinations(
     return asked
 
 
-def _destination(word: str) -> Destination | NoSuchPort:
+def _destination(word: str) -> Destination | NobodyThere:
     try:
         return destination(word)
-    except NoSuchPort as error:
+    except NobodyThere as error:
         return error
 
 

@@ -121,6 +121,11 @@ class StreamConnection:
         """Both ends as Go writes them: `10.0.0.1:1234->10.96.0.10:53`."""
         return f"{self.stream.local}->{self._pool.upstream.to}"
 
+    @property
+    def end(self) -> str:
+        """Where it ended, in Go's words."""
+        return "unexpected EOF" if self._frames.is_within_one else "EOF"
+
     def add(self, attempt: OutgoingQuery) -> None:
         """Send a query with the next `flush`."""
         attempt.carrier = self
