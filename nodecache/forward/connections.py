@@ -48,7 +48,8 @@ class Connections:
             and not _has_waited(connection, now)
         ]
         connection = max(heard, key=_heard_at, default=None) or self._choose(now, carrier)
-        self._chosen, self._room = None, 0
+        if connection is not None:
+            self._chosen, self._room = None, 0  # it was for this query alone
         return connection
 
     def _choose(self, now: float, avoided: object) -> StreamConnection | None:

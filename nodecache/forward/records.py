@@ -32,12 +32,13 @@ def read_services(answer: Answer) -> ServiceRecords:
     """The targets of an answer's SRV records, and all addresses in it."""
     found = ServiceRecords()
     wire = answer.wire
-    for owner, rdtype, start, end in _records(answer):
+    for owner_at, rdtype, start, end in _records(answer):
         if rdtype == Rdtype.SRV:
             target = expanded_name(wire, start + _TARGET_PLACE).lower()
             if port := _PORT.unpack_from(wire, start + _PORT_PLACE)[0]:
                 found.ports[target] = port
         elif rdtype in _ADDRESS_TYPES:
+            owner = expanded_name(wire, owner_at).lower()
             address = str(ip_address(wire[start:end]))
             found.addresses[owner] = (*found.addresses.get(owner, ()), address)
     return found
@@ -54,8 +55,8 @@ def addresses_in(answer: Answer, rdtype: int) -> tuple[str, ...]:
     )
 
 
-def _records(answer: Answer, count: int | None = None) -> Iterator[tuple[bytes, int, int, int]]:
-    """Owner, type, and the offsets of the data's beginning and end, of the first `count` records.
+def _records(answer: Answer, count: int | None = None) -> Iterator[tuple[int, int, int, int]]:
+    """Offset of the owner, type, offsets of the data's beginning and end, of the first `count` records.
 
     Of those of class IN: in another class the same types have other data.
     """
@@ -65,5 +66,5 @@ def _records(answer: Answer, count: int | None = None) -> Iterator[tuple[bytes, 
         end = start + _DATA_SIZE.unpack_from(wire, start - _DATA_SIZE.size)[0]
         rdtype, rdclass = _TYPE_AND_CLASS.unpack_from(wire, ttl_offset - _TYPE_AND_CLASS.size)
         if rdclass == CLASS_IN:
-            yield expanded_name(wire, owner_at).lower(), rdtype, start, end
+            yield owner_at, rdtype, start, end
         owner_at = end

@@ -49,7 +49,7 @@ class Upstream(Peer):
             self.datagrams.send(query, now)
 
     def send_elsewhere(self, query: OutgoingQuery, carrier: Carrier | None, now: float) -> None:
-        """Send a query on another connection or port than `carrier`."""
+        """Send a query on another connection than `carrier`, or from any port: one of many."""
         if query.by_stream:
             self.streams.send_elsewhere(query, carrier, now)
         else:

@@ -57,6 +57,17 @@ def test_another_connection_helps_when_the_oldest_query_waits():
     assert ways[0] is not ways[1]
 
 
+def test_a_query_that_finds_no_other_connection_leaves_the_choice_of_the_next_ones():
+    stage = quick(Stage(upstream=TCP))
+    stage.world.settle = lambda: None  # the loop's turn does not end
+    stage.ask()
+    connections = stage.upstream.streams._connections
+    chosen = connections._chosen
+    assert chosen is not None
+    assert connections.other_than(chosen, stage.world.now) is None
+    assert connections._chosen is chosen
+
+
 def test_no_more_connections_are_opened_than_allowed():
     stage = Stage(upstream=replace(TCP, may_exceed_pool=False))
     for _ in range(60):

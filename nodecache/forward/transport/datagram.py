@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from nodecache.forward.counts import UpstreamCounts
 from nodecache.forward.failure import error_text
-from nodecache.forward.outgoing import Carrier, OutgoingQuery, failing, rerouted, slowed
+from nodecache.forward.outgoing import OutgoingQuery, failing, rerouted, slowed
 from nodecache.forward.peer import Peer
 from nodecache.forward.runtime import Datagram
 
@@ -137,22 +137,6 @@ class DatagramPool:
                 return
             socket = sockets[0]  # no more are to be had, but this one is
         self._send_from(socket, attempt)
-
-    def send_elsewhere(self, attempt: OutgoingQuery, carrier: Carrier | None, now: float) -> None:
-        """Send from another port than `carrier`: of the current ones, the last that brought an answer."""
-        best: DatagramSocket | None = None
-        slow_since = now - self.upstream.pace.hedge_seconds
-        for socket in self._sockets:
-            oldest = socket.pending.oldest()
-            is_behind = oldest is not None and oldest.sent_at < slow_since
-            if socket is carrier or not socket.is_proven or is_behind:
-                continue
-            if best is None or socket.heard_at > best.heard_at:
-                best = socket
-        if best is not None:
-            self._send_from(best, attempt)
-        else:
-            self.send(attempt, now)
 
     def _send_from(self, socket: DatagramSocket, attempt: OutgoingQuery) -> None:
         socket.uses += 1

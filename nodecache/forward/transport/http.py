@@ -8,45 +8,19 @@ up a third that it has answered; and it takes ten times the CPU. Imported only w
 an upstream over HTTPS. A server that breaks the rules loses its connection.
 """
 
-from typing import Protocol
-
-from nodecache.forward.runtime import Endpoint, Stream, StreamReceiver
+from nodecache.forward.runtime import Endpoint, StreamReceiver
 from nodecache.wire import FrameBuffer, framed
 
 from .doh import BrokenHttp
 from .http1 import Http1
 from .http2 import Http2
 from .layer import Layer
+from .tls import TlsStream
 
 PROTOCOLS = ["h2", "http/1.1"]  # as ALPN names them, the better one first
 
 
-class Codec(Protocol):
-    """One HTTP connection, without the connection."""
-
-    @property
-    def is_over(self) -> bool:
-        """The server wants no more requests here, and owes nothing."""
-
-    def request(self, message: bytes) -> None:
-        """Ask."""
-
-    def receive(self, data: bytes) -> list[bytes]:
-        """The answers in what came; BrokenHttp where it is not HTTP, or not as it may be."""
-
-    def to_send(self) -> bytes:
-        """What has to be sent since the last time."""
-
-
-class TlsCarrier(Stream, Protocol):
-    """A TLS stream, which knows what protocol was agreed on."""
-
-    @property
-    def protocol(self) -> str:
-        """By ALPN; empty where the server did not say."""
-
-
-class DohStream(Layer[TlsCarrier]):
+class DohStream(Layer[TlsStream]):
     """A DoH connection. `carry` gives it the TLS stream that it speaks over, once."""
 
     __slots__ = ("_codec", "_endpoint", "_frames")
@@ -55,7 +29,7 @@ class DohStream(Layer[TlsCarrier]):
         super().__init__(receiver)
         self._endpoint = endpoint
         self._frames = FrameBuffer()
-        self._codec: Codec | None = None
+        self._codec: Http1 | Http2 | None = None
 
     # What the TLS stream tells
 
