@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from nodecache.config.flags import Flags
 from nodecache.config.source import Config
@@ -38,19 +38,10 @@ _ANSWERS = {
 }
 
 
-class Work(Protocol):
-    """What a forked worker does: `worker/agent.py`, which the keeper does not import."""
-
-    def __call__(
-        self,
-        flags: Flags,
-        config: Config,
-        sockets: Mapping[ListenAddress, Sockets],
-        channel: Channel,
-        vitals: KeeperVitals,
-        memory: mmap.mmap,
-    ) -> int:
-        """Serve `config` until told to stop; the exit status."""
+Work = Callable[
+    [Flags, Config, Mapping[ListenAddress, Sockets], Channel, KeeperVitals, mmap.mmap], int
+]
+"""What a forked worker does, to its exit status: `worker/agent.py`, which the keeper does not import."""
 
 
 class Worker:

@@ -15,19 +15,23 @@ the stop leaves the host to its successor.
 import encodings.idna  # noqa: F401 - what the worker would import late, when it is nobody
 import logging
 import math
+import mmap
 import os
 import signal
+from collections.abc import Iterable
+from ipaddress import ip_address
 from time import monotonic
 
 from nodecache.config.flags import Flags
 from nodecache.config.plan import listen_addresses
 from nodecache.config.source import Config, ConfigSource
-from nodecache.host import Guard, Verdict, privileges
+from nodecache.host import Endpoint, Guard, Verdict, privileges
 from nodecache.process import log as logs
 from nodecache.process.channel import Channel
 from nodecache.process.messages import Message
 from nodecache.process.pidfile import remove_pidfile, write_pidfile
-from nodecache.process.shared_memory import shared_memory
+from nodecache.process.pods import PodAddress
+from nodecache.process.protocol import JOURNAL_OCTETS
 from nodecache.process.signals import SignalPipe
 from nodecache.process.vitals import KeeperVitals, measure
 
@@ -36,7 +40,6 @@ from .child import Work
 from .handover_actions import HandoverActions
 from .handover_socket import HandoverSocket, name_of
 from .loop import Loop
-from .pods import pass_on_pods
 from .reconfiguring import Reconfiguring
 from .socket_mark import SocketMark
 from .supervisor import Supervisor
@@ -67,7 +70,7 @@ class Keeper:
         self._source = source
         self._guard = guard
         self._work = work
-        self._journal = shared_memory()  # the workers': what waits, for the next one
+        self._journal = mmap.mmap(-1, JOURNAL_OCTETS)  # the workers': what waits, for the next one
         self._vitals_at = 0.0
         self._has_served = False
         self._is_stopping = False
@@ -199,7 +202,7 @@ class Keeper:
             case "cache":
                 self._handover.send_cache(message.descriptors)
             case "pods" if self._guard is not None:
-                pass_on_pods(message.fields["pods"], self._guard.host, now)
+                self._guard.host.set_dns_pods(endpoints(message.fields["pods"]), now)
             case _:
                 pass  # a heartbeat: that it came is all it says
 
@@ -312,3 +315,8 @@ class Keeper:
             attempt(guard.host.settle, LEAVE_SECONDS)
         attempt(self._active.close)
         attempt(remove_pidfile, self._flags.pidfile)
+
+
+def endpoints(pods: Iterable[PodAddress]) -> list[Endpoint]:
+    """Kube-dns' pods for the packet rules, which know one port a pod: kube-dns' own for both protocols."""
+    return [Endpoint(ip_address(pod.host), pod.udp_port) for pod in pods]

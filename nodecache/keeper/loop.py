@@ -9,19 +9,15 @@ import logging
 import selectors
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike
 
 log = logging.getLogger(__name__)
 
 # After a fault: what failed may fail again at once, and for as long as it is readable.
 _FAULT_PAUSE_SECONDS = 0.05
-
-
-class HasFileno(Protocol):
-    """Something a selector can wait for."""
-
-    def fileno(self) -> int:
-        """Its descriptor."""
 
 
 class Loop:
@@ -31,12 +27,12 @@ class Loop:
         self._selector = selectors.DefaultSelector()
         self.faults = 0
 
-    def listen(self, source: HasFileno | int, handler: Callable[[], None]) -> None:
+    def listen(self, source: "FileDescriptorLike", handler: Callable[[], None]) -> None:
         """Call `handler` whenever `source` is readable."""
         self.forget(source)
         self._selector.register(source, selectors.EVENT_READ, handler)
 
-    def forget(self, source: HasFileno | int) -> None:
+    def forget(self, source: "FileDescriptorLike") -> None:
         """Stop waiting for `source`, if it is waited for."""
         with contextlib.suppress(KeyError):
             self._selector.unregister(source)

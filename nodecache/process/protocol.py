@@ -17,6 +17,7 @@ from .vitals import check_vitals
 
 MAX_REASON_OCTETS = 1_000
 MAX_CACHE_OCTETS = 1 << 30  # of the file that a cache travels in
+JOURNAL_OCTETS = 2 << 20  # shared memory: 4,096 slots of 512 octets, for queries that wait
 _MAX_ADDRESSES = 1_000
 PAGES = texts(_MAX_ADDRESSES, 300)  # HOST:PORT; a host has up to 253 octets
 

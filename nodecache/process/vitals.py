@@ -68,11 +68,8 @@ class KeeperVitals:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> "KeeperVitals":
-        """Read what `to_fields` wrote; fields of another version are passed over."""
-        known = {item.name for item in dataclasses.fields(cls)}
-        vitals = cls(**{name: value for name, value in fields.items() if name in known})
-        vitals.process = Process(**fields.get("process", {}))
-        return vitals
+        """Read what `to_fields` wrote, or a part of it."""
+        return cls(**{**fields, "process": Process(**fields.get("process", {}))})
 
 
 _CHECKS: dict[object, Check] = {

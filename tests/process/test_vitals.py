@@ -16,7 +16,7 @@ def test_what_the_keeper_tells_arrives_as_it_was():
         setup_errors={"iptables": 2},
         lease={"seconds": 10.0, "is_held": True},
     )
-    fields = json.loads(json.dumps({"kind": "vitals", **told.to_fields()}))
+    fields = json.loads(json.dumps(told.to_fields()))
     assert KeeperVitals.from_fields(fields) == told
 
 

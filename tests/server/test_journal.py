@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodecache.process.shared_memory import JOURNAL_OCTETS
+from nodecache.process.protocol import JOURNAL_OCTETS
 from nodecache.server.journal import Journal
 
 TIME_PLACE = 118

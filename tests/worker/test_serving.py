@@ -15,8 +15,7 @@ from nodecache.corefile import own_options
 from nodecache.forward import Network, UpstreamRegistry
 from nodecache.process.channel import channel_pair
 from nodecache.process.listen import ListenAddress
-from nodecache.process.protocol import FROM_KEEPER, FROM_WORKER
-from nodecache.process.shared_memory import JOURNAL_OCTETS
+from nodecache.process.protocol import FROM_KEEPER, FROM_WORKER, JOURNAL_OCTETS
 from nodecache.process.sockets import close_all, open_all
 from nodecache.process.vitals import KeeperVitals
 from nodecache.server import InflightLimiter, Journal
