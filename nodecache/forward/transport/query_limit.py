@@ -16,8 +16,9 @@ _BELIEVE_SECONDS: Final = 300.0
 _AGAIN_SECONDS: Final = 1.0
 _WARY_SECONDS: Final = 10.0
 _STILL_SECONDS: Final = 30.0
-# A server that leaves a query unanswered which had a connection to itself loses queries, or does
-# not want to answer them, however many it is sent: its silence says nothing for so long.
+# A server that twice within this time leaves a query unanswered which had a connection to itself loses
+# queries, or does not want to answer them, however many it is sent: its silence says nothing for so long.
+# Once, it may only have been short of CPU.
 _LOSSY_SECONDS: Final = 30.0
 
 
@@ -32,6 +33,7 @@ class QueryLimit:
         "_by_silence",
         "_last",
         "_lossy_until",
+        "_lost_alone_at",
         "_taught_at",
         "_until",
         "_wary_seconds",
@@ -46,6 +48,7 @@ class QueryLimit:
         self._wary_seconds = _WARY_SECONDS
         self._by_silence = False
         self._lossy_until = -inf
+        self._lost_alone_at = -inf
 
     def closed_with_pending(
         self, answered: int, pending: int, opened_at: float, now: float
@@ -81,10 +84,11 @@ class QueryLimit:
             self._by_silence = True
 
     def lost_alone(self, now: float) -> None:
-        """A query that had a connection to itself was not answered: what silence taught was no limit."""
-        if self._by_silence:
+        """A query that had a connection to itself was not answered: after the second, silence taught no limit."""
+        if self._by_silence and now - self._lost_alone_at < _LOSSY_SECONDS:
             self.queries, self._by_silence = 0, False
             self._lossy_until = now + _LOSSY_SECONDS
+        self._lost_alone_at = now
 
     def expire(self, now: float) -> None:
         """Forget a limit that was learned too long ago."""

@@ -109,6 +109,8 @@ def test_a_server_that_leaves_single_queries_unanswered_loses_them_and_has_no_li
         limit.fell_silent(1, START + second, START + second)
     assert limit.queries == 1
     limit.lost_alone(START + 3)
+    assert limit.queries == 1  # a starved one does so once
+    limit.lost_alone(START + 3.5)
     assert limit.queries == 0
     limit.passed_over(START + 4)
     limit.fell_silent(1, START + 4, START + 5)
