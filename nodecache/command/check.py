@@ -17,7 +17,6 @@ from nodecache.config.cluster_dns import ClusterDns, cluster_dns
 from nodecache.config.flags import FlagError, Flags, HelpWanted, flag_usage, parse_flags
 from nodecache.config.rendering import (
     CorefileText,
-    check_templates,
     cluster_dns_addresses,
     corefile_text,
     service_variable,
@@ -118,9 +117,7 @@ def _check_flags(argv: Sequence[str], env: Mapping[str, str], agent_command: str
 
 def _read(flags: Flags, env: Mapping[str, str], *, is_beside_agent: bool = False) -> Checked:
     text = corefile_text(flags, env, look_up if is_beside_agent else None)
-    corefile = text.parse(flags, env)
-    check_templates(corefile)
-    return Checked(text=text, corefile=corefile)
+    return Checked(text=text, corefile=text.parse(flags, env))
 
 
 def _show(checked: Checked, said: Callable[[object], str] = str) -> None:

@@ -41,19 +41,12 @@ def run(flags: Flags) -> int:
 
 def interface_addresses(name: str) -> list[str]:
     """The addresses that an interface has now, for `bind NAME`."""
-    netlink.load()
-    asking = netlink.Netlink()
-    try:
-        link = asking.link(name)
-        held = asking.addresses(index=link.index) if link is not None else []
-    finally:
-        asking.close()
     # A link-local IPv6 address means nothing without its interface: RFC 4007 §11.
     return [
         f"{each.address}%{name}"
         if each.address.is_link_local and each.address.version == 6
         else str(each.address)
-        for each in held
+        for each in netlink.addresses_on(name) or ()
     ]
 
 

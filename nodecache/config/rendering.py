@@ -61,9 +61,9 @@ class CorefileText:
     """What is wrong in that and was left out, or is as it was before."""
 
     def parse(self, flags: Flags, env: Env) -> Corefile:
-        """Read it. Raises CorefileError."""
+        """Read it, its templates too. Raises CorefileError."""
         is_on_disk = self.imports is None
-        return parse(
+        corefile = parse(
             self.text,
             self.file,
             env=env,
@@ -72,6 +72,8 @@ class CorefileText:
             glob=glob.glob if is_on_disk else self._glob_kept,
             origin=self.origin,
         )
+        check_templates(corefile)
+        return corefile
 
     def _read_kept(self, path: str) -> str:
         assert self.imports is not None

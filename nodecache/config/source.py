@@ -29,7 +29,6 @@ from .plan import Resolve, ServedZone, served_zones, with_own_interface
 from .rendering import (
     CorefileText,
     Lookup,
-    check_templates,
     cluster_dns_addresses,
     corefile_text,
     stored_text,
@@ -246,7 +245,6 @@ class ConfigSource:
             self._imports = error.imports
             raise
         self._imports = corefile.imports
-        check_templates(corefile)
         for warning in (*corefile.warnings, *corefile.unfilled):
             log.warning("%s", warning)
         own = own_options(corefile)

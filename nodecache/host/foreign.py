@@ -6,7 +6,6 @@ drop, or a rule that may lead to a drop, our accept rules are inserted at its he
 cannot drop, and kube-proxy's own, are not changed.
 """
 
-import json
 import logging
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +13,7 @@ from typing import Any
 from .commands import NOT_FOUND, Command, Job, Result
 from .iptables import VARIANTS, Iptables, binary, problem, read_listing
 from .legacy import legacy_tables
-from .nft_script import TABLE
-from .nftables import NFT, RulesError
+from .nftables import NFT, NOT_THE_HOSTS, RulesError, nft_entries
 from .options import HostOptions
 from .rules import ALLOW_TRAFFIC, FailOpen, Rule, all_rules, own_client_rules
 
@@ -24,7 +22,6 @@ log = logging.getLogger(__name__)
 _HOOKS = {"input": "INPUT", "output": "OUTPUT"}
 _FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6)}
 _IPTABLES_TABLES = {"filter", "nat", "mangle", "raw", "security"}
-_NOT_THE_HOSTS = {TABLE, "ip kube-proxy", "ip6 kube-proxy"}
 _HARMLESS_TARGETS = {"ACCEPT", "RETURN", "LOG", "NFLOG", "MARK", "CONNMARK", "TRACE", ""}
 _MAY_DROP = {"drop", "reject", "jump", "goto", "queue"}
 
@@ -70,12 +67,11 @@ def _target(words: list[str]) -> str:
 def host_chains(text: str) -> list[Chain]:
     """The host's own filter chains at input and output, in the output of `nft -j list chains`."""
     chains = []
-    for entry in _entries(text):
-        chain = entry.get("chain", {})
+    for chain in nft_entries(text, "chain"):
         is_filter = chain.get("type") == "filter" and chain.get("hook") in _HOOKS
-        family, table = chain.get("family"), chain.get("table")
+        family, table = chain.get("family", ""), chain.get("table", "")
         is_iptables = family != "inet" and table in _IPTABLES_TABLES and chain["name"].isupper()
-        is_the_hosts = f"{family} {table}" not in _NOT_THE_HOSTS and family in _FAMILIES
+        is_the_hosts = f"{family} {table}" not in NOT_THE_HOSTS and family in _FAMILIES
         if is_filter and is_the_hosts and not is_iptables:
             policy = chain.get("policy", "accept")
             chains.append(Chain(family, table, chain["name"], chain["hook"], policy))
@@ -86,10 +82,7 @@ def ours_listed(text: str) -> tuple[dict[str, list[int]], bool]:
     """Our rules in the output of `nft -j -a list chain …` (comment → handles); whether others may drop."""
     ours: dict[str, list[int]] = {}
     may_drop = False
-    for entry in _entries(text):
-        rule = entry.get("rule")
-        if rule is None:
-            continue
+    for rule in nft_entries(text, "rule"):
         comment = str(rule.get("comment", ""))
         if comment.startswith(ALLOW_TRAFFIC):
             ours.setdefault(comment, []).append(rule["handle"])
@@ -105,14 +98,6 @@ def _names(expression: Any) -> set[str]:
     if isinstance(expression, list):
         return set().union(*(_names(value) for value in expression))
     return set()
-
-
-def _entries(text: str) -> list[dict[str, Any]]:
-    try:
-        entries = json.loads(text)["nftables"]
-    except (ValueError, KeyError, TypeError):
-        return []
-    return [entry for entry in entries if isinstance(entry, dict)]
 
 
 def accept_rule(rule: Rule) -> tuple[str, str]:
@@ -178,7 +163,7 @@ class ForeignFilters:
         if not self._has_nft:
             return True
         family = "ip" if version == 4 else "ip6"
-        found = (entry.get("chain", {}) for entry in _entries(chains))
+        found = nft_entries(chains, "chain")
         return any((c.get("family"), c.get("table")) == (family, "filter") for c in found)
 
     def _visit_iptables(self, variant: str, version: int, *, is_wanted: bool) -> Job:

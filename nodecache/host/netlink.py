@@ -237,6 +237,16 @@ class Netlink:
         )  # fmt: skip
 
 
+def addresses_on(name: str) -> list[LinkAddress] | None:
+    """The addresses of the link `name` now; None where there is no such link. May raise OSError."""
+    netlink = Netlink()
+    try:
+        link = netlink.link(name)
+        return netlink.addresses(index=link.index) if link is not None else None
+    finally:
+        netlink.close()
+
+
 class LinkMonitor:
     """The kernel's notifications about links and addresses (as `ip monitor` shows them)."""
 

@@ -6,6 +6,7 @@ done here: an accept in our table would not overrule a drop in another one (see 
 
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from .rules import FailOpen
 log = logging.getLogger(__name__)
 
 NFT = "nft"
+NOT_THE_HOSTS = {TABLE, "ip kube-proxy", "ip6 kube-proxy"}  # tables: ours and kube-proxy's
 _LIST = Command((NFT, "-j", "list", "table", *TABLE.split()))
 
 
@@ -53,6 +55,17 @@ def read_listing(text: str) -> Listing | None:
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return Listing(json.dumps([_shape(entry) for entry in entries]), contents)
+
+
+def nft_entries(text: str | None, kind: str) -> Iterator[dict[str, Any]]:
+    """The entries of one kind (`table`, `chain`, `rule`, `set`) in what `nft -j` prints."""
+    try:
+        entries = json.loads(text or "")["nftables"]
+    except (ValueError, KeyError, TypeError):
+        return
+    for entry in entries:
+        if isinstance(entry, dict) and isinstance(entry.get(kind), dict):
+            yield entry[kind]
 
 
 def _elements(listed: Any) -> list[str]:

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 from nodecache.command.sources import faults_of
 from nodecache.config.flags import Flags
-from nodecache.config.rendering import check_templates, corefile_text
+from nodecache.config.rendering import corefile_text
 from nodecache.corefile import Corefile, CorefileError, nameservers
 
 from .findings import Finding, broken, look, ok
@@ -26,7 +26,6 @@ def read_corefile(flags: Flags, env: dict[str, str]) -> tuple[Corefile | None, l
     try:
         text = corefile_text(flags, env)
         corefile = text.parse(flags, env)
-        check_templates(corefile)
     except CorefileError as error:
         return None, [
             broken(

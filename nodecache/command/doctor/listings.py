@@ -3,7 +3,6 @@
 A match that is not known here becomes a condition that fits perhaps.
 """
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
+from nodecache.host.nftables import nft_entries
 from nodecache.host.rules import ALLOW_TRAFFIC
 
 from .packets import Chain, Condition, Rule, Table
@@ -123,17 +123,6 @@ def _known_as_ours(rule: Rule, told: str) -> Rule:
 
 
 # nft -j
-
-
-def nft_entries(text: str | None, kind: str) -> Iterator[dict[str, Any]]:
-    """The entries of one kind in what `nft -j` prints."""
-    try:
-        entries = json.loads(text or "")["nftables"]
-    except (ValueError, KeyError, TypeError):
-        return
-    for entry in entries:
-        if isinstance(entry, dict) and isinstance(entry.get(kind), dict):
-            yield entry[kind]
 
 
 def nft_table(family: str, name: str, text: str | None) -> Table:

@@ -6,10 +6,10 @@ from ipaddress import ip_address
 
 from nodecache.host import netlink
 from nodecache.host.nft_script import TABLE
+from nodecache.host.nftables import nft_entries
 from nodecache.host.rules import SKIP_CONNTRACK
 
 from .findings import Finding, broken, look, ok
-from .listings import nft_entries
 from .others import RULES, host_tables
 from .subject import Subject
 
@@ -28,16 +28,11 @@ def check_interface(subject: Subject) -> Iterator[Finding]:
     flags = subject.flags
     if not flags.setup_interface or subject.metrics is None:
         return
-    netlink.load()
-    asking = netlink.Netlink()
     try:
-        link = asking.link(flags.interface_name)
-        held = asking.addresses(index=link.index) if link is not None else []
+        held = netlink.addresses_on(flags.interface_name)
     except OSError:
         return
-    finally:
-        asking.close()
-    if link is None:
+    if held is None:
         yield broken(
             INTERFACE,
             f"there is no interface {flags.interface_name}",

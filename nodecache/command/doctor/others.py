@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from nodecache.host.nft_script import TABLE
+from nodecache.host.nftables import NOT_THE_HOSTS, nft_entries
+from nodecache.host.options import Address
 
 from .findings import Finding, broken, look
-from .listings import iptables_names, iptables_tables, nft_entries, nft_table
-from .packets import Address, Drop, Packet, Rule, Table, drops
+from .listings import iptables_names, iptables_tables, nft_table
+from .packets import Drop, Packet, Rule, Table, drops
 from .subject import Subject
 
 RULES = "packet rules"
@@ -15,7 +16,6 @@ PROXY = "kube-proxy"
 CACHE = "another cache"
 _CHAINS = ("nft", "-j", "list", "chains")
 _FAMILIES = ("ip", "ip6", "inet")
-_NOT_THE_HOSTS = {TABLE, "ip kube-proxy", "ip6 kube-proxy"}
 _WAYS = {True: ("prerouting", "input"), False: ("output", "postrouting")}
 _CANARY = "KUBE-PROXY-CANARY"  # kube-proxy makes it in every table of iptables' that it uses
 # Links of those that do kube-proxy's work in eBPF, and what they are called
@@ -36,7 +36,7 @@ def host_tables(subject: Subject) -> list[Table]:
     iptables: dict[str, list[str]] = {"ip": [], "ip6": []}
     for chain in nft_entries(listing, "chain"):
         family, name = chain.get("family", ""), chain.get("table", "")
-        if family not in _FAMILIES or f"{family} {name}" in _NOT_THE_HOSTS or "hook" not in chain:
+        if family not in _FAMILIES or f"{family} {name}" in NOT_THE_HOSTS or "hook" not in chain:
             continue
         if family != "inet" and iptables_names([name]) and chain["name"].isupper():
             iptables[family].append(name)

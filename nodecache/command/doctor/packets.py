@@ -6,9 +6,10 @@ perhaps. Certain and possible drops are kept apart.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 
-Address = IPv4Address | IPv6Address
+from nodecache.host.options import Address
+
 _MAX_DEPTH = 16  # of jumps, as in the kernel (NFT_JUMP_STACK_SIZE)
 _MAX_RULES = 10_000  # looked at for one packet: then no more is said of it
 
