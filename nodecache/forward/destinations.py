@@ -33,7 +33,7 @@ class NameserverFile(Protocol):
         """Its path."""
 
     def stamp(self) -> object:
-        """A value that changes when the file does, also when a link is switched; None: no file."""
+        """A value that changes when the file does, also when a link is switched, or there is none."""
 
     def read(self) -> Sequence[Endpoint]:
         """Its nameservers. OSError where it cannot be read."""

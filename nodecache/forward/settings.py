@@ -23,7 +23,7 @@ class TlsSettings:
     certificate_file: str = ""
     key_file: str = ""
     authority_file: str = ""
-    stamp: int = 0
+    stamp: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,7 +91,7 @@ class Agent:
     async def run(self, config: Config, sockets: Mapping[ListenAddress, Sockets]) -> None:
         """Serve until told to stop, then answer what is left."""
         await self._serving.begin(config, sockets)
-        await self._pages.begin(config)
+        await self._pages.change_to(config)
         await self._control.begin()
         self._drop_privileges()
         self._loop.add_reader(self._channel.fileno(), self._on_keeper_says)
@@ -160,18 +160,18 @@ class Agent:
     async def _take_cache(self, descriptor: int) -> None:
         """Take in the cache of the previous agent."""
         try:
-            count = await cache_transfer.read(descriptor, self._serving.built)
+            taken = await cache_transfer.read(descriptor, self._serving.built)
         except MalformedControlMessage as error:
             log.warning("the cache of the previous agent is not taken: %s", error)
             return
         gc.freeze()
-        log.info("%d answers kept by the previous agent are ours now", count.taken)
+        log.info("%d answers kept by the previous agent are ours now", taken)
 
     async def _resume(self) -> None:
         """Read the sockets again: the agent that had taken over is gone."""
         await self._serving.resume()
         if self._serving.config is not None:
-            await self._pages.begin(self._serving.config)
+            await self._pages.change_to(self._serving.config)
 
     async def _reload(self, message: Message) -> None:
         """Put a new configuration in force, or refuse it, and tell the keeper; one after the other."""

@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from time import monotonic, time
 
 from nodecache.cache import (
@@ -75,35 +74,25 @@ def _is_of_use(entry: Entry, stale_seconds: float, now: float) -> bool:
     return entry.owner is not None and now < entry.stored_at + entry.ttl + stale_seconds
 
 
-@dataclass(slots=True)
-class Count:
-    """How many answers were cached, and how many were not: cached already, expired, or malformed."""
-
-    taken: int = 0
-    passed_over: int = 0
-
-
-async def read(descriptor: int, built: Iterable[BuiltZone]) -> Count:
-    """Cache what another agent wrote, up to what is malformed; closes the descriptor.
+async def read(descriptor: int, built: Iterable[BuiltZone]) -> int:
+    """Cache what another agent wrote, up to what is malformed; how many answers. Closes the descriptor.
 
     Raises MalformedControlMessage if the descriptor is not that of a file that `write` makes.
     """
     zones = {digest(one.block): one for one in built if one.block.cache is not None}
-    count = Count()
+    taken = 0
     pause = monotonic() + STEP_SECONDS
     with open_sealed(descriptor, MAX_CACHE_OCTETS) as file:
         try:
             for kept in unpacked(file.read):
-                if kept is not None and take(kept, zones.get(kept.digest), monotonic()):
-                    count.taken += 1
-                else:
-                    count.passed_over += 1
+                if kept is not None:
+                    taken += take(kept, zones.get(kept.digest), monotonic())
                 if monotonic() >= pause:
                     await asyncio.sleep(0)
                     pause = monotonic() + STEP_SECONDS
         except (MalformedCache, OSError) as error:
             log.warning("the rest of the cache of the previous agent is not taken: %s", error)
-    return count
+    return taken
 
 
 def take(kept: SnapshotEntry, one: BuiltZone | None, now: float) -> bool:

@@ -33,6 +33,7 @@ from nodecache.forward import (
     UpstreamRegistry,
     UpstreamSettings,
 )
+from nodecache.web.secured import stamp_of
 
 _NODE_RESOLVERS = "/etc/resolv.conf"
 
@@ -119,12 +120,8 @@ class ResolvConf:
     path: str
 
     def stamp(self) -> object:
-        """What the path leads to, and when that was written; None where there is nothing."""
-        try:
-            found = Path(self.path).stat()
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+        """What the path leads to, and when that was written."""
+        return stamp_of([self.path])
 
     def read(self) -> list[Endpoint]:
         """Its nameservers. OSError where it cannot be read."""
@@ -185,18 +182,9 @@ def _tls_settings(options: TlsOptions | None) -> TlsSettings:
     if options is None:
         return TlsSettings()
     files = (options.certificate_file, options.key_file, options.authority_file)
-    stamps = tuple(_written_at(file) for file in files if file)
     return TlsSettings(
         certificate_file=options.certificate_file,
         key_file=options.key_file,
         authority_file=options.authority_file,
-        stamp=hash(stamps),
+        stamp=stamp_of(filter(None, files)),
     )
-
-
-def _written_at(file: str) -> int:
-    """When a file was written, in nanoseconds; 0 if it is missing, which is an error when it is opened."""
-    try:
-        return Path(file).stat().st_mtime_ns
-    except OSError:
-        return 0

@@ -76,10 +76,6 @@ class Pages:
         self._started_at = time.time()
         self.take_vitals(vitals, 0)
 
-    async def begin(self, config: Config) -> None:
-        """Open every page."""
-        await self.change_to(config)
-
     async def change_to(self, config: Config) -> None:
         """Open the pages a configuration asks for, and close those it no longer does."""
         self._loaded_at = time.time()
@@ -240,7 +236,7 @@ class Pages:
             self._opening = loop.create_task(self._renew())
 
     def release_addresses(self, addresses: Sequence[str]) -> None:
-        """Close the pages that another agent serves at `addresses`; `begin` opens them again.
+        """Close the pages that another agent serves at `addresses`; `change_to` opens them again.
 
         The other pages stay: where two agents of one node do not replace each other, each has its
         own probe.

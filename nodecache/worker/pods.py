@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from nodecache.config.cluster_dns import ClusterDns, is_asked_by
 from nodecache.config.flags import Flags
@@ -27,6 +27,9 @@ from nodecache.process.pods import MAX_PODS, is_pod_address
 
 from .forwarding import DnsService, settings_of
 
+if TYPE_CHECKING:
+    from .slices import SliceWatch
+
 __all__ = ["SERVICE", "ZONE_VARIABLE", "ClusterPods", "api_lister", "pods_now"]
 
 log = logging.getLogger(__name__)
@@ -39,28 +42,8 @@ ZONE_VARIABLE = "NODE_ZONE"
 """The environment's name for the node's zone, as its label `topology.kubernetes.io/zone` has it."""
 
 
-class Lister(Protocol):
-    """Lists the pods by asking kube-dns or the API server."""
-
-    @property
-    def pods(self) -> Sequence[Pod] | None:
-        """The newest list; None before the first answer."""
-
-    @property
-    def origin(self) -> str:
-        """The source of the list, for people."""
-
-    def begin(self) -> None:
-        """Ask from now on."""
-
-    def pod_fell_silent(self, now: float) -> None:
-        """A pod does not answer, and may be gone: ask again soon."""
-
-    def close(self) -> None:
-        """Ask no more."""
-
-
 Changed = Callable[[Sequence[Pod]], None]
+Lister: TypeAlias = "PodList | SliceWatch"
 
 
 class ClusterPods:

@@ -89,7 +89,7 @@ class SelfCheck:
         """Check once."""
         started_at = time.monotonic()
         try:
-            status, _ = await fetch(self.host, self.port, "/health")
+            status = await fetch_status(self.host, self.port, "/health")
         except OSError as error:
             self.failures += 1
             log.warning("the agent's own /health does not answer: %s", str(error) or "timeout")
@@ -100,21 +100,19 @@ class SelfCheck:
             self.failures += 1
 
 
-async def fetch(
-    host: str, port: int, path: str, timeout_seconds: float = CHECK_TIMEOUT_SECONDS
-) -> tuple[int, bytes]:
-    """Ask for a page over plain HTTP; its status and body.
+async def fetch_status(host: str, port: int, path: str) -> int:
+    """Ask for a page over plain HTTP; its status.
 
     Raises OSError (TimeoutError is one) where nothing, or nothing understandable, comes back.
     """
-    async with asyncio.timeout(timeout_seconds):
+    async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
         reader, writer = await asyncio.open_connection(host, port)
         try:
             writer.write(f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
-            head, _, body = (await reader.read(-1)).partition(b"\r\n\r\n")
+            head = await reader.read(-1)
         finally:
             writer.close()
     status = head[9:12]
     if not head.startswith(b"HTTP/1.") or not status.isdigit():
         raise OSError(f"no HTTP response from {host}:{port}")
-    return int(status), body
+    return int(status)

@@ -70,7 +70,7 @@ A = "a.example. 300 IN A 192.0.2.1"
 def test_an_answer_comes_over_with_its_age_and_rank(monkeypatch):
     old, new = BuiltZone(), BuiltZone()
     kept = old.keep(A, at=NOW - 100, asked=2)
-    assert carry(old, new, monkeypatch).taken == 1
+    assert carry(old, new, monkeypatch) == 1
     had = new.get()
     assert (had.wire, had.ttl, had.flags, had.ttl_offsets) == (
         *(kept.wire, kept.ttl, kept.flags, kept.ttl_offsets),
@@ -83,7 +83,7 @@ def test_what_is_past_its_ttl_comes_over_for_as_long_as_it_may_help_out(monkeypa
     old, new = BuiltZone(), BuiltZone()
     old.keep(A, at=NOW - 350)
     old.keep("b.example. 30 IN A 192.0.2.1", at=NOW - 350, qname="b.example. A")
-    assert carry(old, new, monkeypatch).taken == 1
+    assert carry(old, new, monkeypatch) == 1
     assert new.get().remaining_ttl(NOW) == -50
 
 
@@ -91,7 +91,7 @@ def test_what_the_new_agent_has_asked_for_itself_is_newer(monkeypatch):
     old, new = BuiltZone(), BuiltZone()
     old.keep(A, at=NOW - 10)
     own = new.keep("a.example. 300 IN A 192.0.2.99", at=NOW - 1)
-    assert carry(old, new, monkeypatch).passed_over == 1
+    assert carry(old, new, monkeypatch) == 0
     assert new.get() is own
 
 
@@ -109,7 +109,7 @@ def test_what_the_new_agent_has_asked_for_itself_is_newer(monkeypatch):
 def test_a_block_that_would_get_or_keep_other_answers_takes_none(monkeypatch, body):
     old, new = BuiltZone(), BuiltZone(body)
     old.keep(A)
-    assert carry(old, new, monkeypatch).taken == 0
+    assert carry(old, new, monkeypatch) == 0
 
 
 def test_a_smaller_cache_keeps_what_is_asked_for(monkeypatch):
@@ -128,7 +128,7 @@ def test_no_more_is_written_than_asked_for(monkeypatch):
     for number in range(100):
         name = f"n{number}.example."
         old.keep(f"{name} 300 IN A 192.0.2.1", qname=f"{name} A")
-    assert 5 < carry(old, new, monkeypatch, max_octets=1000).taken < 15
+    assert 5 < carry(old, new, monkeypatch, max_octets=1000) < 15
 
 
 def test_an_answer_with_an_extended_error_stays_behind():

@@ -95,7 +95,7 @@ def test_self_check_counts_what_does_not_answer():
 
 
 def test_a_self_check_that_is_not_answered_in_time_says_so(monkeypatch, caplog):
-    monkeypatch.setattr(probes.fetch, "__defaults__", (0.05,))
+    monkeypatch.setattr(probes, "CHECK_TIMEOUT_SECONDS", 0.05)
     with listen.open_listener("127.0.0.1:0") as silent:
         port = silent.getsockname()[1]
         asyncio.run(SelfCheck(host="127.0.0.1", port=port, observe=lambda _: None).check())
