@@ -56,7 +56,7 @@ def destination(word: str) -> Destination:
         raise NobodyThere(f"must be an address, not a network: {word!r}")
     elif scheme == "dns" and "/" in rest:
         return Destination("file", rest)
-    elif _HOST_NAME.fullmatch(host) and not _is_like_ipv4(host):
+    elif _HOST_NAME.fullmatch(host) and not is_like_ipv4(host):
         kind = "name"
     else:
         raise ValueError(
@@ -98,7 +98,7 @@ def _split_port(rest: str, default: int, word: str) -> tuple[str, int]:
         raise NobodyThere(f"must have a port from 1 to 65535, not {word!r}") from None
 
 
-def _is_like_ipv4(host: str) -> bool:
+def is_like_ipv4(host: str) -> bool:
     """Whether the last label is all digits: no host name ends so (RFC 1123 §2.1)."""
     return host.rstrip(".").rpartition(".")[2].isdigit()
 

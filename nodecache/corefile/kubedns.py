@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .values import ip, port, split_host_port
+from .destinations import is_like_ipv4
+from .values import fits, ip, port, split_host_port
 
 KEYS = ("stubDomains", "upstreamNameservers", "federations")
 _MAX_UPSTREAMS = 3
@@ -117,10 +118,10 @@ def _stub_server_fault(server: object) -> str:
         port(number)
     except ValueError:
         host = server
-    if _is_ip(host):
+    if fits(ip, host):
         return ""
     name = _plain(host)
-    return "" if _SUBDOMAIN.fullmatch(name) and not _is_number(name) else fault
+    return "" if _SUBDOMAIN.fullmatch(name) and not is_like_ipv4(name) else fault
 
 
 def _upstream_nameservers(value: str, faults: list[str]) -> tuple[str, ...]:
@@ -134,14 +135,14 @@ def _upstream_fault(server: object) -> str:
     fault = f"must be an IP address, with a port or without, not {server!r}"
     if not isinstance(server, str):
         return fault
-    if _is_ip(server):
+    if fits(ip, server):
         return ""
     try:
         host, number = split_host_port(server)
         port(number)
     except ValueError:
         return fault
-    return "" if _is_ip(host) else fault
+    return "" if fits(ip, host) else fault
 
 
 def _check_federations(value: str, faults: list[str]) -> None:
@@ -167,19 +168,6 @@ def _json(value: str, kind: type, shape: str, faults: list[str]) -> Any:
         faults.append(f"must be {shape}, not {value!r}")
         return kind()
     return read
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ip(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_number(host: str) -> bool:
-    """Whether the last label is all digits: a broken address, not a name (RFC 1123 §2.1)."""
-    return host.rpartition(".")[2].isdigit()
 
 
 _FIELDS = {"stubDomains": "stub_domains", "upstreamNameservers": "upstream_nameservers"}

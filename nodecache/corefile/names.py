@@ -3,7 +3,7 @@
 import re
 
 from .options import ZoneKey
-from .values import ip, network
+from .values import fits, ip, network
 
 _DEFAULT_PORTS = {"tls": 853}
 _SCHEMES = ("dns", "tls")
@@ -84,17 +84,9 @@ def _split_port(word: str) -> tuple[str, int | None]:
 
 def _zones(word: str) -> tuple[str, ...]:
     address, slash, _ = word.rpartition("/")
-    if slash and _is_address(address):
+    if slash and fits(ip, address):
         return reverse_zones(word)
     return (zone_name(word),)
-
-
-def _is_address(word: str) -> bool:
-    try:
-        ip(word)
-    except ValueError:
-        return False
-    return True
 
 
 def reverse_zones(word: str) -> tuple[str, ...]:

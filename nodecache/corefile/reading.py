@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from .errors import CorefileError
 from .lexer import Token
+from .names import zone_names
 from .values import Reader, hint
 
 T = TypeVar("T")
@@ -222,6 +223,13 @@ def _within(option: Token, fault: Fault) -> Fault:
     subject, _, rest = fault.reason.partition(" ")
     reason = f" {rest}" if subject == ITSELF else f": {fault.reason}"
     return Fault(fault.token, f"{option.text}{reason}")
+
+
+def zones(arguments: Arguments, what: str = "zone", *, at_least: int = 0) -> tuple[str, ...]:
+    """All words that are left, as zones."""
+    return tuple(
+        name for names in arguments.rest(what, zone_names, at_least=at_least) for name in names
+    )
 
 
 def no_block(statement: Statement) -> None:

@@ -35,9 +35,13 @@ _SIZE_UNITS |= {f"{letter}": 1000**power for power, letter in enumerate("kmgt", 
 _SIZE_UNITS |= {f"{letter}i": 1024**power for power, letter in enumerate("kmgt", start=1)}
 
 
-def text(word: str) -> str:
-    """Any word."""
-    return word
+def fits(read: Reader[object], word: str) -> bool:
+    """Whether `read` takes the word."""
+    try:
+        read(word)
+    except ValueError:
+        return False
+    return True
 
 
 def integer(word: str) -> int:
@@ -158,11 +162,7 @@ def ip(word: str) -> IPv4Address | IPv6Address:
 
 def is_ip(word: str) -> bool:
     """Whether `word` is an address literal; a scope (`fe80::1%eth0`) may follow it."""
-    try:
-        ip(word.rpartition("%")[0] or word)
-    except ValueError:
-        return False
-    return True
+    return fits(ip, word.rpartition("%")[0] or word)
 
 
 def network(word: str) -> IpNetwork:

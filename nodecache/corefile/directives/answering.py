@@ -16,7 +16,6 @@ from nodecache.corefile.answering import (
 )
 from nodecache.corefile.lexer import Token
 from nodecache.corefile.mnemonics import rcode, rdclass, rdtype
-from nodecache.corefile.names import zone_names
 from nodecache.corefile.reading import (
     ITSELF,
     Arguments,
@@ -32,12 +31,8 @@ from nodecache.corefile.reading import (
     read_options,
     several,
     single,
+    zones,
 )
-
-
-def zones(arguments: Arguments) -> tuple[str, ...]:
-    """All words that are left, as zones."""
-    return tuple(name for names in arguments.rest("zone", zone_names) for name in names)
 
 
 def _fallthrough(arguments: Arguments) -> Fields:
@@ -50,7 +45,7 @@ def hosts(statement: Statement, context: Context) -> HostsOptions:
     arguments = statement.arguments
     fields: dict[str, Any] = {}
     if len(arguments):
-        fields = {"file": arguments.take("file", values.text), "zones": zones(arguments)}
+        fields = {"file": arguments.take("file", str), "zones": zones(arguments)}
     inline: list[str] = []
     options: list[tuple[Token, ...]] = []
     for line in statement.lines:
@@ -68,9 +63,7 @@ def hosts(statement: Statement, context: Context) -> HostsOptions:
 
 def _inline(line: tuple[Token, ...], context: Context) -> str:
     address = line[0]
-    try:
-        values.ip(address.text.partition("%")[0])
-    except ValueError:
+    if not values.fits(values.ip, address.text.partition("%")[0]):
         meant = values.hint(address.text, _HOSTS)
         context.warn(
             address, f"{address.text!r} is neither an option nor an address: no effect{meant}"
@@ -108,7 +101,7 @@ def template(statement: Statement, context: Context) -> TemplateOptions:
 def _ederror(arguments: Arguments) -> Fields:
     """`ederror CODE [TEXT]`."""
     code = arguments.take("code", values.whole(0, 65535))
-    return {"ede": ExtendedErrorOptions(code, arguments.take_or("text", values.text, ""))}
+    return {"ede": ExtendedErrorOptions(code, arguments.take_or("text", str, ""))}
 
 
 def _expression(arguments: Arguments) -> Fields:
@@ -118,15 +111,15 @@ def _expression(arguments: Arguments) -> Fields:
 
 def _upstream(arguments: Arguments) -> Fields:
     """`upstream …` has had no meaning for long, and is still taken."""
-    arguments.rest("word", values.text)
+    arguments.rest("word", str)
     return {}
 
 
 _TEMPLATE = {
     "match": several("patterns", values.pattern),
-    "answer": several("answers", values.text),
-    "additional": several("additionals", values.text),
-    "authority": several("authorities", values.text),
+    "answer": several("answers", str),
+    "additional": several("additionals", str),
+    "authority": several("authorities", str),
     "var": Option(_expression),
     "expr": Option(_expression),
     "rcode": single("rcode", rcode),
@@ -171,7 +164,7 @@ def loadbalance(statement: Statement, context: Context) -> LoadbalanceOptions:
         fields["policy"] = arguments.take("policy", values.one_of("round_robin", "weighted"))
     is_weighted = fields.get("policy") == "weighted"
     if is_weighted:
-        fields["weight_file"] = arguments.take("weight file", values.text)
+        fields["weight_file"] = arguments.take("weight file", str)
     arguments.end()
     table = _LOADBALANCE | _WEIGHTED if is_weighted else _LOADBALANCE
     return LoadbalanceOptions(**fields | read_options(statement, table, context))

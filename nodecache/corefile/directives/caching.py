@@ -28,7 +28,7 @@ def cache(statement: Statement, context: Context) -> CacheOptions:
     """`cache [TTL] [ZONES…] { … }`: a first word that is a number is the TTL of all answers."""
     arguments = statement.arguments
     fields: dict[str, Any] = {}
-    if _is_integer(arguments.following):
+    if values.fits(values.integer, arguments.following):
         ttl = arguments.take("TTL", values.whole(1))
         fields |= {"success_ttl": ttl, "denial_ttl": ttl, "has_denial": True}
     zones = arguments.rest("zone", _zones_of_cache)
@@ -37,14 +37,6 @@ def cache(statement: Statement, context: Context) -> CacheOptions:
     _apply_stale_policy(statement, fields)
     _tell_of_none(statement, context)
     return CacheOptions(**fields)
-
-
-def _is_integer(word: str) -> bool:
-    try:
-        values.integer(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _zones_of_cache(word: str) -> tuple[str, ...]:
@@ -107,7 +99,11 @@ def _ttl_duration(word: str) -> int:
 def _tell_of_none(statement: Statement, context: Context) -> None:
     """CoreDNS keeps some entries of each kind, whatever capacity it is given; so do we."""
     for kind, *words in statement.lines:
-        is_capacity = kind.text in ("success", "denial") and words and _is_integer(words[0].text)
+        is_capacity = (
+            kind.text in ("success", "denial")
+            and words
+            and values.fits(values.integer, words[0].text)
+        )
         if is_capacity and values.integer(words[0].text) <= 0:
             reason = f"{kind.text} {words[0].text} keeps {MIN_CAPACITY} entries, as in CoreDNS"
             context.warn(kind, f"{reason}; 'disable {kind.text}' keeps none")

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Iterable
+from contextlib import suppress
 
 from nodecache.corefile import values
 from nodecache.corefile.destinations import Destination, NobodyThere, TlsOptions, destination
@@ -23,6 +24,7 @@ from nodecache.corefile.reading import (
     flag,
     read_options,
     single,
+    zones,
 )
 
 _MAX_DESTINATIONS = 15
@@ -86,8 +88,7 @@ def _check(
 
 
 def _except(arguments: Arguments) -> Fields:
-    zones = arguments.rest(ITSELF, zone_names, at_least=1)
-    return {"except_zones": tuple(name for names in zones for name in names)}
+    return {"except_zones": zones(arguments, ITSELF, at_least=1)}
 
 
 def _health_check(arguments: Arguments) -> Fields:
@@ -104,7 +105,7 @@ def _health_check(arguments: Arguments) -> Fields:
 
 def _tls(arguments: Arguments) -> Fields:
     """`tls`, `tls CA`, `tls CERT KEY`, `tls CERT KEY CA`."""
-    match [arguments.take("file", values.text) for _ in range(min(3, len(arguments)))]:
+    match [arguments.take("file", str) for _ in range(min(3, len(arguments)))]:
         case []:
             options = TlsOptions()
         case [authority]:
@@ -125,13 +126,11 @@ def _failure_rcode(word: str) -> int:
 
 def _resolver(word: str) -> str:
     """`IP` or `IP:PORT`."""
-    try:
-        values.ip(word)
-    except ValueError:
-        try:
-            values.ip(values.split_host_port(word)[0])
-        except ValueError:
-            raise ValueError(f"must be IP or IP:PORT, not {word!r}") from None
+    host = word
+    with suppress(ValueError):
+        host = values.split_host_port(word)[0]
+    if not values.fits(values.ip, host):
+        raise ValueError(f"must be IP or IP:PORT, not {word!r}")
     return word
 
 
@@ -150,7 +149,7 @@ _FORWARD = {
     "max_connect_attempts": single("max_connect_attempts", values.whole(0, _MAX_UINT32)),
     "read_timeout": single("read_timeout_seconds", values.positive_duration),
     "tls": Option(_tls),
-    "tls_servername": single("tls_servername", values.text),
+    "tls_servername": single("tls_servername", str),
     "policy": single("policy", values.one_of("random", "round_robin", "sequential")),
     "health_check": Option(_health_check),
     "max_concurrent": single("max_concurrent", values.whole(0)),

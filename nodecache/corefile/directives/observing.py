@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from nodecache.corefile import values
 from nodecache.corefile.destinations import TlsOptions
-from nodecache.corefile.names import zone_name, zone_names
+from nodecache.corefile.names import zone_name
 from nodecache.corefile.observing import (
     AnswerClass,
     Consolidation,
@@ -36,6 +36,7 @@ from nodecache.corefile.reading import (
     once,
     read_options,
     single,
+    zones,
 )
 
 _MAX_PORT = 65535
@@ -80,7 +81,7 @@ def log(statement: Statement, context: Context) -> LogOptions:
     arguments = statement.arguments
     form = _COMMON_FORMAT
     if len(arguments) > 1 and "{" in arguments.last:
-        written = arguments.take_last("format", values.text)
+        written = arguments.take_last("format", str)
         form = written.replace("{common}", _COMMON_FORMAT).replace("{combined}", _COMBINED_FORMAT)
     names = arguments.rest("name", zone_name) or (".",)
     return LogOptions(names=names, format=form, **read_options(statement, _LOG, context))
@@ -124,7 +125,7 @@ def prometheus(statement: Statement, context: Context) -> PrometheusOptions:
 
 _PROMETHEUS = {
     "runtime_metrics": no_effect(),
-    "tls": once(single("tls_config_file", values.text)),
+    "tls": once(single("tls_config_file", str)),
 }
 
 
@@ -146,9 +147,8 @@ _PPROF = {"block": no_effect(values.integer)}
 
 def metadata(statement: Statement, _: Context) -> MetadataOptions:
     """`metadata [ZONES…]`."""
-    zones = statement.arguments.rest("zone", zone_names)
     no_block(statement)
-    return MetadataOptions(zones=tuple(name for names in zones for name in names))
+    return MetadataOptions(zones=zones(statement.arguments))
 
 
 _ENDPOINTS = {"zipkin": "localhost:9411", "datadog": "localhost:8126"}
@@ -159,8 +159,8 @@ def trace(statement: Statement, context: Context) -> TraceOptions:
     arguments = statement.arguments
     kind = "zipkin"
     if len(arguments) > 1:
-        kind = arguments.take("kind", lambda word: values.one_of(*_ENDPOINTS)(word.lower()))
-    endpoint = arguments.take_or("endpoint", values.text, "") or _ENDPOINTS[kind]
+        kind = arguments.take("kind", values.one_of(*_ENDPOINTS))
+    endpoint = arguments.take_or("endpoint", str, "") or _ENDPOINTS[kind]
     arguments.end()
     if kind == "zipkin":
         endpoint = _collector(statement, endpoint)
@@ -196,7 +196,7 @@ def _rate(word: str) -> float:
 
 _TRACE = {
     "every": single("every", values.whole(0)),
-    "service": single("service", values.text),
+    "service": single("service", str),
     "client_server": no_effect(values.boolean),
     "datadog_analytics_rate": no_effect(_rate),
     "zipkin_max_backlog_size": single("zipkin_max_backlog_size", values.whole(0)),
@@ -215,9 +215,9 @@ def dnstap(statement: Statement, context: Context) -> DnstapOptions:
     arguments = statement.arguments
     is_listener = arguments.following == "listen"
     if is_listener:
-        arguments.take("word", values.text)
+        arguments.take("word", str)
     fields: dict[str, Any] = arguments.take("endpoint", _endpoint)
-    fields["is_full"] = arguments.take_or("word after the endpoint", values.text, "") == "full"
+    fields["is_full"] = arguments.take_or("word after the endpoint", str, "") == "full"
     buffer = values.whole(1, _MAX_WRITE_BUFFER_MIB)
     fields["write_buffer_mib"] = arguments.take_or("write buffer (MiB)", buffer, 1)
     queues = arguments.take_or("queue (10,000 messages)", values.whole(1, _MAX_QUEUES), 1)
@@ -244,17 +244,17 @@ def _endpoint(word: str) -> Fields:
 def _dnstap_tls(arguments: Arguments) -> Fields:
     return {
         "tls": TlsOptions(
-            certificate_file=arguments.take("certificate", values.text),
-            key_file=arguments.take("key", values.text),
-            authority_file=arguments.take_or("authority", values.text, ""),
+            certificate_file=arguments.take("certificate", str),
+            key_file=arguments.take("key", str),
+            authority_file=arguments.take_or("authority", str, ""),
         )
     }
 
 
 _DNSTAP = {
-    "identity": single("identity", values.text),
-    "version": single("version", values.text),
-    "extra": single("extra", values.text),
+    "identity": single("identity", str),
+    "version": single("version", str),
+    "extra": single("extra", str),
     "skipverify": flag("skip_verify"),
     "tls": Option(_dnstap_tls),
 }

@@ -58,7 +58,7 @@ def rewrite(statement: Statement, _: Context) -> RewriteOptions:
     arguments = Arguments(statement.name, words)
     continues = False
     if arguments.following.lower() in ("continue", "stop"):
-        continues = arguments.take("mode", values.text).lower() == "continue"
+        continues = arguments.take("mode", str).lower() == "continue"
     kind = arguments.take("field", values.one_of(*_KINDS))
     rule = _KINDS[kind](arguments)
     arguments.end()
@@ -96,7 +96,7 @@ def _name(arguments: Arguments) -> NameRule:
         wants_answer = False
         target = arguments.take("answer rule", values.one_of("auto", "name", "value"))
         if target != "auto" and _is_auto(arguments):
-            target = arguments.take("word", values.text)
+            target = arguments.take("word", str)
         if target == "auto":
             is_auto = True
         else:
@@ -192,7 +192,7 @@ def _edns0(arguments: Arguments) -> RewriteRule:
     action: Any = arguments.take("action", values.one_of(*get_args(EdnsAction)))
     reverts = arguments.last == "revert" and action != "unset"
     if reverts:
-        arguments.take_last("word", values.text)
+        arguments.take_last("word", str)
     return replace(_EDNS_KINDS[kind](arguments, action), reverts=reverts)
 
 
@@ -201,7 +201,7 @@ def _edns_local(arguments: Arguments, action: EdnsAction) -> EdnsLocalRule:
     code = arguments.take("code", _go_number(65535))
     if action == "unset":
         return EdnsLocalRule(action, code)
-    word = arguments.take("data", values.text)
+    word = arguments.take("data", str)
     if word.startswith("{") and word.endswith("}"):
         if word not in _VARIABLES and not _METADATA_LABEL.fullmatch(word):
             raise arguments.fault(f"no variable is named {word!r}")
