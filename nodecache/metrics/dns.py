@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from nodecache.server import DirectiveCounts
 from nodecache.server.mnemonics import type_text
 
-from .exposition import Family, counter, gauge, histogram
+from .exposition import Family, counter, gauge, histogram, singles
 from .scrape import Scrape
 
 _ZONE = ("server", "zone", "view")
@@ -74,12 +74,9 @@ def directive_families(scrape: Scrape) -> Iterator[Family]:
     failures.values.update(counts.template_failures)
     rr_failures.values.update(counts.template_rr_failures)
     yield from (matches, failures, rr_failures)
-    translated = counter(
+    yield counter(
         "coredns_dns64_requests_translated_total", "AAAA answers made from A records.", "server"
-    )
-    for server, count in counts.dns64_translated.items():
-        translated.add((server,), count)
-    yield translated
+    ).by_label(counts.dns64_translated)
     yield from _acl_families(counts)
     yield from _hosts_families(scrape)
 
@@ -107,9 +104,7 @@ def _acl_families(counts: DirectiveCounts) -> Iterator[Family]:
 
 def _hosts_families(scrape: Scrape) -> Iterator[Family]:
     entries = gauge("coredns_hosts_entries", "Names and addresses held by hosts.", "hostsfile")
-    for file, count in scrape.hosts_entries.items():
-        entries.add((file,), count)
-    yield entries
-    reloaded = gauge("coredns_hosts_reload_timestamp_seconds", "When a hosts file was last read.")
-    reloaded.add((), scrape.hosts_reloaded_at)
-    yield reloaded
+    yield entries.by_label(scrape.hosts_entries)
+    yield from singles(
+        ("coredns_hosts_reload_timestamp_seconds", "When a hosts file was last read.", scrape.hosts_reloaded_at),
+    )  # fmt: skip

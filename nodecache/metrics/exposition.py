@@ -6,7 +6,7 @@ and new series are given to it a few at a time. It is imported with this module,
 becomes nobody, who may not be able to read the interpreter's folder.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Literal
 
@@ -58,6 +58,12 @@ class Family:
     def add(self, labels: Labels, value: float) -> None:
         """Add `value` to the number of `labels`."""
         self.values[labels] = self.values.get(labels, 0) + value
+
+    def by_label(self, values: Mapping[str, float]) -> "Family":
+        """Add numbers by the value of the only label."""
+        for label, value in values.items():
+            self.add((label,), value)
+        return self
 
     def __len__(self) -> int:
         return len(self.values)

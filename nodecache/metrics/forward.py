@@ -2,24 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 
-from .exposition import Family, counter, gauge, histogram
+from .exposition import Family, counter, gauge, histogram, singles
 from .scrape import Scrape
 
 
 def forward_families(scrape: Scrape) -> Iterator[Family]:
     """Queries to upstreams and their answers, under the names of CoreDNS today and of before 1.11."""
-    yield _plain(
+    yield from _totals(
         scrape,
-        "coredns_forward_healthcheck_broken_total",
-        "Queries sent although every upstream was down.",
-        "healthcheck_broken",
-    )
-    yield _plain(
-        scrape,
-        "coredns_forward_max_concurrent_rejects_total",
-        "Queries refused because max_concurrent were in flight.",
-        "max_concurrent_rejects",
-    )
+        ("coredns_forward_healthcheck_broken_total", "Queries sent although every upstream was down.", "healthcheck_broken"),
+        ("coredns_forward_max_concurrent_rejects_total", "Queries refused because max_concurrent were in flight.", "max_concurrent_rejects"),
+    )  # fmt: skip
     yield from _upstream_families(scrape, "coredns_proxy", {"proxy_name": "forward"})
     yield from _upstream_families(scrape, "coredns_forward", {})
     yield from answer_families(
@@ -27,10 +20,10 @@ def forward_families(scrape: Scrape) -> Iterator[Family]:
     )
 
 
-def _plain(scrape: Scrape, name: str, text: str, field: str) -> Family:
-    family = counter(name, text)
-    family.add((), sum(getattr(counts, field) for counts in scrape.forwarders))
-    return family
+def _totals(scrape: Scrape, *rows: tuple[str, str, str]) -> Iterator[Family]:
+    """Counts of all forwarders together: rows of name, help text and field."""
+    for name, text, field in rows:
+        yield from singles((name, text, sum(getattr(each, field) for each in scrape.forwarders)))
 
 
 def _upstream_families(scrape: Scrape, prefix: str, always: Mapping[str, str]) -> Iterator[Family]:
@@ -82,8 +75,13 @@ _EXTRA_QUERIES = {
 
 def extra_query_families(scrape: Scrape) -> Iterator[Family]:
     """Additional queries of forwarders, and what upstreams did besides answering."""
-    for field, text in _EXTRA_QUERIES.items():
-        yield _plain(scrape, f"nodecache_{field}_queries_total", text, field)
+    yield from _totals(
+        scrape,
+        *(
+            (f"nodecache_{field}_queries_total", text, field)
+            for field, text in _EXTRA_QUERIES.items()
+        ),
+    )
     ignored = counter(
         "nodecache_upstream_replies_ignored_total", "Replies that were ignored.", "to", "reason"
     )
@@ -118,6 +116,4 @@ def upstream_state_families(scrape: Scrape) -> Iterator[Family]:
         pace.values[to] = max(pace.values.get(to, 0), state.round_trip_seconds)
         waiting.add(to, state.in_flight)
     pods = gauge("nodecache_cluster_dns_pods", "Pods of kube-dns that are known.", "source")
-    for origin, count in scrape.cluster_pods.items():
-        pods.add((origin,), count)
-    yield from (out, pace, waiting, pods)
+    yield from (out, pace, waiting, pods.by_label(scrape.cluster_pods))

@@ -3,7 +3,7 @@
 import gc
 import resource
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from nodecache.process.vitals import SETUP_ERRORS, KeeperVitals, Process
 
@@ -16,20 +16,15 @@ def host_families(keeper: KeeperVitals) -> Iterator[Family]:
     errors = counter(
         "coredns_nodecache_setup_errors_total", "Errors of setting up the host.", "errortype"
     )
-    for kind in SETUP_ERRORS:
-        errors.add((kind,), 0)
-    _add_all(errors, keeper.setup_errors)
-    yield errors
+    yield errors.by_label(dict.fromkeys(SETUP_ERRORS, 0) | keeper.setup_errors)
     yield old_setup_errors(errors)
     repairs = counter(
         "nodecache_repairs_total", "What others removed from the host and was put back.", "what"
     )
-    yield _add_all(repairs, dict.fromkeys(("link", "address", "rules"), 0) | keeper.repairs)
+    yield repairs.by_label(dict.fromkeys(("link", "address", "rules"), 0) | keeper.repairs)
     replaced = counter("nodecache_worker_replacements_total", "Workers replaced.", "reason")
-    yield _add_all(
-        replaced,
-        dict.fromkeys(("exited", "killed", "hung", "protocol"), 0) | keeper.workers_replaced,
-    )
+    ways = dict.fromkeys(("exited", "killed", "hung", "protocol"), 0)
+    yield replaced.by_label(ways | keeper.workers_replaced)
     yield from singles(
         ("nodecache_keeper_faults_total", "Faults in the keeper that did not end it: exceptions, forks.", keeper.keeper_faults),
     )  # fmt: skip
@@ -49,9 +44,9 @@ def _interception_families(keeper: KeeperVitals) -> Iterator[Family]:
     packets = counter(
         "nodecache_rule_packets_total", "Packets that the agent's rules matched.", "flow"
     )
-    yield _add_all(packets, keeper.rule_packets)
+    yield packets.by_label(keeper.rule_packets)
     probes = counter("nodecache_probes_total", "The keeper's own queries to the worker.", "outcome")
-    yield _add_all(probes, keeper.probes)
+    yield probes.by_label(keeper.probes)
 
 
 def _lease_families(keeper: KeeperVitals) -> Iterator[Family]:
@@ -65,12 +60,6 @@ def _lease_families(keeper: KeeperVitals) -> Iterator[Family]:
         ("nodecache_lease_renewals_total", "Times the lease was renewed.", lease.get("renewals", 0)),
         ("nodecache_lease_withdrawals_total", "Times the leased addresses were withdrawn.", lease.get("withdrawals", 0)),
     )  # fmt: skip
-
-
-def _add_all(family: Family, values: Mapping[str, float]) -> Family:
-    for label, value in values.items():
-        family.add((label,), value)
-    return family
 
 
 def process_families(

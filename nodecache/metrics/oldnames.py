@@ -7,7 +7,7 @@ copied dashboard asks `old or new`; both see the same numbers under either name.
 from collections.abc import Iterator
 
 from .dns import type_label
-from .exposition import Family, counter, gauge
+from .exposition import Family, counter, gauge, singles
 from .forward import answer_families
 from .scrape import Scrape
 
@@ -39,9 +39,9 @@ def before_1_7_families(scrape: Scrape) -> Iterator[Family]:
     yield from answer_families(
         scrape, "coredns_forward_request_count_total", "coredns_forward_response_rcode_count_total"
     )
-    panics = counter("coredns_panic_count_total", "Queries that ended in an unexpected exception.")
-    panics.add((), scrape.agent.panics)
-    yield panics
+    yield from singles(
+        ("coredns_panic_count_total", "Queries that ended in an unexpected exception.", scrape.agent.panics),
+    )  # fmt: skip
 
 
 def old_setup_errors(errors: Family) -> Family:
