@@ -38,8 +38,8 @@ class Forwarder(UpstreamGroup):
         self._loop_zone_name = ""
         self._registry = upstreams
         self._max_in_flight = settings.max_concurrent or math.inf
-        self._from_zone = wire_of(settings.from_zone)
-        self._except_zones = tuple(map(wire_of, settings.except_zones))
+        self.from_zone = wire_of(settings.from_zone)
+        self._except_zones = frozenset(map(wire_of, settings.except_zones))
         self.takes_all = settings.from_zone == "." and not settings.except_zones
         self._destinations = destinations
         destinations.follow(self.set_upstreams, self.runtime, self._is_silent)
@@ -80,7 +80,7 @@ class Forwarder(UpstreamGroup):
 
     def covers(self, query: Query) -> bool:
         """Whether this `forward` takes the query's name."""
-        return self.takes_all or covers(query.qname, self._from_zone, self._except_zones)
+        return self.takes_all or covers(query.qname, self.from_zone, self._except_zones)
 
     def ask(
         self,

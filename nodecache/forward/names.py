@@ -3,29 +3,17 @@
 from struct import Struct
 from typing import Final
 
-from nodecache.wire import CLASS_IN
+from nodecache.wire import CLASS_IN, is_within
 
 _HEADER: Final = Struct("!6H")
 _QUESTION_END: Final = Struct("!2H")
 
 
-def is_within(qname: bytes, suffix: bytes) -> bool:
-    """Whether `qname`, on the wire and in lower case, is `suffix` or below it."""
-    if suffix == b"\0":
-        return True
-    offset = 0
-    while qname[offset]:
-        if len(qname) - offset == len(suffix):
-            return qname.endswith(suffix)
-        offset += qname[offset] + 1
-    return False
-
-
-def covers(qname: bytes, from_zone: bytes, except_zones: tuple[bytes, ...]) -> bool:
+def covers(qname: bytes, from_zone: bytes, except_zones: frozenset[bytes]) -> bool:
     """Whether a `forward FROM` with `except` takes `qname`; FROM itself is always taken."""
-    if not is_within(qname, from_zone):
+    if not is_within(qname, (from_zone,)):
         return False
-    return qname == from_zone or not any(is_within(qname, zone) for zone in except_zones)
+    return qname == from_zone or not is_within(qname, except_zones)
 
 
 def plain_query(message_id: int, qname: bytes, qtype: int, flags: int) -> bytes:

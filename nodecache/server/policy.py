@@ -6,8 +6,9 @@ from typing import Final
 
 from nodecache.cache import Bounds, Entry, Prefetch, is_denial, is_validly_signed
 from nodecache.forward import Failure
-from nodecache.wire import FORWARD, Answer, Kind, Rcode
+from nodecache.wire import FORWARD, Answer, Kind, Rcode, is_within
 
+_ROOT: Final = frozenset((b"\0",))
 _ANSWERS: Final = (Rcode.NOERROR, Rcode.NXDOMAIN)
 # These tell something of the name; YXDOMAIN, that a DNAME makes it too long: RFC 6672 §2.2.
 _OF_THE_NAME: Final = (*_ANSWERS, Rcode.YXDOMAIN)
@@ -43,16 +44,16 @@ class ZoneOptions:
     """Off where what is below the cache answers each client on its own, and nothing is kept."""
     deadline_seconds: float = 4.8
     """When upstream has had its time: just before the resolvers' 5 s, so that they hear why."""
-    cached_zones: tuple[bytes, ...] = (b"\0",)
-    success_disabled: tuple[bytes, ...] = ()
-    denial_disabled: tuple[bytes, ...] = ()
+    cached_zones: frozenset[bytes] = _ROOT
+    success_disabled: frozenset[bytes] = frozenset()
+    denial_disabled: frozenset[bytes] = frozenset()
     bufsize: int = 0
     """The most octets a client may claim to take over UDP; 0 is what it says."""
 
     @property
     def caches_all(self) -> bool:
         """Whether the cache is used for every name."""
-        return self.cached_zones == (b"\0",)
+        return self.cached_zones == _ROOT
 
     def caches(self, qname: bytes) -> bool:
         """Whether the cache is used for a name (lower case, wire format)."""
@@ -93,16 +94,3 @@ def is_failure(answer: Answer) -> bool:
 def is_remembered(outcome: Answer | Failure) -> bool:
     """Whether the question is not asked again for a while: RFC 9520 §3.2."""
     return not outcome.is_decided if isinstance(outcome, Failure) else is_failure(outcome)
-
-
-def is_within(qname: bytes, zone_names: tuple[bytes, ...]) -> bool:
-    """Whether `qname` (lower case, on the wire) is one of `zone_names` or below one."""
-    if zone_names == (b"\0",):
-        return True
-    while zone_names:
-        if qname in zone_names:
-            return True
-        if len(qname) == 1:
-            return False
-        qname = qname[qname[0] + 1 :]
-    return False

@@ -51,6 +51,10 @@ class ForwardSource:
         self._is_loop_probe = is_loop_probe
         self._observe: Observe | None = None
         self._only = forwarders[0] if forwarders and forwarders[0].takes_all else None
+        self._by_zone: dict[bytes, list[tuple[int, Forwarder]]] = {}
+        for place, forwarder in enumerate(forwarders):
+            self._by_zone.setdefault(forwarder.from_zone, []).append((place, forwarder))
+        self._limited = [each for each in forwarders if each.settings.max_concurrent]
 
     def observe_by(self, observe: Observe | None) -> None:
         """Call `observe` with every upstream's answer and the client it is for."""
@@ -58,7 +62,7 @@ class ForwardSource:
 
     def covers(self, query: Query) -> bool:
         """Whether one of the forwarders takes the name."""
-        return any(forwarder.covers(query) for forwarder in self.forwarders)
+        return self._covering(query) is not None
 
     def send(self, query: InflightQuery, now: float) -> None:
         """Ask the first forwarder that covers the name."""
@@ -95,10 +99,17 @@ class ForwardSource:
             request.observer = partial(self._observe, query, client)
 
     def _covering(self, query: Query) -> Forwarder | None:
-        for forwarder in self.forwarders:
-            if forwarder.covers(query):
-                return forwarder
-        return None
+        """The first that takes the name, of those for its own zones: there may be thousands for others."""
+        first: Forwarder | None = None
+        before = len(self.forwarders)
+        zone = query.qname
+        while True:
+            for place, forwarder in self._by_zone.get(zone, ()):
+                if place < before and forwarder.covers(query):
+                    first, before = forwarder, place
+            if len(zone) == 1:
+                return first
+            zone = zone[zone[0] + 1 :]
 
     def is_down(self) -> bool:
         """Whether every upstream of every forwarder failed its probes."""
@@ -118,7 +129,7 @@ class ForwardSource:
 
     def has_room(self, now: float) -> bool:
         """Whether some upstream is healthy, and no forwarder is near its limit."""
-        return not self.is_silent(now) and all(forwarder.has_room for forwarder in self.forwarders)
+        return not self.is_silent(now) and all(forwarder.has_room for forwarder in self._limited)
 
 
 @dataclass(slots=True)

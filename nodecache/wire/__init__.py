@@ -24,7 +24,7 @@ from .denials import AnswerReader
 from .errors import MalformedMessage
 from .frame import FrameBuffer, framed
 from .hexdump import hex_dump
-from .names import expanded_name
+from .names import expanded_name, is_within
 from .options import ExtendedErrors, are_options_whole, errors_as_options
 from .query import KEY_END_SIZE, Query, framed_upstream_query, read_query, upstream_query
 from .reader import read_answer, read_cut_answer

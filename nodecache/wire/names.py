@@ -9,6 +9,7 @@ every library does; but a reply has another header and other TTLs, so such names
 written out (`has_stray_pointer`).
 """
 
+from collections.abc import Container
 from typing import Final
 
 from .constants import HEADER_SIZE, MAX_LABEL_SIZE, MAX_NAME_SIZE, POINTER_BITS
@@ -36,6 +37,15 @@ def no_places(name_end: int) -> dict[int, int]:
 def has_stray_pointer(places: dict[int, int]) -> bool:
     """Whether a pointer of the message points to octets that were not read as a name themselves."""
     return _STRAY_POINTER in places
+
+
+def is_within(name: bytes, zones: Container[bytes]) -> bool:
+    """Whether a name is one of `zones` or below one; all in lower case and not compressed."""
+    while name not in zones:
+        if len(name) == 1:
+            return False
+        name = name[name[0] + 1 :]
+    return True
 
 
 def question_name_end(packet: bytes, start: int) -> int:

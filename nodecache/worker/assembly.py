@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from nodecache.server.directives.dnstap.sink import Sink
     from nodecache.server.directives.trace.spans import Tracer
 
-_ROOT = (b"\0",)
+_ROOT = frozenset((b"\0",))
 _EVERYWHERE = (".", "in-addr.arpa.", "ip6.arpa.")
 _CLUSTER_DOMAIN = ".cluster.local."
 _CLUSTER_DENIAL_SECONDS = 5
@@ -252,9 +252,9 @@ def zone_options(block: ServerBlock) -> ZoneOptions:
         stale=_stale(block, cache),
         prefetch=_prefetch(cache),
         keeps_ttl=cache.keepttl,
-        success_disabled=tuple(map(wire_of, cache.disable_success)),
-        denial_disabled=tuple(map(wire_of, cache.disable_denial)),
-        cached_zones=tuple(map(wire_of, cache.zones)) or _ROOT,
+        success_disabled=frozenset(map(wire_of, cache.disable_success)),
+        denial_disabled=frozenset(map(wire_of, cache.disable_denial)),
+        cached_zones=frozenset(map(wire_of, cache.zones)) or _ROOT,
     )
 
 
