@@ -1,4 +1,4 @@
-"""Where a `forward` to the cluster DNS address sends queries: to the pods behind it, then to itself."""
+"""Where a `forward` to the cluster DNS address sends queries: to the pods behind it, and to itself."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -36,16 +36,23 @@ class PodSource(Protocol):
 
 
 class PodDestinations:
-    """The pods behind `service`, and that address as the last. Kept up to date.
+    """The pods behind `service`, and that address as the last, or as the first. Kept up to date.
 
     The pods are asked as the Service would be: over TLS at its port, else at their own ports.
     `salt` is the node's: which pods it asks where there are many.
     """
 
     def __init__(
-        self, service: Endpoint, source: PodSource, *, is_by_tcp: bool, salt: bytes
+        self,
+        service: Endpoint,
+        source: PodSource,
+        *,
+        is_by_tcp: bool,
+        salt: bytes,
+        is_service_first: bool = False,
     ) -> None:
         self._service = service
+        self._is_service_first = is_service_first
         self._source = source
         self._is_by_tcp = is_by_tcp
         self._salt = salt
@@ -69,8 +76,9 @@ class PodDestinations:
 
     def _update(self) -> None:
         if self._tell is not None:
-            pods = some_of(self._source.pods, MAX_PODS_ASKED, self._salt)
-            self._tell((*map(self._endpoint, pods), self._service))
+            pods = map(self._endpoint, some_of(self._source.pods, MAX_PODS_ASKED, self._salt))
+            both = (self._service, *pods) if self._is_service_first else (*pods, self._service)
+            self._tell(both)
 
     def _endpoint(self, pod: Pod) -> Endpoint:
         if self._service.is_tls:

@@ -12,11 +12,11 @@ from nodecache.config.cluster_dns import ClusterDns, is_asked_by
 from nodecache.config.flags import Flags
 from nodecache.corefile import Corefile
 from nodecache.forward import (
-    Destinations,
     Endpoint,
     Forwarder,
     Network,
     Pod,
+    PodDestinations,
     PodList,
     Settings,
     UpstreamRegistry,
@@ -113,9 +113,20 @@ class ClusterPods:
             self._take(())
 
     def _open(self, cluster: ClusterDns, settings: UpstreamSettings) -> PodList:
-        """A list that is asked for as the queries are, over the same connections."""
-        destinations = Destinations([Endpoint(cluster.address)])
-        forwarder = Forwarder(Settings(upstream=settings), self._upstreams, destinations)
+        """A list that is asked for as the queries are, over the same connections.
+
+        kube-proxy knows the pods that are ready now, so the Service address is asked. While it does not
+        answer (kube-proxy is away, the Service was made anew with another address) the known pods are.
+        """
+        destinations = PodDestinations(
+            Endpoint(cluster.address),
+            self,
+            is_by_tcp=settings.force_tcp,
+            salt=self._salt,
+            is_service_first=True,
+        )
+        in_order = Settings(policy="sequential", upstream=settings)
+        forwarder = Forwarder(in_order, self._upstreams, destinations)
         return PodList(forwarder, cluster.domain, self._changed)
 
     def _fell_silent(self, endpoint: Endpoint, now: float) -> None:

@@ -53,6 +53,19 @@ def test_the_list_is_asked_for_at_the_service_address_and_again_before_its_ttl_e
         assert ask_many(ours, "b") == {second.address}
 
 
+def test_a_pod_is_asked_for_the_list_while_the_service_address_does_not_answer(two, tmp_path):
+    """As after kube-proxy ended, or where the Service was made anew with another address."""
+    first, second = two.pods
+    with agent(two, tmp_path) as ours:
+        ours.until_known(2)
+        two.service.hang()
+        changed_at = two.tell([second.address])
+        ours.until_known(1)
+        asked = first.asked_for_the_list(changed_at) + second.asked_for_the_list(changed_at)
+        two.service.go_on()
+    assert asked
+
+
 def test_check_tells_the_pods_and_who_says_so(two, tmp_path):
     with agent(two, tmp_path) as ours:
         ours.until_known(2)

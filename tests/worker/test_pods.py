@@ -55,7 +55,18 @@ def test_the_keeper_is_told_when_the_list_changes_and_each_minute(node):
 
 def test_the_questions_go_the_way_of_the_queries(node):
     assert {outgoing.transport for outgoing in node.world.sent} == {"TCP"}
-    assert len(node.upstreams.all()) == 1
+    assert {each.to for each in node.upstreams.all()} == {
+        f"{host}:53" for host in (ADDRESS, "10.244.0.2", "10.244.0.3")
+    }
+
+
+def test_the_service_address_is_asked_first_and_the_pods_where_it_does_not_answer(node):
+    assert {outgoing.endpoint.host for outgoing in node.world.sent} == {ADDRESS}
+    known = len(node.world.sent)
+    node.world.advance(40)  # nobody answers
+    again = [outgoing.endpoint.host for outgoing in node.world.sent[known:]]
+    assert again[0] == ADDRESS
+    assert {"10.244.0.2", "10.244.0.3"} & set(again)
 
 
 def test_a_reload_that_asks_the_same_changes_nothing(node):
