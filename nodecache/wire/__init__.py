@@ -36,4 +36,5 @@ from .reply import (
     reply_limit,
     reply_to,
 )
+from .sections import aged
 from .text import text_of, wire_of

@@ -3,14 +3,17 @@
 from struct import Struct
 from typing import Final
 
-from .constants import MAX_TTL
+from .constants import HEADER_SIZE, MAX_TTL, Rdtype
 from .errors import MalformedMessage
-from .names import read_name_end
+from .names import no_places, question_name_end, read_name_end
 from .rdata import CHECKED, check_rdata
 
 FIXED_SIZE: Final = 10  # type, class, TTL and data size, behind the owner name: RFC 1035 §4.1.3
 TTL_PLACE: Final = 4  # in these
 _FIXED: Final = Struct("!HHIH")
+_TTL: Final = Struct("!I")
+_COUNTS: Final = Struct("!HHHH")
+_OPT: Final = int(Rdtype.OPT)
 _TO_QUESTION: Final = b"\xc0\x0c"  # a pointer to the question's name: RFC 1035 §4.1.4
 
 Record = tuple[int, int, int, int, int, int]
@@ -58,3 +61,19 @@ def read_records(
             ttl = 0
         records.append((rdtype, rdclass, ttl, owner, fixed, offset))
     return records, offset
+
+
+def aged(packet: bytes, seconds: int) -> bytes:
+    """The response with the TTL of each record lower by `seconds`, and no lower than 0."""
+    counts: tuple[int, int, int, int] = _COUNTS.unpack_from(packet, 4)
+    questions, answers, authorities, additionals = counts
+    if not seconds or not questions:
+        return packet
+    name_end = question_name_end(packet, HEADER_SIZE)
+    count = answers + authorities + additionals
+    records, _ = read_additionals(packet, name_end + 4, count, no_places(name_end))
+    wire = bytearray(packet)
+    for rdtype, _, ttl, _, fixed, _ in records:
+        if rdtype != _OPT:
+            _TTL.pack_into(wire, fixed + TTL_PLACE, max(ttl - seconds, 0))
+    return bytes(wire)

@@ -83,6 +83,8 @@ DNS: dict[str, tuple[str, ...]] = {
         "system/test_forward_peers.py::test_unbound_answers_over_https",
         HTTP + "a_query_is_asked_with_id_0",
         HTTP + "a_get_asks_in_its_path",
+        HTTP + "the_time_in_http_caches_is_taken_off_each_ttl",
+        "forward/transport/test_http2.py::test_what_the_server_refused_unseen_is_asked_once_more",
         "system/test_forward_peers.py::test_a_server_without_http2_is_asked_over_http1",
     ),
     "9250 | DoQ": ("corefile/test_parser.py::test_a_block_of_a_transport_that_is_not_served_is_left_out", "corefile/test_destinations.py::test_what_nobody_can_be_asked_at_is_refused"),

@@ -9,13 +9,23 @@ from dataclasses import dataclass
 from struct import Struct
 
 from nodecache.forward.runtime import Endpoint
-from nodecache.wire import HEADER_SIZE, Flag, Rcode, Rdtype, errors_as_options, is_bare_reply
+from nodecache.wire import (
+    HEADER_SIZE,
+    Flag,
+    MalformedMessage,
+    Rcode,
+    Rdtype,
+    aged,
+    errors_as_options,
+    is_bare_reply,
+)
 
 PATH = "/dns-query"
 MEDIA_TYPE = "application/dns-message"
 MAX_OCTETS = 65535
 _HTTPS_PORT = 443
-_OK = 200
+_SUCCESSFUL = range(200, 300)  # each may bring any answer: RFC 8484 §4.2.1
+_MAX_AGE_DIGITS = 10
 _MAX_QUOTED = 64
 _NETWORK_ERROR = 23  # RFC 8914 §4.24
 
@@ -84,14 +94,14 @@ def question_of(message: bytes) -> bytes:
     return message[HEADER_SIZE : end + 5]
 
 
-def answer_to(message: bytes, status: int, media_type: bytes, body: bytes) -> bytes:
-    """What the pool hears for a response: the answer with the query's id, or SERVFAIL.
+def answer_to(message: bytes, status: int, fields: dict[bytes, bytes], body: bytes) -> bytes:
+    """What the pool hears for a response with these header fields: the answer with the query's id, or SERVFAIL.
 
     A page for people, or an answer to something else, will not get better by waiting.
     """
-    if status != _OK:
+    if status not in _SUCCESSFUL:
         return servfail(message, f"HTTP status {status}")
-    said = media_type.decode("latin-1")[:_MAX_QUOTED]
+    said = fields.get(b"content-type", b"").decode("latin-1")[:_MAX_QUOTED]
     if said.partition(";")[0].strip().lower() != MEDIA_TYPE:
         return servfail(message, f"the response is no DNS message but {said!r}")
     question = question_of(message)
@@ -101,4 +111,12 @@ def answer_to(message: bytes, status: int, media_type: bytes, body: bytes) -> by
         or asked.lower() == question.lower()  # its type too: Pending looks again
     ):
         return servfail(message, "the response is no answer to the question")
-    return message[:2] + body[2:]
+    return message[:2] + _aged(body, fields.get(b"age", b""))[2:]
+
+
+def _aged(body: bytes, age: bytes) -> bytes:
+    """An answer less the seconds that it spent in HTTP caches: RFC 8484 §5.1 (a MUST)."""
+    try:
+        return aged(body, int(age[:_MAX_AGE_DIGITS])) if age.isdigit() else body
+    except MalformedMessage:
+        return body  # its reader says what is wrong with it

@@ -26,7 +26,7 @@ class Http1:
         self._waiting: deque[bytes] = deque(maxlen=_MAX_WAITING)
         self._asked: bytes | None = None
         self._status = 0
-        self._media_type = b""
+        self._fields: dict[bytes, bytes] = {}
         self._body = bytearray()
         self._events = 0
         self._outgoing: list[bytes | None] = []
@@ -70,13 +70,13 @@ class Http1:
                 raise BrokenHttp("what nobody asked for")
             if isinstance(event, h11.Response):
                 self._status = event.status_code
-                self._media_type = dict(event.headers).get(b"content-type", b"")
+                self._fields = dict(event.headers)
             elif isinstance(event, h11.Data):
                 self._body += event.data
                 if len(self._body) > MAX_OCTETS:
                     raise BrokenHttp("a body of no size an answer has")
             elif isinstance(event, h11.EndOfMessage):
-                yield answer_to(self._asked, self._status, self._media_type, bytes(self._body))
+                yield answer_to(self._asked, self._status, self._fields, bytes(self._body))
                 self._end_response()
 
     def _end_response(self) -> None:

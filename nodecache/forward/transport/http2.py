@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.errors import ErrorCodes
 from h2.events import (
     ConnectionTerminated,
     DataReceived,
@@ -33,11 +34,12 @@ _MAX_HEAD_OCTETS = 16384
 
 @dataclass(slots=True)
 class _Stream:
-    """One request and what came of it so far."""
+    """One request and what came of it so far. `was_refused`: it is asked for the second time."""
 
     asked: bytes
+    was_refused: bool = False
     status: int = 0
-    media_type: bytes = b""
+    fields: dict[bytes, bytes] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
 
 
@@ -58,13 +60,13 @@ class Http2:
         self._http.initiate_connection()
         self._streams: dict[int, _Stream] = {}
         # Who waits for longest has been given up by then.
-        self._waiting: deque[bytes] = deque(maxlen=_MAX_WAITING)
+        self._waiting: deque[_Stream] = deque(maxlen=_MAX_WAITING)
         self._idle_events = self._idle_octets = 0
         self.is_over = False
 
     def request(self, message: bytes) -> None:
         """Ask, as soon as the server has room for one more."""
-        self._waiting.append(message)
+        self._waiting.append(_Stream(message))
         self._send_waiting()
 
     def to_send(self) -> bytes:
@@ -74,14 +76,14 @@ class Http2:
     def _send_waiting(self) -> None:
         http = self._http
         while self._waiting and not self.is_over:
-            request = request_for(self._waiting[0], self._endpoint)
+            request = request_for(self._waiting[0].asked, self._endpoint)
             settings = http.remote_settings
             window = min(http.outbound_flow_control_window, settings.initial_window_size)
             max_count = min(settings.max_concurrent_streams, _MAX_STREAMS)
             if len(request.body) > window or http.open_outbound_streams >= max_count:
                 return
             number = http.get_next_available_stream_id()
-            self._streams[number] = _Stream(self._waiting.popleft())
+            self._streams[number] = self._waiting.popleft()
             head = [(":method", request.method), (":path", request.path), (":scheme", "https")]
             head += [(":authority", self._authority), *request.fields]
             http.send_headers(number, head, end_stream=not request.body)
@@ -113,16 +115,20 @@ class Http2:
         if stream is None:
             return None
         if isinstance(event, ResponseReceived):
-            fields = dict(event.headers or ())
-            stream.status = int(fields[b":status"])
-            stream.media_type = fields.get(b"content-type", b"")
+            stream.fields = dict(event.headers or ())
+            stream.status = int(stream.fields[b":status"])
         elif isinstance(event, DataReceived):
             self._take(event, stream)
         elif isinstance(event, StreamEnded):
             del self._streams[event.stream_id or 0]
-            return answer_to(stream.asked, stream.status, stream.media_type, bytes(stream.body))
+            return answer_to(stream.asked, stream.status, stream.fields, bytes(stream.body))
         elif isinstance(event, StreamReset):
             del self._streams[event.stream_id or 0]
+            if event.error_code == ErrorCodes.REFUSED_STREAM and not stream.was_refused:
+                # The server did not look at it (RFC 9113 §8.7): more were sent at once than it
+                # takes, before its settings said so.
+                self._waiting.appendleft(_Stream(stream.asked, was_refused=True))
+                return None
             return servfail(stream.asked, "the request was broken off")
         return None
 

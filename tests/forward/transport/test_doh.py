@@ -2,6 +2,7 @@
 
 import dns.flags
 import dns.message
+import dns.rrset
 import pytest
 
 from nodecache.forward.runtime import Endpoint
@@ -56,9 +57,13 @@ def test_who_did_not_say_edns_gets_none_with_servfail():
     assert (told.edns, told.rcode()) == (-1, 2)
 
 
-def heard(body: bytes, status: int = 200, media_type: str = MEDIA_TYPE) -> dns.message.Message:
-    """What the pool hears of a response to QUERY."""
-    return dns.message.from_wire(answer_to(QUERY, status, media_type.encode(), body))
+def heard(
+    body: bytes, status: int = 200, media_type: str = MEDIA_TYPE, **fields: str
+) -> dns.message.Message:
+    """What the pool hears of a response to QUERY, with more header fields."""
+    named = {b"content-type": media_type.encode()}
+    named |= {name.encode(): value.encode() for name, value in fields.items()}
+    return dns.message.from_wire(answer_to(QUERY, status, named, body))
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
@@ -79,7 +84,7 @@ def test_a_query_is_asked_with_id_0(method):
     ("body", "status", "media_type", "why"),
     [
         (b"gone", 503, MEDIA_TYPE, "HTTP status 503"),
-        (b"", 204, MEDIA_TYPE, "HTTP status 204"),
+        (b"", 204, MEDIA_TYPE, "no answer to the question"),
         (b"short", 200, MEDIA_TYPE, "no answer to the question"),
         (OTHER, 200, MEDIA_TYPE, "no answer to the question"),
         (ANSWER[:30], 200, MEDIA_TYPE, "no answer to the question"),
@@ -100,3 +105,37 @@ def test_an_answer_in_other_letters_or_without_a_question_is_one():
     bare = b"\0\0\x80\x05" + bytes(8)
     assert [heard(each).rcode() for each in (other_case, bare)] == [0, 5]
     assert heard(ANSWER, media_type="Application/DNS-Message; charset=x").id == 0x1234
+
+
+def test_any_status_of_success_brings_an_answer():
+    assert [heard(ANSWER, status).rcode() for status in (200, 203, 299, 300)] == [0, 0, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("age", "ttls"),
+    [
+        ("0", [300, 100, 60, 5]),
+        ("250", [50, 0, 0, 0]),
+        ("9" * 5000, [0, 0, 0, 0]),
+        ("-1", [300, 100, 60, 5]),
+        ("250, 10", [300, 100, 60, 5]),
+    ],
+)
+def test_the_time_in_http_caches_is_taken_off_each_ttl(age, ttls):
+    message = dns.message.from_wire(ANSWER)
+    message.use_edns(0, ednsflags=dns.flags.DO)
+    message.answer = [dns.rrset.from_text("www.example.org.", 300, "IN", "CNAME", "a.example.org.")]
+    message.answer.append(dns.rrset.from_text("a.example.org.", 100, "IN", "A", "192.0.2.1"))
+    message.authority = [dns.rrset.from_text("example.org.", 60, "IN", "NS", "ns.example.org.")]
+    message.additional = [dns.rrset.from_text("ns.example.org.", 5, "IN", "A", "192.0.2.2")]
+    said = heard(message.to_wire(), age=age)
+    assert [each.ttl for each in said.answer + said.authority + said.additional] == ttls
+    assert said.ednsflags == dns.flags.DO  # an OPT has flags where others have a TTL
+
+
+def test_what_cannot_be_read_has_no_age():
+    broken = ANSWER[:6] + b"\0\1" + ANSWER[8:] + b"\xc0"
+    assert (
+        answer_to(QUERY, 200, {b"content-type": MEDIA_TYPE.encode(), b"age": b"9"}, broken)
+        == QUERY[:2] + broken[2:]
+    )

@@ -6,9 +6,18 @@ import dns.message
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.errors import ErrorCodes
 from h2.events import RequestReceived
 from h2.settings import SettingCodes
-from hyperframe.frame import DataFrame, Frame, PingFrame, SettingsFrame
+from hpack import Encoder
+from hyperframe.frame import (
+    DataFrame,
+    Frame,
+    HeadersFrame,
+    PingFrame,
+    RstStreamFrame,
+    SettingsFrame,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,6 +107,35 @@ def test_an_error_and_a_stream_that_is_broken_off_are_servfail():
     peers.server.reset_stream(second)
     assert peers.settle() == [servfail(asked(2), "the request was broken off")]
     assert not peers.ours.is_over
+
+
+def test_what_the_server_refused_unseen_is_asked_once_more():
+    peers = Peers()
+    peers.ask(1, 2)
+    peers.server.reset_stream(peers.streams[0], ErrorCodes.REFUSED_STREAM)
+    assert peers.settle() == []
+    assert len(peers.streams) == 3
+    assert peers.respond(peers.streams[2]) == [answer(1)]
+    peers.ask(3)
+    for stream in (3, 4):
+        peers.server.reset_stream(peers.streams[stream], ErrorCodes.REFUSED_STREAM)
+        heard = peers.settle()
+    assert heard == [servfail(asked(3), "the request was broken off")]
+
+
+def test_a_burst_before_the_settings_is_answered_whole():
+    ours = Http2(Endpoint("192.0.2.1", 443, "https", "dns.example", "POST"))
+    for number in range(20):
+        ours.request(asked(number))
+    frames = [SettingsFrame(settings={SettingCodes.MAX_CONCURRENT_STREAMS: 8})]
+    frames += [RstStreamFrame(2 * n + 1, ErrorCodes.REFUSED_STREAM) for n in range(8, 20)]
+    assert ours.receive(b"".join(each.serialize() for each in frames)) == []
+    ours.to_send()
+    for number in range(8):
+        head = HeadersFrame(2 * number + 1, Encoder().encode(HEAD), flags=["END_HEADERS"])
+        body = DataFrame(2 * number + 1, ANSWER, flags=["END_STREAM"])
+        assert ours.receive(head.serialize() + body.serialize()) == [answer(number)]
+    assert len(ours._streams) == 8  # of the twelve, at most so many at once
 
 
 def test_no_more_streams_are_opened_than_the_server_takes():
