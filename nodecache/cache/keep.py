@@ -48,9 +48,15 @@ def _is_bare_denial(answer: Answer) -> bool:
     return answer.rcode == Rcode.NXDOMAIN and not answer.has_answers
 
 
-def may_be_kept(answer: Answer, wall_clock: Callable[[], float]) -> bool:
-    """Whether `answer` is of a kind to cache, and its signatures are valid now (`wall_clock`: seconds since 1970)."""
-    return answer.kind not in _NEVER_KEPT and is_validly_signed(answer, wall_clock)
+def seconds_to_keep(answer: Answer, ttl: int, wall_clock: Callable[[], float]) -> int:
+    """For how many of `ttl` seconds to cache `answer`: 0 where it is of no kind to cache.
+
+    No longer than its signatures hold (`wall_clock`: seconds since 1970): a validator that got it
+    after that would take it for forged, while upstream may have signed anew.
+    """
+    if answer.kind in _NEVER_KEPT:
+        return 0
+    return ttl if answer.signed_until is None else min(ttl, answer.seconds_signed(wall_clock()))
 
 
 def is_validly_signed(answer: Answer, wall_clock: Callable[[], float]) -> bool:

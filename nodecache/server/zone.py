@@ -21,11 +21,11 @@ from nodecache.cache import (
     FailedQuestion,
     Failures,
     is_due_for_prefetch,
-    may_be_kept,
     note_failed_refresh,
     note_hits,
     reply_changes_at,
     reply_ttl,
+    seconds_to_keep,
 )
 from nodecache.forward import Failure
 from nodecache.wire import Answer, Ede, ExtendedErrors, Kind, Query, Rcode, Rdtype
@@ -314,12 +314,11 @@ class Zone:
         is_cached = self._caches_all or self.options.caches(query.query.qname)
         if (
             is_cached
-            and ttl > 0
             and query.is_for_all
-            and may_be_kept(answer, self.wall_clock)
+            and (seconds := seconds_to_keep(answer, ttl, self.wall_clock)) > 0
             and (self._keeps_all or self.options.keeps(query.query.qname, answer.kind))
         ):
-            self.cache.put(query.key, answer, ttl, now)
+            self.cache.put(query.key, answer, seconds, now)
         elif query.is_for_all and (entry := query.stale) is not None:
             if entry.remaining_ttl(now) > 0:
                 note_failed_refresh(entry, now)

@@ -123,6 +123,12 @@ class Answer:
         now = int(wall_clock) % _ALL_OF_TIME
         return not is_later(self.signed_from, now) and not is_later(now, self.signed_until)
 
+    def seconds_signed(self, wall_clock: float) -> int:
+        """For how many seconds from `wall_clock` on every signature holds; 0 where one does not, or none is there."""
+        if self.signed_until is None or not self.is_signed_at(wall_clock):
+            return 0
+        return (self.signed_until - int(wall_clock)) % _ALL_OF_TIME
+
 
 def is_later(time: int, other: int) -> bool:
     """Whether one 32-bit time comes after another, each at its nearest: RFC 1982 §3.2."""

@@ -16,9 +16,9 @@ from nodecache.cache import (
     MalformedCache,
     SnapshotEntry,
     end,
-    may_be_kept,
     packed,
     reply_ttl,
+    seconds_to_keep,
     unpacked,
     zone_head,
 )
@@ -101,9 +101,9 @@ def take(kept: SnapshotEntry, one: BuiltZone | None, now: float) -> bool:
         return False
     answer, zone = kept.answer, one.zone
     cache = zone.cache
-    ttl = reply_ttl(answer, zone.options.bounds)
+    ttl = seconds_to_keep(answer, reply_ttl(answer, zone.options.bounds), time)
     is_of_use = ttl > 0 and now < kept.stored_at + ttl + cache.stale_seconds
-    if not is_of_use or not may_be_kept(answer, time) or cache.get(kept.key, now) is not None:
+    if not is_of_use or cache.get(kept.key, now) is not None:
         return False
     entry = cache.put(kept.key, answer, ttl, kept.stored_at)
     if entry is None:

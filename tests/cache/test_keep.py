@@ -2,7 +2,7 @@
 
 import pytest
 
-from nodecache.cache import Bounds, may_be_kept, reply_ttl
+from nodecache.cache import Bounds, reply_ttl, seconds_to_keep
 from nodecache.wire import Kind, Rcode, read_answer
 from tests.cache.made import answer
 from tests.wire.messages import response
@@ -84,7 +84,7 @@ def test_what_is_not_kept_has_a_ttl_too(packet, expected):
     ],
 )
 def test_what_may_be_kept(kind, is_kept):
-    assert may_be_kept(answer(kind), lambda: 0.0) == is_kept
+    assert seconds_to_keep(answer(kind), 30, lambda: 0.0) == (30 if is_kept else 0)
 
 
 SIGNED = (
@@ -94,18 +94,30 @@ SIGNED = (
 
 
 @pytest.mark.parametrize(
-    ("wall_clock", "is_kept"), [(999, False), (1000, True), (3000, True), (3001, False)]
+    ("wall_clock", "seconds"),
+    [(999, 0), (1000, 60), (2940, 60), (2980.9, 20), (3000, 0), (3001, 0)],
 )
-def test_answers_whose_signatures_do_not_hold_are_not_kept(wall_clock, is_kept):
-    assert (
-        may_be_kept(read_answer(response("a.example. A", *SIGNED)), lambda: wall_clock) == is_kept
-    )
+def test_answers_are_kept_while_their_signatures_hold(wall_clock, seconds):
+    signed = read_answer(response("a.example. A", *SIGNED))
+    assert seconds_to_keep(signed, 60, lambda: wall_clock) == seconds
+
+
+def test_the_first_of_the_signatures_to_end_counts():
+    soon = "a.example. 60 IN RRSIG A 8 2 60 2010 1000 1 example. AA=="
+    signed = read_answer(response("a.example. A", *SIGNED, soon))
+    assert seconds_to_keep(signed, 60, lambda: 2000) == 10
+
+
+def test_signatures_end_across_the_end_of_32_bits():
+    late = f"a.example. 60 IN RRSIG A 8 2 60 5 {2**32 - 100} 1 example. AA=="
+    signed = read_answer(response("a.example. A", SIGNED[0], late))
+    assert seconds_to_keep(signed, 60, lambda: 2**32 - 15) == 20
 
 
 def test_truncated_answers_are_not_kept():
     cut = read_answer(response("a.example. A", *SIGNED, flags="QR TC"))
-    assert not may_be_kept(cut, lambda: 2000)
+    assert seconds_to_keep(cut, 60, lambda: 2000) == 0
 
 
 def test_an_rcode_beyond_the_header_is_not_kept():
-    assert not may_be_kept(answer(Kind.OTHER, rcode=Rcode.BADVERS), lambda: 0)
+    assert seconds_to_keep(answer(Kind.OTHER, rcode=Rcode.BADVERS), 60, lambda: 0) == 0

@@ -114,6 +114,18 @@ def test_what_is_not_kept_is_asked_for_again(records, message):
     assert len(zone.cache) == 0
 
 
+def test_an_answer_is_asked_for_again_once_its_signature_has_ended():
+    """The clock of the harness stands at 2000; the signature holds until 2010, the TTL until 2300."""
+    zone = harness()
+    signature = "a.example. 300 IN RRSIG A 8 2 300 2010 1000 1 example. AA=="
+    zone.keep("a.example. 300 IN A 192.0.2.1", signature)
+    zone.pass_time(9)
+    assert zone.ask().ttl == 1
+    zone.pass_time(1)
+    zone.ask()
+    assert len(zone.upstream.asked) == 2
+
+
 def test_negative_answers_are_counted_as_such():
     zone = ZoneHarness()
     zone.keep(authority=(SOA,), rcode="NXDOMAIN")
