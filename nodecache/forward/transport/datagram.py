@@ -118,6 +118,7 @@ class DatagramPool:
         self._sockets: list[DatagramSocket] = []
         self._spent: list[DatagramSocket] = []
         self._wary_until = 0.0
+        self._is_short = False
 
     # Sending
 
@@ -130,12 +131,10 @@ class DatagramPool:
                 self._send_from(socket, attempt)
                 return
         try:
-            socket = self._open_socket(now) if self._may_open(now) else self._fallback_socket()
+            socket = self._next_socket(now)
         except OSError as error:
-            if not sockets:
-                self._fail_unreachable(attempt, error, now)
-                return
-            socket = sockets[0]  # no more are to be had, but this one is
+            self._fail_unreachable(attempt, error, now)
+            return
         self._send_from(socket, attempt)
 
     def _send_from(self, socket: DatagramSocket, attempt: OutgoingQuery) -> None:
@@ -149,6 +148,18 @@ class DatagramPool:
             runtime = self.upstream.runtime
             runtime.call_soon(partial(self.refused, socket, fault, runtime.clock()))
 
+    def _next_socket(self, now: float) -> DatagramSocket:
+        """One on a new port, or else one that there is. OSError where there is none, or all are full."""
+        if self._may_open(now):
+            try:
+                return self._open_socket(now)
+            except OSError:
+                if not self._sockets:
+                    raise
+                # Ports or descriptors are short: to look for one in vain takes milliseconds.
+                self._is_short, self._wary_until = True, now + _WARY_SECONDS
+        return self._fallback_socket()
+
     def _may_open(self, now: float) -> bool:
         """Whether to open a new port; not while new ones bring no answers."""
         sockets = self._sockets
@@ -161,6 +172,7 @@ class DatagramPool:
     def _open_socket(self, now: float) -> DatagramSocket:
         """A socket on a new port, in place of one that was used long enough."""
         fresh = DatagramSocket(self, now)
+        self._is_short = False
         self.counts.conn_misses["udp"] += 1
         if len(self._sockets) == _SOCKETS:
             self._retire(max(self._sockets, key=lambda socket: socket.uses))
@@ -253,8 +265,8 @@ class DatagramPool:
         return not all(each.pending.is_settled for each in [*self._sockets, *self._spent])
 
     def housekeep(self, now: float) -> bool:
-        """Replace a few old ports, never all at once; False where none is open."""
-        if now >= self._wary_until:
+        """Replace a few old ports, never all at once, nor while no others are to be had; False where none is open."""
+        if now >= self._wary_until and not self._is_short:
             old = [s for s in self._sockets if now - s.born_at > _MAX_AGE_SECONDS]
             for socket in old[:_AGEING_AT_ONCE]:
                 self._retire(socket)

@@ -105,3 +105,29 @@ def test_an_unreachable_network_is_a_failure_told_after_ask_returned():
     stage.world.advance(5)
     (failure,) = stage.outcomes
     assert failure.reason == "dial udp 10.0.0.1:53: network is unreachable"
+
+
+def test_while_no_port_is_to_be_had_those_there_are_stay_and_none_is_looked_for_with_each_query():
+    """One was, for milliseconds each time, and all left from one port; old ones were closed in vain."""
+    stage = busy(10)
+    tried = []
+
+    def open_datagram(*_):
+        tried.append(stage.world.now)
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    stage.world.open_datagram = open_datagram
+    for _ in range(200):
+        stage.ask()
+        stage.answer(stage.sent()[-1:])
+        stage.world.advance(0.1)
+    later = stage.sent()[10:]
+    assert len(stage.outcomes) == len(later) + 10 == 210
+    assert set(ports(later)) == set(ports(stage.sent()[:10]))
+    assert len(tried) <= 11
+    del stage.world.open_datagram
+    stage.world.advance(2)
+    for _ in range(30):
+        stage.ask()
+        stage.answer(stage.sent()[-1:])
+    assert not set(ports(later)) & set(ports(stage.sent()[-1:]))
