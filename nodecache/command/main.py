@@ -92,7 +92,7 @@ def version() -> str:
 def run(flags: Flags) -> int:
     """Import the rest of the program, and run an agent."""
     _open_standard_streams()
-    logs.configure(form=flags.log_format)
+    logs.configure(flags.log_format)
     log.info("Starting nodecache: %s", __version__)
     if warning := cgroup.too_small(cgroup.memory_limit()):
         log.warning("%s", warning)  # now: with little memory we may not come much further

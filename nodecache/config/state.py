@@ -16,7 +16,7 @@ from nodecache.corefile import KEYS, NO_KUBE_DNS, KubeDns, read_kubedns
 _NAME = "last-good.json"
 
 
-def write_atomically(path: str | os.PathLike[str], text: str, mode: int = 0o644) -> None:
+def write_atomically(path: str | os.PathLike[str], text: str) -> None:
     """Put `text` in the place of a file, so that readers see the old or the new. OSError."""
     place = Path(path)
     temporary = place.with_name(f".{place.name}.{os.urandom(4).hex()}")
@@ -24,7 +24,7 @@ def write_atomically(path: str | os.PathLike[str], text: str, mode: int = 0o644)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             file.write(text)
-            os.fchmod(file.fileno(), mode)
+            os.fchmod(file.fileno(), 0o644)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(place)

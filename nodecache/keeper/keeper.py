@@ -168,7 +168,7 @@ class Keeper:
 
     @property
     def _source_due_at(self) -> float:
-        return self._reconfiguring.due_at if self._handover.is_answering else math.inf
+        return self._source.due_at if self._handover.is_answering else math.inf
 
     # The worker
 

@@ -28,11 +28,6 @@ class Reconfiguring:
         self.is_news = False
 
     @property
-    def due_at(self) -> float:
-        """When to check the files even without a notification, monotonic seconds."""
-        return self._source.due_at
-
-    @property
     def failures(self) -> int:
         """Configurations that could not be served."""
         return self._source.failures + self._refusals

@@ -9,7 +9,6 @@ class Respawn:
     """Back-off from 0 up to 10 s, doubling; reset once a worker has run long enough."""
 
     def __init__(self) -> None:
-        self.deaths = 0
         self._young_deaths = 0
         self._born_at = 0.0
 
@@ -22,7 +21,6 @@ class Respawn:
 
         One that hung has cost seconds: where its successor does too, that is no chance any more.
         """
-        self.deaths += 1
         if now - self._born_at >= _YOUNG_SECONDS:
             self._young_deaths = 0
         self._young_deaths += _FREE_DEATHS if is_hung else 1

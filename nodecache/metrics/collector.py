@@ -1,5 +1,6 @@
 """The metrics page: everything that is counted, read and rendered in pieces at each scrape."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 
@@ -37,7 +38,7 @@ class Collector:
     ) -> None:
         self.keeper = keeper or KeeperVitals()
         """The newest that the keeper told; the agent puts each new one here."""
-        self.pages: dict[int, int] = {}
+        self.pages: Counter[int] = Counter()
         self.pages_in_flight = 0
         self._read = read
         self._fold = flush
@@ -98,7 +99,7 @@ class Collector:
         return Response(HTTPStatus.OK, body, CONTENT_TYPE, "gzip" if is_gzip else "")
 
     def _count(self, status: HTTPStatus) -> None:
-        self.pages[status] = self.pages.get(status, 0) + 1
+        self.pages[status] += 1
 
 
 def counted_families(scrape: Scrape) -> Iterator[Family]:

@@ -20,25 +20,15 @@ _WAITING_OCTETS = 3 << 10  # of one query that waits for upstreams
 _MIN_WAITING, _MAX_WAITING = 1024, 8192
 
 
-def default_budget() -> int:
-    """Octets for all answers kept, by the container's memory limit."""
-    return budget_within(memory_limit())
-
-
 def budget_within(limit: int | None) -> int:
-    """A quarter of the limit, and of a small one half of what we leave; 64 MiB where there is none."""
+    """Octets for all answers kept: a quarter of the limit, of a small one half of what we leave; else 64 MiB."""
     if limit is None:
         return _UNLIMITED_OCTETS
     return max(min(limit // _SHARE, (limit - _IDLE_OCTETS) // 2), _MIN_BUDGET_OCTETS)
 
 
-def default_max_waiting() -> int:
-    """How many queries may wait for upstreams, by the container's memory limit."""
-    return max_waiting_within(memory_limit())
-
-
 def max_waiting_within(limit: int | None) -> int:
-    """As many as fit what the budget leaves, within bounds."""
+    """How many queries may wait for upstreams: as many as fit what the budget leaves, within bounds."""
     if limit is None:
         return _MAX_WAITING
     left = limit - _IDLE_OCTETS - budget_within(limit)

@@ -56,20 +56,14 @@ _TEXTS_NAMED = 3
 _VISIBLE = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127)}
 
 
-def configure(
-    *,
-    form: Form = "text",
-    is_debug: bool = False,
-    sink: "Sink | None" = None,
-    clock: Callable[[], float] = time.monotonic,
-) -> "LineHandler":
+def configure(form: Form = "text", sink: "Sink | None" = None) -> "LineHandler":
     """Send every logger's lines to `sink`, by default standard output; replaces what was set."""
-    handler = LineHandler(sink or Sink(1), form, clock)
+    handler = LineHandler(sink or Sink(1), form, time.monotonic)
     root = logging.getLogger()
     for old in _handlers():
         root.removeHandler(old)
     root.addHandler(handler)
-    set_debug(is_debug=is_debug)
+    set_debug(is_debug=False)
     return handler
 
 
@@ -101,15 +95,10 @@ def _handlers() -> "list[LineHandler]":
 
 
 class Sink:
-    """A file descriptor that is written to only while that cannot block.
+    """A file descriptor that is written to only while that cannot block."""
 
-    `patience_seconds` is how long a line may wait for a slow reader before it is given up:
-    some tenths for the keeper, which has time, and nothing for the worker.
-    """
-
-    def __init__(self, descriptor: int, patience_seconds: float = 0.0) -> None:
+    def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._patience_milliseconds = round(patience_seconds * 1000)
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
 
@@ -121,7 +110,7 @@ class Sink:
 
     def _write_chunk(self, chunk: bytes) -> bool:
         try:
-            if not self._poll.poll(self._patience_milliseconds):
+            if not self._poll.poll(0):
                 return False
             return os.write(self._descriptor, chunk) == len(chunk)
         except OSError:  # nobody reads any more; DNS goes on

@@ -273,7 +273,7 @@ def main(
 ) -> int:
     """Be a worker until told to stop; the exit status. Runs in a forked child."""
     privileges.die_with_parent(signal.SIGKILL)
-    logs.configure(form=flags.log_format)
+    logs.configure(flags.log_format)
     sys.setswitchinterval(_GIVES_WAY_SECONDS)
     gc.set_threshold(*(COLLECT_AT if sys.version_info < (3, 14) else COLLECT_AT_3_14))
 

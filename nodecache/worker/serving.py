@@ -10,7 +10,7 @@ from nodecache.config.source import Config
 from nodecache.corefile import ServerBlock
 from nodecache.forward import Failure
 from nodecache.process import log as logs
-from nodecache.process.cgroup import default_budget, default_max_waiting
+from nodecache.process.cgroup import budget_within, max_waiting_within, memory_limit
 from nodecache.process.listen import ListenAddress
 from nodecache.process.sockets import Sockets
 from nodecache.server import (
@@ -165,8 +165,8 @@ class Serving:
         """Put the new zones in force. Nothing here waits or fails."""
         context, own = self.context, config.own
         context.upstreams.listen_on(frozenset((a.host, a.port) for a in sockets))
-        context.budget.limit = own.budget_octets or default_budget()
-        max_waiting = own.max_waiting or default_max_waiting()
+        context.budget.limit = own.budget_octets or budget_within(memory_limit())
+        max_waiting = own.max_waiting or max_waiting_within(memory_limit())
         context.limiter.resize(max_waiting, own.max_waiting_per_client)
         logs.set_debug(is_debug=any(block.debug for block in config.corefile.blocks))
         for made in built:

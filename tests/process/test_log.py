@@ -218,8 +218,10 @@ def test_configure_replaces_the_handler_it_made_before():
     before, level = root.handlers[:], root.level
     try:
         log.configure(sink=FakeSink())
-        handler = log.configure(sink=FakeSink(), is_debug=True)
+        handler = log.configure(sink=FakeSink())
         assert [h for h in root.handlers if isinstance(h, LineHandler)] == [handler]
+        assert root.level == logging.INFO
+        log.set_debug(is_debug=True)
         assert root.level == logging.DEBUG
     finally:
         root.handlers[:] = before

@@ -1,5 +1,6 @@
 """`acl`: who may ask what."""
 
+from collections import Counter
 from collections.abc import Sequence
 from ipaddress import ip_address
 
@@ -48,7 +49,7 @@ class Acl:
     name = "acl"
 
     def __init__(
-        self, options: Sequence[AclOptions], block_zones: Sequence[str], counts: dict[Labels, int]
+        self, options: Sequence[AclOptions], block_zones: Sequence[str], counts: Counter[Labels]
     ) -> None:
         self._counts = counts
         self._rules = [_Rule(each, block_zones) for each in options]
@@ -58,8 +59,7 @@ class Acl:
     def serve(self, query: Query, client: Client) -> Result | None:
         """The result of the first policy that matches; None if that allows the query, or none matches."""
         action, zone = self._decide(query, client)
-        key = (action, client.server, zone)
-        self._counts[key] = self._counts.get(key, 0) + 1
+        self._counts[action, client.server, zone] += 1
         if action == "allow":
             return None
         if action == "drop":

@@ -94,7 +94,7 @@ class Dns64:
         return self._made(query, found, sections)
 
     def _count(self, client: Client) -> None:
-        self._counts[client.server] = self._counts.get(client.server, 0) + 1
+        self._counts[client.server] += 1
 
     def _is_wanting(self, result: Outcome) -> bool:
         """Whether addresses have to be made: RFC 6147 §5.1.1 to §5.1.3.

@@ -1,3 +1,4 @@
+from collections import Counter
 from ipaddress import ip_network
 
 import dns.flags
@@ -17,7 +18,9 @@ def policy(action: str, networks=(), rdtypes=()) -> AclPolicy:
 
 
 def acl(*policies: AclPolicy, counts=None) -> Acl:
-    return Acl([AclOptions(policies=policies)], ["example.org."], {} if counts is None else counts)
+    return Acl(
+        [AclOptions(policies=policies)], ["example.org."], Counter() if counts is None else counts
+    )
 
 
 def outcome(directive: Acl, qname="www.example.org.", qtype="A", host="192.168.0.2"):
@@ -82,7 +85,7 @@ def test_the_next_rule_is_looked_at_where_one_does_not_decide():
             AclOptions(zones=("org.",), policies=(policy("filter"),)),
         ],
         ["example.org."],
-        {},
+        Counter(),
     )
     assert rcode_of(outcome(directive)) == "NOERROR"
     assert rcode_of(outcome(directive, host="10.0.0.1")) == "REFUSED"
@@ -90,14 +93,14 @@ def test_the_next_rule_is_looked_at_where_one_does_not_decide():
 
 @pytest.mark.parametrize("action", ["allow", "block", "filter", "drop"])
 def test_whether_a_query_would_pass_is_told_and_not_counted(action):
-    counts: dict[tuple[str, ...], int] = {}
+    counts = Counter()
     directive = acl(policy(action), counts=counts)
     assert directive.admits(query("www.example.org."), client("192.168.0.2")) is (action == "allow")
     assert counts == {}
 
 
 def test_what_became_of_queries_is_counted_by_zone():
-    counts = {}
+    counts = Counter()
     directive = acl(BLOCK, counts=counts)
     for host in ("10.0.0.1", "10.0.0.1", "172.16.0.1"):
         outcome(directive, host=host)

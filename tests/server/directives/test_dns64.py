@@ -1,3 +1,4 @@
+from collections import Counter
 from ipaddress import IPv6Network
 
 import dns.flags
@@ -18,7 +19,7 @@ A = answer(query("example.com."), "example.com. 60 IN A 192.0.2.42")
 
 
 def translated(upstream, found=A, whom=V6, asked=ASKED, **options):
-    counts = {}
+    counts = Counter()
     directive = Dns64(Dns64Options(**options), counts)
     lookup = below(found)
     result = run(directive, asked, then=below(upstream), lookup=lookup, whom=whom)
@@ -120,7 +121,7 @@ def test_where_the_ipv4_address_cannot_be_had_the_answer_stays():
 )
 def test_an_answer_that_does_not_come_in_time_is_looked_for_once_more(late, found, expected):
     then = below(LATE, late)
-    result = run(Dns64(Dns64Options(), {}), ASKED, then=then, lookup=below(found), whom=V6)
+    result = run(Dns64(Dns64Options(), Counter()), ASKED, then=then, lookup=below(found), whom=V6)
     assert lines(told(result).answer) == [expected]
     assert len(then.asked) == 2
 

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from nodecache import __version__
 from nodecache.corefile import DnstapOptions
 from nodecache.forward import Attempt
-from nodecache.server.directive import AskNext, Client, Outcome, Result, Steps
+from nodecache.server.directive import AskNext, Client, Outcome, Steps
 from nodecache.server.directives.log_format import LogFormat, LoggedQuery, reply_flags
 from nodecache.server.directives.metadata import UPSTREAM, note
 from nodecache.server.directives.trace.trace import record_connect
@@ -53,63 +53,39 @@ class Dnstap:
 
     def serve(self, query: Query, client: Client) -> Steps:
         """Send the query as a message, pass it on, and send the reply."""
-        asked_at = self._wall_clock()
-        self._put(
-            TapMessage(
-                event=Event.CLIENT_QUERY,
-                transport=client.transport,
-                query_address=(client.host, client.address[1]),
-                query_time=asked_at,
-                query_packet=query.packet if self._is_full else b"",
-            ),
-            query,
-            client,
+        message = TapMessage(
+            event=Event.CLIENT_QUERY,
+            transport=client.transport,
+            query_address=(client.host, client.address[1]),
+            query_time=self._wall_clock(),
+            query_packet=query.packet if self._is_full else b"",
         )
+        self._put(message, query, client)
         result = yield AskNext(query)
-        self._tell_reply(query, client, result, asked_at)
+        if isinstance(result, Outcome):
+            message.event = Event.CLIENT_RESPONSE
+            message.query_packet = b""
+            message.response_time = self._wall_clock()
+            message.response_packet = reply_packet(query, result) if self._is_full else b""
+            self._put(message, query, client)
         return result
-
-    def _tell_reply(self, query: Query, client: Client, result: Result, asked_at: int) -> None:
-        if not isinstance(result, Outcome):
-            return
-        self._put(
-            TapMessage(
-                event=Event.CLIENT_RESPONSE,
-                transport=client.transport,
-                query_address=(client.host, client.address[1]),
-                query_time=asked_at,
-                response_time=self._wall_clock(),
-                response_packet=reply_packet(query, result) if self._is_full else b"",
-            ),
-            query,
-            client,
-        )
 
     def forwarded(self, exchange: Exchange, query: Query, client: Client) -> None:
         """Send a query to an upstream and its answer as messages."""
-        common = {
-            "transport": exchange.transport,
-            "query_address": exchange.local,
-            "response_address": exchange.upstream,
-            "query_time": exchange.asked_at,
-        }
-        asked = exchange.packet if self._is_full else b""
-        said = exchange.answer if self._is_full else b""
-        self._put(
-            TapMessage(event=Event.FORWARDER_QUERY, query_packet=asked, **common),  # type: ignore[arg-type]
-            query,
-            client,
+        message = TapMessage(
+            event=Event.FORWARDER_QUERY,
+            transport=exchange.transport,
+            query_address=exchange.local,
+            response_address=exchange.upstream,
+            query_time=exchange.asked_at,
+            query_packet=exchange.packet if self._is_full else b"",
         )
-        self._put(
-            TapMessage(
-                event=Event.FORWARDER_RESPONSE,
-                response_packet=said,
-                response_time=exchange.answered_at,
-                **common,  # type: ignore[arg-type]
-            ),
-            query,
-            client,
-        )
+        self._put(message, query, client)
+        message.event = Event.FORWARDER_RESPONSE
+        message.query_packet = b""
+        message.response_time = exchange.answered_at
+        message.response_packet = exchange.answer if self._is_full else b""
+        self._put(message, query, client)
 
     def _put(self, message: TapMessage, query: Query, client: Client) -> None:
         extra = self._extra.filled(LoggedQuery(query, client)).encode()

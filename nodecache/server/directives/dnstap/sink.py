@@ -9,7 +9,7 @@ import logging
 import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import TypeAlias, cast
 
 from nodecache.corefile import DnstapOptions
 
@@ -21,16 +21,6 @@ log = logging.getLogger("plugin/dnstap")
 _CONNECT_SECONDS = 4.0
 _LOOK_SECONDS = 10.0
 _OCTETS_PER_MIB = 1 << 20
-
-
-class Sink(Protocol):
-    """Takes payloads of frames."""
-
-    def put(self, payload: bytes) -> None:
-        """Send `payload` soon, or drop and count it."""
-
-    def close(self) -> None:
-        """End the streams to the readers."""
 
 
 class _Stream(asyncio.Protocol):
@@ -176,7 +166,6 @@ class TapListener:
     """Sends frames to every reader that connects; a slow one misses some."""
 
     def __init__(self, options: DnstapOptions, loop: asyncio.AbstractEventLoop) -> None:
-        self.dropped = 0
         self._options = options
         self._streams: set[_Stream] = set()
         self._server: asyncio.Server | None = None
@@ -188,8 +177,6 @@ class TapListener:
         for stream in self._streams:
             if stream.is_taking:
                 stream.write(frame)
-            else:
-                self.dropped += 1
 
     def close(self) -> None:
         """Accept no more readers, and end the streams to those connected."""
@@ -219,6 +206,9 @@ class TapListener:
                 )
         except OSError as error:
             log.error("Failed to start dnstap listener: %s: %s", options.address, error)  # noqa: TRY400
+
+
+Sink: TypeAlias = TapClient | TapListener
 
 
 def open_sink(options: DnstapOptions, loop: asyncio.AbstractEventLoop) -> Sink:

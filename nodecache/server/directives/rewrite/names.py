@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from nodecache.corefile.rewriting import AnswerRule, Match, NameRule
 from nodecache.server.patterns import Pattern, replaced
@@ -20,11 +19,11 @@ _VALUE_TYPES = frozenset((
 ))  # fmt: skip
 
 
-class ResponseRule(Protocol):
-    """A change to each record of an answer."""
+class ResponseRule:
+    """A change to an answer."""
 
     def change(self, record: Record) -> None:
-        """Change `record` in place."""
+        """Change `record` in place; some rules change no records."""
 
 
 def matcher(match: Match, name: str) -> Matches:
@@ -55,7 +54,7 @@ def rewriter(match: Match, from_name: str, to_name: str) -> Rewrite:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnerRule:
+class OwnerRule(ResponseRule):
     """Rewrites the owner names of an answer."""
 
     rewrite: Rewrite
@@ -66,7 +65,7 @@ class OwnerRule:
 
 
 @dataclass(frozen=True, slots=True)
-class ValueRule:
+class ValueRule(ResponseRule):
     """Rewrites the name that a record's data points at."""
 
     rewrite: Rewrite

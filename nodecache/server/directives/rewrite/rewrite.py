@@ -28,7 +28,7 @@ from .names import Matches, NameRewrite, ResponseRule, Rewrite, matcher, rewrite
 
 
 @dataclass(frozen=True, slots=True)
-class TtlChange:
+class TtlChange(ResponseRule):
     """Brings TTLs into a range of seconds."""
 
     lowest: int
@@ -40,24 +40,18 @@ class TtlChange:
 
 
 @dataclass(frozen=True, slots=True)
-class RcodeChange:
+class RcodeChange(ResponseRule):
     """Says another rcode in place of one."""
 
     from_rcode: int
     to_rcode: int
 
-    def change(self, record: Record) -> None:
-        """Leave records alone: the rcode is the message's."""
-
 
 @dataclass(frozen=True, slots=True)
-class TargetChange:
+class TargetChange(ResponseRule):
     """Points aliases elsewhere, and resolves that instead."""
 
     rewrite: Rewrite
-
-    def change(self, record: Record) -> None:
-        """Leave records alone: the whole answer section changes."""
 
     def target_of(self, record: Record) -> bytes | None:
         """Where `record` is to point now; None where it is no alias the rule is for."""

@@ -118,7 +118,7 @@ class Templates:
         self, template: _Template, data: Struct, query: Query, client: Client
     ) -> Steps | Result:
         labels = _labels(data, client)
-        self._counts.template_matches[labels] = self._counts.template_matches.get(labels, 0) + 1
+        self._counts.template_matches[labels] += 1
         rcode = template.options.rcode
         if rcode == Rcode.SERVFAIL:
             return refusal(Rcode.SERVFAIL, "the template says so")
@@ -142,16 +142,12 @@ class Templates:
         try:
             text = line.template.filled(data)
         except TemplateError as error:
-            self._counts.template_failures[labels] = (
-                self._counts.template_failures.get(labels, 0) + 1
-            )
+            self._counts.template_failures[labels] += 1
             return _failed(f"template: {line.section}: {error}")
         try:
             return record_of(text)
         except ValueError as error:
-            self._counts.template_rr_failures[labels] = (
-                self._counts.template_rr_failures.get(labels, 0) + 1
-            )
+            self._counts.template_rr_failures[labels] += 1
             return _failed(f"dns: {line.section}: {error}")
 
 
