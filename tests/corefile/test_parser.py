@@ -4,9 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodecache.corefile import BindLine, Corefile, CorefileError, ZoneKey, own_options, parse
+from nodecache.corefile import (
+    BindLine,
+    Corefile,
+    CorefileError,
+    ZoneKey,
+    own_options,
+    parse,
+    parser,
+)
 from nodecache.corefile.directives import (
     DIRECTIVES,
+    ELSEWHERE,
     answering,
     caching,
     forwarding,
@@ -37,6 +46,10 @@ def test_every_directive_has_its_place_in_the_chain():
     rows = [name for module in modules for name in module.DIRECTIVES]
     assert sorted(rows) == sorted(CHAIN)
     assert tuple(DIRECTIVES) == CHAIN
+
+
+def test_no_directive_is_told_as_one_that_there_is_not():
+    assert DIRECTIVES.keys().isdisjoint(ELSEWHERE | parser._ELSEWHERE_SAID.keys())
 
 
 def test_every_error_is_told_in_the_order_of_the_lines():
