@@ -287,17 +287,15 @@ class Iptables:
     def _delete(self, version: int, rules: list[Listed]) -> Job:
         """Delete each of `rules` once, by the words that listed it."""
         for rule in rules:
-            deleted = yield Command(
-                (
-                    binary(self.variant, version),
-                    *LOCK_WAIT,
-                    "-D",
-                    rule.chain,
-                    "-t",
-                    rule.table,
-                    *rule.words,
-                )
+            command = (
+                binary(self.variant, version),
+                *LOCK_WAIT,
+                "-D",
+                rule.chain,
+                "-t",
+                rule.table,
             )
+            deleted = yield Command((*command, *rule.words))
             if not deleted.is_ok and deleted.code != 1:
                 raise problem(deleted, f"{rule.table} {rule.chain} {rule.address}")
 

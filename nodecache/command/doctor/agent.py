@@ -62,22 +62,15 @@ def check_agent(subject: Subject) -> Iterator[Finding]:
 
 def _configuration(metrics: Metrics) -> Iterator[Finding]:
     if metrics.total("nodecache_config_is_last_known_good"):
-        yield broken(
-            AGENT,
-            "it serves the last configuration that worked, for today's is broken",
-            "what was changed since is not in force",
-            "nodecache check, then kubectl -n kube-system edit configmap node-local-dns",
-        )
+        what = "it serves the last configuration that worked, for today's is broken"
     elif not metrics.total("nodecache_config_last_reload_successful"):
-        yield broken(
-            AGENT,
-            "it refused the last change of its configuration",
-            "what was changed since is not in force",
-            "nodecache check, then kubectl -n kube-system edit configmap node-local-dns",
-        )
+        what = "it refused the last change of its configuration"
     else:
         form = next((labels["code"] for labels, _ in metrics.each("nodecache_build_info")), "")
         yield ok(AGENT, f"serves, {form}, and its configuration is in force")
+        return
+    mend = "nodecache check, then kubectl -n kube-system edit configmap node-local-dns"
+    yield broken(AGENT, what, "what was changed since is not in force", mend)
 
 
 def _probes(metrics: Metrics) -> Iterator[Finding]:

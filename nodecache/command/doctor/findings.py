@@ -17,7 +17,7 @@ class Level(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """The result of one check. `for_pods` (what it means for pods) and `mend` (the repair) are empty if it is ok."""
+    """The result of one check; the last two are empty if it is ok."""
 
     area: str
     level: Level

@@ -22,16 +22,6 @@ _ANSWERED = int(Flag.AA | Flag.RA)
 _BLOCKED: ExtendedErrors = ((Ede.BLOCKED, b""),)
 
 
-class _Rule:
-    """One `acl` of a block, ready to use."""
-
-    __slots__ = ("policies", "zones")
-
-    def __init__(self, options: AclOptions, block_zones: Sequence[str]) -> None:
-        self.zones = ZoneNames(options.zones or block_zones)
-        self.policies = options.policies
-
-
 def _contains(policy: AclPolicy, host: str) -> bool:
     """Whether the client at `host` is in one of the policy's networks."""
     if not policy.networks:
@@ -52,8 +42,8 @@ class Acl:
         self, options: Sequence[AclOptions], block_zones: Sequence[str], counts: Counter[Labels]
     ) -> None:
         self._counts = counts
-        self._rules = [_Rule(each, block_zones) for each in options]
-        self._policies = [policy for rule in self._rules for policy in rule.policies]
+        self._rules = [(ZoneNames(each.zones or block_zones), each.policies) for each in options]
+        self._policies = [policy for each in options for policy in each.policies]
         self._networks: dict[str, frozenset[int]] = {}
 
     def serve(self, query: Query, client: Client) -> Result | None:
@@ -81,9 +71,9 @@ class Acl:
         """What to do, and the zone of the rule that says so."""
         covering = self._covering(client.host)
         index = 0
-        for rule in self._rules:
-            zone = rule.zones.match(query.qname)
-            for policy in rule.policies:
+        for zones, policies in self._rules:
+            zone = zones.match(query.qname)
+            for policy in policies:
                 is_asked = not policy.rdtypes or query.qtype in policy.rdtypes
                 if zone is not None and is_asked and index in covering:
                     return policy.action, zone if policy.action != "allow" else ""

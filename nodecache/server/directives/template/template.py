@@ -42,18 +42,8 @@ class _Verdict(Enum):
     MISSES = "it should have matched, and did not"
 
 
-class Line:
-    """One line of a template's answer; TemplateError where it is no template."""
-
-    __slots__ = ("section", "template")
-
-    def __init__(self, section: str, text: str) -> None:
-        self.section = section
-        self.template = Template(text, FUNCTIONS)
-
-
 class _Template:
-    """One `template` of a block, ready to be asked."""
+    """One `template` of a block, ready to be asked; TemplateError where a line of it is no template."""
 
     def __init__(self, options: TemplateOptions, block_zones: Sequence[str]) -> None:
         self.options = options
@@ -61,9 +51,13 @@ class _Template:
         self.fall = ZoneNames(options.fallthrough_zones)
         self.patterns = [Pattern(text) for text in options.patterns]
         self.lines = [
-            *(Line("answer", text) for text in options.answers),
-            *(Line("additional", text) for text in options.additionals),
-            *(Line("authority", text) for text in options.authorities),
+            (section, Template(text, FUNCTIONS))
+            for section, texts in (
+                ("answer", options.answers),
+                ("additional", options.additionals),
+                ("authority", options.authorities),
+            )
+            for text in texts
         ]
         ede = options.ede
         self.ede: ExtendedErrors = () if ede is None else ((ede.code, ede.text.encode()),)
@@ -124,11 +118,11 @@ class Templates:
             return refusal(Rcode.SERVFAIL, "the template says so")
         sections = Sections()
         by_name = {"answer": sections.answer, "additional": sections.additional}
-        for line in template.lines:
-            record = self._record(line, data, labels)
+        for section, line in template.lines:
+            record = self._record(section, line, data, labels)
             if isinstance(record, Failure):
                 return record
-            by_name.get(line.section, sections.authority).append(record)
+            by_name.get(section, sections.authority).append(record)
         try:
             answer = reply_of(query, sections, rcode, written_by=self.name, ede=template.ede)
         except MalformedMessage as error:
@@ -136,19 +130,21 @@ class Templates:
         targets = list(_targets(query, sections.answer))
         return _with_targets(query, answer, targets) if targets else answer
 
-    def _record(self, line: Line, data: Struct, labels: Labels) -> Record | Failure:
+    def _record(
+        self, section: str, line: Template, data: Struct, labels: Labels
+    ) -> Record | Failure:
         """Fill in one line and read it as a record."""
-        labels = (*labels, line.section, line.template.text)
+        labels = (*labels, section, line.text)
         try:
-            text = line.template.filled(data)
+            text = line.filled(data)
         except TemplateError as error:
             self._counts.template_failures[labels] += 1
-            return _failed(f"template: {line.section}: {error}")
+            return _failed(f"template: {section}: {error}")
         try:
             return record_of(text)
         except ValueError as error:
             self._counts.template_rr_failures[labels] += 1
-            return _failed(f"dns: {line.section}: {error}")
+            return _failed(f"dns: {section}: {error}")
 
 
 def _labels(data: Struct, client: Client) -> Labels:
