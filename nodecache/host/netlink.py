@@ -84,7 +84,8 @@ class Netlink:
 
     def __init__(self) -> None:
         self._link_message, self._address_message = load()
-        self._socket = open_socket(0)
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._socket.bind((0, 0))
         self._socket.settimeout(TIMEOUT_SECONDS)
         # Lets the kernel pick out one link's addresses. One before 4.20 refuses this, and sends all.
         with contextlib.suppress(OSError):
@@ -95,10 +96,6 @@ class Netlink:
     def port_id(self) -> int:
         """The sender's id in the kernel's notifications of our own changes."""
         return int(self._socket.getsockname()[0])
-
-    def fileno(self) -> int:
-        """The socket's descriptor."""
-        return self._socket.fileno()
 
     def close(self) -> None:
         """Close the socket; nothing on the host changes."""
@@ -247,21 +244,14 @@ def addresses_on(name: str) -> list[LinkAddress] | None:
         netlink.close()
 
 
-class LinkMonitor:
-    """The kernel's notifications about links and addresses (as `ip monitor` shows them)."""
+class LinkMonitor(socket.socket):
+    """The kernel's notifications about links and addresses (as `ip monitor` shows them): a socket to poll."""
 
     def __init__(self, own_port_id: int) -> None:
-        self._socket = open_socket(GROUPS)
-        self._socket.setblocking(False)
+        super().__init__(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self.bind((0, GROUPS))
+        self.setblocking(False)
         self._own_port_id = own_port_id
-
-    def fileno(self) -> int:
-        """The socket to poll."""
-        return self._socket.fileno()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._socket.close()
 
     def concerns(self, name: str, index: int, addresses: tuple[Address, ...]) -> bool:
         """Read all waiting notifications; whether another program changed this link or one of these addresses.
@@ -272,7 +262,7 @@ class LinkMonitor:
         is_ours = False
         while True:
             try:
-                octets = self._socket.recv(1 << 18)
+                octets = self.recv(1 << 18)
             except BlockingIOError:
                 return is_ours
             except OSError:  # ENOBUFS: the socket's buffer ran over
@@ -283,13 +273,6 @@ class LinkMonitor:
                 for message, _, _ in messages(octets)
                 if _HEADER.unpack_from(message)[4] != self._own_port_id
             )
-
-
-def open_socket(groups: int) -> socket.socket:
-    """A routing netlink socket, subscribed to `groups`."""
-    netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-    netlink.bind((0, groups))
-    return netlink
 
 
 def messages(octets: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -34,29 +34,21 @@ class Changes:
     is_foreign: bool = False
 
 
-class NftMonitor:
+class NftMonitor(socket.socket):
     """A netlink socket for these notifications. OSError when the kernel has no nftables."""
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
-        self._socket.bind((0, 0))
-        self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTABLES)
-        self._socket.setblocking(False)
-
-    def fileno(self) -> int:
-        """The socket to poll."""
-        return self._socket.fileno()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._socket.close()
+        super().__init__(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+        self.bind((0, 0))
+        self.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTABLES)
+        self.setblocking(False)
 
     def changes(self, table: str, watched: WatchedChains) -> Changes:
         """Read all waiting notifications. If some were lost (a full buffer), all may have changed."""
         changes = Changes()
         while True:
             try:
-                octets = self._socket.recv(1 << 18)
+                octets = self.recv(1 << 18)
             except BlockingIOError:
                 return changes
             except OSError:  # ENOBUFS

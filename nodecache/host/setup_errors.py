@@ -2,10 +2,10 @@
 
 import logging
 import math
-from collections import Counter
 
 log = logging.getLogger(__name__)
 
+ERRORTYPES = ("configmap", "interface_add", "interface_check", "iptables", "iptables_lock")
 LOG_AGAIN_SECONDS = 60.0  # how often an error that goes on is logged
 
 
@@ -13,7 +13,7 @@ class SetupErrors:
     """`counts` are by error type, as in `coredns_nodecache_setup_errors_total`."""
 
     def __init__(self) -> None:
-        self.counts = Counter[str]()
+        self.counts = dict.fromkeys(ERRORTYPES, 0)
         self._logged_at: dict[str, float] = {}
 
     def add(self, errortype: str, text: str, now: float) -> None:
