@@ -39,7 +39,6 @@ _KUBE_CHAINS = (
     ("nat", "KUBE-SERVICES"),
 )
 
-
 InUse = Callable[[int], frozenset[str]]
 """Family → the legacy tables in use: naming another one to iptables-legacy would create it."""
 

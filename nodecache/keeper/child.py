@@ -37,7 +37,6 @@ _ANSWERS = {
     "cache": "pause for a successor",
 }
 
-
 Work = Callable[
     [Flags, Config, Mapping[ListenAddress, Sockets], Channel, KeeperVitals, mmap.mmap], int
 ]

@@ -4,11 +4,8 @@ Counters say what was since the start. They are read every ten seconds and kept,
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-
-from nodecache.server import ServerCounts
 
 from .scrape import Scrape
 
@@ -50,18 +47,19 @@ class History:
     def add(self, scrape: Scrape, now: float) -> None:
         """Add a sample of `scrape` at `now`, whose counts were brought up to date before."""
         self.bounds = next((tuple(counts.duration.bounds) for counts in scrape.servers), ())
+        buckets = [counts.duration.buckets for counts in scrape.servers]
         self._samples.append(
             Sample(
                 at=now,
                 queries=sum(sum(counts.requests.values()) for counts in scrape.servers),
                 hits=sum(cache.hits_success + cache.hits_denial for cache in scrape.caches),
-                failures=sum(_failures(scrape.servers)),
-                buckets=tuple(
-                    map(
-                        sum,
-                        zip(*(counts.duration.buckets for counts in scrape.servers), strict=True),
-                    )
+                failures=sum(
+                    count
+                    for counts in scrape.servers
+                    for (rcode, _), count in counts.responses.items()
+                    if rcode in _FAILED
                 ),
+                buckets=tuple(map(sum, zip(*buckets, strict=True))),
             )
         )
 
@@ -100,10 +98,3 @@ def quantile(share: float, bounds: tuple[float, ...], buckets: list[int]) -> flo
         seen += count
         lower = upper
     return lower
-
-
-def _failures(servers: Iterable[ServerCounts]) -> Iterator[int]:
-    for counts in servers:
-        for (rcode, _), count in counts.responses.items():
-            if rcode in _FAILED:
-                yield count

@@ -27,16 +27,12 @@ from .directive import (
 
 log = logging.getLogger(__name__)
 
-
 P = ParamSpec("P")
-
 
 T = TypeVar("T")
 
-
 # Aliases that directives follow by asking this server itself: more than this in a row are a loop.
 MAX_LOOKUP_DEPTH: Final = 8
-
 
 CallLater = Callable[[float, Callable[[], None]], Timer]
 """A loop's `call_later`: seconds from now, and what to do then."""

@@ -32,7 +32,6 @@ class NoReply(Enum):
 Outcome = Answer | Failure
 """The result of a lookup in the cache or upstream."""
 
-
 Result = Outcome | NoReply
 """The result of a directive or of a whole chain."""
 
@@ -122,22 +121,17 @@ class PendingLookup(Protocol):
 
 OnResult = Callable[[Result], None]
 
-
 OnOutcome = Callable[[Outcome], None]
-
 
 Lookup = Callable[[Query, Client, OnOutcome], PendingLookup | None]
 """Looks a query up. It calls `on_outcome` exactly once, perhaps before it returns."""
 
-
 LATE: Final = Failure(Rcode.SERVFAIL, Ede.NO_REACHABLE_AUTHORITY, b"", "no answer in time")
 """What a directive is sent when its timeout has passed."""
-
 
 _NO_ANSWER: Final = Failure(
     Rcode.SERVFAIL, Ede.OTHER, b"no directive answers for this name", "no next plugin found"
 )
-
 
 _OTHER_CLASS: Final = Failure(
     Rcode.REFUSED, Ede.NOT_SUPPORTED, b"only class IN is served", "", is_decided=True

@@ -17,7 +17,6 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 1024  # as many as the keeper's socket lets wait; the kernel caps it at somaxconn
 
-
 _SWEEP_SECONDS = 0.5
 _MAX_PER_TURN = 32  # for all who wait for their turn
 _MAX_AT_ONCE = 8  # for one, or where many wait

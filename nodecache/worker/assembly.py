@@ -135,7 +135,7 @@ def build(
         zone = Zone(
             options,
             new_cache(block, options, context.budget) if before is None else before.zone.cache,
-            Failures(_servfail_seconds(block.cache)),
+            Failures(block.cache.servfail_seconds if block.cache is not None else None),
             _below(directives, source, options, context),
             context.limiter,
             context.loop,
@@ -300,11 +300,6 @@ def _prefetch(cache: CacheOptions) -> Prefetch | None:
     if not asked.amount:
         return None
     return Prefetch(amount=asked.amount, seconds=asked.seconds, percentage=asked.percentage)
-
-
-def _servfail_seconds(cache: CacheOptions | None) -> float | None:
-    """The time of `servfail`; None for RFC 9520's back-off."""
-    return cache.servfail_seconds if cache is not None else None
 
 
 def _denial_cap(block: ServerBlock) -> int | None:

@@ -33,7 +33,7 @@ def destination(forwarder: Forwarder, now: float) -> dict[str, Any]:
                 "protocol": _protocol(each),
                 "standing": each.health.standing(now).name.lower(),
                 "in_flight": each.in_flight,
-                "milliseconds": _milliseconds(each),
+                "milliseconds": milliseconds(each),
             }
             for each in upstreams
         ],
@@ -83,6 +83,6 @@ def _protocol(upstream: Upstream) -> str:
     return "tcp" if upstream.is_stream_only else "udp"
 
 
-def _milliseconds(upstream: Upstream) -> float | None:
+def milliseconds(upstream: Upstream) -> float | None:
     """The time within which 95 of 100 answers come; None before that is known."""
     return round(1000 * upstream.round_trip_seconds, 2) if upstream.pace.is_known else None

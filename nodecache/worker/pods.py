@@ -41,7 +41,6 @@ _PATIENCE_SECONDS = 2.0
 ZONE_VARIABLE = "NODE_ZONE"
 """The environment's name for the node's zone, as its label `topology.kubernetes.io/zone` has it."""
 
-
 Changed = Callable[[Sequence[Pod]], None]
 Lister: TypeAlias = "PodList | SliceWatch"
 

@@ -14,6 +14,7 @@ from nodecache.server import Outcome
 
 from .control import Answer
 from .control_request import Request
+from .explain_upstreams import milliseconds
 from .sampling import CAPACITY, MEASURES, Sampler
 from .serving import Serving
 from .sketch import Sketch
@@ -136,13 +137,12 @@ class Top:
             self._serving.context.upstreams.all(), key=lambda each: each.health.standing(now)
         ):
             in_flight = told[each.to]["in_flight"] if each.to in told else 0
-            pace = round(1000 * each.round_trip_seconds, 2) if each.pace.is_known else None
             told[each.to] = {
                 "to": each.to,
                 "queries_per_second": round(sent[each.to] / seconds, 1),
                 "standing": each.health.standing(now).name.lower(),
                 "in_flight": in_flight + each.in_flight,
-                "milliseconds": pace,
+                "milliseconds": milliseconds(each),
             }
         return list(told.values())
 

@@ -79,7 +79,6 @@ _HOSTS = {
     "reload": single("reload_seconds", values.duration(0)),
 }
 
-
 _NO_EXPRESSIONS = (
     "nodecache does not have CoreDNS' expression language; match chooses by name, acl by client"
 )
@@ -224,7 +223,6 @@ def _acl_network(word: str) -> values.IpNetwork | None:
 
 
 _ACL_SECTIONS = {"type": _acl_type, "net": _acl_network}
-
 
 DIRECTIVES = {
     "acl": Directive("acls", acl, Repeat.EACH),

@@ -136,7 +136,6 @@ _CACHE = {
     "keepttl": flag("keepttl"),
 }
 
-
 DIRECTIVES = {
     "cache": Directive("cache", cache),
 }

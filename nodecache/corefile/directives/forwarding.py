@@ -162,7 +162,6 @@ _FORWARD = {
     "doh_method": single("doh_method", lambda word: values.one_of("post", "get")(word).upper()),
 }
 
-
 DIRECTIVES = {
     "forward": Directive("forwards", forward, Repeat.EACH),
 }

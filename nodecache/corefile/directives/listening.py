@@ -108,7 +108,6 @@ _TIMEOUTS = {
     ),
 }
 
-
 DIRECTIVES = {
     "timeouts": Directive("timeouts", timeouts),
     "reload": Directive("reload", reload, Repeat.FIRST),

@@ -204,7 +204,6 @@ _TRACE = {
     "zipkin_max_batch_interval": single("zipkin_max_batch_seconds", values.duration(0)),
 }
 
-
 _MAX_WRITE_BUFFER_MIB = 1024
 _MAX_QUEUES = 4096
 _MESSAGES_PER_QUEUE = 10_000
@@ -258,7 +257,6 @@ _DNSTAP = {
     "skipverify": flag("skip_verify"),
     "tls": Option(_dnstap_tls),
 }
-
 
 DIRECTIVES = {
     "metadata": Directive("metadata", metadata),

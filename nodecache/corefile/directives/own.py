@@ -60,7 +60,6 @@ _OWN = {
     "denial_cap": single("denial_cap_seconds", values.duration(0)),
 }
 
-
 DIRECTIVES = {
     "nodecache": Directive("nodecache", nodecache),
 }

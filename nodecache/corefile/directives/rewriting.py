@@ -261,7 +261,6 @@ _KINDS: dict[str, Callable[[Arguments], RewriteRule]] = {
     "edns0": _edns0,
 }
 
-
 DIRECTIVES = {
     "rewrite": Directive("rewrites", rewrite, Repeat.EACH),
 }
