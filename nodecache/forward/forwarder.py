@@ -42,7 +42,7 @@ class Forwarder(UpstreamGroup):
         self._except_zones = frozenset(map(wire_of, settings.except_zones))
         self.takes_all = settings.from_zone == "." and not settings.except_zones
         self._destinations = destinations
-        destinations.follow(self.set_upstreams, self.runtime, self._is_silent)
+        destinations.follow(self.set_upstreams, self.runtime, self.is_silent)
 
     def set_upstreams(self, endpoints: Sequence[Endpoint]) -> None:
         """Ask these upstreams from now on; queries in flight to others are still answered.
@@ -55,7 +55,7 @@ class Forwarder(UpstreamGroup):
             self._registry.release(upstream)
         self._watch_for_loops()
 
-    def _is_silent(self, endpoint: Endpoint) -> bool:
+    def is_silent(self, endpoint: Endpoint) -> bool:
         """Whether the upstream at `endpoint` is in no state to answer."""
         now = self.runtime.clock()
         return any(

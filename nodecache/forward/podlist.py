@@ -3,7 +3,7 @@
 SRV records tell each pod's ports; where there are none, addresses alone are taken, at the port of
 DNS. The list is asked for again before its TTL ends, and at once when a pod stops answering. No
 answer leaves the last list; an answer that names nobody empties it, and everything goes to the
-Service address.
+Service address, if that one answers.
 """
 
 import logging
@@ -18,7 +18,7 @@ from .failure import Failure
 from .names import plain_query
 from .pods import Pod
 from .records import ServiceRecords, read_services
-from .runtime import DNS_PORT, Timer
+from .runtime import DNS_PORT, Endpoint, Timer
 
 if TYPE_CHECKING:
     from .forwarder import Forwarder
@@ -51,13 +51,18 @@ _MIN_PAUSE_SECONDS = 1.0
 class PodList:
     """The pods of kube-dns in the domain `domain`; `changed` hears them, and whenever others are there.
 
-    `forwarder` asks the Service address, and is closed with this.
+    `forwarder` asks the Service address `address`, or else the pods themselves, and is closed with this.
     """
 
     def __init__(
-        self, forwarder: "Forwarder", domain: str, changed: Callable[[Sequence[Pod]], None]
+        self,
+        forwarder: "Forwarder",
+        address: Endpoint,
+        domain: str,
+        changed: Callable[[Sequence[Pod]], None],
     ) -> None:
         self.service = f"{SERVICE}.{domain}"
+        self._address = address
         self.pods: tuple[Pod, ...] | None = None  # before the first answer
         self._forwarder = forwarder
         self._changed = changed
@@ -110,6 +115,8 @@ class PodList:
         self._round = None
         if self._is_closed:
             return
+        if not pods and self._forwarder.is_silent(self._address):
+            pods = None  # pods that are not ready may answer; whom else would be asked?
         if pods is not None and tuple(pods) != self.pods:
             self.pods = tuple(pods)
             self._changed(self.pods)

@@ -117,8 +117,9 @@ class ClusterPods:
         kube-proxy knows the pods that are ready now, so the Service address is asked. While it does not
         answer (kube-proxy is away, the Service was made anew with another address) the known pods are.
         """
+        service = Endpoint(cluster.address)
         destinations = PodDestinations(
-            Endpoint(cluster.address),
+            service,
             self,
             is_by_tcp=settings.force_tcp,
             salt=self._salt,
@@ -126,7 +127,7 @@ class ClusterPods:
         )
         in_order = Settings(policy="sequential", upstream=settings)
         forwarder = Forwarder(in_order, self._upstreams, destinations)
-        return PodList(forwarder, cluster.domain, self._changed)
+        return PodList(forwarder, service, cluster.domain, self._changed)
 
     def _fell_silent(self, endpoint: Endpoint, now: float) -> None:
         if endpoint.is_pod and self._list is not None:

@@ -21,10 +21,11 @@ class Node:
         self.world = SimulatedWorld()
         self.kubedns = KubeDns(self.world, pods, **more)
         settings = Settings(upstream=UpstreamSettings(force_tcp=True))
-        destinations = Destinations([Endpoint(ADDRESS)])
+        address = Endpoint(ADDRESS)
+        destinations = Destinations([address])
         forwarder = Forwarder(settings, UpstreamRegistry(self.world), destinations)
         self.told: list[tuple[str, ...]] = []
-        self.list = PodList(forwarder, "cluster.local.", self._changed)
+        self.list = PodList(forwarder, address, "cluster.local.", self._changed)
         self.list.resolve()
         self.kubedns.answer()
 

@@ -185,6 +185,24 @@ def test_an_empty_list_is_the_service_address(two, tmp_path):
         assert ask_many(ours, "f") == {two.pods[0].address}
 
 
+def test_pods_that_answer_are_asked_while_none_is_ready_and_the_service_address_is_silent(
+    two, tmp_path
+):
+    """Readiness probes fail on an overloaded node: kube-proxy refuses, pods still answer."""
+    with agent(two, tmp_path) as ours:
+        ours.until_known(2)
+        two.service.hang()
+        changed_at = two.tell([])
+        first, second = two.pods
+        wait_until(
+            lambda: first.asked_for_the_list(changed_at) + second.asked_for_the_list(changed_at),
+            "a pod says that no pod is ready",
+        )
+        assert ask_many(ours, "g", 16) == {first.address, second.address}
+        two.service.go_on()
+        ours.until_known(0)
+
+
 def test_the_list_survives_a_kube_dns_that_is_away(two, tmp_path):
     with agent(two, tmp_path) as ours:
         ours.until_known(2)
