@@ -138,9 +138,10 @@ class Forwarder(UpstreamGroup):
         return following
 
     def close(self) -> None:
-        """Release the upstreams; queries in flight are still answered."""
+        """Release the upstreams; queries in flight are still answered, and sent to them again where they must."""
         self._destinations.close()
-        self.set_upstreams(())
+        for upstream in self._upstreams:
+            self._registry.release(upstream)
 
 
 def _has_no_data(answer: Answer) -> bool:
