@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "cache": {"wire"},
     "forward": {"wire"},
     "server": {"wire", "cache", "forward", "corefile"},
-    "metrics": {"forward", "server", "process", "web"},
+    "metrics": {"forward", "server", "process"},
     "config": {"corefile", "process", "server"},
     "keeper": {"config", "host", "process"},
     "worker": {

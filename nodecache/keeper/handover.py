@@ -20,8 +20,9 @@ import logging
 import math
 import os
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
+from nodecache.process.channel import Channel
 from nodecache.process.listen import ListenAddress
 from nodecache.process.messages import Message
 
@@ -47,16 +48,6 @@ class Stage(enum.Enum):
     YIELDING = "yielding"  # releasing the node to the other agent
     STANDBY = "standby"  # a successor serves; should it die, we take over again
     RETIRED = "retired"  # others stand by for the successor: waits to be told to stop
-
-
-class Link(Protocol):
-    """The connection to another keeper."""
-
-    def send(self, kind: str, descriptors: Sequence[int] = (), **fields: Any) -> bool:
-        """Send a message; False where the peer is gone."""
-
-    def close(self) -> None:
-        """Close the connection."""
 
 
 class KeeperActions(Protocol):
@@ -87,9 +78,9 @@ class Handover:
     def __init__(self, actions: KeeperActions) -> None:
         self._actions = actions
         self.stage = Stage.SERVING
-        self.predecessor: Link | None = None
-        self.successor: Link | None = None
-        self._claimant: Link | None = None  # who gets the node once it is released
+        self.predecessor: Channel | None = None
+        self.successor: Channel | None = None
+        self._claimant: Channel | None = None  # who gets the node once it is released
         self._successor_until = math.inf  # how long the successor may take to become ready
         self._predecessor_makes_rules = False
         self._give_up_at = math.inf
@@ -116,7 +107,7 @@ class Handover:
 
     # As the successor
 
-    def found(self, link: Link, *, makes_rules: bool) -> None:
+    def found(self, link: Channel, *, makes_rules: bool) -> None:
         """Another agent serves, and has lent its sockets. `makes_rules`: it has packet rules too."""
         self.predecessor = link
         self._predecessor_makes_rules = makes_rules
@@ -146,7 +137,7 @@ class Handover:
 
     # As the predecessor
 
-    def arrived(self, link: Link, hello: Message, now: float) -> bool:
+    def arrived(self, link: Channel, hello: Message, now: float) -> bool:
         """A successor said hello; False where there is one already."""
         if (
             self.successor is not None
@@ -207,7 +198,7 @@ class Handover:
             return False
         return True
 
-    def _yield_to(self, successor: Link, claim: Claim) -> None:
+    def _yield_to(self, successor: Channel, claim: Claim) -> None:
         self.stage = Stage.YIELDING
         self._claimant = successor
         self._actions.release_node(claim)
@@ -219,7 +210,7 @@ class Handover:
 
     # What the others say
 
-    def heard(self, link: Link, message: Message | None) -> None:
+    def heard(self, link: Channel, message: Message | None) -> None:
         """A message from one of the links, or its end (None)."""
         try:
             if message is None:
@@ -283,7 +274,7 @@ class Handover:
             makes_rules=self._actions.claim().makes_rules,
         )
 
-    def _ended(self, link: Link) -> None:
+    def _ended(self, link: Channel) -> None:
         if link is self._claimant:
             self._claimant = None
         if link is self.predecessor:
@@ -298,7 +289,7 @@ class Handover:
             elif self.stage is Stage.SERVING:
                 log.warning("the next agent has ended before it took over: nothing changes")
 
-    def _close_link(self, link: Link | None) -> None:
+    def _close_link(self, link: Channel | None) -> None:
         if link is None:
             return
         link.close()

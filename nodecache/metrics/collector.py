@@ -2,17 +2,15 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from http import HTTPStatus
 
 from nodecache import __version__
 from nodecache.process import vitals
 from nodecache.process.vitals import KeeperVitals
-from nodecache.web.server import PageMaker, Request, Response
 
 from .agent import agent_families, load_families
 from .cache import cache_families
 from .dns import directive_families, dns_families
-from .exposition import CONTENT_TYPE, Family, HistogramFamily, Texts
+from .exposition import Family, HistogramFamily, Texts
 from .forward import (
     extra_query_families,
     forward_families,
@@ -39,12 +37,12 @@ class Collector:
         self.keeper = keeper or KeeperVitals()
         """The newest that the keeper told; the agent puts each new one here."""
         self.pages: Counter[int] = Counter()
+        """Pages served, by HTTP status: counted where they are served."""
         self.pages_in_flight = 0
         self._read = read
         self._fold = flush
         self._texts = Texts()
         self._carried: dict[str, Family] = {}
-        self._page_maker = PageMaker()
 
     def carry(self, gone: Scrape) -> None:
         """Keep the counts of the parts in `gone`."""
@@ -83,23 +81,6 @@ class Collector:
         for family in self.families():
             for piece in family.pieces(self._texts):
                 yield piece.encode()
-
-    async def page(self, request: Request) -> Response:
-        """Serve the page, gzipped where the scraper asks for it."""
-        is_gzip = request.takes_gzip()
-        self.pages_in_flight += 1
-        try:
-            body = await self._page_maker.make(self.pieces(), is_gzip=is_gzip)
-        except Exception:
-            self._count(HTTPStatus.INTERNAL_SERVER_ERROR)
-            raise
-        finally:
-            self.pages_in_flight -= 1
-        self._count(HTTPStatus.OK)
-        return Response(HTTPStatus.OK, body, CONTENT_TYPE, "gzip" if is_gzip else "")
-
-    def _count(self, status: HTTPStatus) -> None:
-        self.pages[status] += 1
 
 
 def counted_families(scrape: Scrape) -> Iterator[Family]:

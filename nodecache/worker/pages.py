@@ -5,12 +5,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 
 from nodecache.config.flags import Flags
 from nodecache.config.source import Config
 from nodecache.forward.histogram import Histogram
 from nodecache.metrics import AgentNumbers, Collector, Scrape
+from nodecache.metrics.exposition import CONTENT_TYPE
 from nodecache.metrics.history import SAMPLE_SECONDS, History
 from nodecache.process.log import lines_lost
 from nodecache.process.vitals import KeeperVitals
@@ -59,6 +61,7 @@ class Pages:
         self._serving = serving
         self._readings = Readings(serving)
         self._collector = Collector(self._read, vitals, serving.flush_in_slices)
+        self._page_maker = web.PageMaker()
         self._health_duration = Histogram(_HEALTH_BOUNDS)
         self._reload_failures = 0
         self._loaded_at = time.time()
@@ -132,7 +135,8 @@ class Pages:
 
     def _pages_of(self, wanted: WantedPage) -> Mapping[str, web.Page]:
         if wanted.page == "/metrics":
-            return {wanted.page: self._collector.page, "/": self._front_page}
+            metrics = partial(metrics_page, self._collector, self._page_maker)
+            return {wanted.page: metrics, "/": self._front_page}
         if wanted.page == "/health":
             # With /ready beside it, so that a readiness probe needs no further port.
             return {wanted.page: probes.health_page, "/ready": self.readiness.page}
@@ -299,6 +303,23 @@ class Pages:
             ahead_unused=ahead.unused,
             log_lines_lost=lines_lost(),
         )
+
+
+async def metrics_page(
+    collector: Collector, maker: web.PageMaker, request: web.Request
+) -> web.Response:
+    """The metrics, gzipped where the scraper asks for it."""
+    is_gzip = request.takes_gzip()
+    collector.pages_in_flight += 1
+    try:
+        body = await maker.make(collector.pieces(), is_gzip=is_gzip)
+    except Exception:
+        collector.pages[HTTPStatus.INTERNAL_SERVER_ERROR] += 1
+        raise
+    finally:
+        collector.pages_in_flight -= 1
+    collector.pages[HTTPStatus.OK] += 1
+    return web.Response(HTTPStatus.OK, body, CONTENT_TYPE, "gzip" if is_gzip else "")
 
 
 def _read(web_config: str) -> WebConfig:

@@ -1,15 +1,11 @@
 """The whole page, from the counts of a busy node."""
 
-import asyncio
-import gzip
-
 from prometheus_client.parser import text_string_to_metric_families
 
 from nodecache.metrics import CacheNumbers, Collector, Scrape
 from nodecache.metrics.exposition import PIECE_LINES
 from nodecache.process.vitals import KeeperVitals, Process
 from nodecache.server import ServerCounts
-from nodecache.web.server import Request
 from tests.helpers.numbers import A, busy_node, busy_server, busy_upstream
 
 
@@ -21,11 +17,6 @@ def samples(collector: Collector) -> dict[tuple[str, tuple[str, ...]], float]:
         for family in text_string_to_metric_families(page)
         for sample in family.samples
     }
-
-
-def scrape(collector: Collector, **headers: str) -> tuple[bytes, str]:
-    response = asyncio.run(collector.page(Request("GET", "/metrics", headers)))
-    return response.body, response.encoding
 
 
 def test_two_forwarders_with_the_same_upstream_are_one_series():
@@ -91,22 +82,6 @@ def test_memory_of_both_processes_is_counted_once_and_cpu_in_full():
     page = samples(Collector(Scrape, keeper))
     assert 10**9 < page["process_resident_memory_bytes", ()] < 10**10
     assert page["process_cpu_seconds_total", ()] > 1000.0
-
-
-def test_page_is_gzipped_only_for_those_who_ask():
-    collector = Collector(busy_node)
-    plain, encoding = scrape(collector)
-    assert encoding == ""
-    packed, encoding = scrape(collector, **{"accept-encoding": "gzip;q=1.0, identity"})
-    assert encoding == "gzip"
-    assert plain.splitlines()[:50] == gzip.decompress(packed).splitlines()[:50]
-    assert len(packed) < len(plain) / 10
-
-
-def test_pages_served_are_counted():
-    collector = Collector(busy_node)
-    scrape(collector)
-    assert samples(collector)["promhttp_metric_handler_requests_total", ("200",)] == 1
 
 
 def test_no_piece_of_a_page_is_long():

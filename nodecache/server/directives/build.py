@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, time_ns
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from nodecache.corefile import DnstapOptions, LoadbalanceOptions, ServerBlock
 from nodecache.server.directive import Client, Directive, Result
@@ -42,15 +42,8 @@ if TYPE_CHECKING:
 _QUERY_LOGGER = logging.getLogger("queries")
 
 
-class Refreshable(Protocol):
-    """A directive that reads its file again at intervals."""
-
-    refresh_seconds: float
-    """Seconds between two readings; 0 is never."""
-
-    def refresh(self) -> None:
-        """Read the file if it changed, in any thread; queries see the new content in one step."""
-
+Refreshable: TypeAlias = Hosts | WeightFile
+"""What reads its file again every `refresh_seconds` (0 is never), in any thread."""
 
 OpenSink = Callable[[DnstapOptions], "Sink"]
 """Makes the sink of a `dnstap` line."""
