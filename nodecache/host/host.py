@@ -63,7 +63,7 @@ class Host:
         needs_admin = options.setup_interface or options.rules != "none"
         if needs_admin and not privileges.has_capability(privileges.CAP_NET_ADMIN):
             raise HostError(
-                "CAP_NET_ADMIN is missing (securityContext.capabilities.add NET_ADMIN);"
+                f"{privileges.NET_ADMIN_IS_MISSING};"
                 " without it use -setupinterface=false -setupiptables=false"
             )
         if options.setup_interface:

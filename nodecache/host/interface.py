@@ -13,6 +13,7 @@ from ipaddress import ip_address
 
 from .netlink import Link, LinkAddress, Netlink
 from .options import Address, HostError, HostOptions
+from .privileges import NET_ADMIN_IS_MISSING
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ MAX_ALIAS = 255  # IFALIASZ (linux/if.h) less the closing NUL
 
 # What the kernel means, in an operator's words, and the way round.
 _MEANINGS = {
-    errno.EPERM: "CAP_NET_ADMIN is missing (securityContext.capabilities.add NET_ADMIN)",
+    errno.EPERM: NET_ADMIN_IS_MISSING,
     errno.EOPNOTSUPP: "this kernel has no interfaces of kind {kind}: choose another with -interfacekind",
     errno.EACCES: "IPv6 is switched off for it (sysctl net.ipv6.conf.*.disable_ipv6)",
 }

@@ -17,6 +17,10 @@ CAP_NET_BIND_SERVICE, CAP_NET_ADMIN, CAP_NET_RAW = 10, 12, 13
 # bind what a reload adds.
 _KEEPER = frozenset({CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_NET_BIND_SERVICE})
 _HOST = frozenset({CAP_NET_ADMIN, CAP_NET_RAW})  # iptables-legacy opens a raw socket
+NET_ADMIN_IS_MISSING = (
+    "CAP_NET_ADMIN is missing (securityContext: runAsUser 0, capabilities.add NET_ADMIN)"
+)
+"""A container's capabilities are root's: Kubernetes gives other users none."""
 NOBODY = 65534
 KEEPER_OOM_SCORE_ADJ = -998  # one above the kubelet's -999: the node's DNS goes late
 

@@ -5,6 +5,7 @@ sockets are bound with IP_FREEBIND, and survive every withdrawal of their addres
 """
 
 import contextlib
+import errno
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -74,12 +75,21 @@ def open_sockets(address: ListenAddress) -> Sockets:
             udp.close()
             raise
     except OSError as error:
-        raise CannotListen(f"cannot listen on {address}: {error.strerror or error}") from error
+        raise CannotListen(f"cannot listen on {address}: {_reason(error)}") from error
     udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_OCTETS)
     udp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_OCTETS)
     tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, STREAM_RECEIVE_OCTETS)
     tcp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_SEND_OCTETS)
     return Sockets(udp, tcp)
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.EACCES:  # ports from net.ipv4.ip_unprivileged_port_start on are free
+        return (
+            f"{error.strerror}: is CAP_NET_BIND_SERVICE missing"
+            " (securityContext: runAsUser 0, capabilities.add NET_BIND_SERVICE)?"
+        )
+    return error.strerror or str(error)
 
 
 def open_all(

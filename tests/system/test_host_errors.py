@@ -48,6 +48,16 @@ def started(node: Namespace, argv: list[str], **options) -> tuple[int, list[str]
             id="no CAP_NET_ADMIN",
         ),
         pytest.param(
+            ["setpriv", "--reuid=65534", "--clear-groups"], [],
+            ["CAP_NET_ADMIN is missing", "runAsUser 0"],
+            id="not root",
+        ),
+        pytest.param(
+            ["setpriv", "--bounding-set=-net_bind_service"], [],
+            ["cannot listen on", "CAP_NET_BIND_SERVICE", "capabilities.add NET_BIND_SERVICE"],
+            id="no CAP_NET_BIND_SERVICE",
+        ),
+        pytest.param(
             ["env", "PATH=/nonexistent"], [],
             ["nft: No such file", "iptables: No such file", "-setupiptables=false"],
             id="no nft and no iptables",
