@@ -4,7 +4,6 @@ It tells what the metrics tell, and no more: no name that was asked for, and no 
 the page itself; nothing is fetched from elsewhere, and no script runs.
 """
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -50,10 +49,10 @@ a { color: var(--plot) } nav { display: flex; flex-wrap: wrap; gap: .3rem 1rem }
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentInfo:
-    """What the page tells besides counts and vitals. Times in seconds since 1970."""
+    """What the page tells besides counts and vitals."""
 
-    started_at: float
-    loaded_at: float
+    seconds_up: float
+    seconds_since_load: float
     missing: Sequence[str]
     """What `/ready` names."""
     addresses: Sequence[str]
@@ -81,11 +80,10 @@ def front_page(scrape: Scrape, keeper: KeeperVitals, history: History, info: Age
 
 
 def _head(info: AgentInfo) -> str:
-    up = duration(time.time() - info.started_at)
-    loaded = duration(time.time() - info.loaded_at)
     return (
-        f"<header><h1>nodecache {escape(__version__)}</h1><p>{code_form()}, up for {up}, "
-        f"its configuration loaded {loaded} ago</p></header>"
+        f"<header><h1>nodecache {escape(__version__)}</h1><p>{code_form()}, up for "
+        f"{duration(info.seconds_up)}, "
+        f"its configuration loaded {duration(info.seconds_since_load)} ago</p></header>"
     )
 
 

@@ -76,12 +76,12 @@ class Pages:
         self._history = History()
         self._sampling: asyncio.Task[None] | None = None
         self._until_sample = 0.0  # seconds, which are ticks
-        self._started_at = time.time()
+        self._started_at = self._in_force_since = time.monotonic()
         self.take_vitals(vitals, 0)
 
     async def change_to(self, config: Config) -> None:
         """Open the pages a configuration asks for, and close those it no longer does."""
-        self._loaded_at = time.time()
+        self._loaded_at, self._in_force_since = time.time(), time.monotonic()
         for counted in self._readings.gone():
             self._collector.carry(counted)
         self.readiness.forget()
@@ -205,9 +205,10 @@ class Pages:
             for path in self._pages_of(wanted)
             if path in ("/health", "/ready")
         )
+        now = time.monotonic()  # the node's clock may have been set since
         info = front_page.AgentInfo(
-            started_at=self._started_at,
-            loaded_at=self._loaded_at,
+            seconds_up=now - self._started_at,
+            seconds_since_load=now - self._in_force_since,
             missing=list(self.readiness.missing),
             addresses=[str(address) for address in self._serving.listeners],
             links=["/metrics", *dict.fromkeys(probed)],

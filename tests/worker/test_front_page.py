@@ -10,8 +10,8 @@ from nodecache.worker.front_page import AgentInfo, amount, duration, front_page,
 from tests.metrics.test_history import counted
 
 INFO = AgentInfo(
-    started_at=0.0,
-    loaded_at=0.0,
+    seconds_up=3700.0,
+    seconds_since_load=5.0,
     missing=[],
     addresses=["169.254.20.10:53"],
     links=["/metrics"],
@@ -63,6 +63,11 @@ def test_a_page_of_an_agent_that_has_just_begun_is_whole():
     page = page_of()
     assert "nodecache" in page.words[0]
     assert sum(tag == "svg" for tag, _ in page.tags) == 4
+
+
+def test_how_long_it_is_up_does_not_depend_on_the_nodes_calendar():
+    words = " ".join(page_of(seconds_up=3700.0, seconds_since_load=5.0).words)
+    assert "up for 1 h 1 min, its configuration loaded 5 s ago" in words
 
 
 def test_nothing_is_fetched_from_elsewhere_and_no_script_runs():
