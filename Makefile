@@ -19,7 +19,7 @@ $(VENV)/.dev: $(STAMP)
 	touch $@
 
 run: $(STAMP)
-	$(BIN)/python -m demo
+	$(BIN)/python -m nodecache.demo
 
 # The program as `pip install .` makes it: what every query goes through is machine code.
 COMPILED := $(VENV)/compiled

@@ -32,6 +32,7 @@ MAY_IMPORT = {
         "metrics",
     },
     "command": {"config", "corefile", "host", "keeper", "process", "worker"},
+    "demo": {"command", "wire"},
     "__init__": set(),
     "__main__": {"command"},
 }  # fmt: skip
@@ -61,7 +62,9 @@ NOT_TO_BE_TOUCHED = {
 MAY_TOUCH = {"forward/transport/network": {"asyncio", "socket", "time"}}
 # dnspython takes 110 µs to read a query: only where a Corefile's own records are written,
 # and where people are shown a reply.
-MAY_USE_DNSPYTHON = {"command/explain/reply_text", "corefile/mnemonics", "server/record_text"}
+MAY_USE_DNSPYTHON = {
+    "command/explain/reply_text", "corefile/mnemonics", "demo", "server/record_text",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

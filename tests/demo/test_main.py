@@ -15,8 +15,8 @@ import dns.message
 import dns.query
 import pytest
 
-from demo.__main__ import arguments, corefile_for
-from demo.companion import Place
+from nodecache.demo.__main__ import arguments, corefile_for
+from nodecache.demo.companion import Place
 from tests.helpers.agent import free_port
 from tests.patience import PATIENCE_SECONDS
 from tests.system.netns import wait_until
@@ -45,7 +45,7 @@ def test_the_agent_is_asked_to_leave_the_host_alone():
 @contextmanager
 def demo(port: int) -> Iterator[tuple[subprocess.Popen, Path]]:
     """The demo, and the file that it writes to."""
-    command = [sys.executable, "-m", "demo", "--port", str(port)]
+    command = [sys.executable, "-m", "nodecache.demo", "--port", str(port)]
     with tempfile.NamedTemporaryFile() as out:
         process = subprocess.Popen(
             [*command, "--metrics-port", "0", "--health-port", "0"],

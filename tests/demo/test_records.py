@@ -2,8 +2,8 @@ import dns.message
 import dns.rcode
 import pytest
 
-from demo.records import Records, read_record
-from demo.standin import reply_to, sample_records
+from nodecache.demo.records import Records, read_record
+from nodecache.demo.standin import reply_to, sample_records
 
 SAMPLE = sample_records()
 

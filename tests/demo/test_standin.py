@@ -4,7 +4,7 @@ import os
 import dns.asyncquery
 import dns.message
 
-from demo.standin import StandIn, sample_records, serve_until_closed
+from nodecache.demo.standin import StandIn, sample_records, serve_until_closed
 from tests.patience import PATIENCE_SECONDS
 
 

@@ -25,8 +25,8 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-from demo.records import Records
-from demo.standin import bind_both, reply_to
+from nodecache.demo.records import Records
+from nodecache.demo.standin import bind_both, reply_to
 from nodecache.wire import FrameBuffer, framed
 from tests.patience import PATIENCE_SECONDS
 

@@ -16,7 +16,7 @@ from typing import Self
 import dns.message
 import dns.query
 
-from demo.standin import StandIn, sample_records
+from nodecache.demo.standin import StandIn, sample_records
 from tests.helpers.agent import free_port
 from tests.helpers.prometheus import wait_until
 from tests.patience import PATIENCE_SECONDS

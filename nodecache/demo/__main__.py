@@ -1,4 +1,4 @@
-"""`python -m demo`: the agent on 127.0.0.1:5300 before a stand-in for kube-dns."""
+"""`python -m nodecache.demo`: the agent on 127.0.0.1:5300 before a stand-in for kube-dns."""
 
 import argparse
 import multiprocessing
@@ -87,7 +87,7 @@ def corefile_for(place: Place) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m nodecache.demo", description=__doc__)
     parser.add_argument("--port", type=int, default=5300, help="the agent's DNS port")
     parser.add_argument("--metrics-port", type=int, default=9253, help="taken: a free one is used")
     parser.add_argument("--health-port", type=int, default=8080, help="taken: a free one is used")
