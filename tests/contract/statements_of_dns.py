@@ -85,6 +85,7 @@ DNS: dict[str, tuple[str, ...]] = {
         HTTP + "a_get_asks_in_its_path",
         HTTP + "the_time_in_http_caches_is_taken_off_each_ttl",
         "forward/transport/test_http2.py::test_what_the_server_refused_unseen_is_asked_once_more",
+        "forward/transport/test_http2.py::test_a_server_that_goes_still_answers_what_it_accepted",
         "system/test_forward_peers.py::test_a_server_without_http2_is_asked_over_http1",
     ),
     "9250 | DoQ": ("corefile/test_parser.py::test_a_block_of_a_transport_that_is_not_served_is_left_out", "corefile/test_destinations.py::test_what_nobody_can_be_asked_at_is_refused"),

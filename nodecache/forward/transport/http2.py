@@ -16,6 +16,7 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
+from hyperframe.frame import Frame, GoAwayFrame
 
 from nodecache.forward.runtime import Endpoint
 
@@ -43,13 +44,23 @@ class _Stream:
     body: bytearray = field(default_factory=bytearray)
 
 
+class _Connection(H2Connection):
+    """h2's own reads nothing more behind a GOAWAY. But a server answers what it had accepted before."""
+
+    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
+        state = self.state_machine.state
+        received = super()._receive_goaway_frame(frame)
+        self.state_machine.state = state
+        return received
+
+
 class Http2:
     """One connection. `request` and `receive` may give something `to_send`."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._authority = authority(endpoint)
-        self._http = H2Connection(H2Configuration(client_side=True))
+        self._http = _Connection(H2Configuration(client_side=True))
         self._http.local_settings = Settings(
             client=True,
             initial_values={
@@ -62,7 +73,12 @@ class Http2:
         # Who waits for longest has been given up by then.
         self._waiting: deque[_Stream] = deque(maxlen=_MAX_WAITING)
         self._idle_events = self._idle_octets = 0
-        self.is_over = False
+        self._is_ending = False
+
+    @property
+    def is_over(self) -> bool:
+        """The server wants no more requests here, and has answered those that it accepted."""
+        return self._is_ending and not self._streams
 
     def request(self, message: bytes) -> None:
         """Ask, as soon as the server has room for one more."""
@@ -75,7 +91,7 @@ class Http2:
 
     def _send_waiting(self) -> None:
         http = self._http
-        while self._waiting and not self.is_over:
+        while self._waiting and not self._is_ending:
             request = request_for(self._waiting[0].asked, self._endpoint)
             settings = http.remote_settings
             window = min(http.outbound_flow_control_window, settings.initial_window_size)
@@ -109,7 +125,7 @@ class Http2:
     def _answer(self, event: Event) -> bytes | None:
         """What an event brings to an end."""
         if isinstance(event, ConnectionTerminated):
-            self.is_over = True
+            self._end_behind(event)
             return None
         stream = self._streams.get(getattr(event, "stream_id", None) or 0)
         if stream is None:
@@ -131,6 +147,17 @@ class Http2:
                 return None
             return servfail(stream.asked, "the request was broken off")
         return None
+
+    def _end_behind(self, event: ConnectionTerminated) -> None:
+        """Ask nothing more here; wait for what the server has accepted (RFC 9113 §6.8).
+
+        The pool sends the others on another connection once this one is over.
+        """
+        self._is_ending = True
+        is_orderly = event.error_code == ErrorCodes.NO_ERROR
+        last = (event.last_stream_id or 0) if is_orderly else 0
+        for number in [each for each in self._streams if each > last]:
+            del self._streams[number]
 
     def _take(self, event: DataReceived, stream: _Stream) -> None:
         stream.body += event.data or b""

@@ -13,6 +13,7 @@ from hpack import Encoder
 from hyperframe.frame import (
     DataFrame,
     Frame,
+    GoAwayFrame,
     HeadersFrame,
     PingFrame,
     RstStreamFrame,
@@ -123,19 +124,61 @@ def test_what_the_server_refused_unseen_is_asked_once_more():
     assert heard == [servfail(asked(3), "the request was broken off")]
 
 
-def test_a_burst_before_the_settings_is_answered_whole():
+def asking(count: int) -> Http2:
+    """Our end, which has asked so much; the server's frames are written by hand."""
     ours = Http2(Endpoint("192.0.2.1", 443, "https", "dns.example", "POST"))
-    for number in range(20):
+    ours.receive(SettingsFrame().serialize())
+    for number in range(count):
         ours.request(asked(number))
+    ours.to_send()
+    return ours
+
+
+def answering(number: int) -> bytes:
+    """The server's answer to the question that went out as this one, counted from 0."""
+    head = HeadersFrame(2 * number + 1, Encoder().encode(HEAD), flags=["END_HEADERS"])
+    return head.serialize() + DataFrame(2 * number + 1, ANSWER, flags=["END_STREAM"]).serialize()
+
+
+def goaway(last: int, error_code: int = 0) -> bytes:
+    return GoAwayFrame(last_stream_id=last, error_code=error_code).serialize()
+
+
+def test_a_burst_that_left_before_the_settings_is_asked_again_by_and_by():
+    ours = asking(20)
     frames = [SettingsFrame(settings={SettingCodes.MAX_CONCURRENT_STREAMS: 8})]
     frames += [RstStreamFrame(2 * n + 1, ErrorCodes.REFUSED_STREAM) for n in range(8, 20)]
     assert ours.receive(b"".join(each.serialize() for each in frames)) == []
-    ours.to_send()
     for number in range(8):
-        head = HeadersFrame(2 * number + 1, Encoder().encode(HEAD), flags=["END_HEADERS"])
-        body = DataFrame(2 * number + 1, ANSWER, flags=["END_STREAM"])
-        assert ours.receive(head.serialize() + body.serialize()) == [answer(number)]
-    assert len(ours._streams) == 8  # of the twelve, at most so many at once
+        assert ours.receive(answering(number)) == [answer(number)]
+    # Streams 41, 43 …: the refused ones, the newest first.
+    again = [ours.receive(answering(number)) for number in range(20, 32)]
+    assert sorted(again) == [[answer(number)] for number in range(8, 20)]
+
+
+@pytest.mark.parametrize("lasts", [[3], [2**31 - 1, 3]], ids=["at once", "announced"])
+def test_a_server_that_goes_still_answers_what_it_accepted(lasts):
+    ours = asking(3)
+    assert ours.receive(b"".join(goaway(last) for last in lasts)) == []
+    ours.request(asked(9))
+    assert ours.to_send() == b""
+    assert ours.receive(answering(1)) == [answer(1)]
+    assert not ours.is_over
+    assert ours.receive(answering(0)) == [answer(0)]
+    assert ours.is_over  # the third, and the one after, are the pool's again
+
+
+def test_a_farewell_and_the_last_answer_may_come_in_one():
+    ours = asking(1)
+    assert ours.receive(goaway(1) + answering(0)) == [answer(0)]
+    assert ours.is_over
+
+
+@pytest.mark.parametrize("told", [goaway(0), goaway(3, ErrorCodes.INTERNAL_ERROR)])
+def test_a_server_that_goes_without_accepting_or_by_an_error_is_over_at_once(told):
+    ours = asking(2)
+    assert ours.receive(told) == []
+    assert ours.is_over
 
 
 def test_no_more_streams_are_opened_than_the_server_takes():
@@ -174,7 +217,7 @@ def test_our_own_window_is_opened_again():
 def test_a_server_that_goes_is_asked_nothing_more():
     peers = Peers()
     peers.ask(1)
-    peers.server.close_connection()
+    peers.server.close_connection(last_stream_id=0)
     assert peers.settle() == []
     assert peers.ours.is_over
 
