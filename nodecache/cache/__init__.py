@@ -15,7 +15,7 @@ from .freshness import (
     reply_changes_at,
     stale_errors,
 )
-from .keep import Bounds, is_validly_signed, reply_ttl, seconds_to_keep
+from .keep import Bounds, is_validly_signed, refreshed_ttl, reply_ttl, seconds_to_keep
 from .segment import Budget
 from .snapshot import (
     FORM,

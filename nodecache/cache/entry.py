@@ -110,6 +110,11 @@ class Entry:
         """Whole seconds left; 0 or below once expired. CoreDNS floors the age likewise."""
         return self.ttl - int(now - self.stored_at)
 
+    def told_ttl(self) -> int:
+        """The lowest TTL as upstream told it, in seconds; 0 where there are no records."""
+        ttls = [int.from_bytes(self.wire[at : at + 4], "big") for at in self.ttl_offsets]
+        return min(ttls, default=0)
+
     def changes_at(self, now: float) -> float:
         """When `remaining_ttl` will be lower than at `now`; monotonic seconds."""
         return self.stored_at + int(now - self.stored_at) + 1

@@ -9,7 +9,7 @@ from typing import Final
 
 from nodecache.wire import Answer, Kind, Rcode
 
-from .entry import is_denial
+from .entry import Entry, is_denial
 
 _POSITIVE: Final = Kind.POSITIVE  # members of an enum cost a look-up each time
 _NEVER_KEPT: Final = (Kind.OTHER, Kind.SERVFAIL)
@@ -41,6 +41,19 @@ def reply_ttl(answer: Answer, bounds: Bounds) -> int:
     if kind is Kind.REFERRAL or answer.rcode != Rcode.NOERROR:
         lowest = EMPTY_TTL
     return min(max(lowest, bounds.success_min_ttl), bounds.success_ttl)
+
+
+def refreshed_ttl(answer: Answer, ttl: int, entry: Entry) -> int:
+    """How many of `ttl` seconds to keep what refreshed `entry` ahead of its end.
+
+    A lower TTL than before is that of an answer which upstream keeps itself: no newer than the entry, and to
+    be kept no longer than it says. Raised to the least of the bounds, it would outlive upstream's own, and a
+    name that is asked often would be seen to change later than one that is not.
+    """
+    told = answer.lowest_ttl
+    if told is None or told >= entry.told_ttl():
+        return ttl
+    return min(ttl, max(told, 1))
 
 
 def _is_bare_denial(answer: Answer) -> bool:

@@ -23,6 +23,7 @@ from nodecache.cache import (
     is_due_for_prefetch,
     note_failed_refresh,
     note_hits,
+    refreshed_ttl,
     reply_changes_at,
     reply_ttl,
     seconds_to_keep,
@@ -294,7 +295,10 @@ class Zone:
         ):
             self._failed(query, outcome, now)
             return
-        shown = self._keep_if_wanted(query, outcome, reply_ttl(outcome, self._bounds), now)
+        ttl = reply_ttl(outcome, self._bounds)
+        if stale is not None and stale.remaining_ttl(now) > 0:
+            ttl = refreshed_ttl(outcome, ttl, stale)
+        shown = self._keep_if_wanted(query, outcome, ttl, now)
         if self._failures.failed:
             self._failures.clear(query.key)
         waiters = self._waiting.released(query)

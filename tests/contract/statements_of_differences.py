@@ -28,7 +28,7 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
         INPUT + "another_class_is_asked_apart",
         ZONE + "one_clients_ad_is_not_lost_by_another_who_did_not_ask",
     ),
-    "Nothing is fetched ahead": ("scenarios/prefetch_popular_names.rpl", "cache/test_freshness.py::test_what_is_asked_for_is_fetched_again_near_its_end"),
+    "Nothing is fetched ahead": ("scenarios/prefetch_popular_names.rpl", "scenarios/prefetch_of_what_upstream_keeps_itself.rpl", "cache/test_freshness.py::test_what_is_asked_for_is_fetched_again_near_its_end"),
     "Each step of a client's search list": (
         "server/test_search_ahead.py::test_a_search_costs_two_waits_where_it_cost_one_a_step",
         "server/test_search_ahead.py::test_upstream_is_asked_the_same_questions_as_without",
