@@ -8,6 +8,8 @@ up a third that it has answered; and it takes ten times the CPU. Imported only w
 an upstream over HTTPS. A server that breaks the rules loses its connection.
 """
 
+import contextlib
+
 from nodecache.forward.runtime import Endpoint, StreamReceiver
 from nodecache.wire import FrameBuffer, framed
 
@@ -53,10 +55,20 @@ class DohStream(Layer[TlsStream]):
             self._end(error, now)
             return
         self._flush()
-        if answers:
-            self._receiver.received(b"".join([framed(each) for each in answers]), now)
+        self._pass_on(answers, now)
         if codec.is_over:
             self._end(None, now)
+
+    def closed(self, error: Exception | None, now: float) -> None:
+        """The TLS stream ended. So does an answer of a length that HTTP/1 did not tell: RFC 9112 §6.3."""
+        if error is None and self._codec is not None:
+            with contextlib.suppress(BrokenHttp):
+                self._pass_on(self._codec.receive(b""), now)
+        super().closed(error, now)
+
+    def _pass_on(self, answers: list[bytes], now: float) -> None:
+        if answers:
+            self._receiver.received(b"".join([framed(each) for each in answers]), now)
 
     def _flush(self) -> None:
         if self._stream is not None and self._codec is not None:

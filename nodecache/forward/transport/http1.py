@@ -53,7 +53,7 @@ class Http1:
             self._outgoing.append(self._http.send(event))
 
     def receive(self, data: bytes) -> list[bytes]:
-        """The answers in what came."""
+        """The answers in what came; nothing is the end of the stream, which may be that of an answer."""
         try:
             self._http.receive_data(data)
             return list(self._answers())
@@ -64,6 +64,9 @@ class Http1:
         while not self.is_over:
             event = self._http.next_event()
             if event is h11.NEED_DATA or event is h11.PAUSED:
+                return
+            if isinstance(event, h11.ConnectionClosed):
+                self.is_over = True
                 return
             self._events += 1
             if self._asked is None or self._events > _MAX_EVENTS:

@@ -74,6 +74,29 @@ def test_what_is_no_http_ends_the_stream_with_a_reason(protocol, said):
     assert str(told.events[1][1])
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_an_answer_of_no_told_length_lasts_until_the_server_closes(version):
+    """RFC 9112 §6.3: small servers speak so."""
+    stream, _, told = opened("")
+    stream.write(framed(QUERY))
+    head = f"HTTP/{version} 200 OK\r\ncontent-type: application/dns-message\r\n\r\n"
+    stream.received(head.encode() + ANSWER, 1.0)
+    assert told.kinds == ["opened"]
+    stream.closed(None, 2.0)
+    assert told.events[1:] == [("received", framed(QUERY[:2] + ANSWER[2:])), ("closed", None)]
+
+
+@pytest.mark.parametrize(
+    "cut", ["HTTP/1.1 200 OK\r\ncontent-le", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n1"]
+)
+def test_an_answer_that_is_cut_off_by_the_close_is_none(cut):
+    stream, _, told = opened("")
+    stream.write(framed(QUERY))
+    stream.received(cut.encode(), 1.0)
+    stream.closed(None, 2.0)
+    assert told.events[1:] == [("closed", None)]
+
+
 def test_a_stream_that_is_lost_is_told_once():
     stream, _, told = opened("")
     error = OSError("gone")
