@@ -28,11 +28,8 @@ def is_pod_address(host: str) -> bool:
         address = ip_address(host)
     except ValueError:
         return False
-    return not (_scope(address) or _is_special(address)) and str(address) == host
-
-
-def _scope(address: IPv4Address | IPv6Address) -> str | None:
-    return getattr(address, "scope_id", None)
+    has_scope = getattr(address, "scope_id", None) is not None
+    return not (has_scope or _is_special(address)) and str(address) == host
 
 
 def _is_special(address: IPv4Address | IPv6Address) -> bool:

@@ -209,10 +209,6 @@ def _unless_all(given: list[Any]) -> list[Any]:
     return [] if None in given else given
 
 
-def _acl_type(word: str) -> int | None:
-    return None if word == "*" else rdtype(word)
-
-
 def _acl_network(word: str) -> values.IpNetwork | None:
     """A network or a single address."""
     if word == "*":
@@ -222,7 +218,10 @@ def _acl_network(word: str) -> values.IpNetwork | None:
     return values.network(word)
 
 
-_ACL_SECTIONS = {"type": _acl_type, "net": _acl_network}
+_ACL_SECTIONS = {
+    "type": lambda word: None if word == "*" else rdtype(word),
+    "net": _acl_network,
+}
 
 DIRECTIVES = {
     "acl": Directive("acls", acl, Repeat.EACH),

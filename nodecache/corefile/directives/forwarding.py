@@ -87,10 +87,6 @@ def _check(
             raise Fault(word, f"tls_servername is set, and {word.text!r} names a server as well")
 
 
-def _except(arguments: Arguments) -> Fields:
-    return {"except_zones": zones(arguments, ITSELF, at_least=1)}
-
-
 def _health_check(arguments: Arguments) -> Fields:
     """`health_check DURATION [no_rec] [domain NAME]`."""
     fields: Fields = {"health_check_seconds": arguments.take(ITSELF, values.duration(0))}
@@ -134,12 +130,8 @@ def _resolver(word: str) -> str:
     return word
 
 
-def _resolvers(arguments: Arguments) -> Fields:
-    return {"resolver": arguments.rest(ITSELF, _resolver, at_least=1)}
-
-
 _FORWARD = {
-    "except": Option(_except, operator.add),
+    "except": Option(lambda a: {"except_zones": zones(a, ITSELF, at_least=1)}, operator.add),
     "force_tcp": flag("force_tcp"),
     "prefer_udp": flag("prefer_udp"),
     "expire": single("expire_seconds", values.duration(0)),
@@ -157,7 +149,7 @@ _FORWARD = {
     "next_on_nodata": flag("next_on_nodata"),
     "failfast_all_unhealthy_upstreams": flag("failfast"),
     "failover": a_set("failover_rcodes", _failure_rcode),
-    "resolver": Option(_resolvers),
+    "resolver": Option(lambda a: {"resolver": a.rest(ITSELF, _resolver, at_least=1)}),
     "source_address": single("source_address", lambda word: str(values.ip(word))),
     "doh_method": single("doh_method", lambda word: values.one_of("post", "get")(word).upper()),
 }

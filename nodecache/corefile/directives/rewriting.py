@@ -130,16 +130,6 @@ def _check_groups(arguments: Arguments, from_pattern: str, to_name: str) -> None
         raise arguments.fault(f"{to_name!r} uses more groups than {from_pattern!r} has")
 
 
-def _class(arguments: Arguments) -> ClassRule:
-    """`class FROM TO`."""
-    return ClassRule(arguments.take("FROM", rdclass), arguments.take("TO", rdclass))
-
-
-def _type(arguments: Arguments) -> TypeRule:
-    """`type FROM TO`."""
-    return TypeRule(arguments.take("FROM", rdtype), arguments.take("TO", rdtype))
-
-
 def _ttl(arguments: Arguments) -> TtlRule:
     """`ttl [MATCH] NAME SECONDS|LOWEST-HIGHEST|LOWEST-|-HIGHEST`."""
     match = _match(arguments, plain=2)
@@ -218,10 +208,6 @@ def _edns_data(arguments: Arguments, word: str) -> bytes:
         raise arguments.fault(f"data must be pairs of hex digits after 0x, not {word!r}") from None
 
 
-def _edns_nsid(_: Arguments, action: EdnsAction) -> EdnsNsidRule:
-    return EdnsNsidRule(action)
-
-
 def _edns_subnet(arguments: Arguments, action: EdnsAction) -> EdnsSubnetRule:
     """`subnet ACTION [V4BITS V6BITS]`."""
     if action == "unset":
@@ -248,13 +234,13 @@ def _go_number(highest: int) -> Callable[[str], int]:
 
 _EDNS_KINDS: dict[str, Callable[[Arguments, EdnsAction], EdnsRule]] = {
     "local": _edns_local,
-    "nsid": _edns_nsid,
+    "nsid": lambda _, action: EdnsNsidRule(action),
     "subnet": _edns_subnet,
 }
 _KINDS: dict[str, Callable[[Arguments], RewriteRule]] = {
     "name": _name,
-    "class": _class,
-    "type": _type,
+    "class": lambda a: ClassRule(a.take("FROM", rdclass), a.take("TO", rdclass)),
+    "type": lambda a: TypeRule(a.take("FROM", rdtype), a.take("TO", rdtype)),
     "ttl": _ttl,
     "rcode": _rcode,
     "cname": _cname,

@@ -143,7 +143,7 @@ def _message(message: TapMessage) -> bytes:
     ]
     for number, address in ((4, message.query_address), (5, message.response_address)):
         if address is not None:
-            parts.append(_octets(number, ip_address(_host(address)).packed))
+            parts.append(_octets(number, ip_address(address[0].partition("%")[0]).packed))
             parts.append(_number(number + 2, address[1]))
     parts += _time(8, message.query_time)
     parts.append(_octets(10, message.query_packet))
@@ -151,10 +151,6 @@ def _message(message: TapMessage) -> bytes:
         parts += _time(12, message.response_time)
     parts.append(_octets(14, message.response_packet))
     return b"".join(parts)
-
-
-def _host(address: tuple[str, int]) -> str:
-    return address[0].partition("%")[0]
 
 
 def _time(field: int, nanoseconds: int) -> list[bytes]:

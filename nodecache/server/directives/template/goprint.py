@@ -168,22 +168,6 @@ def _floating(base: str) -> Callable[[object, str, int | None], str | None]:
     return formatter
 
 
-def _boolean(value: object, _flags: str, _precision: int | None) -> str | None:
-    return shown(value) if isinstance(value, bool) else None
-
-
-def _character(value: object, _flags: str, _precision: int | None) -> str | None:
-    return chr(value) if _is_int(value) else None  # type: ignore[arg-type]
-
-
-def _code_point(value: object, _flags: str, _precision: int | None) -> str | None:
-    return f"U+{value:04X}" if _is_int(value) else None
-
-
-def _type(value: object, _flags: str, _precision: int | None) -> str | None:
-    return _type_name(value)
-
-
 _VERBS: dict[str, Callable[[object, str, int | None], str | None]] = {
     "v": _any,
     "s": _string,
@@ -193,10 +177,10 @@ _VERBS: dict[str, Callable[[object, str, int | None], str | None]] = {
     "X": _based("X"),
     "o": _based("o"),
     "b": _based("b"),
-    "c": _character,
-    "U": _code_point,
-    "t": _boolean,
-    "T": _type,
+    "c": lambda value, *_: chr(value) if _is_int(value) else None,
+    "U": lambda value, *_: f"U+{value:04X}" if _is_int(value) else None,
+    "t": lambda value, *_: shown(value) if isinstance(value, bool) else None,
+    "T": lambda value, *_: _type_name(value),
     "f": _floating("f"),
     "F": _floating("f"),
     "e": _floating("e"),

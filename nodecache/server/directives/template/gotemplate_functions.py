@@ -116,10 +116,6 @@ def _sprint(*values: object) -> str:
     return "".join(parts)
 
 
-def _sprintln(*values: object) -> str:
-    return " ".join(shown(value) for value in values) + "\n"
-
-
 def _call(function: object, *arguments: object) -> object:
     if not callable(function):
         raise ValueError("non-function")  # noqa: TRY004 (Go's words)
@@ -153,7 +149,7 @@ BUILTINS: dict[str, Callable[..., object]] = {
     "not": lambda value: not is_true(value),
     "print": _sprint,
     "printf": sprintf,
-    "println": _sprintln,
+    "println": lambda *values: " ".join(map(shown, values)) + "\n",
     "slice": _slice,
     "urlquery": lambda *values: quote_plus(_sprint(*values)),
 }
