@@ -80,11 +80,7 @@ class PodList:
         return f"the DNS records of {self.service}"
 
     def begin(self) -> None:
-        """Ask from now on."""
-        self.resolve()
-
-    def resolve(self) -> None:
-        """Ask now."""
+        """Ask, now and from now on."""
         self._stop_timer()
         if self._is_closed or self._round is not None:
             return
@@ -126,9 +122,9 @@ class PodList:
     def _resolve_after(self, seconds: float) -> None:
         self._stop_timer()
         if seconds > 0:
-            self._timer = self._forwarder.runtime.call_later(seconds, self.resolve)
+            self._timer = self._forwarder.runtime.call_later(seconds, self.begin)
         else:
-            self.resolve()
+            self.begin()
 
     def _pause(self, pods: Sequence[Pod] | None, ttl: float) -> float:
         """Seconds until the list is asked for again."""

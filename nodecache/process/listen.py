@@ -15,6 +15,11 @@ class ListenAddress:
         """CoreDNS's name for it in metrics: `dns://169.254.20.10:53`."""
         return f"dns://{self}"
 
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether a socket bound to it takes packets for every address."""
+        return self.host in ("", "0.0.0.0", "::")
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"

@@ -31,7 +31,7 @@ class Listener:
     ) -> None:
         self.sockets = sockets
         self.handler = handler
-        kind = WildcardUdpListener if _is_wildcard(address.host) else UdpListener
+        kind = WildcardUdpListener if address.is_wildcard else UdpListener
         self.udp = kind(sockets.udp, handler, reply_budget, journal)
         self.tcp = TcpListener(sockets.tcp, handler)
 
@@ -76,8 +76,3 @@ def tcp_limits(config: Config, address: ListenAddress) -> TcpLimits:
                 queries_in_all=max(asked.max_tcp_queries or 0, 0),
             )
     return limits
-
-
-def _is_wildcard(host: str) -> bool:
-    """Whether a socket bound to `host` takes packets for every address."""
-    return host in ("", "0.0.0.0", "::")

@@ -26,7 +26,7 @@ class Node:
         forwarder = Forwarder(settings, UpstreamRegistry(self.world), destinations)
         self.told: list[tuple[str, ...]] = []
         self.list = PodList(forwarder, address, "cluster.local.", self._changed)
-        self.list.resolve()
+        self.list.begin()
         self.kubedns.answer()
 
     def _changed(self, pods) -> None:
@@ -135,7 +135,7 @@ def test_a_pod_that_falls_silent_has_the_list_asked_for_at_once():
 def test_a_pod_that_falls_silent_as_the_list_is_asked_for_has_it_asked_for_once_more(is_answered):
     node = Node("10.244.0.2", "10.244.0.3", ttl=60)
     node.world.advance(2)
-    node.list.resolve()
+    node.list.begin()
     if is_answered:
         node.kubedns.answer()
     node.list.pod_fell_silent(node.world.now)

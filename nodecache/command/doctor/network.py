@@ -74,8 +74,8 @@ def _listened(subject: Subject) -> Iterator[tuple[str, int]]:
     except CorefileError:
         return
     for address in listened:
-        wildcard = address.host in ("", "0.0.0.0", "::")
-        hosts = [str(each) for each in subject.flags.local_ips] if wildcard else [address.host]
+        own = [str(each) for each in subject.flags.local_ips]
+        hosts = own if address.is_wildcard else [address.host]
         yield from ((host, address.port) for host in hosts or ["127.0.0.1"])
 
 
