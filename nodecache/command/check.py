@@ -111,7 +111,7 @@ def _check_flags(argv: Sequence[str], env: Mapping[str, str], agent_command: str
     _show(checked)
     cluster = cluster_dns(checked.corefile, cluster_dns_addresses(checked.text, flags, env))
     if cluster is not None:
-        print(f"# {_pods(checked.corefile, cluster, flags, is_asked=not argv)}")  # noqa: T201
+        print(f"# {_pods(checked.corefile, cluster, flags, is_asked=not argv)}")
     return 1 if checked.faults else 0
 
 
@@ -122,9 +122,9 @@ def _read(flags: Flags, env: Mapping[str, str], *, is_beside_agent: bool = False
 
 def _show(checked: Checked, said: Callable[[object], str] = str) -> None:
     _tell(*(f"warning: {said(warning)}" for warning in checked.corefile.warnings))
-    print(said(checked.text.text))  # noqa: T201
+    print(said(checked.text.text))
     for block in checked.corefile.blocks:
-        print(f"# {said(summary(block))}")  # noqa: T201
+        print(f"# {said(summary(block))}")
     _tell(*map(said, checked.faults))
 
 
@@ -188,7 +188,7 @@ def _diff(paths: Sequence[str], env: Mapping[str, str]) -> int:
         raise FlagError("--diff: wants two configurations, OLD and NEW")
     old, new = (_zones_at(path, env) for path in paths)
     lines = [line for zone in dict.fromkeys([*old, *new]) for line in _changed(zone, old, new)]
-    print("\n".join(lines) or "nothing changes for pods")  # noqa: T201
+    print("\n".join(lines) or "nothing changes for pods")
     return 0
 
 
@@ -221,4 +221,4 @@ def _changed(zone: str, old: Mapping[str, str], new: Mapping[str, str]) -> Itera
 
 def _tell(*lines: object) -> None:
     for line in lines:
-        print(line, file=sys.stderr)  # noqa: T201
+        print(line, file=sys.stderr)

@@ -60,9 +60,9 @@ def main(argv: Sequence[str]) -> int:
     }
     script = _BASH.format(**{name: " ".join(each) for name, each in words.items()})
     if list(argv) == ["bash"]:
-        print(script, end="")  # noqa: T201
+        print(script, end="")
     elif list(argv) == ["zsh"]:
-        print(_ZSH + script, end="")  # noqa: T201
+        print(_ZSH + script, end="")
     else:
         is_asked = len(argv) == 1 and argv[0] in HELP_FLAGS
         print(_USAGE, end="", file=sys.stdout if is_asked else sys.stderr)

@@ -22,9 +22,9 @@ USAGE = """Usage: nodecache [FLAGS]              run the agent (nodecache -h sho
 def main(argv: Sequence[str]) -> int:
     """Print the usage of `nodecache` or of one command; 2 for an unknown command."""
     if not argv or argv[0] in ("help", *HELP_FLAGS):
-        print(USAGE, end="")  # noqa: T201
+        print(USAGE, end="")
         return 0
     if argv[0] not in COMMANDS:
-        print(f"nodecache help: there is no command {argv[0]!r}", file=sys.stderr)  # noqa: T201
+        print(f"nodecache help: there is no command {argv[0]!r}", file=sys.stderr)
         return 2
     return int(importlib.import_module(COMMANDS[argv[0]]).main(["--help"]))

@@ -32,13 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         flags = parse_flags(arguments)
     except HelpWanted as wanted:
-        print(wanted, file=sys.stderr)  # noqa: T201
+        print(wanted, file=sys.stderr)
         return 0
     except FlagError as error:
-        print(f"nodecache: {error}", file=sys.stderr)  # noqa: T201
+        print(f"nodecache: {error}", file=sys.stderr)
         return 2
     if flags.version:
-        return _printing(lambda: print(version()))  # noqa: T201
+        return _printing(lambda: print(version()))
     if flags.plugins:
         return _printing(_print_directives)
     return run(flags)
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _print_directives() -> None:
     from nodecache.corefile.options import CHAIN  # noqa: PLC0415 - not needed by the agent
 
-    print("Directives:", *(f"dns.{name}" for name in sorted(CHAIN)), sep="\n  ")  # noqa: T201
+    print("Directives:", *(f"dns.{name}" for name in sorted(CHAIN)), sep="\n  ")
 
 
 def _command(name: str, arguments: Sequence[str]) -> int:
@@ -60,7 +60,7 @@ def _printing(task: Callable[[], int | None]) -> int:
     """Do what prints; the exit status, that of SIGPIPE where nobody reads on."""
     try:
         status = task() or 0
-        print(end="", flush=True)  # noqa: T201
+        print(end="", flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 128 + signal.SIGPIPE

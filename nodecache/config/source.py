@@ -193,9 +193,7 @@ class ConfigSource:
                 raise
             self._tell(error.all)
             self._retry_at = self._now + POLL_SECONDS
-            log.error(  # noqa: TRY400 - what happened was told line by line
-                "serving the last configuration that was good, from %s", self._state.file
-            )
+            log.error("serving the last configuration that was good, from %s", self._state.file)
             text = stored_text(kept, self._flags, self._state.file)
             return self._config(text, is_last_known_good=True)
 
@@ -275,9 +273,7 @@ class ConfigSource:
         try:
             self._state.keep(config.kept)
         except OSError as error:
-            log.error(  # noqa: TRY400 - an operator's folder, no fault of ours
-                "cannot keep the good Corefile in %s: %s", self._state.file, error.strerror
-            )
+            log.error("cannot keep the good Corefile in %s: %s", self._state.file, error.strerror)
 
     def _look_seconds(self, config: Config) -> float:
         """How often to look though nothing is told: `reload`'s interval, jitter drawn anew."""

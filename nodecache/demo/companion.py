@@ -49,7 +49,7 @@ async def _run(stand_in: StandIn, place: Place, lifeline: int) -> None:
 async def _tell(place: Place) -> None:
     while not await _answers(place.dns_port):  # noqa: ASYNC110 (another process: no event to wait on)
         await asyncio.sleep(_ASK_SECONDS)
-    print(banner(place), flush=True)  # noqa: T201
+    print(banner(place), flush=True)
 
 
 async def _answers(port: int) -> bool:

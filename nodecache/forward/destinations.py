@@ -145,7 +145,7 @@ class Destinations:
         except OSError as error:
             if not self._waits:
                 raise
-            log.error("%s cannot be read: %s", file.path, error)  # noqa: TRY400 - no fault of ours
+            log.error("%s cannot be read: %s", file.path, error)
             return ()
         if not endpoints:
             log.warning("%s names no nameserver", file.path)

@@ -75,7 +75,7 @@ class Supervisor:
             pause = max(self._respawn.ended(now), _FORK_PAUSE)
             self._respawn_at = now + pause
             self._loop.faults += 1
-            log.error("no worker can be forked: %s; tried again in %.1f s", error, pause)  # noqa: TRY400
+            log.error("no worker can be forked: %s; tried again in %.1f s", error, pause)
             self._owner.worker_failed()
             return
         self.worker = worker

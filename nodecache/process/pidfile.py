@@ -15,7 +15,7 @@ def write_pidfile(name: str) -> None:
     try:
         Path(name).write_text(f"{os.getpid()}\n", encoding="ascii")
     except OSError as error:
-        log.error("-pidfile: %s", error)  # noqa: TRY400 - an operator's folder, no fault of ours
+        log.error("-pidfile: %s", error)
 
 
 def remove_pidfile(name: str) -> None:

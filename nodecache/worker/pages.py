@@ -152,7 +152,7 @@ class Pages:
             listener = listen.open_listener(wanted.address)
         except (OSError, ValueError) as error:
             if wanted not in self._refused:
-                log.error("cannot serve %s on %s: %s", wanted.page, wanted.address, error)  # noqa: TRY400
+                log.error("cannot serve %s on %s: %s", wanted.page, wanted.address, error)
             self._refused.add(wanted)
             return
         host, port = listener.getsockname()[:2]
@@ -173,7 +173,7 @@ class Pages:
             try:
                 secured = _renewed(wanted.web_config, opened.secured)
             except (OSError, ValueError) as error:
-                log.error("%s goes on as before: %s", wanted.page, error)  # noqa: TRY400
+                log.error("%s goes on as before: %s", wanted.page, error)
                 opened.secured = replace(opened.secured, stamp=stamp)
                 continue
             self._servers.pop(wanted).server.close()

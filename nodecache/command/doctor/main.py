@@ -36,10 +36,10 @@ def main(argv: Sequence[str], env: Mapping[str, str] = os.environ, root: Path = 
     try:
         flags = parse_flags(words or agent_arguments(), is_served=False)
     except HelpWanted:
-        print(_USAGE + flag_usage(), file=sys.stderr)  # noqa: T201
+        print(_USAGE + flag_usage(), file=sys.stderr)
         return 0
     except FlagError as error:
-        print(f"nodecache doctor: {error}", file=sys.stderr)  # noqa: T201
+        print(f"nodecache doctor: {error}", file=sys.stderr)
         return 2
     corefile, found = files.read_corefile(flags, dict(env))
     metrics, is_silent = None, False
@@ -57,7 +57,7 @@ def main(argv: Sequence[str], env: Mapping[str, str] = os.environ, root: Path = 
         run=_listed,
     )
     found += examine(subject)
-    print(as_json(found) if is_json else as_text(found))  # noqa: T201
+    print(as_json(found) if is_json else as_text(found))
     return worst(found)
 
 

@@ -44,12 +44,12 @@ def main(argv: Sequence[str]) -> int:
     try:
         number = rdtype(options.type)
     except ValueError as error:
-        print(f"nodecache explain: {error}", file=sys.stderr)  # noqa: T201
+        print(f"nodecache explain: {error}", file=sys.stderr)
         return 2
     try:
         _explain(options, number)
     except ControlError as error:
-        print(f"nodecache explain: {printable(str(error))}", file=sys.stderr)  # noqa: T201
+        print(f"nodecache explain: {printable(str(error))}", file=sys.stderr)
         return 1
     return 0
 
@@ -70,4 +70,4 @@ def _explain(options: argparse.Namespace, number: int) -> None:
                 text = json.dumps(told)
             else:
                 text = as_line(told) if options.namespace else as_text(told)
-            print(text, flush=True)  # noqa: T201
+            print(text, flush=True)

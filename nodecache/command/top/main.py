@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _top(options)
     except ControlError as error:
-        print(f"nodecache top: {printable(str(error))}", file=sys.stderr)  # noqa: T201
+        print(f"nodecache top: {printable(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0
@@ -50,7 +50,7 @@ def _top(options: argparse.Namespace) -> int:
     seconds = options.seconds
     is_live = not (options.once or options.json)
     if is_live and not (sys.stdin.isatty() and sys.stdout.isatty()):
-        print("nodecache top: no terminal (kubectl exec -it), and no --once", file=sys.stderr)  # noqa: T201
+        print("nodecache top: no terminal (kubectl exec -it), and no --once", file=sys.stderr)
         return 2
     patience = seconds + _PATIENCE_SECONDS
     path = control_path(options.control)
@@ -65,7 +65,7 @@ def _top(options: argparse.Namespace) -> int:
             raise ControlError("the agent has ended")
         PodNames().tell(told["clients"], time.monotonic())
         if options.json:
-            print(json.dumps(told))  # noqa: T201
+            print(json.dumps(told))
             return 0
         from rich.console import Console  # noqa: PLC0415
 

@@ -110,7 +110,7 @@ class WeightFile:
         try:
             self._read()
         except (OSError, ValueError) as error:
-            log.error("%s", error)  # noqa: TRY400 (an operator's file, no fault of ours)
+            log.error("%s", error)
 
     def _read(self) -> None:
         text = Path(self._path).read_text(encoding="utf-8")

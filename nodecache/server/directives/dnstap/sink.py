@@ -157,7 +157,7 @@ class TapClient:
                     context = _client_context(options) if options.transport == "tls" else None
                     await self._loop.create_connection(lambda: stream, host, port, ssl=context)
         except (OSError, TimeoutError) as error:
-            log.error("No connection to dnstap endpoint: %s: %s", options.address, error)  # noqa: TRY400
+            log.error("No connection to dnstap endpoint: %s: %s", options.address, error)
         finally:
             self._connecting = None
 
@@ -205,7 +205,7 @@ class TapListener:
                     self._new_stream, host or None, port, ssl=context, reuse_port=True
                 )
         except OSError as error:
-            log.error("Failed to start dnstap listener: %s: %s", options.address, error)  # noqa: TRY400
+            log.error("Failed to start dnstap listener: %s: %s", options.address, error)
 
 
 Sink: TypeAlias = TapClient | TapListener
