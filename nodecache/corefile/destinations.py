@@ -2,7 +2,7 @@
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from .values import is_ip, port, split_host_port
@@ -106,8 +106,8 @@ def is_like_ipv4(host: str) -> bool:
 def nameservers(resolv_conf: str) -> tuple[Destination, ...]:
     """The `nameserver` lines of a resolv.conf's text, in order, without doubles (resolv.conf(5)).
 
-    A scope is dropped, as CoreDNS does; what is not an address is passed over, as libc does. Brackets
-    and a port are as in OpenBSD's resolv.conf(5).
+    A link-local address keeps its scope, without which it cannot be asked (RFC 4007 §11; CoreDNS drops it).
+    What is not an address is passed over, as libc does. Brackets and a port are as in OpenBSD's resolv.conf(5).
     """
     found: dict[Destination, None] = {}
     for line in resolv_conf.splitlines():
@@ -116,5 +116,5 @@ def nameservers(resolv_conf: str) -> tuple[Destination, ...]:
             with suppress(ValueError):
                 named = destination(words[1])
                 if (named.kind, named.scheme) == ("address", "dns"):
-                    found[replace(named, host=named.host.partition("%")[0])] = None
+                    found[named] = None
     return tuple(found)

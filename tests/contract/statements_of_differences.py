@@ -142,6 +142,7 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
         BOUNDS + "without_room_a_stale_answer_is_better_than_none",
     ),
     "`/etc/resolv.conf` is read once": ("forward/test_destinations.py::test_a_file_is_read_again_when_it_changes", "forward/test_destinations.py::test_a_spoilt_file_keeps_the_last_good_upstreams"),
+    "A link-local server of `/etc/resolv.conf`": ("corefile/test_destinations.py::test_nameserver_lines_of_a_resolv_conf_are_read",),
     "Stub domains with host names": ("forward/test_hostnames.py::test_a_name_is_asked_for_again_when_its_addresses_expire",),
     "A forwarding loop": ("system/test_forward_loop.py::test_a_loop_is_left_out_and_the_rest_serves", "scenarios/forward_loop_is_quarantined.rpl"),
     # The host

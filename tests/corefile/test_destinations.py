@@ -81,7 +81,7 @@ options ndots:5
     assert nameservers(text) == (
         Destination("address", "10.10.255.252"),
         Destination("address", "10.10.255.253"),
-        Destination("address", "fe80::1"),
+        Destination("address", "fe80::1%en0"),
         Destination("address", "10.10.255.254"),
         Destination("address", "fd00::53", 5353),
     )

@@ -158,7 +158,7 @@ def test_a_resolv_conf_is_a_source(tmp_path):
         "search example\nnameserver 10.0.0.1\nnameserver fe80::1%eth0\noptions ndots:5\n"
     )
     (forwarder,), _ = opened(f". {file}")
-    assert endpoints(forwarder) == [Endpoint("10.0.0.1"), Endpoint("fe80::1")]
+    assert endpoints(forwarder) == [Endpoint("10.0.0.1"), Endpoint("fe80::1%eth0")]
 
 
 def test_a_switched_link_is_another_file(tmp_path):
