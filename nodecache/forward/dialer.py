@@ -17,6 +17,9 @@ _REDIAL_FACTOR: Final = 3
 _UNKNOWN_TLS_SECONDS: Final = 0.05
 _SLOW_REDIAL_SECONDS: Final = 0.1
 _MAX_OPENING: Final = 8
+# To a server that takes few queries on each connection, which would get no more than those each time that one
+# takes to open: 80 queries a second where a handshake takes 100 ms.
+_MAX_WANTED: Final = 64
 # How long a query waits for a connection. CoreDNS: 1 to 30 s.
 DIAL_SECONDS: Final = 1.0
 _FIRST_BACK_OFF_SECONDS: Final = 0.02
@@ -38,7 +41,7 @@ class Dialer:
     def dial(self, now: float, wanted: int = 1) -> None:
         """Have up to `wanted` connections opening, unless one was refused too short a time ago."""
         if now >= self._may_dial_at:
-            for _ in range(min(wanted, _MAX_OPENING) - len(self.opening)):
+            for _ in range(min(wanted, _MAX_WANTED) - len(self.opening)):
                 self.opening.append(self._open_one(now))
 
     def opened(self, connection: StreamConnection, now: float) -> None:
@@ -67,13 +70,13 @@ class Dialer:
         if not self.opening:
             return True
         patience = max(_REDIAL_FACTOR * self._opened_in, _REDIAL_SECONDS)
-        if len(self.opening) == _MAX_OPENING:
+        if len(self.opening) >= _MAX_OPENING:
             patience = max(patience, _SLOW_REDIAL_SECONDS)
         return now - self.opening[-1].opened_at > patience
 
     def dial_another(self, now: float) -> None:
         """Open one more in parallel; where there are too many, the oldest is closed."""
-        if len(self.opening) == _MAX_OPENING:
+        if len(self.opening) >= _MAX_OPENING:
             self.opening.pop(0).stream.close()
         self.opening.append(self._open_one(now))
 

@@ -205,6 +205,23 @@ def test_a_connection_that_hangs_does_not_teach_that_a_server_takes_one_query():
     assert stage.upstream.streams.query_limit.queries == 0
 
 
+@pytest.mark.parametrize(("is_limited", "most"), [(True, 64), (False, 1)])
+def test_to_a_server_that_takes_one_query_on_each_as_many_are_opened_at_once_as_wait(
+    is_limited, most
+):
+    """With eight at once, 80 queries a second were the most where a TLS handshake takes 100 ms."""
+    stage = Stage(upstream=TCP)
+    if is_limited:
+        for second in range(2):
+            at = stage.world.now + second
+            stage.upstream.streams.query_limit.closed_with_pending(1, 2, at, at)
+        stage.world.advance(2)
+    stage.world.machine("10.0.0.1").mood = "dead"
+    for _ in range(100):
+        stage.ask()
+    assert len(stage.world.machine("10.0.0.1").streams) == most
+
+
 @pytest.mark.parametrize(
     ("octets", "told"),
     [(0, "EOF"), (1, "unexpected EOF"), (2, "EOF"), (3, "unexpected EOF"), (29, "unexpected EOF")],
