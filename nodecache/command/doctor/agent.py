@@ -118,7 +118,7 @@ def check_cpu(subject: Subject) -> Iterator[Finding]:
         stats = {
             words[0]: int(words[1])
             for line in text.splitlines()
-            if len(words := line.split()) == 2 and words[1].isdigit()
+            if len(words := line.split()) == 2 and words[1].isdecimal()
         }
         periods, throttled = stats.get("nr_periods", 0), stats.get("nr_throttled", 0)
         if periods and throttled > _THROTTLED_SHARE * periods:

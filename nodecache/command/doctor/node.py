@@ -177,7 +177,7 @@ def check_conntrack(subject: Subject) -> Iterator[Finding]:
 
 
 def _number(text: str | None) -> int:
-    return int(text) if text is not None and text.strip().isdigit() else 0
+    return int(text) if text is not None and text.strip().isdecimal() else 0
 
 
 def _insert_failures(text: str) -> int:

@@ -77,7 +77,7 @@ def _is_in_any(address: Address, networks: tuple[str, ...]) -> bool | None:
 
 def _is_in_range(port: int, text: str) -> bool:
     low, _, high = text.partition("-")
-    return low.isdigit() and int(low) <= port <= int(high if high.isdigit() else low)
+    return low.isdecimal() and int(low) <= port <= int(high if high.isdecimal() else low)
 
 
 def _share(states: frozenset[str], wanted: tuple[str, ...]) -> bool | None:

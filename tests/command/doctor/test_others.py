@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nodecache.command.doctor import others
@@ -269,6 +269,7 @@ words = st.lists(
 
 
 @given(st.lists(words, max_size=6))
+@example([["--dport", "¹"]])  # a digit, and no number
 def test_whatever_iptables_lists_of_a_rule_is_read_without_a_fault(rules):
     lines = [f"-A INPUT {' '.join(each)}" for each in rules]
     text = "\n".join(["*filter", ":INPUT ACCEPT [0:0]", *lines, "COMMIT", ""])
