@@ -196,8 +196,13 @@ def test_single_quotes_are_told_of(line):
     """They are a part of the word, as in CoreDNS, and no file has that name."""
     quoted, plain = (f". {{\n{line.format(word)}\n}}" for word in ("'/etc/x'", "/etc/x"))
     (told,) = corefile(quoted).warnings
-    assert told.endswith(": the quotes are a part of '/etc/x': double ones are not")
+    assert told.endswith(": single quotes are a part of the word, '/etc/x': double ones are not")
     assert not corefile(plain).warnings
+
+
+def test_single_quotes_around_several_words_are_told_of():
+    (told,) = corefile(". {\nlog . '{remote} {name}'\n}").warnings
+    assert told.endswith("a part of the word, '{remote}: double ones are not")
 
 
 def test_nothing_else_to_serve_is_an_error():
