@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 NFT = "nft"
 NOT_THE_HOSTS = {TABLE, "ip kube-proxy", "ip6 kube-proxy"}  # tables: ours and kube-proxy's
+_PUT_ATTEMPTS = 3  # another nft may list it in another way: then two in a row are the same
 _LIST = Command((NFT, "-j", "list", "table", *TABLE.split()))
 
 
@@ -121,12 +122,18 @@ class NftTable:
         if not self._shape:
             elements |= self._answering()
         contents = Contents(self.packets, elements | self._pods.as_elements(now))
-        script = table_script(self._options, self.fail_open, contents)
-        applied = yield Command((NFT, "-f", "-"), stdin=script)
-        if not applied.is_ok:
-            raise RulesError(f"nft: {applied.reason}; -rules iptables or none does without it")
-        listing = read_listing((yield _LIST).stdout)
-        self._shape = listing.shape if listing is not None else ""
+        yield from self._put(table_script(self._options, self.fail_open, contents))
+
+    def _put(self, script: str) -> Job:
+        """Replace the table, and learn its shape, unless somebody else changed it before it was listed."""
+        for _ in range(_PUT_ATTEMPTS):
+            applied = yield Command((NFT, "-f", "-"), stdin=script)
+            if not applied.is_ok:
+                raise RulesError(f"nft: {applied.reason}; -rules iptables or none does without it")
+            known, listing = self._shape, read_listing((yield _LIST).stdout)
+            self._shape = listing.shape if listing is not None else ""
+            if known in ("", self._shape):
+                return
 
     def set_pods(self, pods: PodList, now: float) -> Job:
         """Have the kernel send to these pods; if our table is not there yet, later with it."""
