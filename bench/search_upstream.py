@@ -35,6 +35,7 @@ class LateUpstream:
         self._selector = selectors.DefaultSelector()
         self._owed: list[tuple[float, Callable[[bytes], None], bytes]] = []
         self._held: set[str] = set()
+        self._taken: set[str] = set()
         self._lock = threading.Lock()
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         udp.bind((self.host, 53))
@@ -52,6 +53,7 @@ class LateUpstream:
         """What gives the answers that are held; later ones are none of them."""
         with self._lock:
             owed, self._owed = self._owed, []
+            self._taken |= self._held
             self._held = set()
         return [partial(send, reply) for _, send, reply in owed]
 
@@ -110,6 +112,11 @@ class LateUpstream:
         question = f"{'.'.join(labels)}. {'A' if qtype == 1 else 'AAAA'}"
         with self._lock:
             self.asked[question] += 1
+            if (
+                question in self._taken
+            ):  # asked a second time, by a hedge, while the first was answered
+                send(reply)
+                return
             self._held.add(question)
             self._owed.append((now + (self.seconds or 0.0), send, reply))
 

@@ -32,7 +32,7 @@ def load(there, folder, rate: int, seconds: int, prefix: str = "n") -> Dnsperf:
 
 
 def ask_many(there_agent: Agent, prefix: str, count: int = 160) -> set[str | None]:
-    """Who answered so many new names."""
+    """Who answered so many new names. Where one pod alone is known and starved, the Service address helps out."""
     return {there_agent.ask(f"{prefix}{number}.{ZONE}.") for number in range(count)}
 
 
@@ -50,7 +50,7 @@ def test_the_list_is_asked_for_at_the_service_address_and_again_before_its_ttl_e
         ours.until_known(1)
         assert two.service.asked_for_the_list(changed_at)
         assert first.asked_for_the_list() == second.asked_for_the_list() == []
-        assert ask_many(ours, "b") == {second.address}
+        assert second.address in ask_many(ours, "b") <= {second.address, two.service.address}
 
 
 def test_a_pod_is_asked_for_the_list_while_the_service_address_does_not_answer(two, tmp_path):
@@ -182,7 +182,8 @@ def test_an_empty_list_is_the_service_address(two, tmp_path):
         assert "kube-dns' address is asked: the DNS records of" in ours.log
         two.tell([two.pods[0].address])
         ours.until_known(1)
-        assert ask_many(ours, "f") == {two.pods[0].address}
+        first = two.pods[0].address
+        assert first in ask_many(ours, "f") <= {first, two.service.address}
 
 
 def test_pods_that_answer_are_asked_while_none_is_ready_and_the_service_address_is_silent(

@@ -118,6 +118,7 @@ def api(there, tmp_path) -> ApiServer:
 
 
 def who_answers(ours: Agent, prefix: str, count: int = 160) -> set[str | None]:
+    """Who answered so many new names. Where one pod alone is known and starved, the Service address helps out."""
     return {ours.ask(f"{prefix}{number}.{ZONE}.") for number in range(count)}
 
 
@@ -131,11 +132,12 @@ def test_pods_are_listed_and_watched_and_one_that_terminates_is_left_at_once(the
             in ours.log
         )
         assert who_answers(ours, "a") == {first, second}
+        assert there.service.asked() == []
         api.until_watched()
         api.put(endpoint(first, ready=False, terminating=True), endpoint(second))
         ours.until_known(1, "api")
-        assert who_answers(ours, "b") == {second}
-        assert there.service.asked() == there.service.asked_for_the_list() == []
+        assert second in who_answers(ours, "b") <= {second, there.service.address}
+        assert there.service.asked_for_the_list() == []
         assert {asked["labelSelector"] for asked in api.asked} == {
             "kubernetes.io/service-name=kube-dns-upstream"
         }
@@ -168,7 +170,7 @@ def test_slices_are_put_together_and_an_empty_list_is_the_service_address(there,
         assert "kube-dns' address is asked: the EndpointSlices of" in ours.log
         api.put(endpoint(second))
         ours.until_known(1, "api")
-        assert who_answers(ours, "f") == {second}
+        assert second in who_answers(ours, "f") <= {second, there.service.address}
 
 
 @pytest.mark.parametrize(
@@ -205,7 +207,7 @@ def test_pods_of_the_nodes_zone_are_asked_where_hints_say_so(there, api, tmp_pat
     api.put(endpoint(first, "east"), endpoint(second, "west"))
     with api.agent(tmp_path, NODE_ZONE="west") as ours:
         ours.until_known(1, "api")
-        assert who_answers(ours, "z") == {second}
+        assert second in who_answers(ours, "z") <= {second, there.service.address}
         api.until_watched()
         api.put(endpoint(first, "east"), endpoint(second))  # one without a hint: they do not hold
         ours.until_known(2, "api")
