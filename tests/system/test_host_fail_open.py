@@ -84,7 +84,7 @@ def test_killed_again_and_again_every_query_is_answered_by_us_or_else_by_kube_dn
             assert from_pod(world) == {NOERROR}
     assert f"{SERVICE}/32" in world.node.run("ip", "address")  # nothing was cleaned up
     again = start(rules)
-    assert from_pod(world) == {REFUSED}
+    wait_until(lambda: from_pod(world, seconds=1) == {REFUSED})
     again.stop()
     assert from_pod(world) == {NOERROR}
     assert world.traces() == ""
@@ -95,11 +95,11 @@ def test_the_node_local_address_falls_back_to_the_pods_that_were_told(world, sta
     world.proxy(proxy)
     nodes_own = [LOCAL, LOCAL6]
     agent = start(rules, dns_pods=PODS)
-    assert from_pod(world, nodes_own) == {REFUSED}
+    wait_until(lambda: from_pod(world, nodes_own, seconds=1) == {REFUSED})
     agent.kill_all()
     assert from_pod(world, nodes_own) == {NOERROR}
     again = start(rules)  # which was told no pods: those of the former life hold
-    assert from_pod(world, nodes_own) == {REFUSED}
+    wait_until(lambda: from_pod(world, nodes_own, seconds=1) == {REFUSED})
     again.kill_all()
     assert from_pod(world, nodes_own) == {NOERROR}
 
@@ -107,7 +107,7 @@ def test_the_node_local_address_falls_back_to_the_pods_that_were_told(world, sta
 def test_without_pods_the_node_local_address_is_refused_as_nobody_is_there(world, start):
     world.proxy("nftables")
     agent = start("nftables")
-    assert from_pod(world, [LOCAL]) == {REFUSED}
+    wait_until(lambda: from_pod(world, [LOCAL], seconds=1) == {REFUSED})
     agent.kill_all()
     assert {world.ask(LOCAL, protocol, 0.3) for protocol in PROTOCOLS} == {None}
 
@@ -119,7 +119,7 @@ def test_of_the_nodes_own_queries_one_is_refused_at_each_address_and_the_next_on
     world.proxy(proxy)
     agent = start("nftables", dns_pods=PODS)
     wait_until(lambda: agent.state()["probes"]["answered"] > 0)
-    assert from_node(world, ADDRESSES) == {REFUSED}
+    wait_until(lambda: from_node(world, ADDRESSES, seconds=1) == {REFUSED})
     agent.kill_all()
     with world.node.entered():
         refused = {(ip, protocol): ask(ip, protocol) for ip in ADDRESSES for protocol in PROTOCOLS}
@@ -133,7 +133,7 @@ def test_of_the_nodes_own_queries_one_is_refused_at_each_address_and_the_next_on
 def test_the_nodes_own_queries_leave_a_worker_that_answers_nothing(world, start):
     world.proxy("nftables")
     agent = start("nftables")
-    assert from_node(world) == {REFUSED}
+    wait_until(lambda: from_node(world, seconds=1) == {REFUSED})
     agent.tell("stop")
     wait_until(lambda: from_node(world, seconds=1) == {NOERROR})
     assert f"{SERVICE}/32" in world.node.run("ip", "address")
@@ -147,7 +147,7 @@ def test_sockets_of_ours_at_every_address_count_and_strangers_do_not(world, tmp_
     without_bind = stock(addresses).replace(f"bind {' '.join(map(str, addresses))}\n", "")
     flags = ("-rules", rules, "-lease", f"{LEASE}s")
     agent = Agent(world, tmp_path, addresses, *flags, corefile=without_bind).wait_ready()
-    assert from_pod(world) == {REFUSED}
+    wait_until(lambda: from_pod(world, seconds=1) == {REFUSED})
     agent.kill_all()
     assert from_pod(world) == {NOERROR}
     with world.node.entered():
@@ -156,7 +156,7 @@ def test_sockets_of_ours_at_every_address_count_and_strangers_do_not(world, tmp_
     for stranger in strangers:
         stranger.close()
     again = Agent(world, tmp_path, addresses, *flags, corefile=without_bind).wait_ready()
-    assert from_pod(world) == {REFUSED}
+    wait_until(lambda: from_pod(world, seconds=1) == {REFUSED})
     assert again.stop() == 0
 
 
@@ -176,7 +176,7 @@ def test_a_connection_that_began_at_kube_dns_goes_on_there_when_we_are_back(worl
     start("nftables").kill_all()
     with world.connection_at_kube_dns(address):
         agent = start("nftables")
-        assert from_pod(world) == {REFUSED}
+        wait_until(lambda: from_pod(world, seconds=1) == {REFUSED})
     agent.stop()
 
 
@@ -203,7 +203,7 @@ def test_a_kernel_without_the_match_fails_open_by_the_lease(
     rules = "nftables" if program == "nft" else "iptables"
     agent = start(rules, lease_seconds=2)
     assert agent.state()["rules_fail_open"] == "lease"
-    assert from_pod(world) == {REFUSED}
+    wait_until(lambda: from_pod(world, seconds=1) == {REFUSED})
     agent.kill_all()
     assert world.ask(SERVICE, seconds=0.2) is None or world.lifetime(SERVICE) == 0
     wait_until(lambda: from_pod(world, seconds=1) == {NOERROR})
@@ -255,6 +255,6 @@ def test_what_stays_on_a_node_where_nothing_runs_is_harmless_and_taken_over(worl
     assert from_node(world, [SERVICE]) == {NOERROR}  # IPv6 has no route to a Service in this world
     agent = start(rules)
     assert agent.state()["setup_errors"] == dict.fromkeys(agent.state()["setup_errors"], 0)
-    assert from_pod(world, ADDRESSES) == {REFUSED}
+    wait_until(lambda: from_pod(world, ADDRESSES, seconds=1) == {REFUSED})
     agent.stop()
     assert from_pod(world, ADDRESSES) == {NOERROR}

@@ -47,7 +47,12 @@ def test_with_policy_drop_pods_and_the_node_itself_are_answered_and_no_trace_sta
     assert world.ask(LOCAL, seconds=0.2) is None
     before = filters(world)
     agent = StandIn(world.node, ADDRESSES, rules=rules).wait_ready()
-    assert {world.ask(ip, protocol) for ip in ADDRESSES for protocol in ("udp", "tcp")} == {REFUSED}
+    wait_until(
+        lambda: (
+            {world.ask(ip, protocol, 1) for ip in ADDRESSES for protocol in ("udp", "tcp")}
+            == {REFUSED}
+        )
+    )
     wait_until(lambda: agent.state()["probes"]["answered"] > 0)  # the node itself, by UDP and TCP
     log = agent.stop()
     assert "may drop: accepting the listen addresses' traffic there" in log
@@ -70,7 +75,7 @@ def test_with_policy_drop_pods_and_the_node_itself_are_answered_and_no_trace_sta
 def test_a_filter_that_begins_to_drop_later_is_noticed(world, deed, rules):
     world.node.run("iptables-legacy", "-t", "filter", "-S")  # so that the table is in use
     agent = StandIn(world.node, [LOCAL], rules=rules).wait_ready()
-    assert world.ask(LOCAL) == REFUSED
+    wait_until(lambda: world.ask(LOCAL, seconds=1) == REFUSED)
     world.node.run(*deed, stdin=NFT_FILTER)
     seconds = wait_until(lambda: world.ask(LOCAL, seconds=1) == REFUSED)
     print(f"{' '.join(deed)}, {rules}: answered again within {1000 * seconds:.0f} ms")

@@ -82,7 +82,7 @@ def test_after_a_clean_stop_pods_are_answered_by_kube_dns_until_that_expires(
 ):
     world.proxy(proxy)
     agent = start(rules, dns_pods=PODS)
-    assert from_pod(world, ADDRESSES) == {REFUSED}
+    wait_until(lambda: from_pod(world, ADDRESSES, seconds=1) == {REFUSED})
     agent.stop()
     assert from_pod(world, ADDRESSES) == {NOERROR}
     with world.node.entered():
@@ -101,7 +101,7 @@ def test_the_next_agent_takes_over_what_was_left(world, start, rules, proxy):
     world.proxy(proxy)
     start(rules, dns_pods=PODS).stop()
     again = start(rules)  # which was told no pods
-    assert from_pod(world, ADDRESSES) == {REFUSED}
+    wait_until(lambda: from_pod(world, ADDRESSES, seconds=1) == {REFUSED})
     assert "fib daddr type !=" not in world.traces()
     wait_until(lambda: "! --dst-type LOCAL" not in world.traces())
     again.stop()
@@ -117,7 +117,7 @@ def test_a_service_that_takes_over_from_the_node_local_address_does_so_for_a_whi
         world.node.run("ip", "address", "add", f"{service}", "dev", "lo")
         world.serve(world.node, str(service))
     agent = StandIn(world.node, NODE_LOCAL[:1], rules=rules, fallback=[str(SERVICE)]).wait_ready()
-    assert from_pod(world, [LOCAL]) == {REFUSED}
+    wait_until(lambda: from_pod(world, [LOCAL], seconds=1) == {REFUSED})
     agent.stop()
     assert from_pod(world, [LOCAL]) == {NOERROR}
     assert f"dnat ip to {SERVICE}:53" in world.traces() or "NODECACHE-DNS" in world.traces()
@@ -130,7 +130,7 @@ def test_whoever_serves_the_node_local_address_next_is_not_passed_by(world, star
     start(rules, dns_pods=PODS).stop()
     assert from_pod(world, NODE_LOCAL) == {NOERROR}
     other = start("none")
-    assert from_pod(world, NODE_LOCAL) == {REFUSED}
+    wait_until(lambda: from_pod(world, NODE_LOCAL, seconds=1) == {REFUSED})
     other.stop()
 
 
@@ -139,7 +139,7 @@ def test_on_an_interface_of_somebody_elses_the_address_falls_back_all_the_same(w
     world.proxy("nft")
     world.node.run("ip", "address", "add", f"{LOCAL}/32", "dev", "lo")
     agent = start(rules, dns_pods=PODS, setup_interface=False)
-    assert from_pod(world, [LOCAL]) == {REFUSED}
+    wait_until(lambda: from_pod(world, [LOCAL], seconds=1) == {REFUSED})
     agent.stop()
     assert from_pod(world, [LOCAL]) == {NOERROR}
     with world.node.entered():  # with iptables nothing masquerades the node's own queries
@@ -159,7 +159,7 @@ def test_a_connection_that_began_between_two_agents_goes_on_at_kube_dns(world, s
     start("nftables", dns_pods=PODS).stop()
     with world.connection_at_kube_dns(address):
         agent = start("nftables")
-        assert from_pod(world, [address]) == {REFUSED}
+        wait_until(lambda: from_pod(world, [address], seconds=1) == {REFUSED})
     agent.stop()
 
 
