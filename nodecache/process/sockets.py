@@ -80,9 +80,8 @@ def open_sockets(address: ListenAddress) -> Sockets:
     try:
         udp.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, RECEIVE_OCTETS)
         udp.setsockopt(socket.SOL_SOCKET, _SNDBUFFORCE, SEND_OCTETS)
-    except (
-        PermissionError
-    ):  # without CAP_NET_ADMIN, rmem_max holds: 208 KiB as it comes, 550 queries
+    except PermissionError:
+        # Without CAP_NET_ADMIN, net.core.rmem_max holds: 208 KiB as it comes, 550 queries.
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_OCTETS)
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_OCTETS)
     tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, STREAM_RECEIVE_OCTETS)

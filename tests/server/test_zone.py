@@ -1,7 +1,5 @@
 """What a zone makes of queries, of the cache, and of what comes from upstream."""
 
-import itertools
-
 import dns.edns
 import dns.flags
 import pytest
@@ -10,7 +8,6 @@ from nodecache.cache import Prefetch
 from nodecache.forward.failure import too_many
 from nodecache.server.counts import Outcome
 from nodecache.server.directive import refusal
-from nodecache.server.limiter import InflightLimiter
 from nodecache.wire import Flag, Rcode
 from tests.server.zone_harness import ADDRESS, FRESH_ONLY, OTHER, SOA, ZoneHarness, harness
 from tests.wire.messages import texts
@@ -387,23 +384,3 @@ def test_an_extended_rcode_reaches_those_who_sent_an_opt():
     edns, plain = zone.ask(use_edns=0), zone.ask()
     zone.upstream.says(rcode="BADCOOKIE", options=())
     assert (edns.rcode, plain.rcode) == ("BADCOOKIE", "SERVFAIL")
-
-
-def test_while_upstream_is_down_new_questions_have_three_quarters_of_the_places():
-    """With 1,024, whatever the memory, 1,611 of 4,200 failed beside an upstream that hung for 6.5 s; now 687."""
-    zone = ZoneHarness(limiter=InflightLimiter(max_queries=1024))
-    zone.upstream.down = True
-    waiting = {host: while_down(zone, host) for host in ("10.244.1.7", "10.244.1.8", "10.244.1.9")}
-    assert list(waiting.values()) == [512, 205, 41]  # who comes later finds places, too
-    assert zone.ask("one-more.example. A", host="10.244.1.9").rcode == "SERVFAIL"
-    assert not zone.ask("10-244-1-7.0.example. A", host="10.244.1.9").has_reply  # with its like
-    zone.upstream.down = False
-    assert not zone.ask("one-more.example. A", host="10.244.1.9").has_reply
-
-
-def while_down(zone: ZoneHarness, host: str) -> int:
-    """How many questions of a client that asks for ever new ones wait."""
-    asked = (zone.ask(f"{host.replace('.', '-')}.{n}.example. A", host=host) for n in range(1024))
-    return sum(
-        not pod.has_reply for pod in itertools.takewhile(lambda pod: not pod.has_reply, asked)
-    )

@@ -28,6 +28,7 @@ from tests.system.netns import Namespace, pod_namespace, run
 SERVICE = "10.96.0.11"
 SERVICE_NUMBER = 9
 METRICS_PORT = 9253
+ZONE = "default.svc.cluster.local"  # pods know every name in it
 COREFILE = """
 cluster.local:53 {{
     bind 127.0.0.1
@@ -193,6 +194,10 @@ class Agent:
             reply = dns.query.udp(query, "127.0.0.1", timeout=PATIENCE_SECONDS)
             return str(reply.answer[0][0]) if reply.answer else None
         return None
+
+    def who_answers(self, prefix: str, count: int = 160) -> set[str | None]:
+        """Who answered so many new names. Where one pod alone is known and starved, the Service address helps out."""
+        return {self.ask(f"{prefix}{number}.{ZONE}.") for number in range(count)}
 
     def check(self) -> str:
         """What `nodecache check` prints beside it."""

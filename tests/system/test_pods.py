@@ -9,13 +9,12 @@ import pytest
 from tests.helpers.prometheus import wait_until
 from tests.needs import need_node
 from tests.system.backends import Dnsperf
-from tests.system.kube_dns import Agent, agent, kube_dns
+from tests.system.kube_dns import ZONE, Agent, agent, kube_dns
 
 pytestmark = pytest.mark.system
 
 need_node("dnsperf", "curl")
 
-ZONE = "default.svc.cluster.local"
 TIME_OUT_SECONDS = 2.0  # as in test_forward_dead_backend
 LONG_TTL = 60
 
@@ -31,11 +30,6 @@ def load(there, folder, rate: int, seconds: int, prefix: str = "n") -> Dnsperf:
     return Dnsperf(there.node, folder, rate, seconds, prefix=prefix, zone=ZONE)
 
 
-def ask_many(there_agent: Agent, prefix: str, count: int = 160) -> set[str | None]:
-    """Who answered so many new names. Where one pod alone is known and starved, the Service address helps out."""
-    return {there_agent.ask(f"{prefix}{number}.{ZONE}.") for number in range(count)}
-
-
 def test_the_list_is_asked_for_at_the_service_address_and_again_before_its_ttl_ends(two, tmp_path):
     first, second = two.pods
     with agent(two, tmp_path) as ours:
@@ -44,13 +38,13 @@ def test_the_list_is_asked_for_at_the_service_address_and_again_before_its_ttl_e
             f"kube-dns' pods are {first.address} {second.address}: so say the DNS records of "
             in ours.log
         )
-        assert ask_many(ours, "a") == {first.address, second.address}
+        assert ours.who_answers("a") == {first.address, second.address}
         assert two.service.asked() == []
         changed_at = two.tell([second.address])
         ours.until_known(1)
         assert two.service.asked_for_the_list(changed_at)
         assert first.asked_for_the_list() == second.asked_for_the_list() == []
-        assert second.address in ask_many(ours, "b") <= {second.address, two.service.address}
+        assert second.address in ours.who_answers("b") <= {second.address, two.service.address}
 
 
 def test_a_pod_is_asked_for_the_list_while_the_service_address_does_not_answer(two, tmp_path):
@@ -178,12 +172,12 @@ def test_an_empty_list_is_the_service_address(two, tmp_path):
         ours.until_known(2)
         two.tell([])
         ours.until_known(0)
-        assert ask_many(ours, "e") == {two.service.address}
+        assert ours.who_answers("e") == {two.service.address}
         assert "kube-dns' address is asked: the DNS records of" in ours.log
         two.tell([two.pods[0].address])
         ours.until_known(1)
         first = two.pods[0].address
-        assert first in ask_many(ours, "f") <= {first, two.service.address}
+        assert first in ours.who_answers("f") <= {first, two.service.address}
 
 
 def test_pods_that_answer_are_asked_while_none_is_ready_and_the_service_address_is_silent(
@@ -199,7 +193,7 @@ def test_pods_that_answer_are_asked_while_none_is_ready_and_the_service_address_
             lambda: first.asked_for_the_list(changed_at) + second.asked_for_the_list(changed_at),
             "a pod says that no pod is ready",
         )
-        assert ask_many(ours, "g", 16) <= {first.address, second.address}  # one may be slower now
+        assert ours.who_answers("g", 16) <= {first.address, second.address}  # one may be slower now
         two.service.go_on()
         ours.until_known(0)
 
@@ -224,7 +218,7 @@ def test_the_list_survives_a_kube_dns_that_is_away(two, tmp_path):
 )
 def test_turned_off_the_service_address_is_asked(two, tmp_path, flags, own):
     with agent(two, tmp_path, *flags, own=own) as ours:
-        assert ask_many(ours, "o") == {two.service.address}
+        assert ours.who_answers("o") == {two.service.address}
         assert two.service.asked_for_the_list() == []
         assert ours.known() is None
         assert "pods" not in ours.log
@@ -243,7 +237,7 @@ def test_a_stock_manifest_without_the_service_is_as_before(two, tmp_path):
 def test_metrics_are_by_the_pods_address(two, tmp_path):
     with agent(two, tmp_path) as ours:
         ours.until_known(2)
-        ask_many(ours, "m")
+        ours.who_answers("m")
         page = ours.page()
         for pod in two.pods:
             sample = f'coredns_forward_request_duration_seconds_count{{rcode="NOERROR",to="{pod.address}:53"}}'

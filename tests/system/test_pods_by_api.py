@@ -14,7 +14,7 @@ from tests.helpers.certificates import make_certificates
 from tests.helpers.prometheus import wait_until
 from tests.needs import need_node
 from tests.system.backends import Dnsperf
-from tests.system.kube_dns import Agent, KubeDns, agent, kube_dns
+from tests.system.kube_dns import ZONE, KubeDns, agent, kube_dns
 from tests.worker.apiserver import a_slice, endpoint
 
 pytestmark = pytest.mark.system
@@ -23,7 +23,6 @@ need_node("dnsperf", "curl")
 
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESS, PORT, TOKEN = "127.0.0.1", "6443", "a.token.of.its.own"
-ZONE = "default.svc.cluster.local"
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 AWAY_SECONDS = 15
 
@@ -117,11 +116,6 @@ def api(there, tmp_path) -> ApiServer:
     return ApiServer(there, tmp_path)
 
 
-def who_answers(ours: Agent, prefix: str, count: int = 160) -> set[str | None]:
-    """Who answered so many new names. Where one pod alone is known and starved, the Service address helps out."""
-    return {ours.ask(f"{prefix}{number}.{ZONE}.") for number in range(count)}
-
-
 def test_pods_are_listed_and_watched_and_one_that_terminates_is_left_at_once(there, api, tmp_path):
     first, second = (pod.address for pod in there.pods)
     api.put(endpoint(first), endpoint(second))
@@ -131,12 +125,12 @@ def test_pods_are_listed_and_watched_and_one_that_terminates_is_left_at_once(the
             f"kube-dns' pods are {first} {second}: so say the EndpointSlices of kube-dns-upstream"
             in ours.log
         )
-        assert who_answers(ours, "a") == {first, second}
+        assert ours.who_answers("a") == {first, second}
         assert there.service.asked() == []
         api.until_watched()
         api.put(endpoint(first, ready=False, terminating=True), endpoint(second))
         ours.until_known(1, "api")
-        assert second in who_answers(ours, "b") <= {second, there.service.address}
+        assert second in ours.who_answers("b") <= {second, there.service.address}
         assert there.service.asked_for_the_list() == []
         assert {asked["labelSelector"] for asked in api.asked} == {
             "kubernetes.io/service-name=kube-dns-upstream"
@@ -166,11 +160,11 @@ def test_slices_are_put_together_and_an_empty_list_is_the_service_address(there,
         ours.until_known(1, "api")
         api.put()
         ours.until_known(0, "api")
-        assert who_answers(ours, "e") == {there.service.address}
+        assert ours.who_answers("e") == {there.service.address}
         assert "kube-dns' address is asked: the EndpointSlices of" in ours.log
         api.put(endpoint(second))
         ours.until_known(1, "api")
-        assert second in who_answers(ours, "f") <= {second, there.service.address}
+        assert second in ours.who_answers("f") <= {second, there.service.address}
 
 
 @pytest.mark.parametrize(
@@ -194,7 +188,7 @@ def test_whatever_becomes_of_the_watch_the_list_stays_and_changes_are_seen(
         api.until_watched()
         for order in orders:
             api.order(**order)
-        assert who_answers(ours, "w") <= {first, second}
+        assert ours.who_answers("w") <= {first, second}
         api.until_watched()
         assert ours.known("api") == 2
         api.put(endpoint(second))
@@ -207,7 +201,7 @@ def test_pods_of_the_nodes_zone_are_asked_where_hints_say_so(there, api, tmp_pat
     api.put(endpoint(first, "east"), endpoint(second, "west"))
     with api.agent(tmp_path, NODE_ZONE="west") as ours:
         ours.until_known(1, "api")
-        assert second in who_answers(ours, "z") <= {second, there.service.address}
+        assert second in ours.who_answers("z") <= {second, there.service.address}
         api.until_watched()
         api.put(endpoint(first, "east"), endpoint(second))  # one without a hint: they do not hold
         ours.until_known(2, "api")
@@ -239,6 +233,6 @@ def test_without_the_right_to_ask_the_service_address_is_asked_and_the_log_says_
 ):
     api.put(endpoint(there.pods[0].address))
     with api.agent(tmp_path, token="another one") as ours:
-        assert who_answers(ours, "r") == {there.service.address}
+        assert ours.who_answers("r") == {there.service.address}
         wait_until(lambda: "Unauthorized; the last list stays" in ours.log, "the reason")
         assert ours.known("api") == 0
