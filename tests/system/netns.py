@@ -16,12 +16,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
 from tests.patience import PATIENCE_SECONDS
-from tests.system.asking import NOERROR, Address, ask, ask_on
+from tests.system.asking import NOERROR, REFUSED, Address, ask, ask_on
 
 LOCAL, SERVICE = ip_address("169.254.20.10"), ip_address("10.96.0.10")
 LOCAL6, SERVICE6 = ip_address("fd00:169::10"), ip_address("fd00:96::10")
@@ -225,6 +225,18 @@ class World:
         """
         with self.pod.entered():
             return ask(address, protocol, seconds)
+
+    def is_served_untracked(self, addresses: Sequence[Address]) -> bool:
+        """Whether the agent answers pods and the node at each address, and nothing of it is tracked.
+
+        A worker that has no turn for a second is given up for so long: a busy machine is asked again.
+        """
+        self.node.run("conntrack", "-F")
+        asked = [(ip, protocol, 1.0) for ip in addresses for protocol in ("udp", "tcp")]
+        answers = {self.ask(*each) for each in asked}
+        with self.node.entered():
+            answers |= {ask(*each) for each in asked}
+        return answers == {REFUSED} and not any(map(self.conntrack, addresses))
 
     def sweep(self) -> None:
         """End what still runs on the node, and take away what it left: after a failed test."""

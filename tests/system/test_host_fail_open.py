@@ -60,16 +60,6 @@ def from_node(world: World, addresses=SERVICES, seconds=PATIENCE_SECONDS) -> set
         return {ask(ip, protocol, seconds) for ip in addresses for protocol in PROTOCOLS}
 
 
-def is_served_untracked(world: World) -> bool:
-    """Whether the agent answers at each address, and nothing of it is tracked.
-
-    A worker that has no turn for a second is given up for so long: a busy machine is asked again.
-    """
-    world.node.run("conntrack", "-F")
-    is_served = from_pod(world, ADDRESSES, seconds=1) == {REFUSED}
-    return is_served and not any(world.conntrack(ip) for ip in ADDRESSES)
-
-
 @pytest.mark.parametrize(("rules", "proxy"), BACKENDS)
 def test_killed_again_and_again_every_query_is_answered_by_us_or_else_by_kube_dns(
     world, start, rules, proxy
@@ -78,7 +68,7 @@ def test_killed_again_and_again_every_query_is_answered_by_us_or_else_by_kube_dn
     for _ in range(3):
         agent = start(rules)
         assert agent.state()["rules_fail_open"] == "socket"
-        wait_until(lambda: is_served_untracked(world))
+        wait_until(lambda: world.is_served_untracked(ADDRESSES))
         agent.kill_all()
         for _ in range(5):
             assert from_pod(world) == {NOERROR}
