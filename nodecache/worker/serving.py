@@ -113,7 +113,9 @@ class Serving:
         kept: set[int] = set()
         dns_service = self.pods.dns_service(config.cluster_dns)
         for block in config.corefile.blocks:
-            before = next((old for old in self.built if _asks_alike(old, block)), None)
+            # One cache for each: two blocks may differ in nothing but their `bind`.
+            unclaimed = (old for old in self.built if id(old) not in kept)
+            before = next((old for old in unclaimed if _asks_alike(old, block)), None)
             # Before anything is served, one block's missing file must not be all blocks' end.
             waits = self.config is None
             made = build(block, self.context, before, dns_service, waits=waits)

@@ -19,6 +19,7 @@ from nodecache.process.protocol import FROM_KEEPER, FROM_WORKER, JOURNAL_OCTETS
 from nodecache.process.sockets import close_all, open_all
 from nodecache.process.vitals import KeeperVitals
 from nodecache.server import InflightLimiter, Journal
+from nodecache.wire import read_answer
 from nodecache.worker import agent as worker
 from nodecache.worker import serving as at_work
 from nodecache.worker.assembly import WorkerContext
@@ -26,6 +27,7 @@ from nodecache.worker.pods import ClusterPods
 from nodecache.worker.serving import Serving
 from tests.helpers.agent import free_port
 from tests.helpers.corefiles import corefile
+from tests.wire.messages import response
 
 PORT = free_port()
 RUNNING = """
@@ -64,6 +66,19 @@ other.example:{other} {{
     forward . {upstream}
 }}
 """
+TWINS = """
+.:{port} {{
+    bind 127.0.0.1
+    cache {seconds}
+    forward . 192.0.2.1
+}}
+.:{port} {{
+    bind 127.0.0.2
+    cache 60
+    forward . 192.0.2.1
+}}
+"""
+ANSWER = (read_answer(response("a.example. A")), 30, 1000.0)
 
 
 def config(text: str, **values: object) -> Config:
@@ -151,6 +166,19 @@ def test_a_configuration_changes_all_at_once():
         assert after["waiting"] == (7, 3)
         assert after["config"] is new
         assert {name for name in before if before[name] == after[name]} == set()
+
+    run(scenario)
+
+
+def test_two_blocks_that_ask_alike_keep_a_cache_each_through_every_reload():
+    async def scenario(running: Running) -> None:
+        caches = []
+        for seconds in (30, 31, 32):
+            await running.change_to(config(TWINS, seconds=seconds))
+            caches.append([made.zone.cache for made in running.serving.built])
+        assert caches[0] == caches[1] == caches[2]
+        assert caches[0][0] is not caches[0][1]
+        assert all(cache.put(b"a", *ANSWER) is not None for cache in caches[0])
 
     run(scenario)
 
