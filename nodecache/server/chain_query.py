@@ -48,10 +48,9 @@ class ChainQuery(InflightQuery):
         return self._client
 
     @property
-    def is_from_client(self) -> bool:
-        """Whether a client asked it, and not the server itself on its behalf."""
-        depth: int = self._client.depth
-        return depth == 0
+    def depth(self) -> int:
+        """How often the server asked itself on a client's behalf until it came to this."""
+        return self._client.depth
 
     def begin_waiting(self) -> None:
         """Nothing is noted in the journal: the client's query is noted already, if there is one."""

@@ -115,9 +115,9 @@ class InflightQuery(Request):
             self.wait_state.chain_run.mark_awaited(is_awaited=is_awaited)
 
     @property
-    def is_from_client(self) -> bool:
-        """Whether a client asked it, and not the server itself on its behalf."""
-        return True
+    def depth(self) -> int:
+        """How often the server asked itself on a client's behalf until it came to this."""
+        return 0
 
     @property
     def stale(self) -> Entry | None:

@@ -160,7 +160,7 @@ class SearchAhead:
                 paths.known(query.host) is None or (kind is not _POSITIVE and kind is not _NODATA)
             ):
                 continue
-            if not _is_for_address(query) or not query.is_from_client:
+            if not _is_for_address(query) or query.depth:
                 continue
             key = query.query.key
             qname, sort = key[:-KEY_END_SIZE], key[-KEY_END_SIZE:]

@@ -43,7 +43,7 @@ from .limiter import InflightLimiter
 from .policy import ZoneOptions, is_failure, is_remembered, may_replace
 from .replies import HOT_SECONDS, CachedReply, PrepareReply, Serve
 from .search_ahead import SearchAhead
-from .source import Source
+from .source import ChainSource, Source
 from .stale_answers import StaleAnswers
 from .waiting import WaitingQueries
 
@@ -88,6 +88,7 @@ class Zone:
         self._missed = Outcome.MISS if options.uses_cache else Outcome.UNCACHED
         self._failures = failures
         self._source = source
+        self._has_lookups = isinstance(source, ChainSource)
         self._search_ahead = search_ahead
         self._waiting = waiting = WaitingQueries(limiter)
         self._inflight = waiting.leaders
@@ -216,7 +217,7 @@ class Zone:
         if not self._waiting.admit(query):
             self._reject(query, stale)
             return
-        if leader is not None and self.options.joins_misses:
+        if leader is not None and self._joins(query, leader):
             self._waiting.note_joined()
             leader.join(query)
             self._arm_stale_timer(leader)
@@ -227,6 +228,15 @@ class Zone:
         self._send(query, now)
         if self._search_ahead is not None and self._search_ahead.paths.has_pairs:
             self._search_ahead.missed(query, now)
+
+    def _joins(self, query: InflightQuery, leader: InflightQuery) -> bool:
+        """Whether `query` may wait for the answer to an equal one in flight.
+
+        A directive below the cache may follow an alias by asking this server. Such a lookup does not wait for what
+        was asked before it: that may be what waits for the lookup. An alias that leads back ends at the depth's bound.
+        """
+        may_wait = not self._has_lookups or query.depth <= leader.depth
+        return may_wait and self.options.joins_misses
 
     def _reject(self, query: InflightQuery, stale: Entry | None) -> None:
         """There is no room to wait: reply with a stale answer, or an error."""

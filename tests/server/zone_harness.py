@@ -7,6 +7,7 @@ assert pod.reply.answer …
 """
 
 import heapq
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -19,13 +20,16 @@ import dns.rdatatype
 
 from nodecache.cache import Budget, Cache, Failures
 from nodecache.forward import Failure
+from nodecache.server.chain import Chain
 from nodecache.server.counts import Outcome, ServerCounts
+from nodecache.server.directive import Client, Directive, OnOutcome, PendingLookup
 from nodecache.server.handler import Handler
 from nodecache.server.inflight import InflightQuery
 from nodecache.server.limiter import InflightLimiter
 from nodecache.server.policy import ZoneOptions
 from nodecache.server.replies import CachedReply, ZoneBinding
 from nodecache.server.router import Zones
+from nodecache.server.source import ChainSource, Source
 from nodecache.server.zone import Zone
 from nodecache.wire import Answer, Ede, Query, Rcode, read_answer
 from tests.wire.messages import parsed, query, response
@@ -138,6 +142,13 @@ class FakeSource:
         self.asked.append(asked)
         self.open.append(asked)
 
+    def look_up(self, query: Query, client: Client, on_outcome: OnOutcome) -> Asked:
+        """The same for directives below the cache."""
+        asked = Asked(query, client.transport, math.inf, on_outcome)
+        self.asked.append(asked)
+        self.open.append(asked)
+        return asked
+
     def says(self, *records: str, options: tuple[Any, ...] | None = None, **message: Any) -> None:
         """Answer the oldest open question, its name in lower case."""
         asked = self.open.pop(0)
@@ -193,6 +204,7 @@ class ZoneHarness:
     options: ZoneOptions = field(default_factory=ZoneOptions)
     limiter: InflightLimiter = field(default_factory=InflightLimiter)
     servfail_seconds: float | None = None
+    below: Sequence[Directive] = ()
 
     def __post_init__(self) -> None:
         self.loop = FakeLoop()
@@ -203,7 +215,7 @@ class ZoneHarness:
             self.options,
             self.cache,
             Failures(self.servfail_seconds),
-            self.upstream,
+            self.source(),
             self.limiter,
             self.loop,
         )
@@ -214,6 +226,16 @@ class ZoneHarness:
         self.handler = Handler(Zones([(b"\0", self.served)]), dropped)
         self.udp, self.tcp = Transport("udp"), Transport("tcp")
         self._ports = count(40_000)
+
+    def source(self) -> Source:
+        """Upstream, behind the directives below the cache."""
+        if not self.below:
+            return self.upstream
+        return ChainSource(Chain(self.below, self.upstream.look_up, self.look_up), self.upstream)
+
+    def look_up(self, query: Query, client: Client, on_outcome: OnOutcome) -> PendingLookup | None:
+        """What the server asks itself."""
+        return self.handler.look_up(query, client, on_outcome)
 
     def ask(
         self,

@@ -1,0 +1,46 @@
+"""A zone whose block has directives above or below its cache."""
+
+import pytest
+
+from nodecache.server.directive import AskNext, AskServer, Client, Steps
+from nodecache.server.requery import with_question
+from nodecache.wire import Query
+from tests.server.zone_harness import FRESH_ONLY, ZoneHarness
+from tests.wire.messages import name
+
+
+class Alias:
+    """Answers with what the server itself says of another name, once upstream answered."""
+
+    name = "alias"
+
+    def __init__(self, targets: dict[bytes, bytes]) -> None:
+        self._targets = targets
+
+    def serve(self, query: Query, client: Client) -> Steps:
+        answer = yield AskNext(query)
+        if query.qname in self._targets:
+            yield AskServer(with_question(query, self._targets[query.qname]))
+        return answer
+
+
+@pytest.mark.parametrize("target", ["a.example.", "b.example."])
+def test_nobody_waits_for_ever_where_aliases_lead_back(target):
+    targets = {name("a.example."): name(target), name("b.example."): name("a.example.")}
+    zone = ZoneHarness(FRESH_ONLY, below=[Alias(targets)])
+    pods = [zone.ask("a.example. A"), zone.ask("b.example. A"), zone.ask("a.example. A")]
+    while zone.upstream.open:
+        zone.upstream.says(flags="QR RD RA TC")  # nothing that is kept
+    assert [pod.has_reply for pod in pods] == [True, True, True]
+    assert (zone.zone.in_flight, len(zone.limiter)) == (0, 0)
+
+
+def test_what_many_aliases_lead_to_is_asked_once():
+    targets = {name(f"{alias}.example."): name("target.example.") for alias in "abc"}
+    zone = ZoneHarness(below=[Alias(targets)])
+    pods = [zone.ask(f"{alias}.example. A") for alias in "abc"]
+    for alias in "abc":
+        zone.upstream.says(f"{alias}.example. 30 IN A 192.0.2.1")
+    zone.upstream.says("target.example. 30 IN A 192.0.2.1")
+    assert len(zone.upstream.asked) == 4
+    assert all(pod.has_reply for pod in pods)
