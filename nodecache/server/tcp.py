@@ -57,10 +57,7 @@ class TcpListener:
             self._server = None
 
     def close(self) -> None:
-        """End all connections once what they wait for is sent."""
-        if self._sweep is not None:
-            self._sweep.cancel()
-            self._sweep = None
+        """End all connections once what they wait for is sent; those past their time are ended as before."""
         for connection in list(self.connections):
             connection.finish()
 

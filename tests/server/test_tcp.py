@@ -13,12 +13,17 @@ class Loop:
 
     def __init__(self) -> None:
         self.soon = []
+        self.later = None
 
     def call_soon(self, callback) -> None:
         self.soon.append(callback)
 
     def call_later(self, seconds, callback) -> "Loop":
+        self.later = callback
         return self
+
+    def cancel(self) -> None:
+        self.later = None
 
     def turn(self) -> None:
         due, self.soon = self.soon, []
@@ -204,6 +209,19 @@ def test_a_client_that_asked_as_much_as_it_may_is_not_kept_by_what_it_sends_then
     while loop.soon:
         loop.turn()
     assert wire.replies() == [b"first"]
+    assert wire.is_closed
+
+
+def test_one_who_does_not_read_is_closed_in_time_after_the_listener_was():
+    listener, loop, _ = listening(TcpLimits(write_seconds=-1.0))
+    connection, wire = client_of(listener, loop)
+    deliver(connection, framed(b"query"))
+    connection.pause_writing()
+    deliver(connection, framed(b"another, which is not taken"))
+    listener.close()
+    loop.turn()
+    assert not wire.is_closed
+    loop.later()
     assert wire.is_closed
 
 
