@@ -53,7 +53,7 @@ class ChainQuery(InflightQuery):
         return self._client.depth
 
     def begin_waiting(self) -> None:
-        """Nothing is noted in the journal: the client's query is noted already, if there is one."""
+        """Nothing is noted in the journal: the client's own query is, if there is one (`serve_by_chain`)."""
 
     def respond_from_cache(
         self, entry: Entry, ttl: int, ede: ExtendedErrors, good_until: float = 0.0
@@ -108,12 +108,14 @@ def serve_by_chain(
 ) -> CachedReply | None:
     """Run a client's query through the directives above the cache; failures go to `log`."""
     cached: CachedReply | None = None
+    is_done = False
     note = CacheNote()
     client = query.client()
     client.cache_note = note
 
     def done(result: Answer | Failure | NoReply) -> None:
-        nonlocal cached
+        nonlocal cached, is_done
+        is_done = True
         if isinstance(result, Answer):
             cached = query.respond_with_result(result, note.outcome, note.made_of)
         elif isinstance(result, Failure):
@@ -123,6 +125,8 @@ def serve_by_chain(
             query.ignore()
 
     chain.start(query.query, client, done)
+    if not is_done:
+        query.begin_waiting()
     return cached
 
 

@@ -2,11 +2,35 @@
 
 import pytest
 
+from nodecache.server.chain import Chain
 from nodecache.server.directive import AskNext, AskServer, Client, Steps
 from nodecache.server.requery import with_question
 from nodecache.wire import Query
-from tests.server.zone_harness import FRESH_ONLY, ZoneHarness
+from tests.server.zone_harness import ADDRESS, FRESH_ONLY, ZoneHarness
 from tests.wire.messages import name
+
+
+class Passing:
+    """Lets every query pass."""
+
+    name = "passing"
+
+    def serve(self, query: Query, client: Client) -> Steps:
+        answer = yield AskNext(query)
+        return answer
+
+
+def test_those_who_wait_behind_directives_are_noted_until_they_are_answered():
+    zone = ZoneHarness()
+    zone.zone.above = Chain([Passing()], zone.zone.terminal())
+    zone.ask()
+    zone.ask("b.example. A")
+    assert len(zone.udp.noted) == 2
+    zone.upstream.says(ADDRESS)
+    zone.upstream.fails()
+    assert zone.udp.noted == {}
+    assert zone.ask().has_reply
+    assert zone.udp.noted == {}
 
 
 class Alias:
