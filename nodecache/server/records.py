@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from struct import Struct
 
 from nodecache.wire import (
+    MAX_MESSAGE_SIZE,
     Answer,
     ExtendedErrors,
     Flag,
@@ -25,6 +26,9 @@ _FIXED = Struct("!HHIH")  # type, class, TTL, rdata size
 _QUESTION_POINTER = b"\xc0\x0c"  # RFC 1035 §4.1.4: the name at offset 12
 _MAX_HEADER_RCODE = 15  # RFC 6891 §6.1.3: more lives in the OPT
 _AUTHORITATIVE = int(Flag.AA)
+_MIN_RECORD_SIZE = 12  # a pointer, and what every record has
+# Not more of them fit a message: the names of one address in a hosts file may be far more.
+_MAX_RECORDS = MAX_MESSAGE_SIZE // _MIN_RECORD_SIZE
 
 
 @dataclass(slots=True)
@@ -134,7 +138,11 @@ def message(
     written_by: str,
     ede: ExtendedErrors = (),
 ) -> Answer:
-    """Write a message and read it back. MalformedMessage where a record's data is not its type's."""
+    """Write a message and read it back, cut and with TC where the records are more than a message can hold.
+
+    MalformedMessage where a record's data is not its type's.
+    """
+    sections = Sections(*(section[:_MAX_RECORDS] for section in sections))
     counts = (len(section) for section in sections)
     header = _HEADER.pack(0, flags & ~0xF | rcode & 0xF, 1, *counts)
     qname = question[:-4]

@@ -9,7 +9,15 @@ from collections.abc import Set as AbstractSet
 from struct import Struct
 from typing import Final
 
-from .constants import HEADER_SIZE, POINTER_BITS, POINTER_MASK, Flag, Rdtype
+from .constants import (
+    HEADER_SIZE,
+    MAX_MESSAGE_SIZE,
+    POINTER_BITS,
+    POINTER_MASK,
+    Flag,
+    Rdtype,
+)
+from .errors import MalformedMessage
 from .names import expanded_name
 from .rdata import COMPRESSIBLE, name_offsets
 from .sections import FIXED_SIZE, TTL_PLACE
@@ -25,8 +33,8 @@ _NAME_SERVERS: Final = frozenset((int(Rdtype.NS), int(Rdtype.RRSIG)))
 
 
 def compressed(message: bytes) -> bytes:
-    """`message` with every name compressed that RFC 3597 §4 allows."""
-    return rewritten(message)[0]
+    """`message` with every name compressed that RFC 3597 §4 allows; cut if it is too long for a message even so."""
+    return cut_to(*rewritten(message), MAX_MESSAGE_SIZE)[0]
 
 
 def rewritten(
@@ -75,8 +83,10 @@ class _Writer:
         for _ in range(names):
             start = self.copy_name(start, may_point=rdtype in COMPRESSIBLE)
         out += message[start:end]
-        # Fits: a name written out here stands elsewhere in the message too.
-        _U16.pack_into(out, fixed + _SIZE_PLACE, len(out) - fixed - FIXED_SIZE)
+        size = len(out) - fixed - FIXED_SIZE
+        if size > MAX_MESSAGE_SIZE:  # a name written out, of octets that the data has itself
+            raise MalformedMessage("record data is too long with its names written out")
+        _U16.pack_into(out, fixed + _SIZE_PLACE, size)
 
     def copy_name(self, offset: int, *, may_point: bool = True) -> int:
         """Write the name at `offset`, its end as a pointer if it was written before; returns the offset behind it.

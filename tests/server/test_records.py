@@ -1,6 +1,7 @@
 import dns.message
 import dns.name
 import dns.rdatatype
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +33,16 @@ def test_records_taken_out_and_put_back_are_the_same_message():
     assert told(again).sections == told(MIXED).sections
     assert again.ttl_offsets == MIXED.ttl_offsets
     assert len(again.wire) == len(MIXED.wire)
+
+
+@pytest.mark.parametrize("count", [5_000, 70_000])
+def test_more_than_a_message_can_hold_is_cut(count):
+    asked = query("1.2.0.192.in-addr.arpa.", "PTR")
+    names = [Record(asked.question[:-4], Rdtype.PTR, 1, 60, b"\7%07d\0" % n) for n in range(count)]
+    made = reply_of(asked, Sections(names), written_by="hosts")
+    assert 65_500 < len(made.wire) <= 65_535
+    assert (made.is_truncated, made.kind, made.rcode) == (True, Kind.OTHER, 0)
+    assert sections_of(made).answer == names[: len(made.ttl_offsets)]
 
 
 def test_names_in_data_are_whole():

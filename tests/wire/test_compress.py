@@ -133,7 +133,22 @@ def test_the_longest_data_with_a_name_still_fits_its_size():
         record(b"\xc0\x0c", "SIG", data), question=long + question("."), counts=(1, 1, 0, 0)
     )
     assert len(message) == 65_535
-    assert len(compressed(message)) == len(message) + 253
+    assert len(rewritten(message)[0]) == len(message) + 253
+
+
+def test_data_that_would_be_longer_than_its_size_can_tell_is_malformed():
+    """A SIG whose name begins in the question and runs through to the SIG's own octets, once more."""
+    label = bytearray(b"x" * 40)
+    label[0], label[21] = (
+        20,
+        51,
+    )  # the second label ends before the SIG's last octet before its name
+    data = b"y" * 17 + b"\0" + pointer(HEADER + 1)
+    asked = bytes([len(label)]) + label + question(".", 1)
+    data += bytes(65_535 - len(raw(record(b"\0", "SIG", data), question=asked)))
+    message = raw(record(b"\0", "SIG", data), question=asked, counts=(1, 1, 0, 0))
+    with pytest.raises(MalformedMessage, match="names written out"):
+        read_answer(message)
 
 
 def test_the_root_is_shorter_than_a_pointer_to_it():
