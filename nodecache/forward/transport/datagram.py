@@ -204,15 +204,21 @@ class DatagramPool:
             self._spent.append(socket)
 
     def close_one(self, socket: DatagramSocket) -> None:
-        """Close a retired socket with nothing in flight."""
-        self._spent.remove(socket)
-        socket.datagram.close()
+        """Close a socket with nothing in flight; one that is closed already is passed over."""
+        for sockets in (self._sockets, self._spent):
+            if socket in sockets:
+                sockets.remove(socket)
+                socket.datagram.close()
 
     def refused(self, socket: DatagramSocket, error: OSError, now: float) -> None:
-        """Queries sent from `socket` will not be answered."""
+        """Queries sent from `socket` will not be answered, and its port leads nowhere."""
         reason = f"read udp {socket.path}: read: {error_text(error)}"
+        lost = socket.pending.clear()
+        socket.is_spent = True
+        self.close_one(socket)
+        self._wary_until = now + _WARY_SECONDS
         self.upstream.unreachable(now)
-        self.upstream.work_queue.submit(socket.pending.clear(), failing(reason, is_connect=True))
+        self.upstream.work_queue.submit(lost, failing(reason, is_connect=True))
 
     def _check_silence(self, socket: DatagramSocket, now: float) -> None:
         """Give a socket up that was silent for too long; sooner where other ports brought answers."""

@@ -131,3 +131,34 @@ def test_while_no_port_is_to_be_had_those_there_are_stay_and_none_is_looked_for_
         stage.ask()
         stage.answer(stage.sent()[-1:])
     assert set(ports(stage.sent()[-30:])) - set(ports(later))
+
+
+def refuse(outgoing, text: str = "Connection refused") -> None:
+    outgoing.way.receiver.refused(OSError(111, text), outgoing.way.world.now)
+    outgoing.way.world.settle()
+
+
+def test_a_port_that_is_refused_is_closed_and_others_are_used():
+    """It went on to get its share: behind a Service address it led to one pod, which was gone."""
+    stage = busy(200)
+    stage.ask()
+    (lost,) = stage.sent()[-1:]
+    refuse(lost)
+    assert lost.way.is_closed
+    for _ in range(100):
+        stage.ask()
+        stage.answer(stage.sent()[-1:])
+    assert lost.way.local not in ports(stage.sent()[-100:])
+
+
+def test_a_spent_port_that_is_refused_is_closed():
+    """The kernel says that a host is gone after three seconds, when its queries were given up: each stayed open."""
+    stage = Stage()
+    for _ in range(20):
+        stage.ask()
+        (lost,) = stage.sent()[-1:]
+        stage.world.advance(3)
+        if not lost.way.is_closed:
+            refuse(lost, "No route to host")
+    stage.world.advance(30)
+    assert all(each.way.is_closed for each in stage.sent())
