@@ -111,9 +111,10 @@ class UpstreamRegistry:
             self.loops.forget(upstream)
             upstream.retire()
             self._retired = [u for u in [*self._retired, upstream] if u.is_open]
-            if upstream.endpoint.is_pod:
+            used = {each.to for each in self._upstreams.values()}
+            if upstream.endpoint.is_pod and upstream.to not in used:
                 self._gone_pods[upstream.to] = self.runtime.clock()
-            self._forget_counts()
+            self._forget_counts(used)
 
     def _forget_pods(self, before: float) -> None:
         """Forget the counts of pods that left before `before`."""
@@ -121,9 +122,8 @@ class UpstreamRegistry:
             del self._gone_pods[to]
             self._counts.pop(to, None)
 
-    def _forget_counts(self) -> None:
-        """Keep the counts of at most _MAX_GONE released upstreams."""
-        used = {upstream.to for upstream in self._upstreams.values()}
+    def _forget_counts(self, used: set[str]) -> None:
+        """Keep the counts of at most _MAX_GONE upstreams that are not `used` any more."""
         gone = [to for to in self._counts if to not in used]
         for to in gone[: len(gone) - _MAX_GONE]:
             del self._counts[to]

@@ -197,6 +197,17 @@ def test_a_pod_that_is_back_counts_on():
     assert len(node.upstreams.counts()) == 3
 
 
+def test_a_pod_that_is_asked_is_told_however_long_ago_its_settings_changed():
+    """A reload lets go of each pod with the old settings when it asks it with the new ones already."""
+    node = Node(ONE)
+    settings = Settings(policy=BALANCED, upstream=UpstreamSettings(expire_seconds=30))
+    destinations = PodDestinations(SERVICE, node.known, is_by_tcp=True, salt=b"node")
+    Forwarder(settings, node.upstreams, destinations)
+    node.forwarder.close()
+    node.world.advance(301)
+    assert {counts.to for counts in node.upstreams.counts()} == {"10.244.0.2:53", "10.96.0.11:53"}
+
+
 def test_of_many_pods_each_node_asks_some_and_all_are_asked_by_some():
     pods = [Pod(f"10.244.{n}.2") for n in range(40)]
     nodes = [some_of(pods, MAX_PODS_ASKED, bytes([n])) for n in range(1, 200)]
