@@ -121,12 +121,12 @@ class Connections:
         """Queries in flight."""
         return sum(len(connection.pending) for connection in self.open)
 
-    def replace_aged(self, now: float) -> None:
-        """A fresh connection takes over from one that is too old."""
+    def aged(self, now: float) -> StreamConnection | None:
+        """One that is too old and to be replaced; no other takes over from one that is spent."""
         for connection in self.open:
-            if now > connection.old_at:
-                connection.is_spent = True
-                return
+            if now > connection.old_at and not connection.is_spent:
+                return connection
+        return None
 
     def close(self) -> None:
         """Close all."""

@@ -117,7 +117,8 @@ class StreamPool:
         self._refusal = ""
         if not self._capacity.queries_on_each:
             self._dialer.close()
-        self._connections.replace_aged(now)
+        if (aged := self._connections.aged(now)) is not None:
+            aged.is_spent = True  # this one takes over
         share = self._capacity.share_of(len(self._waiting), len(self._connections))
         self._serve_waiting(connection, now, share)
         if not self._waiting:
@@ -280,7 +281,7 @@ class StreamPool:
             if unused >= settings.expire_seconds or connection.is_spent or surplus > 0:
                 surplus -= 1
                 self.close_one(connection)
-        if any(now > connection.old_at for connection in self._connections.open):
+        if self._connections.aged(now) is not None:
             self._dialer.dial(now)
         return self.is_open
 

@@ -349,3 +349,11 @@ def test_a_connection_with_more_answers_than_queries_is_given_up():
     sent.way.deliver_octets(junk * 50)
     assert not sent.way.is_open
     assert len(stage.sent()) == 2  # asked again, elsewhere
+
+
+def test_an_old_connection_that_owes_an_answer_is_replaced_once():
+    """One more was opened each second for as long as it owed one."""
+    stage = Stage(upstream=replace(TCP, max_age_seconds=4.0, read_timeout_seconds=8.0))
+    stage.ask().cancel()
+    stage.world.advance(7)
+    assert stage.upstream.counts.connections_opened == 2
