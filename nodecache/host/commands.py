@@ -6,6 +6,7 @@ when it has ended, and kills one that outlives its deadline. Input and output ar
 (memfd), so no pipe can fill up and nothing has to be pumped.
 """
 
+import contextlib
 import logging
 import os
 import select
@@ -68,24 +69,23 @@ class Child:
         self.command = command
         self.deadline = now + command.deadline_seconds
         self.is_killed = False
-        self._output = [os.memfd_create(name, os.MFD_CLOEXEC) for name in ("out", "err")]
-        stdin = os.memfd_create("in", os.MFD_CLOEXEC)
+        self.pidfd = -1
+        self._files: list[int] = []  # what it is to read, what it prints, its errors
         try:
+            for name in ("in", "out", "err"):
+                self._files.append(os.memfd_create(name, os.MFD_CLOEXEC))
+            stdin, stdout, stderr = self._files
             os.write(stdin, command.stdin.encode())
             os.lseek(stdin, 0, os.SEEK_SET)
             self._process = subprocess.Popen(  # noqa: S603 - argv is ours, no shell
-                command.argv, stdin=stdin, stdout=self._output[0], stderr=self._output[1],
+                command.argv, stdin=stdin, stdout=stdout, stderr=stderr,
                 start_new_session=True,  # a ^C at the keeper's terminal is not for it
             )  # fmt: skip
         except OSError:
             self.close()
             raise
-        finally:
-            os.close(stdin)
-        try:
+        with contextlib.suppress(OSError):
             self.pidfd = os.pidfd_open(self._process.pid)
-        except OSError:
-            self.pidfd = -1
 
     def result(self, now: float) -> Result | None:
         """How it ended; None while it runs. It is killed when its time is up."""
@@ -98,13 +98,13 @@ class Child:
         if self.is_killed:
             seconds = self.command.deadline_seconds
             return Result(None, stderr=f"killed: not done after {seconds:g} s")
-        return Result(code, *(self._read(output) for output in self._output))
+        return Result(code, *map(self._read, self._files[1:]))
 
     def close(self) -> None:
         """Release its files."""
-        for output in self._output:
-            os.close(output)
-        if getattr(self, "pidfd", -1) >= 0:
+        for file in self._files:
+            os.close(file)
+        if self.pidfd >= 0:
             os.close(self.pidfd)
 
     @staticmethod
@@ -169,13 +169,16 @@ class Runner:
             self._child.close()
 
     def _resume(self, result: Result | None, now: float) -> None:
+        """Run the job up to its next program. It ends by an exception too, which is the caller's."""
         assert self._job is not None
+        job, self._job = self._job, None
         try:
-            command = next(self._job) if result is None else self._job.send(result)
+            command = next(job) if result is None else job.send(result)
             while (failure := self._start(command, now)) is not None:
-                command = self._job.send(failure)
+                command = job.send(failure)
         except StopIteration:
-            self._job = None
+            return
+        self._job = job
 
     def _start(self, command: Command, now: float) -> Result | None:
         """Start a program; the Result at once when that cannot be done."""

@@ -117,6 +117,37 @@ def test_nothing_is_left_open(poller):
     assert open_files() == before
 
 
+def test_without_descriptors_to_spare_none_is_left_open(poller, monkeypatch):
+    create = os.memfd_create
+    before = open_files()
+    for spare in range(3):
+        left = iter(range(spare))
+
+        def create_one_of_few(name, flags, left=left):
+            if next(left, None) is None:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return create(name, flags)
+
+        monkeypatch.setattr(os, "memfd_create", create_one_of_few)
+        (result,) = collected(Runner(poller), poller, Command(("true",)))
+        assert (result.code, result.reason) == (None, "true: Too many open files")
+        assert open_files() == before
+
+
+def test_a_job_that_fails_by_a_fault_of_ours_ends_and_the_next_one_runs(poller):
+    def faulty():
+        yield Command(("true",))
+        raise ValueError("a listing of an unknown form")
+
+    runner = Runner(poller)
+    runner.add("faulty", faulty())
+    with pytest.raises(ValueError, match="unknown form"):
+        drive(runner, poller)
+    assert runner.is_idle
+    (result,) = collected(runner, poller, Command(("true",)))
+    assert result.is_ok
+
+
 def test_the_waiting_form_gives_the_same_results():
     assert run_now(Command(("cat",), "a")) == Result(0, "a", "")
     assert run_now(Command(("no-such-program",))).code == NOT_FOUND
