@@ -13,7 +13,9 @@ from nodecache.config.plan import listen_addresses
 from nodecache.config.source import Config
 from nodecache.process.listen import ListenAddress
 from nodecache.process.memory_file import to_descriptor
-from nodecache.process.sockets import Sockets, close_all, open_all
+from nodecache.process.sockets import CannotListen, Sockets, close_all, open_all
+
+from .handover_messages import MAX_ADDRESSES
 
 
 class ActiveConfig:
@@ -46,7 +48,12 @@ class ActiveConfig:
     @contextlib.contextmanager
     def offer(self, config: Config) -> Iterator[list[int]]:
         """The descriptors that a worker needs for `config`, to be sent within. Raises CannotListen."""
-        sockets = open_all(listen_addresses(config.served_zones), self.sockets)
+        addresses = listen_addresses(config.served_zones)
+        if len(addresses) > MAX_ADDRESSES:
+            raise CannotListen(
+                f"a reload cannot have {len(addresses)} addresses, only {MAX_ADDRESSES}: restart the agent"
+            )
+        sockets = open_all(addresses, self.sockets)
         self.give_up()
         self._offered = (config, sockets)
         descriptor = to_descriptor(pickle.dumps((config, list(sockets))))

@@ -237,7 +237,7 @@ class Keeper:
         if self._handover.ready(now):
             self._actions.take_over()
         self._vitals_at = now
-        self._source.keep_good(self._active.config)
+        self._reconfiguring.worker_ready()
         write_pidfile(self._flags.pidfile)
 
     def _announce(self, config: Config) -> None:

@@ -24,7 +24,7 @@ class Reconfiguring:
         self._supervisor = supervisor
         self._loop = loop
         self._refusals = 0
-        self._next: Config | None = None  # waits for the answer to what is offered
+        self._next: Config | None = None  # to be offered once the worker has answered
         self.is_news = False
 
     @property
@@ -60,19 +60,25 @@ class Reconfiguring:
     def offer(self, config: Config) -> None:
         """Offer a valid configuration to the worker; it takes it or says why not.
 
-        One after the other: its answer is to the one that was offered.
+        One after the other: a worker that starts was forked with the configuration in force, and its
+        answer is to the one that was offered. One that is dead did not end over it.
         """
         worker = self._supervisor.worker
         try:
-            if worker is None or not worker.is_ready:
+            if worker is None:
                 self._active.adopt(config)
-            elif worker.owes("reload"):
+            elif worker.has_ended or not worker.is_ready or worker.owes("reload"):
                 self._next = config
             else:
                 with self._active.offer(config) as descriptors:
                     self._supervisor.send("reload", descriptors)
-        except CannotListen as error:
+        except (CannotListen, OSError) as error:  # OSError: no descriptor or memory to send it in
             self.refused(str(error))
+
+    def worker_ready(self) -> None:
+        """A new worker serves what it was forked with."""
+        self._source.keep_good(self._active.config)
+        self._offer_next()
 
     def taken(self) -> None:
         """The worker serves what it was offered."""
