@@ -31,7 +31,6 @@ class SocketMark:
         self._heard_at = -math.inf
         self._trial_until: float | None = None  # None: believed; else when it is without an answer
         self._is_on = False
-        self._were_ours = False
         self._probes = (0, 0)
 
     def heard(self, now: float) -> None:
@@ -58,12 +57,12 @@ class SocketMark:
         return self._heard_at + UNHEARD_SECONDS if self._is_on else math.inf
 
     def turn(self, now: float, *, are_ours: bool) -> None:
-        """Mark the sockets or remove the mark; those that another agent reads are not changed."""
-        if are_ours and not self._were_ours:
-            for pair in self._active.sockets.values():
-                pair.is_marked = None  # whatever the other one has made of them
-        self._were_ours = are_ours
+        """Mark the sockets or remove the mark; those that another agent reads are not changed.
+
+        Each time anew: who else has them may have changed it, an agent that ends or a worker that was taken over.
+        """
         if not are_ours:
+            self._is_on = False
             return
         is_believed = self._trial_until is None or now >= self._trial_until
         is_on = is_believed and now < self._heard_at + UNHEARD_SECONDS

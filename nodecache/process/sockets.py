@@ -38,8 +38,6 @@ class Sockets:
 
     udp: socket.socket
     tcp: socket.socket
-    is_marked: bool | None = False
-    """Whether they have the mark for which packet rules match; None if another process had them."""
 
     @property
     def descriptors(self) -> tuple[int, int]:
@@ -52,13 +50,11 @@ class Sockets:
         They match on the option (`socket transparent 1`, `-m socket --transparent`), which connections that
         the socket accepts have as well; what it permits is not made use of.
         """
-        if self.is_marked is not is_on:
-            self.is_marked = is_on
-            for each in (self.udp, self.tcp):
-                option = _TRANSPARENT_4 if each.family == socket.AF_INET else _TRANSPARENT_6
-                # Without CAP_NET_ADMIN no rule of ours is there either.
-                with contextlib.suppress(OSError):
-                    each.setsockopt(*option, int(is_on))
+        for each in (self.udp, self.tcp):
+            option = _TRANSPARENT_4 if each.family == socket.AF_INET else _TRANSPARENT_6
+            # Without CAP_NET_ADMIN no rule of ours is there either.
+            with contextlib.suppress(OSError):
+                each.setsockopt(*option, int(is_on))
 
     def close(self) -> None:
         """Close our copies."""

@@ -1,10 +1,12 @@
+import math
+
 import pytest
 
 from nodecache.keeper.socket_mark import TRIAL_SECONDS, UNHEARD_SECONDS, SocketMark
 
 
 class Pair:
-    """The sockets of one address, as far as they have a mark."""
+    """The sockets of one address, as far as they have a mark; every process that has them may change it."""
 
     def __init__(self):
         self.is_marked = False
@@ -101,13 +103,29 @@ def test_sockets_that_another_agent_reads_are_left_alone(marked):
     assert marked.pair.changes == []
 
 
+def test_while_another_agent_reads_them_there_is_nothing_to_wake_up_for(marked):
+    """The worker of one that stands by may have ended."""
+    marked.mark.heard(100.0)
+    marked.at(100.0)
+    marked.at(100.1, are_ours=False)
+    assert marked.mark.next_wake() == math.inf
+
+
 def test_what_comes_back_from_another_agent_is_marked_anew(marked):
     marked.mark.heard(100.0)
     marked.at(100.0)
     marked.at(100.1, are_ours=False)
+    marked.pair.is_marked = False
     marked.mark.heard(100.2)
-    marked.at(100.2)
-    assert marked.pair.changes == [True, True]
+    assert marked.at(100.2)
+
+
+def test_a_mark_that_somebody_else_removes_is_put_back(marked):
+    """An agent that ends, and has not noticed that another one serves."""
+    marked.mark.heard(100.0)
+    marked.at(100.0)
+    marked.pair.is_marked = False
+    assert marked.at(100.1)
 
 
 def test_sockets_of_a_new_configuration_are_marked_too(marked):

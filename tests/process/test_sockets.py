@@ -39,3 +39,25 @@ def test_without_it_as_much_as_the_node_permits(wants_more_than_the_bound):
         assert receive_buffer() == 2 * BOUND
     finally:
         os.seteuid(os.getuid())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: run the tests with sudo")
+@pytest.mark.parametrize(
+    ("host", "option"),
+    [
+        pytest.param("127.0.0.1", (socket.IPPROTO_IP, 19), id="IPv4"),  # IP_TRANSPARENT
+        pytest.param("::1", (socket.IPPROTO_IPV6, 75), id="IPv6"),
+        pytest.param("", (socket.IPPROTO_IPV6, 75), id="both"),
+    ],
+)
+def test_the_mark_is_set_whatever_another_process_has_made_of_it(host, option):
+    pair = sockets.open_sockets(ListenAddress(host, 0))
+    try:
+        for is_on in (True, True, False):
+            pair.mark(is_on=is_on)
+            for each in (pair.udp, pair.tcp):
+                assert each.getsockopt(*option) == is_on
+                with each.dup() as theirs:
+                    theirs.setsockopt(*option, not is_on)
+    finally:
+        pair.close()
