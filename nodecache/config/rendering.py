@@ -28,6 +28,7 @@ from nodecache.corefile import (
     render,
 )
 from nodecache.corefile.lexer import Origin
+from nodecache.corefile.stream import Sources
 from nodecache.corefile.values import ip
 
 from .cluster_dns import usual_forms
@@ -122,7 +123,7 @@ def corefile_text(
         dns_port=flags.dns_port,
         kube_dns=kube_dns,
     )
-    rendered = render(base, values)
+    rendered = render(base, values, Sources(env, read_text, glob.glob), conf)
 
     def origin(line: int) -> tuple[str, int]:
         base_line = rendered.base_line(line)

@@ -13,6 +13,7 @@ _SPACE = frozenset(
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
+_NEEDS_QUOTES = _SPACE | {'"', "#"}
 _BYTE_ORDER_MARK = "\ufeff"
 
 Origin = Callable[[int], tuple[str, int]]
@@ -46,6 +47,13 @@ def tokens(text: str, file: str, origin: Origin | None = None) -> list[Token]:
         words.append(Token(word, *place, line > last_line))
         last_line = end_line
     return words
+
+
+def written(word: str) -> str:
+    """A word as a Corefile writes it: in quotes where it would be several, or a part of it a comment."""
+    if word and _NEEDS_QUOTES.isdisjoint(word):
+        return word
+    return '"' + word.replace('"', '\\"') + '"'
 
 
 class _Scanner:

@@ -4,13 +4,15 @@ The placeholders are node-cache's, and replaced as there: everywhere in the text
 the text's exact indentation is done here by the directives' structure.
 """
 
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .kubedns import NO_KUBE_DNS, KubeDns
-from .lexer import tokens
+from .lexer import Token, tokens, written
 from .names import zone_keys
 from .reading import Statement
-from .stream import Sources
+from .stream import NO_SOURCES, Sources
 from .structure import RawBlock, structure
 
 _CLUSTER_DNS = "__PILLAR__CLUSTER__DNS__"
@@ -19,6 +21,7 @@ _LOCAL_DNS = "__PILLAR__LOCAL__DNS__"
 _DNS_SERVER = "__PILLAR__DNS__SERVER__"
 _PROMETHEUS_ENDPOINT = "__PROMETHEUS__ENDPOINT__"
 _NODE_RESOLVERS = "/etc/resolv.conf"
+_FORCE_TCP = "force_tcp"
 _STUB_TTL = 30
 
 
@@ -49,14 +52,20 @@ class Rendered:
         return self.base_lines[line - 1] if 0 < line <= len(self.base_lines) else None
 
 
-def render(base: str, values: PillarValues) -> Rendered:
-    """Fill in the placeholders and add a server block for each stub domain."""
+def render(
+    base: str, values: PillarValues, sources: Sources = NO_SOURCES, file: str = "Corefile"
+) -> Rendered:
+    """Fill in the placeholders and add a server block for each stub domain.
+
+    `sources` and `file` are as of `parse`: what stub domains are bound to may be a variable, or imported.
+    """
     upstreams = values.kube_dns.upstream_nameservers
     lines = list(enumerate(base.split("\n"), start=1))
     if upstreams:
         lines = _over_udp(base)
     text = _filled_in("\n".join(line for _, line in lines), values)
-    stubs, served_already = _stub_blocks(text, values)
+    blocks = structure(text, file, sources).blocks if values.kube_dns.stub_domains else []
+    stubs, served_already = _stub_blocks(blocks, values)
     return Rendered(text + stubs, tuple(number for number, _ in lines), served_already)
 
 
@@ -82,15 +91,11 @@ def _over_udp(base: str) -> list[tuple[int, str]]:
     """The lines without `force_tcp` for upstream servers: custom ones are asked over UDP."""
     lines = base.split("\n")
     gone: set[int] = set()
-    for block in _blocks(base):
+    for block in structure(base, "", NO_SOURCES).blocks:
         for statement in block.statements:
             if _is_upstream_over_tcp(statement):
                 gone |= _take_force_tcp(statement, lines)
     return [(number, line) for number, line in enumerate(lines, start=1) if number not in gone]
-
-
-def _blocks(text: str) -> list[RawBlock]:
-    return structure(text, "", Sources(env={})).blocks
 
 
 def _is_upstream_over_tcp(statement: Statement) -> bool:
@@ -101,78 +106,85 @@ def _is_upstream_over_tcp(statement: Statement) -> bool:
 
 def _take_force_tcp(statement: Statement, lines: list[str]) -> set[int]:
     """The numbers of the lines to leave out; a block that has nothing else goes as a whole."""
-    over_tcp = [line for line in statement.lines if line[0].text == "force_tcp"]
-    if not over_tcp:
-        return set()
-    if len(over_tcp) < len(statement.lines):
-        return {line[0].line for line in over_tcp}
+    over_tcp = [line[0].line for line in statement.lines if line[0].text == _FORCE_TCP]
+    for number in over_tcp:  # which may hold other words: the brace before it, say
+        lines[number - 1] = lines[number - 1].replace(_FORCE_TCP, "", 1).rstrip()
+    emptied = {number for number in over_tcp if not lines[number - 1].strip()}
+    if len(over_tcp) < len(statement.lines) or not over_tcp:
+        return emptied
     assert statement.end is not None
     opening, closing = statement.words[-1].line, statement.end.line
     head, _, rest = lines[opening - 1].rpartition("{")
     if rest.strip() or lines[closing - 1].strip() != "}":  # comments: the empty block stays
-        return {line[0].line for line in over_tcp}
+        return emptied
     lines[opening - 1] = head.rstrip()
     return set(range(opening + 1, closing + 1))
 
 
-def _stub_blocks(text: str, values: PillarValues) -> tuple[str, tuple[str, ...]]:
-    """A server block for each stub domain, bound and measured as the block of all names is.
+def _stub_blocks(blocks: list[RawBlock], values: PillarValues) -> tuple[str, tuple[str, ...]]:
+    """A server block for each stub domain, bound and measured as the blocks of all names are.
 
     And the domains that have one where that would be bound.
     """
-    if not values.kube_dns.stub_domains:
-        return "", ()
-    blocks = _blocks(text)
-    like = _block_of(".", blocks, values.dns_port)
-    bind = _line(like, "bind") if like else _bound(values.local_dns)
-    prometheus = _line(like, "prometheus") if like else ()
-    there = [block for block in blocks if _overlap(_line(block, "bind"), bind)]
+    like = _blocks_of(".", blocks, values.dns_port)
+    bind = [line for block in like for line in _copied(block, "bind")]
+    bound = {address for block in like for address in _addresses(block)}
+    if not like and values.local_dns:
+        bind, bound = [f"    bind {' '.join(values.local_dns)}\n"], {*values.local_dns}
+    prometheus = [*_copied(like[0], "prometheus")] if like else []
+    there = [block for block in blocks if _overlap(_addresses(block), bound)]
     served = tuple(
         domain
         for domain, _ in values.kube_dns.stub_domains
-        if _block_of(f"{domain}.", there, values.dns_port)
+        if _blocks_of(f"{domain}.", there, values.dns_port)
     )
     text = "".join(
-        _stub_block(f"{domain}:{values.dns_port}", servers, bind, prometheus)
+        f"\n{domain}:{values.dns_port} {{\n    errors\n    cache {_STUB_TTL}\n{''.join(bind)}"
+        f"    forward . {' '.join(servers)}\n{''.join(prometheus)}}}\n"
         for domain, servers in values.kube_dns.stub_domains
         if domain not in served
     )
     return text, served
 
 
-def _bound(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    return ("bind", *addresses) if addresses else ()
+def _addresses(block: RawBlock) -> set[str]:
+    """What a block is bound to; nothing where that is every address."""
+    return {
+        word.text
+        for statement in block.statements
+        if statement.name.text == "bind"
+        for word in statement.words
+    }
 
 
-def _overlap(bind: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether two `bind` lines have an address in common; none at all is every address."""
-    return not bind or not other or not set(bind[1:]).isdisjoint(other[1:])
+def _overlap(bound: set[str], others: set[str]) -> bool:
+    """Whether two sets of addresses have one in common; an empty one has every address."""
+    return not bound or not others or not bound.isdisjoint(others)
 
 
-def _stub_block(
-    key: str, servers: tuple[str, ...], bind: tuple[str, ...], prometheus: tuple[str, ...]
-) -> str:
-    lines = [("errors",), ("cache", str(_STUB_TTL)), bind, ("forward", ".", *servers), prometheus]
-    body = "".join(f"    {' '.join(line)}\n" for line in lines if line)
-    return f"\n{key} {{\n{body}}}\n"
-
-
-def _block_of(zone_name: str, blocks: list[RawBlock], port: int) -> RawBlock | None:
-    """The block that has a zone name among its keys."""
-    for block in blocks:
-        for key in block.keys:
-            try:
-                keys = zone_keys(key.text, port)
-            except ValueError:
-                continue
-            if any(found.zone_name == zone_name and found.port == port for found in keys):
-                return block
-    return None
-
-
-def _line(block: RawBlock, name: str) -> tuple[str, ...]:
-    """A directive's words on its line, its block left out; nothing where it is not there."""
+def _copied(block: RawBlock, name: str) -> Iterator[str]:
+    """The lines of a block's directives of that name, with their options."""
     for statement in block.statements:
-        if statement.name.text == name:
-            return (name, *(word.text for word in statement.words))
-    return ()
+        if statement.name.text != name:
+            continue
+        yield f"    {_written((statement.name, *statement.words))}{' {' * bool(statement.lines)}\n"
+        yield from (f"        {_written(line)}\n" for line in statement.lines)
+        yield "    }\n" * bool(statement.lines)
+
+
+def _written(words: Iterable[Token]) -> str:
+    return " ".join(written(word.text) for word in words)
+
+
+def _blocks_of(zone_name: str, blocks: list[RawBlock], port: int) -> list[RawBlock]:
+    """The blocks that have a zone name among their keys."""
+    return [block for block in blocks if any(_has(zone_name, key.text, port) for key in block.keys)]
+
+
+def _has(zone_name: str, key: str, port: int) -> bool:
+    """Whether a zone name at a port is among what the key of a block stands for."""
+    with contextlib.suppress(ValueError):
+        return any(
+            (found.zone_name, found.port) == (zone_name, port) for found in zone_keys(key, port)
+        )
+    return False

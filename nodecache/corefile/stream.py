@@ -35,6 +35,9 @@ class Sources:
     """What the lines of the text itself were made from."""
 
 
+NO_SOURCES = Sources(env={})
+
+
 class EndlessImport(Exception):
     """More is imported than the bounds allow."""
 

@@ -133,6 +133,16 @@ def test_imports_start_from_the_folder_of_the_corefile_and_not_of_the_base(folde
 # The address of the cluster's DNS
 
 
+def test_stub_domains_are_bound_by_the_variables_and_imports_of_the_corefile(folder):
+    (folder / "Corefile.base").write_text(". {\n import all.conf\n bind {$NODE_IP}\n whoami\n}\n")
+    (folder / "all.conf").write_text("prometheus {$NODE_IP}:9253\n")
+    (folder / "kube-dns/stubDomains").write_text(json.dumps({"acme.local": ["1.1.1.1"]}))
+    flags, env = flags_for(folder), {"NODE_IP": "192.0.2.1"}
+    blocks = corefile_text(flags, env).parse(flags, env).blocks
+    assert [block.bind.lines[0].addresses for block in blocks] == [("192.0.2.1",)] * 2
+    assert [block.prometheus.address for block in blocks] == ["192.0.2.1:9253"] * 2
+
+
 def test_the_variable_is_named_as_kubelet_names_it():
     assert service_variable("kube-dns-upstream") == "KUBE_DNS_UPSTREAM_SERVICE_HOST"
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodecache.corefile.lexer import tokens
+from nodecache.corefile.lexer import tokens, written
 
 
 def words(text: str) -> list[str]:
@@ -70,3 +70,8 @@ def test_quoting_keeps_any_word_without_backslashes(texts):
     texts = [text.replace("\\", "/") for text in texts]
     written = " ".join('"' + text.replace('"', r"\"") + '"' for text in texts)
     assert words(written) == texts
+
+
+@given(st.text().filter(lambda word: "\\" not in word))
+def test_a_word_is_read_as_it_was_written(word):
+    assert words(f"a {written(word)} b") == ["a", word, "b"]

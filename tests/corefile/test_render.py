@@ -1,6 +1,13 @@
 import pytest
 
-from nodecache.corefile import KubeDns, PillarValues, line_needing_cluster_dns, render
+from nodecache.corefile import (
+    BindLine,
+    KubeDns,
+    PillarValues,
+    line_needing_cluster_dns,
+    render,
+)
+from nodecache.corefile.stream import Sources
 from tests.helpers.corefiles import corefile
 
 VALUES = PillarValues(local_dns=("169.254.20.10", "10.0.0.10"), cluster_dns="10.96.0.11")
@@ -66,6 +73,21 @@ def test_without_an_address_the_placeholder_goes_and_the_caller_is_told_of_its_l
             id="between comments",
         ),
         pytest.param(
+            "forward . __PILLAR__UPSTREAM__SERVERS__ { force_tcp\n}\nloop\n",
+            "forward . 2.2.2.2:10053 3.3.3.3\nloop\n",
+            id="on the line of the brace",
+        ),
+        pytest.param(
+            "forward . __PILLAR__UPSTREAM__SERVERS__ { force_tcp\n  max_fails 3\n}\n",
+            "forward . 2.2.2.2:10053 3.3.3.3 {\n  max_fails 3\n}\n",
+            id="on the line of the brace, beside other options",
+        ),
+        pytest.param(
+            "forward . __PILLAR__UPSTREAM__SERVERS__ {\n  force_tcp }\nloop\n",
+            "forward . 2.2.2.2:10053 3.3.3.3\nloop\n",
+            id="on the line of the closing brace",
+        ),
+        pytest.param(
             "forward . __PILLAR__UPSTREAM__SERVERS__\n",
             "forward . 2.2.2.2:10053 3.3.3.3\n",
             id="over UDP already",
@@ -117,6 +139,46 @@ def test_stub_domains_are_bound_and_measured_as_all_names_are():
         "    errors\n    cache 30\n    bind 0.0.0.0 ::\n    forward . 2.2.2.2:53 ns.w.org\n"
         "    prometheus :9253\n}\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("bind", "copied"),
+    [
+        pytest.param("bind 10.0.0.1\nbind ::1\n", "bind 10.0.0.1\n    bind ::1\n", id="two lines"),
+        pytest.param(
+            "bind lo {\nexcept ::1\n}\n",
+            "bind lo {\n        except ::1\n    }\n",
+            id="with an exception",
+        ),
+        pytest.param("bind {$NODE_IP}\n", "bind 192.0.2.1\n", id="a variable"),
+        pytest.param("import common\n", "bind 10.0.0.2\n", id="imported"),
+    ],
+)
+def test_stub_domains_are_bound_as_all_names_are_however_that_is_written(bind, copied):
+    base = f".:53 {{\n{bind}whoami\n}}\n"
+    sources = Sources({"NODE_IP": "192.0.2.1"}, {"common": "bind 10.0.0.2\n"}.__getitem__)
+    values = PillarValues(local_dns=("169.254.20.10",), kube_dns=KubeDns(STUBS.stub_domains[:1]))
+    assert render(base, values, sources).text == base + (
+        f"\nacme.local:53 {{\n    errors\n    cache 30\n    {copied}    forward . 1.1.1.1\n}}\n"
+    )
+
+
+def test_stub_domains_are_bound_where_any_block_of_all_names_is():
+    base = ". {\nbind 1.1.1.1\nwhoami\n}\n. {\nbind 2.2.2.2\nwhoami\n}\n"
+    found = corefile(text(base, PillarValues(kube_dns=STUBS)))
+    assert found.blocks[2].bind.lines == (BindLine(("1.1.1.1",)), BindLine(("2.2.2.2",)))
+
+
+def test_metrics_are_served_by_tls_with_stub_domains_too():
+    base = '. {\nprometheus :9253 {\ntls "/etc/my tls/web.yml"\n}\nwhoami\n}\n'
+    found = corefile(text(base, PillarValues(kube_dns=STUBS)))
+    assert {block.prometheus.tls_config_file for block in found.blocks} == {"/etc/my tls/web.yml"}
+
+
+def test_a_stub_domain_whose_block_has_a_variable_for_a_key_is_served_already():
+    base = "{$DOMAIN} {\nbind 1.1.1.1\nbind 2.2.2.2\nwhoami\n}\n. {\nbind 2.2.2.2\nwhoami\n}\n"
+    rendered = render(base, PillarValues(kube_dns=STUBS), Sources({"DOMAIN": "acme.local"}))
+    assert rendered.served_already == ("acme.local",)
 
 
 @pytest.mark.parametrize(
