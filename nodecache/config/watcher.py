@@ -143,13 +143,22 @@ def _places(path: str) -> Iterator[tuple[Path, str]]:
         yield place.parent, ""
         return
     for _ in range(_MAX_LINKS):
-        if place.is_dir():
+        if os.path.isdir(place):  # noqa: PTH112 - Path's raises where a name is too long, or not ours
             yield place, ""
         yield place.parent, place.name
-        yield from ((above.parent, above.name) for above in place.parents if above.is_symlink())
-        if not place.is_symlink():
+        yield from ((above.parent, above.name) for above in place.parents if _target(above))
+        target = _target(place)
+        if target is None:
             return
-        place = place.parent / place.readlink()
+        place = place.parent / target
+
+
+def _target(place: Path) -> Path | None:
+    """What a link leads to; None where there is no link that can be read."""
+    try:
+        return place.readlink()
+    except OSError:
+        return None
 
 
 def digest(paths: Iterable[str]) -> bytes:

@@ -163,6 +163,8 @@ class Stream:
         if pattern.file in self._files:  # itself imported
             folder = posixpath.dirname(pattern.file)
         path = posixpath.join(folder, pattern.text)
+        if "\0" in path:
+            raise Fault(pattern, f"import: must be a path, not {pattern.text!r}")
         if path.count("*") > 1 or path.count("?") > 1 or ("[" in path and "]" in path):
             raise Fault(
                 pattern, f"import: must have at most one wildcard (*), not {pattern.text!r}"

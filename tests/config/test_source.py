@@ -77,6 +77,17 @@ def test_a_change_is_a_new_configuration_once(node, path, text):
     assert source.failures == 0
 
 
+def test_an_import_whose_quote_is_never_closed_is_told_and_the_next_corefile_is_served(node):
+    source = node.source()
+    source.keep_good(source.read_or_last_good())
+    rest = "# padding\n" * 40
+    node.write("Corefile.base", f'. {{\n import "common.conf\n whoami\n}}\n{rest}')
+    assert node.later(source) is None
+    assert source.failures == 1
+    node.write("Corefile.base", ". {\n whoami\n}\n")
+    assert node.later(source) is not None
+
+
 def test_what_is_made_of_the_same_is_no_change(node):
     source = node.source()
     source.keep_good(source.read_or_last_good())

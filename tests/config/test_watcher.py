@@ -240,6 +240,23 @@ def test_other_paths_can_be_watched_from_now_on(tmp_path, watch):
     assert not await_change(watcher)
 
 
+@pytest.mark.parametrize("name", ["a" * 300, "a" * 300 + "/b", "/".join(["a" * 200] * 30)])
+def test_a_path_that_can_never_be_is_a_file_that_is_not_there(tmp_path, watch, name):
+    (tmp_path / "Corefile").write_text("old")
+    watcher = watch(tmp_path / "Corefile", tmp_path / name)
+    (tmp_path / "Corefile").write_text("new")
+    assert watcher.changed(now=watcher.due_at)
+    assert watcher.due_at > 0
+
+
+def test_a_link_to_a_name_that_is_too_long_is_a_file_that_is_not_there(tmp_path, watch):
+    (tmp_path / "link").symlink_to("a" * 300)
+    watcher = watch(tmp_path / "link")
+    (tmp_path / "link").unlink()
+    (tmp_path / "link").write_text("new")
+    assert watcher.changed(now=watcher.due_at)
+
+
 def test_links_that_go_in_circles_are_no_endless_loop(tmp_path, watch):
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")

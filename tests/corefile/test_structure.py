@@ -320,6 +320,7 @@ def test_a_pattern_without_files_is_only_a_warning():
             "import /a/*/*.conf\n",
             "1: import: must have at most one wildcard (*), not '/a/*/*.conf'",
         ),
+        ("import a\0b*\n", "1: import: must be a path, not 'a\\x00b*'"),
         ("import /a[b]\n", "1: import: must have at most one wildcard"),
     ],
 )
