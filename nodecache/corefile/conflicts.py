@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from .errors import CorefileError
-from .options import ServerBlock, ZoneKey
+from .options import OF_THE_PROCESS, ServerBlock, ZoneKey
 from .rewriting import NameRule
 
 
@@ -96,7 +96,7 @@ def _contradictions(blocks: Iterable[ServerBlock]) -> Iterable[CorefileError]:
     """Options of the whole process must have the same value in every block that gives them."""
     said: dict[str, tuple[int, ServerBlock]] = {}
     for block in blocks:
-        for name in ("budget_octets", "max_waiting", "max_waiting_per_client"):
+        for name in OF_THE_PROCESS:
             value = getattr(block.nodecache, name)
             if value is None:
                 continue

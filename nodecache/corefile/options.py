@@ -208,6 +208,10 @@ class OwnOptions:
     """Most seconds a denial is kept in a domain's block where `cache` does not say; None: see docs."""
 
 
+OF_THE_PROCESS = ("budget_octets", "max_waiting", "max_waiting_per_client")
+"""Those of the options of `nodecache` that hold for all blocks together; the others are each block's own."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerBlock:
     """One server block. `file` and `line` (of its first key) are for messages."""

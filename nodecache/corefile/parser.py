@@ -10,7 +10,15 @@ from .directives import DIRECTIVES, ELSEWHERE
 from .errors import CorefileError
 from .lexer import Origin, Token
 from .names import UnservedKey, zone_keys
-from .options import BindLine, BindOptions, Corefile, OwnOptions, ServerBlock, ZoneKey
+from .options import (
+    OF_THE_PROCESS,
+    BindLine,
+    BindOptions,
+    Corefile,
+    OwnOptions,
+    ServerBlock,
+    ZoneKey,
+)
 from .reading import Context, Directive, Fault, Repeat, Statement
 from .stream import Glob, Read, Sources
 from .structure import RawBlock, structure
@@ -178,8 +186,11 @@ def _directive(name: Token) -> Directive:
 
 
 def own_options(corefile: Corefile) -> OwnOptions:
-    """The `nodecache` directive of the block that says most about the process; else its defaults."""
-    for block in corefile.blocks:
-        if block.nodecache.budget_octets is not None or block.nodecache.max_waiting is not None:
-            return block.nodecache
-    return OwnOptions()
+    """What the `nodecache` directives say about the process, whichever block says it; else the defaults."""
+    said = {
+        name: value
+        for block in corefile.blocks
+        for name in OF_THE_PROCESS
+        if (value := getattr(block.nodecache, name)) is not None
+    }
+    return OwnOptions(**said)

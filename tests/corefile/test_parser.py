@@ -8,6 +8,7 @@ from nodecache.corefile import (
     BindLine,
     Corefile,
     CorefileError,
+    OwnOptions,
     ZoneKey,
     own_options,
     parse,
@@ -278,6 +279,17 @@ def test_what_is_of_the_whole_process_must_be_said_alike():
     ]
     alike = corefile(text.replace("2Gi", "1024Mi"))
     assert own_options(alike).budget_octets == 1 << 30
+
+
+def test_options_of_the_process_hold_whichever_block_says_them():
+    found = corefile(
+        ". {\nnodecache {\nbudget 1Mi\n}\nwhoami\n}\n"
+        "a {\nnodecache {\nmax_waiting 100 10\nhedge off\n}\nwhoami\n}\n"
+        "b {\nnodecache {\nmax_waiting 100\n}\nwhoami\n}\n"
+    )
+    assert own_options(found) == OwnOptions(
+        budget_octets=1 << 20, max_waiting=100, max_waiting_per_client=10
+    )
 
 
 def test_own_options_are_the_defaults_where_no_block_has_them():
