@@ -47,10 +47,11 @@ class EndlessImport(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _ImportEnd:
-    """Marks the end of what was imported."""
+class _ImportMark:
+    """Marks where what was imported begins or ends."""
 
     source: str
+    is_end: bool
 
 
 class Stream:
@@ -62,7 +63,7 @@ class Stream:
         self.imports: list[str] = []
         self.imported: dict[str, str] = {}
         """The text of each file that was read, by path."""
-        self._words: deque[Token | _ImportEnd] = deque(words)
+        self._words: deque[Token | _ImportMark] = deque(words)
         self._open: set[str] = set()
         """The snippets and files that the next word is imported from."""
         self._folder = folder
@@ -79,8 +80,8 @@ class Stream:
             head = self._words[0]
             if isinstance(head, Token):
                 return head
-            self._open.discard(head.source)
             self._words.popleft()
+            (self._open.discard if head.is_end else self._open.add)(head.source)
         return None
 
     def take(self) -> Token:
@@ -137,9 +138,8 @@ class Stream:
         if not imported:
             return
         first, *rest = imported
-        self._open.add(source)
-        self._words.extendleft((_ImportEnd(source), *reversed(rest)))
-        self._words.appendleft(replace(first, is_first=True))
+        self._words.extendleft((_ImportMark(source, is_end=True), *reversed(rest)))
+        self._words.extendleft((replace(first, is_first=True), _ImportMark(source, is_end=False)))
 
     def _snippet(self, name: Token, arguments: list[str]) -> list[Token]:
         self._snippets_used += 1

@@ -300,6 +300,21 @@ def test_a_pattern_imports_its_files_in_order():
     assert [keys for keys, _ in shape(found)] == [["a"], ["b"]]
 
 
+def test_files_of_a_pattern_may_import_each_other():
+    files = {"/etc/d/a.conf": "import b.conf\nlog\n", "/etc/d/b.conf": "bind\n"}
+    found = cut(". {\nimport d/*.conf\nerrors\n}", files=files)
+    assert faults(found) == []
+    assert shape(found) == [
+        (["."], [("bind", [], []), ("log", [], []), ("bind", [], []), ("errors", [], [])])
+    ]
+
+
+def test_files_of_a_pattern_that_import_the_pattern_import_themselves():
+    files = {"/etc/d/a.conf": "import *.conf\n", "/etc/d/b.conf": "log\n"}
+    found = cut(". {\nimport d/*.conf\n}", files=files)
+    assert faults(found) == ["/etc/d/a.conf:1: import: '*.conf' imports itself"]
+
+
 def test_a_pattern_without_files_is_only_a_warning():
     found = cut("import /custom/*.server\n. {\n}")
     assert faults(found) == []
