@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import get_type_hints
 
 MAX_REQUEST_OCTETS = 4096
+MIN_SECONDS = 0.1
+MAX_SECONDS = 60.0
 _MAX_TYPE = 0xFFFF
-_MAX_SECONDS = 60.0
-_MIN_SECONDS = 0.1
 
 
 class MalformedRequest(ValueError):
@@ -52,6 +52,6 @@ def read_request(line: bytes) -> Request:
     request = Request(**fields)
     if not 0 < request.rdtype <= _MAX_TYPE:
         raise MalformedRequest(f"rdtype must be 1 to 65535, not {request.rdtype}")
-    if not _MIN_SECONDS <= request.seconds <= _MAX_SECONDS:
+    if not MIN_SECONDS <= request.seconds <= MAX_SECONDS:
         raise MalformedRequest(f"seconds must be 0.1 to 60, not {request.seconds}")
     return request

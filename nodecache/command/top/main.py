@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from nodecache.command.control_client import Answers, ControlError, ask, control_path, printable
 from nodecache.command.options import Parser
+from nodecache.worker.control_request import MAX_SECONDS, MIN_SECONDS
 
 from .pod_names import PodNames
 
@@ -26,10 +27,18 @@ def parser() -> Parser:
     made.add_argument("--once", action="store_true", help="one sample, and no terminal")
     made.add_argument("--json", action="store_true", help="that sample as JSON")
     made.add_argument(
-        "--seconds", type=float, default=1.0, metavar="N", help="between samples: 0.1 to 60"
+        "--seconds", type=_seconds, default=1.0, metavar="N", help="between samples: 0.1 to 60"
     )
     made.add_argument("--control", metavar="PATH", help="the agent's socket (its flag -control)")
     return made
+
+
+def _seconds(word: str) -> float:
+    """What the agent takes; ValueError and ArgumentTypeError are argparse's to tell."""
+    seconds = float(word)
+    if not MIN_SECONDS <= seconds <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"must be {MIN_SECONDS:g} to {MAX_SECONDS:g}, not {word}")
+    return seconds
 
 
 def main(argv: Sequence[str]) -> int:
