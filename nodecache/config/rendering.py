@@ -199,16 +199,21 @@ def _unreadable(error: OSError) -> str:
 
 
 def _kube_dns(folder: str) -> KubeDns:
-    """What a mounted ConfigMap says in the keys that matter; none of them needs to be there."""
+    """What a mounted ConfigMap says in the keys that matter; none of them needs to be there.
+
+    But the folder does: one that a flag names wrong would be taken for a ConfigMap without keys.
+    """
     files: dict[str, str] = {}
+    is_there = os.path.isdir(folder)  # noqa: PTH112 - Path's raises where the name is too long
     unread: list[tuple[str, str]] = []
     for key in KEYS:
         try:
             files[key] = read_text(f"{folder}/{key}")
-        except FileNotFoundError:
-            continue
         except OSError as error:
-            unread.append((key, _unreadable(error)))
+            if not is_there:
+                unread.append((key, f"cannot be read: {folder} is no folder (-kubednscm)"))
+            elif not isinstance(error, FileNotFoundError):
+                unread.append((key, _unreadable(error)))
     said = read_kubedns(files)
     return replace(said, faults=(*unread, *said.faults))
 

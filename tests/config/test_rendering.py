@@ -104,6 +104,18 @@ def test_a_broken_configmap_is_told_key_by_key_and_the_corefile_is_served(folder
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["nowhere", "Corefile.base", "a" * 300])
+def test_a_folder_for_the_configmap_that_is_none_is_told(folder, name):
+    flags = flags_for(folder, "-kubednscm", f"{folder}/{name}")
+    text = corefile_text(flags, ENV)
+    reason = f"cannot be read: {folder}/{name} is no folder (-kubednscm)"
+    assert text.left_out == tuple(
+        f"{folder}/{name}/{key}:1: {reason}"
+        for key in ("stubDomains", "upstreamNameservers", "federations")
+    )
+    assert len(text.parse(flags, ENV).blocks) == 2
+
+
 def test_a_stub_domain_that_the_corefile_serves_is_left_out(folder):
     domains = {"Cluster.Local": ["1.1.1.1"], "acme.local": ["1.1.1.1"]}
     (folder / "kube-dns/stubDomains").write_text(json.dumps(domains))
