@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 from nodecache.command.sources import faults_of
 from nodecache.config.flags import Flags
-from nodecache.config.rendering import corefile_text
+from nodecache.config.rendering import Lookup, corefile_text
 from nodecache.corefile import Corefile, CorefileError, nameservers
 
 from .findings import Finding, broken, look, ok
@@ -21,10 +21,12 @@ _RESOLV_CONF = "/etc/resolv.conf"
 _KUBELET_CONFIGS = ("/var/lib/kubelet/config.yaml", "/etc/kubernetes/kubelet-config.yaml")
 
 
-def read_corefile(flags: Flags, env: dict[str, str]) -> tuple[Corefile | None, list[Finding]]:
+def read_corefile(
+    flags: Flags, env: dict[str, str], lookup: Lookup | None = None
+) -> tuple[Corefile | None, list[Finding]]:
     """The Corefile as the agent would read it now (None if it cannot), and the findings about it."""
     try:
-        text = corefile_text(flags, env)
+        text = corefile_text(flags, env, lookup)
         corefile = text.parse(flags, env)
     except CorefileError as error:
         return None, [
@@ -102,12 +104,12 @@ def _cluster_dns(subject: Subject, path: str, text: str) -> Iterator[Finding]:
     import yaml  # noqa: PLC0415 - only where there is a file to read
 
     try:
-        settings = yaml.safe_load(text)
+        settings = yaml.load(text, yaml.BaseLoader)  # noqa: S506 - it makes texts, lists, dicts
     except yaml.YAMLError as error:
         yield look(KUBELET, f"{path} is no YAML: {error}", "unknown", f"mend {path}")
         return
     named = settings.get("clusterDNS") if isinstance(settings, dict) else None
-    if not named:
+    if not named or not isinstance(named, list):
         return
     asked = [str(address) for address in named]
     strangers = [address for address in asked if not _is_any_of(address, subject.flags)]

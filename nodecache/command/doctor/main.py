@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nodecache.command.agent_arguments import agent_arguments
 from nodecache.config.flags import FlagError, HelpWanted, flag_usage, parse_flags
+from nodecache.config.services import look_up
 from nodecache.host.commands import Command, run_now
 
 from . import agent, files, network, node, others
@@ -41,7 +42,7 @@ def main(argv: Sequence[str], env: Mapping[str, str] = os.environ, root: Path = 
     except FlagError as error:
         print(f"nodecache doctor: {error}", file=sys.stderr)
         return 2
-    corefile, found = files.read_corefile(flags, dict(env))
+    corefile, found = files.read_corefile(flags, dict(env), None if words else look_up)
     metrics, is_silent = None, False
     try:
         metrics = metrics_of(flags)

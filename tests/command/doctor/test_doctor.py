@@ -4,6 +4,7 @@ import dataclasses
 import json
 import socket
 import time
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,16 @@ def test_a_broken_corefile_is_named_with_file_and_line(tmp_path):
     assert corefile is None
     assert found.level is Level.BROKEN
     assert f"{file}:2: " in found.what
+
+
+def test_a_service_that_the_agent_looks_up_is_looked_up_beside_it(tmp_path):
+    base = ". {\n    forward . __PILLAR__CLUSTER__DNS__\n}\n"
+    file = planted(tmp_path, "base", base) / "base"
+    flags = parse_flags(["-basecorefile", str(file), "-kubednscm", str(tmp_path)], is_served=False)
+    corefile, (found,) = files.read_corefile(flags, {}, lambda _: ip_address("10.96.0.10"))
+    assert found.level is Level.OK
+    assert corefile.blocks[0].forwards[0].to == ("10.96.0.10",)
+    assert files.read_corefile(flags, {})[0] is None
 
 
 def test_what_is_no_corefile_at_all_is_one_finding(tmp_path):
