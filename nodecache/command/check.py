@@ -181,6 +181,8 @@ def _read_folder(folder: SourceFolder, env: Mapping[str, str]) -> Checked:
 
 # What a change means
 
+_NO_BLOCK = ("has no block: the one above it answers, or nobody",)
+
 
 def _diff(paths: Sequence[str], env: Mapping[str, str]) -> int:
     """Print what changes for pods from one configuration to another."""
@@ -192,9 +194,9 @@ def _diff(paths: Sequence[str], env: Mapping[str, str]) -> int:
     return 0
 
 
-def _zones_at(path: str, env: Mapping[str, str]) -> dict[str, str]:
-    """A summary of what each zone does, by the zone's key."""
-    zones: dict[str, str] = {}
+def _zones_at(path: str, env: Mapping[str, str]) -> dict[str, list[str]]:
+    """What each zone does at each place where it is served, by the zone's key."""
+    zones: dict[str, list[str]] = {}
     sources, not_understood = sources_at(path)
     if not_understood:
         raise not_understood[0]
@@ -206,17 +208,18 @@ def _zones_at(path: str, env: Mapping[str, str]) -> dict[str, str]:
                 raise NoConfiguration("\n".join(map(folder.relabel, faults_of(error)))) from None
             for block in checked.corefile.blocks:
                 _, _, does = folder.relabel(summary(block)).partition(" on ")
-                zones |= {str(zone).removeprefix("dns://"): does for zone in block.zones}
+                for zone in block.zones:
+                    zones.setdefault(str(zone).removeprefix("dns://"), []).append(does)
     return zones
 
 
-def _changed(zone: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
-    before, after = old.get(zone), new.get(zone)
-    if before == after:
-        return
-    yield f"{zone}"
-    yield f"  - {before or 'has no block: the one above it answers, or nobody'}"
-    yield f"  + {after or 'has no block: the one above it answers, or nobody'}"
+def _changed(
+    zone: str, old: Mapping[str, Sequence[str]], new: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    before, after = old.get(zone, _NO_BLOCK), new.get(zone, _NO_BLOCK)
+    lines = [f"  - {does}" for does in before if does not in after]
+    lines += [f"  + {does}" for does in after if does not in before]
+    yield from [zone, *lines] if lines else ()
 
 
 def _tell(*lines: object) -> None:

@@ -1,5 +1,6 @@
 """Configurations in the forms people have: Corefiles, manifests, folders of them, standard input."""
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -91,7 +92,8 @@ def source_folder(source: Source) -> Iterator[SourceFolder]:
 
 def is_manifest(path: str) -> bool:
     """Whether `check PATH` searches the file for Corefiles, rather than reads it as one."""
-    return path == "-" or Path(path).is_dir() or path.endswith(_MANIFEST_ENDINGS)
+    is_folder = os.path.isdir(path)  # noqa: PTH112 - Path's raises where the name is too long
+    return path == "-" or is_folder or path.endswith(_MANIFEST_ENDINGS)
 
 
 def sources_at(path: str) -> tuple[list[Source], list[NoConfiguration]]:
@@ -165,7 +167,9 @@ def _objects(label: str, text: str) -> list[Object]:
     import yaml  # noqa: PLC0415 - only for manifests
 
     try:
-        documents = [each for each in yaml.safe_load_all(text) if isinstance(each, dict)]
+        # Every scalar is a text, as written: a date of no calendar is not looked at, nor null "None".
+        read = yaml.load_all(text, yaml.BaseLoader)
+        documents = [each for each in read if isinstance(each, dict)]
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f":{where.line + 1}" if where is not None else ""

@@ -156,7 +156,7 @@ def test_what_is_wrong_in_the_configmap_is_an_error(run, tmp_path):
     assert "# cluster.local.:53" in out
 
 
-@pytest.mark.parametrize("words", ["/pause\0-conf\0x\0", ""])
+@pytest.mark.parametrize("words", ["/pause\0-conf\0x\0", "", "/bin/nodecache\0check\0-conf\0x\0"])
 def test_another_program_s_arguments_are_not_taken(capsys, tmp_path, words, monkeypatch):
     (tmp_path / "cmdline").write_text(words)
     monkeypatch.chdir(tmp_path)
@@ -167,6 +167,11 @@ def test_another_program_s_arguments_are_not_taken(capsys, tmp_path, words, monk
 def test_a_file_that_is_not_there_is_an_error(capsys, tmp_path):
     assert check.main(["-conf", str(tmp_path / "none")], {}) == 1
     assert capsys.readouterr().err.partition("none:1: ")[2].startswith("cannot be read: No such")
+
+
+def test_a_name_that_no_file_can_have_is_an_error(capsys):
+    assert check.main(["a" * 300], {}) == 1
+    assert capsys.readouterr().err.startswith(f"{'a' * 300}:1: cannot be read: File name too long")
 
 
 def test_a_wrong_command_line_is_two(capsys):
@@ -277,6 +282,7 @@ def test_a_list_of_objects_is_looked_through(check_file):
         "items: 5",
         "items: [text]",
         "kind: ConfigMap\ndata: 5",
+        "kind: ConfigMap\nmetadata: {name: x, labels: 2026-13-41}\ndata: {Corefile: null}",
         "kind: ConfigMap\nmetadata: text",
         "a: " + "[" * 5000 + "]" * 5000,
     ],
@@ -354,6 +360,16 @@ def test_what_holds_no_corefile_is_one_line(check_file, name, text, told):
     status, out, err = check_file(name, text)
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert told in err
+
+
+def test_a_change_at_one_of_two_addresses_of_a_zone_is_told(capsys, tmp_path):
+    blocks = ". {{\n bind 1.1.1.1\n forward . {}\n}}\n. {{\n bind 2.2.2.2\n forward . 9.9.9.9\n}}\n"
+    for name, upstream in (("old", "9.9.9.9"), ("new", "8.8.8.8")):
+        (tmp_path / name).write_text(blocks.format(upstream))
+    assert check.main(["--diff", str(tmp_path / "old"), str(tmp_path / "new")], {}) == 0
+    assert [line[:28] for line in capsys.readouterr().out.splitlines()] == [
+        ".:53", "  - 1.1.1.1: asks 9.9.9.9 ov", "  + 1.1.1.1: asks 8.8.8.8 ov",
+    ]  # fmt: skip
 
 
 def test_a_change_is_told_by_zone(capsys, tmp_path):
