@@ -42,7 +42,7 @@ TEXT = "text/plain; charset=utf-8"
 
 
 class MalformedRequest(Exception):
-    """A request that breaks HTTP or has a body; `status` is the response's."""
+    """A request that breaks HTTP, has a body or wants a tunnel; `status` is the response's."""
 
     def __init__(self, status: HTTPStatus) -> None:
         super().__init__(status.phrase)
@@ -150,7 +150,7 @@ class WebServer:
         try:
             request = await read_request(http, reader)
         except MalformedRequest as error:
-            request, response = None, Response(error.status, f"{error}\n".encode())
+            request, response = None, Response(error.status, b"")  # also right for HEAD
         else:
             if request is None:
                 return False
@@ -216,6 +216,8 @@ def _request(event: h11.Request) -> Request:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
     if event.http_version not in (b"1.0", b"1.1"):
         raise MalformedRequest(HTTPStatus.BAD_REQUEST)
+    if event.method == b"CONNECT":  # a 200 would make it a tunnel: RFC 9110 §9.3.6
+        raise MalformedRequest(HTTPStatus.NOT_IMPLEMENTED)
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
         raise MalformedRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     path = event.target.decode("latin-1").partition("?")[0]

@@ -119,6 +119,19 @@ def test_what_is_not_understood_is_refused_and_the_connection_closed(head, statu
     assert say(head).startswith(b"HTTP/1.1 " + status)
 
 
+@pytest.mark.parametrize("more", ["", "Content-Length: 3\r\n", "Upgrade: websocket\r\n"])
+@pytest.mark.parametrize("version", ["1.0", "1.1", "2.0"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "CONNECT"])
+def test_whatever_is_asked_for_gets_a_response_and_no_line_in_the_log(
+    method, version, more, caplog
+):
+    head = f"{method} /hello HTTP/{version}\r\nHost: x\r\nConnection: close\r\n{more}\r\n"
+    status, _, body = say(head.encode()).partition(b"\r\n\r\n")
+    assert status.startswith(b"HTTP/1.1 ")
+    assert method != "HEAD" or body == b""
+    assert caplog.text == ""
+
+
 @given(st.binary(max_size=300))
 def test_any_octets_are_a_request_or_malformed(octets: bytes):
     async def read() -> Request | None:
