@@ -125,7 +125,8 @@ class WebServer:
             while self._is_welcome(writer) and await self._exchange(http, reader, writer):
                 self._mark_youngest(writer)
             writer.close()
-            await writer.wait_closed()
+            async with asyncio.timeout(EXCHANGE_SECONDS):  # for what the client has not read yet
+                await writer.wait_closed()
         except (TimeoutError, OSError):
             pass  # the client's loss
         except asyncio.CancelledError:
@@ -135,13 +136,15 @@ class WebServer:
             self._connections.pop(writer, None)
 
     def _mark_youngest(self, writer: asyncio.StreamWriter) -> None:
-        """Make `writer` the youngest connection; if there are too many, the oldest is closed."""
+        """Make `writer` the youngest connection; while there are too many, the oldest is closed."""
         conversation = asyncio.current_task()
         assert conversation is not None
         self._connections.pop(writer, None)
         self._connections[writer] = conversation
-        if len(self._connections) > MAX_CONNECTIONS:
-            next(iter(self._connections)).transport.abort()
+        while len(self._connections) > MAX_CONNECTIONS:
+            oldest = next(iter(self._connections))
+            del self._connections[oldest]  # now: many may come before its own task runs
+            oldest.transport.abort()
 
     async def _exchange(
         self, http: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

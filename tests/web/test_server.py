@@ -163,6 +163,47 @@ def test_oldest_connection_goes_when_there_are_too_many(monkeypatch):
     assert with_server(talk).endswith(b"hello GET")
 
 
+def test_of_a_crowd_that_comes_at_once_no_more_stay_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr(web, "MAX_CONNECTIONS", 2)
+
+    async def talk(port: int) -> bytes:
+        streams = await asyncio.gather(
+            *[asyncio.open_connection("127.0.0.1", port) for _ in range(10)]
+        )
+        left = {asyncio.ensure_future(reader.read()) for reader, _ in streams}
+        while len(left) > 2:
+            _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+        await hang_up(*[writer for _, writer in streams])
+        await asyncio.wait(left)
+        return b""
+
+    with_server(talk)
+
+
+def test_a_client_that_does_not_read_the_end_is_sent_away_in_time(monkeypatch):
+    monkeypatch.setattr(web, "EXCHANGE_SECONDS", 0.05)
+
+    async def long(_: Request) -> Response:
+        return Response(HTTPStatus.OK, bytes(50_000))  # more than the small buffers below hold
+
+    async def run() -> None:
+        server = WebServer({"/long": long})
+        listener = listen.open_listener("127.0.0.1:0")
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(listener.getsockname())
+            client.send(b"GET /long HTTP/1.0\r\n\r\n")
+            await server.serve(listener)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not server._connections:  # noqa: ASYNC110 (it has no event)
+                    await asyncio.sleep(0)
+                await server.wait_closed()
+        server.close()
+
+    asyncio.run(run())
+
+
 def test_request_that_is_never_finished_is_dropped_in_time(monkeypatch):
     monkeypatch.setattr(web, "EXCHANGE_SECONDS", 0.05)
 
