@@ -26,9 +26,10 @@ NAMESPACE = "kube-system"
 _SERVICE_LABEL = "kubernetes.io/service-name"
 _UDP_NAME, _TCP_NAME = "dns", "dns-tcp"  # the ports, in every kube-dns since 1.6
 
-# The server ends a watch after the first; where it does not, it is dead, and we do after the second.
+# The server ends a watch after the first, and the next goes on from there. After the second all is
+# listed anew, since a dead server ends nothing, and the token of the service account is read again.
 _SERVER_SECONDS = 240
-_MAX_WATCH_SECONDS = 300.0
+_LIST_SECONDS = 300.0
 # A server that cannot be reached is asked again after the first, doubling up to the last. All nodes
 # of a cluster do so: at moments of their own.
 _FIRST_RETRY_SECONDS = 1.0
@@ -73,14 +74,16 @@ class SliceWatch:
     async def _run(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(_MAX_WATCH_SECONDS):
+                async with asyncio.timeout(_LIST_SECONDS):
                     await self._follow()
+            except TimeoutError:
+                pass  # where the server is dead, the list that follows tells it
             except Exception as error:  # noqa: BLE001 - whatever it is, the list stays and it is tried again
                 self._tell_failure(error)
             await asyncio.sleep(self._pause())
 
     async def _follow(self) -> None:
-        """List the slices, then take each change, until the connection ends."""
+        """List the slices, then take each change, until something goes wrong."""
         client = AsyncClient(self._connect(), namespace=NAMESPACE)
         try:
             labels: LabelSelector = {_SERVICE_LABEL: self._service}

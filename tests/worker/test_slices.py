@@ -186,6 +186,18 @@ def test_requests_that_go_well_leave_no_lines_in_the_log(caplog):
     assert caplog.records == []
 
 
+def test_all_is_listed_anew_from_time_to_time_without_a_line_in_the_log(monkeypatch, caplog):
+    monkeypatch.setattr(slices, "_LIST_SECONDS", 0.2)
+
+    async def then(_, follower):
+        await follower.until([TWO])
+
+    with caplog.at_level(logging.INFO):
+        listings = [Listing([a_slice(endpoint(each))]) for each in (ONE, TWO)]
+        converse(listings[0], Watch(), listings[1], then=then)
+    assert caplog.records == []
+
+
 def test_no_pod_at_all_is_told_too():
     async def then(_, follower):
         await follower.until([])
