@@ -45,27 +45,28 @@ class Collector:
         self._carried: dict[str, Family] = {}
 
     def carry(self, gone: Scrape) -> None:
-        """Keep the counts of the parts in `gone`."""
+        """Keep the counts of the parts in `gone`; a page that is being made is left as it is."""
         for counts in gone.servers:
             counts.flush()
+        carried = dict(self._carried)
         for family in counted_families(gone):
             if family.kind == "gauge":
                 continue
-            known = self._carried.setdefault(family.name, family)
-            if known is not family:
-                _add_family(known, family)
+            if known := carried.get(family.name):
+                _add_family(family, known)
+            carried[family.name] = family
+        self._carried = carried
 
     def families(self) -> Iterator[Family]:
         """Every family, each made when it is asked for."""
-        scrape = self._read()
+        scrape, carried = self._read(), self._carried
         for counts in scrape.servers:
             counts.flush()
         scrape.agent.pages = self.pages
         scrape.agent.pages_in_flight = self.pages_in_flight
         for family in counted_families(scrape):
-            carried = self._carried.get(family.name)
-            if carried:
-                _add_family(family, carried)
+            if gone := carried.get(family.name):
+                _add_family(family, gone)
             yield family
         yield from agent_families(scrape.agent, __version__)
         yield from load_families(scrape.agent)

@@ -2,6 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from nodecache.forward.counts import ForwarderCounts
 from nodecache.metrics import CacheNumbers, Collector, Scrape
 from nodecache.metrics.exposition import PIECE_LINES
 from nodecache.process.vitals import KeeperVitals, Process
@@ -48,6 +49,19 @@ def test_what_is_carried_twice_adds_up():
         collector.carry(Scrape(servers=[busy_server("127.0.0.1", ".", 5)]))
     labels = ("1", "udp", "dns://127.0.0.1:53", "A", "", ".")
     assert samples(collector)["coredns_dns_requests_total", labels] == 10
+
+
+def test_a_reload_while_a_page_is_made_counts_nothing_twice():
+    gone = ForwarderCounts(healthcheck_broken=5)
+    there = [gone]
+    collector = Collector(lambda: Scrape(forwarders=list(there)))
+    begun = collector.families()
+    first = next(begun)
+    collector.carry(Scrape(forwarders=there))
+    there.clear()
+    for made in ([first, *begun], [*collector.families()]):
+        (broken,) = (each for each in made if each.name.endswith("healthcheck_broken_total"))
+        assert broken.values == {(): 5}
 
 
 def test_gauges_of_a_zone_that_is_gone_are_gone():
