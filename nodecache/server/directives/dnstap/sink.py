@@ -75,11 +75,14 @@ class _Stream(asyncio.Protocol):
             self.transport.write(octets)
 
     def end(self) -> None:
-        """Send what is left, and close."""
-        if self.transport is not None:
-            if self.is_taking:
-                self.transport.write(control_frame(Control.STOP))
+        """Send what is left, and close; at once where the reader takes nothing now, and may never."""
+        if self.transport is None:
+            return
+        if self.is_taking:
+            self.transport.write(control_frame(Control.STOP))
             self.transport.close()
+        else:
+            self.transport.abort()
 
 
 class TapClient:
@@ -92,6 +95,7 @@ class TapClient:
         self._queue: deque[bytes] = deque()
         self._is_flush_due = False
         self._is_closed = False
+        self._may_connect_at_once = True
         self._connecting: asyncio.Task[None] | None = None
         self._stream = self._new_stream()
         self._look = loop.call_later(_LOOK_SECONDS, self._maintain)
@@ -127,13 +131,15 @@ class TapClient:
         return _Stream(octets, self._flush, self._lost)
 
     def _lost(self) -> None:
-        """Connect again at once, but not to what does not read."""
-        if self._stream.has_begun and not self._is_closed:
+        """Connect again at once, but not to what does not read, and once between two looks."""
+        if self._may_connect_at_once and self._stream.has_begun and not self._is_closed:
+            self._may_connect_at_once = False
             self._connect()
 
     def _maintain(self) -> None:
         """Log how many frames were dropped, and connect again if there is no reader."""
         self._look = self._loop.call_later(_LOOK_SECONDS, self._maintain)
+        self._may_connect_at_once = True
         if self.dropped:
             log.warning("Dropped dnstap messages: %d", self.dropped)
             self.dropped = 0

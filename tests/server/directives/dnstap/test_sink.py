@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from nodecache.corefile import DnstapOptions
+from nodecache.server.directives.dnstap import sink as sinks
 from nodecache.server.directives.dnstap.frames import Event, Sender, TapMessage, encoded
 from nodecache.server.directives.dnstap.sink import TapClient, TapListener, open_sink
 from tests.helpers.agent import free_port
-from tests.helpers.taps import Reading, TapReader, read_stream
+from tests.helpers.taps import Reading, TapReader, control, read_stream
 from tests.patience import PATIENCE_SECONDS
 
 SENDER = Sender(b"node", b"1")
@@ -104,6 +105,57 @@ def test_a_reader_that_speaks_something_else_is_left(tmp_path, caplog):
         sink = TapClient(options(path), asyncio.get_running_loop())
         await until(lambda: "control frames and nothing else" in caplog.text)
         sink.close()
+        server.close()
+
+    asyncio.run(talk())
+
+
+def test_a_reader_that_always_goes_is_not_connected_to_without_a_pause(tmp_path, monkeypatch):
+    monkeypatch.setattr(sinks, "_LOOK_SECONDS", 1000.0)
+    path = str(tmp_path / "tap.sock")
+    came = 0
+
+    async def accept_and_go(reader, writer) -> None:
+        nonlocal came
+        came += 1
+        await reader.readexactly(len(control(4)))
+        writer.write(control(1))
+        writer.close()
+
+    async def talk() -> None:
+        server = await asyncio.start_unix_server(accept_and_go, path)
+        sink = TapClient(options(path), asyncio.get_running_loop())
+        await until(lambda: came == 2 and sink._stream.has_begun and sink._stream.transport is None)
+        for _ in range(100):  # turns of the loop
+            await asyncio.sleep(0)
+        assert sink._connecting is None
+        sink.close()
+        server.close()
+
+    asyncio.run(talk())
+    assert came == 2
+
+
+def test_the_end_does_not_wait_for_a_reader_that_hangs(tmp_path):
+    path = str(tmp_path / "tap.sock")
+    gone = asyncio.Event()
+
+    async def hang(reader, writer) -> None:
+        await reader.readexactly(len(control(4)))
+        writer.write(control(1))
+        await gone.wait()
+        writer.transport.abort()
+
+    async def talk() -> None:
+        server = await asyncio.start_unix_server(hang, path)
+        sink = TapClient(options(path), asyncio.get_running_loop())
+        await until(lambda: sink._stream.is_taking)
+        while sink._stream.is_taking:
+            sink.put(bytes(1 << 16))
+            await asyncio.sleep(0)
+        sink.close()
+        await until(lambda: sink._stream.transport is None)
+        gone.set()
         server.close()
 
     asyncio.run(talk())
