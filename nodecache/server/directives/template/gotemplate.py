@@ -113,16 +113,18 @@ class _Run:
 
     def _branch(self, node: Branch, dot: object) -> None:
         self._scopes.append({})
-        if node.kind == "range":
-            self._range(node, dot)
-        else:
+        try:
+            if node.kind == "range":
+                self._range(node, dot)
+                return
             value = self._pipe(node.pipe, dot)
             inner = value if node.kind == "with" else dot
             if is_true(value):
                 self.nodes(node.body, inner)
             else:
                 self.nodes(node.otherwise, dot)
-        self._scopes.pop()
+        finally:  # also where a `break` or `continue` leaves it
+            self._scopes.pop()
 
     def _range(self, node: Branch, dot: object) -> None:
         # The pipe is evaluated with its variables left alone: they get each element instead.

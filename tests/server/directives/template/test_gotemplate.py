@@ -53,6 +53,13 @@ def test_any_text_is_a_template_or_an_error(text):
         assert isinstance(filled(text), str)
 
 
+@pytest.mark.parametrize("jump", ["continue", "break"])
+def test_what_a_jump_leaves_takes_its_variables_along(jump):
+    """Go's text/template: a variable's scope ends with the control structure that declares it."""
+    inner = "{{range .Match}}{{$x := 1}}{{if .}}{{" + jump + "}}{{end}}{{end}}"
+    assert filled('{{$x := "outer"}}' + inner + "{{$x}}") == "outer"
+
+
 def test_templates_that_call_each_other_for_ever_end():
     with pytest.raises(TemplateError, match="deep"):
         filled('{{ define "t" }}{{ template "t" . }}{{ end }}{{ template "t" . }}')
