@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 from nodecache.server.directive import Client, Result
 from nodecache.server.records import Record, Sections, reply_of
-from nodecache.wire import Query, Rdtype
+from nodecache.wire import MAX_NAME_SIZE, Query, Rdtype
 
 
 class Whoami:
@@ -19,15 +19,10 @@ class Whoami:
         rdtype = Rdtype.AAAA if client.is_ipv6 else Rdtype.A
         label = f"_{client.transport}".encode()
         owner = bytes([len(label)]) + label + qname
-        port = client.address[1].to_bytes(2, "big")
-        return reply_of(
-            query,
-            Sections(
-                additional=[
-                    Record(qname, rdtype, query.rdclass, 0, address.packed),
-                    # Priority and weight 0, the root as target: RFC 2782.
-                    Record(owner, Rdtype.SRV, query.rdclass, 0, b"\0\0\0\0" + port + b"\0"),
-                ]
-            ),
-            written_by=self.name,
-        )
+        told = [Record(qname, rdtype, query.rdclass, 0, address.packed)]
+        if len(owner) <= MAX_NAME_SIZE:
+            port = client.address[1].to_bytes(2, "big")
+            # Priority and weight 0, the root as target: RFC 2782.
+            service = b"\0\0\0\0" + port + b"\0"
+            told.append(Record(owner, Rdtype.SRV, query.rdclass, 0, service))
+        return reply_of(query, Sections(additional=told), written_by=self.name)

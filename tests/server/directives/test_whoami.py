@@ -3,6 +3,8 @@ import pytest
 from nodecache.server.directives.whoami import Whoami
 from tests.server.chains import client, lines, query, run, told
 
+LONGEST = ".".join(["a" * 63, "b" * 63, "c" * 63, "d" * 61]) + "."
+
 
 @pytest.mark.parametrize(
     ("host", "transport", "qname", "expected"),
@@ -33,6 +35,13 @@ from tests.server.chains import client, lines, query, run, told
             ".",
             [". 0 IN A 10.0.0.9", "_udp. 0 IN SRV 0 0 40212 ."],
             id="mapped, the root",
+        ),
+        pytest.param(
+            "10.240.0.1",
+            "udp",
+            LONGEST,
+            [f"{LONGEST} 0 IN A 10.240.0.1"],
+            id="no room for a label",
         ),
     ],
 )
