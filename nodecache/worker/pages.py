@@ -186,7 +186,10 @@ class Pages:
         if health is not None and WantedPage("/health", health.address) in self._servers:
             host, port = listen.split_address(health.address)
             self._check = probes.SelfCheck(
-                host=host or "127.0.0.1", port=port, observe=self._health_duration.observe
+                host=host or "127.0.0.1",
+                port=port,
+                observe=self._health_duration.observe,
+                failures=self._check.failures if self._check else 0,
             )
             self._checking = asyncio.get_running_loop().create_task(self._check.run())
 

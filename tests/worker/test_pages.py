@@ -2,9 +2,13 @@ import asyncio
 import gzip
 
 from nodecache.metrics import Collector
+from nodecache.process.vitals import KeeperVitals
 from nodecache.web.server import PageMaker, Request
-from nodecache.worker.pages import metrics_page
+from nodecache.worker import probes
+from nodecache.worker.pages import Pages, metrics_page
+from tests.helpers.agent import free_port
 from tests.helpers.numbers import busy_node
+from tests.worker.test_serving import RUNNING, Running, config, flags, run
 
 
 def scrape(collector: Collector, **headers: str) -> tuple[bytes, str]:
@@ -27,3 +31,22 @@ def test_pages_served_are_counted():
     collector = Collector(busy_node)
     scrape(collector)
     assert b'\npromhttp_metric_handler_requests_total{code="200"} 1\n' in scrape(collector)[0]
+
+
+def test_failures_of_the_self_check_stay_counted_over_a_reload(monkeypatch):
+    async def no_answer(*_: object) -> int:
+        raise OSError("no answer")
+
+    async def scenario(running: Running) -> None:
+        text = RUNNING.replace("bind", f"health 127.0.0.1:{free_port()}\n    bind")
+        await running.change_to(config(text))
+        pages = Pages(flags(), running.serving, KeeperVitals())
+        await pages.change_to(config(text))
+        monkeypatch.setattr(probes, "fetch_status", no_answer)
+        await pages._check.check()
+        await pages.change_to(config(text))
+        page = b"".join(pages._collector.pieces())
+        pages.close()
+        assert b"\ncoredns_health_request_failures_total 1\n" in page
+
+    run(scenario)

@@ -86,12 +86,14 @@ def test_self_check_measures_how_long_health_takes():
     assert len(seen) == 1
 
 
-def test_self_check_counts_what_does_not_answer():
+def test_self_check_counts_what_does_not_answer_and_how_long_that_took():
+    seen: list[float] = []
     with listen.open_listener("127.0.0.1:0") as listener:
         port = listener.getsockname()[1]
-    check = SelfCheck(host="127.0.0.1", port=port, observe=lambda _: pytest.fail("no answer"))
+    check = SelfCheck(host="127.0.0.1", port=port, observe=seen.append)
     asyncio.run(check.check())
     assert check.failures == 1
+    assert len(seen) == 1
 
 
 def test_a_self_check_that_is_not_answered_in_time_says_so(monkeypatch, caplog):

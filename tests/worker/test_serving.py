@@ -284,4 +284,6 @@ def test_whatever_goes_wrong_in_the_worker_is_a_refusal_with_its_reason(monkeypa
 
 
 def flags() -> Flags:
-    return parse_flags(["-setupinterface=false", "-setupiptables=false"])
+    return parse_flags(
+        ["-setupinterface=false", "-setupiptables=false", "-metrics-listen-address="]
+    )
