@@ -1,5 +1,7 @@
 """The overlays: each renders, fits the schemas, and differs from the base in what it is for."""
 
+import shutil
+
 import kubernetes_validate
 import pytest
 
@@ -123,13 +125,27 @@ def test_guaranteed_component_asks_for_what_it_may_use(tmp_path):
 
 
 @pytest.mark.parametrize("version", KUBERNETES_VERSIONS)
-def test_network_policy_lets_pods_ask_over_udp_and_tcp(tmp_path, version):
-    policy = pick(
-        load(with_components(tmp_path, "networkpolicy")), "NetworkPolicy", "allow-node-local-dns"
-    )
+def test_network_policy_lets_pods_ask_over_udp_and_tcp(version):
+    (policy,) = load(kustomize(DEPLOY / "components/networkpolicy"))
     kubernetes_validate.validate(policy, version, strict=True)
     for rule in policy["spec"]["egress"]:
         assert {(p["protocol"], p["port"]) for p in rule["ports"]} == {("UDP", 53), ("TCP", 53)}
+
+
+def test_network_policy_is_brought_into_a_namespace_without_the_agent(tmp_path):
+    """A component's `namespace` would move all objects of its overlay."""
+    shutil.copytree(DEPLOY, tmp_path / "deploy")
+    listed = "namespace: shop\nresources:\n  - deploy/components/networkpolicy\n"
+    (tmp_path / "kustomization.yaml").write_text(listed)
+    (policy,) = load(kustomize(tmp_path))
+    assert (policy["kind"], policy["metadata"]["namespace"]) == ("NetworkPolicy", "shop")
+
+
+def test_network_policy_lets_pods_ask_the_agent_where_it_is_an_ordinary_pod():
+    (policy,) = load(kustomize(DEPLOY / "components/networkpolicy"))
+    pods = [to["podSelector"]["matchLabels"] for to in policy["spec"]["egress"][-1]["to"]]
+    agent = pick(overlay("cilium"), "DaemonSet")["spec"]["template"]["metadata"]["labels"]
+    assert pods == [{"k8s-app": "kube-dns"}, agent]
 
 
 def test_pod_monitor_selects_the_pods_and_names_the_job_as_public_alerts_do(tmp_path):
