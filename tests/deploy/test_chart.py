@@ -1,5 +1,6 @@
 """The Helm chart, rendered by Helm itself: the same objects as the overlays, and what values change."""
 
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -187,13 +188,62 @@ def test_values_of_the_other_chart_do_what_they_did_there():
         assert line in text
 
 
-def test_a_daemonset_of_other_labels_can_be_taken_over():
+def test_a_daemonset_of_other_labels_can_be_taken_over_and_alerts_know_its_pods():
+    """Helm merges maps: a default that named a label would stand beside those of the values."""
     labels = {"app.kubernetes.io/name": "node-local-dns", "app.kubernetes.io/instance": "dns"}
-    objects = rendered(selectorLabels={"k8s-app": None, **labels}, serviceMonitor={"enabled": True})
+    objects = rendered(selectorLabels=labels, serviceMonitor={"enabled": True})
     daemon = pick(objects, "DaemonSet")
     assert daemon["spec"]["selector"]["matchLabels"] == labels
-    assert daemon["spec"]["template"]["metadata"]["labels"] == labels
-    assert pick(objects, "PodMonitor")["spec"]["selector"]["matchLabels"] == labels
+    assert pick(objects, "Service")["spec"]["selector"] == labels
+    monitor = pick(objects, "PodMonitor")["spec"]
+    assert monitor["selector"]["matchLabels"] == labels
+    of_pods = daemon["spec"]["template"]["metadata"]["labels"]
+    assert labels.items() <= of_pods.items()
+    assert of_pods[monitor["jobLabel"]] == "node-local-dns"
+
+
+def test_pods_of_kube_dns_are_selected_by_the_labels_of_the_values_alone():
+    labels = {"app": "coredns"}
+    objects = rendered(
+        config={"upstreamServiceSelector": labels}, networkPolicy={"namespaces": ["shop"]}
+    )
+    for name in ("kube-dns-upstream", "kube-dns-pods"):
+        assert pick(objects, "Service", name)["spec"]["selector"] == labels
+    policy = pick(objects, "NetworkPolicy", "allow-node-local-dns")["spec"]
+    assert policy["egress"][-1]["to"][0]["podSelector"]["matchLabels"] == labels
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_network_policy_names_every_address_that_pods_ask(mode):
+    objects = rendered(mode, networkPolicy={"namespaces": ["shop"]})
+    policy = pick(objects, "NetworkPolicy", "allow-node-local-dns")
+    assert policy["metadata"]["namespace"] == "shop"
+    named = {ip_network(to["ipBlock"]["cidr"]) for to in policy["spec"]["egress"][0]["to"]}
+    flags = parse_flags(container_of(objects)["args"])
+    asked = {*flags.local_ips, ip_address(VALUES["config"]["dnsServer"])}
+    assert named == set(map(ip_network, asked))
+
+
+def test_the_agents_address_may_be_of_ipv6_alone():
+    objects = rendered(config={"localDns": "fd00:da7a::10", "dnsServer": "fd00:10:96::a"})
+    text = pick(objects, "ConfigMap")["data"]["Corefile"]
+    text = text.replace("__PILLAR__CLUSTER__DNS__", "fd00:10:96::b")
+    text = text.replace("__PILLAR__UPSTREAM__SERVERS__", "/etc/resolv.conf")
+    block = parse(text, "Corefile", env={}, default_port=53, read=None).blocks[0]
+    assert block.health is not None
+    assert block.health.address == "[fd00:da7a::10]:8080"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"prometheusScraping": {"enabled": False}}, {"serviceMonitor": {"enabled": True}}],
+    ids=["switched off", "by the operator"],
+)
+def test_no_annotation_has_prometheus_scrape_what_it_is_not_to(values):
+    objects = rendered(**values)
+    pods = pick(objects, "DaemonSet")["spec"]["template"]["metadata"]
+    for metadata in (pods, pick(objects, "Service")["metadata"]):
+        assert "prometheus.io/scrape" not in metadata.get("annotations", {})
 
 
 def test_monitoring_dashboard_and_network_policy_are_a_value_each():
@@ -207,11 +257,7 @@ def test_monitoring_dashboard_and_network_policy_are_a_value_each():
     assert objects["PodMonitor", "node-local-dns"]["metadata"]["labels"]["release"] == "prometheus"
     assert ("PrometheusRule", "node-local-dns") in objects
     assert objects["ConfigMap", "node-local-dns-dashboard"]["metadata"]["namespace"] == "grafana"
-    policy = objects["NetworkPolicy", "allow-node-local-dns"]
-    assert policy["metadata"]["namespace"] == "shop"
-    assert policy["spec"]["egress"][0]["to"][0]["ipBlock"]["cidr"] == "169.254.20.10/32"
-    template = objects["DaemonSet", "node-local-dns"]["spec"]["template"]
-    assert "prometheus.io/scrape" not in template["metadata"].get("annotations", {})
+    assert ("NetworkPolicy", "allow-node-local-dns") in objects
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -107,9 +107,14 @@
 {{- end }}
 
 {{- define "nodecache.health" -}}
-{{- if ne .Values.mode "cilium" }} {{ .Values.config.localDns }}:{{ .Values.config.healthPort }}
+{{- if ne .Values.mode "cilium" }} {{ ternary (printf "[%s]" .Values.config.localDns) .Values.config.localDns (contains ":" .Values.config.localDns) }}:{{ .Values.config.healthPort }}
 {{- else if ne (int .Values.config.healthPort) 8080 }} :{{ .Values.config.healthPort }}
 {{- end }}
+{{- end }}
+
+{{/* "true" where annotations tell a Prometheus without its operator what to scrape, else nothing. */}}
+{{- define "nodecache.isAnnotated" -}}
+{{- if and .Values.prometheusScraping.enabled (not .Values.serviceMonitor.enabled) }}true{{ end }}
 {{- end }}
 
 {{/* Puts labels and annotations of the values on an object: dict "object" "labels" "annotations". */}}
