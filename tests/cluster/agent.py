@@ -129,9 +129,10 @@ class Agent:
         kubectl("create", "-f", "-", stdin=self.text)
         self.wait_until_ready()
 
-    def apply(self) -> None:
-        """`kubectl apply -f`, over what is there."""
-        kubectl("apply", "-f", "-", stdin=self.text)
+    def replace(self) -> None:
+        """What is there, made by `kubectl create`, as README has it."""
+        kubectl("apply", "-f", "-", "-l", "kubernetes.io/name=KubeDNSPods", stdin=self.text)
+        kubectl("replace", "--save-config", "-f", "-", stdin=self.text)
 
     def delete(self) -> None:
         """`kubectl delete -f`, and wait for the pod to be gone."""

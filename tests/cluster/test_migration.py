@@ -30,26 +30,25 @@ def original(client: Pod, node: Pod) -> Iterator[Agent]:
     it.delete()
     if agents.ARGUMENTS:
         node.run("node.py", "make", agents.INTERFACE)
-    it.apply()
-    it.wait_until_ready()
+    it.create()
     it.wait_until_it_intercepts(node)
     yield it
     it.delete()
 
 
 @pytest.mark.parametrize("server", ["", agents.LOCAL], ids=["Service", "local"])
-def test_our_manifest_is_applied_over_the_original(
+def test_our_manifest_is_put_in_the_place_of_the_original(
     original: Agent, client: Pod, node: Pod, note: Callable[[str], None], server: str
 ):
     variables = (f"LOAD_SERVER={server}",) if server else ()
     load = client.start("load.py", PACE, SECONDS, KUBERNETES, variables=variables)
     time.sleep(5)
     ours = Agent(agents.documents())
-    ours.apply()
+    ours.replace()
     ours.wait_until_ready()
     outcome = load.outcome(timeout=120)
     where = server or "the Service address"
-    note(f"our manifest applied over the original's, at {where}: {describe(outcome)}")
+    note(f"our manifest in the place of the original's, at {where}: {describe(outcome)}")
     if server:
         assert outcome["longest_gap_ms"] <= LOCAL_GAP_MS
     else:

@@ -1,5 +1,8 @@
 """deploy/nodelocaldns.yaml: fits the documented commands, the schemas, and what the stock file has."""
 
+import copy
+import json
+import re
 import subprocess
 
 import kubernetes_validate
@@ -14,6 +17,7 @@ from tests.deploy.manifests import (
     KUBERNETES_VERSIONS,
     LEFT_TO_THE_AGENT,
     MANIFEST,
+    ROOT,
     Object,
     container_of,
     load,
@@ -21,7 +25,9 @@ from tests.deploy.manifests import (
     placeholders,
     sed,
 )
+from tests.needs import need
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 MODES = list(KUBERNETES_DOCS_SED)
 
 
@@ -79,6 +85,31 @@ def test_objects_are_those_of_the_stock_file_and_the_pods_of_kube_dns(stock):
         ("DaemonSet", "node-local-dns"),
     ]
     assert {o["metadata"]["namespace"] for o in stock} == {"kube-system"}
+
+
+def test_the_object_that_the_stock_file_does_not_have_is_found_by_the_readmes_label(stock):
+    label = {"kubernetes.io/name": "KubeDNSPods"}
+    found = [o for o in stock if label.items() <= o["metadata"].get("labels", {}).items()]
+    assert [o["metadata"]["name"] for o in found] == ["kube-dns-pods"]
+    (command,) = re.findall(r"kubectl apply -f nodelocaldns\.yaml(.*?) +#", README)
+    assert command == " -l kubernetes.io/name=KubeDNSPods"
+
+
+def test_what_kubectl_created_is_replaced_since_a_merge_leaves_its_ports(stock):
+    """The stock file is made by `kubectl create`, so `apply` does not know that its ports are gone."""
+    ours = pick(stock, "DaemonSet")
+    created = copy.deepcopy(ours)
+    container_of([created])["ports"] = [{"name": "dns", "containerPort": 53, "protocol": "UDP"}]
+    kubectl = need("kubectl", package="kubernetes-client")
+    merged = subprocess.run(
+        [kubectl, *("patch", "--local", "-f", "-", "-o", "json", "-p", json.dumps(ours))],
+        input=json.dumps(created),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert container_of([json.loads(merged)])["ports"]
+    assert "    kubectl replace --save-config -f nodelocaldns.yaml\n" in README
 
 
 def test_the_pods_of_kube_dns_are_told_under_the_names_the_agent_asks_for(stock):
