@@ -7,6 +7,8 @@ import pytest
 
 from nodecache.command.top.pod_names import RESULTS
 from nodecache.config.flags import parse_flags
+from nodecache.config.plan import served_zones
+from nodecache.corefile import parse
 from nodecache.worker.pods import ZONE_VARIABLE
 from tests.deploy.manifests import (
     DEPLOY,
@@ -24,6 +26,10 @@ OVERLAYS = ("iptables", "ipvs", "dual-stack", "cilium")
 
 # Kinds of the Prometheus operator and of Cilium have no schema in Kubernetes itself.
 _FOREIGN = ("monitoring.coreos.com", "cilium.io")
+
+
+def no_interface(name: str) -> list[str]:
+    raise AssertionError(f"{name} is no address")
 
 
 def overlay(name: str) -> list[Object]:
@@ -102,10 +108,15 @@ def test_cilium_redirects_to_ports_that_the_pod_names():
     assert selected == pick(objects, "DaemonSet")["spec"]["template"]["metadata"]["labels"]
 
 
-def test_cilium_corefile_binds_every_address():
-    corefile = pick(overlay("cilium"), "ConfigMap")["data"]["Corefile"]
-    assert corefile.count("bind 0.0.0.0") == 4
-    assert "__PILLAR__LOCAL__DNS__" not in corefile
+def test_cilium_corefile_binds_every_address_of_both_families():
+    """The policy redirects each of kube-dns' addresses to the pod's of the same family."""
+    text = pick(overlay("cilium"), "ConfigMap")["data"]["Corefile"]
+    for placeholder in ("__PILLAR__CLUSTER__DNS__", "__PILLAR__UPSTREAM__SERVERS__"):
+        text = text.replace(placeholder, "192.0.2.53")
+    corefile = parse(text, "Corefile", env={}, default_port=53, read=None)
+    assert len(corefile.blocks) == 4
+    assert {zone.address.host for zone in served_zones(corefile, no_interface)} == {""}
+    assert "__PILLAR__LOCAL__DNS__" not in text
 
 
 @pytest.mark.parametrize("folder", ["dual-stack", "cilium"])

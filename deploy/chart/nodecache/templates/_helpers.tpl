@@ -68,7 +68,9 @@
 {{- end }}
     reload
     loop
-    bind {{ include "nodecache.bind" $ }}
+{{- with include "nodecache.bind" $ }}
+    bind {{ . }}
+{{- end }}
 {{- if not $isOutside }}
     forward . {{ $clusterDns }} {
             {{ $config.commProtocol }}
@@ -100,9 +102,8 @@
 {{- end }}
 
 {{- define "nodecache.bind" -}}
-{{- if eq .Values.mode "cilium" }}0.0.0.0
-{{- else if eq .Values.mode "ipvs" }}{{ .Values.config.localDns }} __PILLAR__DNS__SERVER__
-{{- else }}{{ include "nodecache.addresses" (dict "root" . "sep" " ") }}
+{{- if eq .Values.mode "ipvs" }}{{ .Values.config.localDns }} __PILLAR__DNS__SERVER__
+{{- else if ne .Values.mode "cilium" }}{{ include "nodecache.addresses" (dict "root" . "sep" " ") }}
 {{- end }}
 {{- end }}
 
