@@ -167,6 +167,15 @@ def test_pod_monitor_selects_the_pods_and_names_the_job_as_public_alerts_do(tmp_
     assert labels[monitor["jobLabel"]] == "node-local-dns"
 
 
+def test_pod_monitor_scrapes_one_container_of_a_pod_that_has_others(tmp_path):
+    """Prometheus makes a target of each container, an init container too, and all have the one address."""
+    objects = load(with_components(tmp_path, "monitoring"))
+    (endpoint,) = pick(objects, "PodMonitor")["spec"]["podMetricsEndpoints"]
+    (kept,) = [rule for rule in endpoint["relabelings"] if rule.get("action") == "keep"]
+    assert kept["sourceLabels"] == ["__meta_kubernetes_pod_container_name"]
+    assert kept["regex"] == container_of(objects)["name"]
+
+
 def test_dashboard_is_where_grafana_looks_for_it(tmp_path):
     objects = load(with_components(tmp_path, "monitoring"))
     dashboard = pick(objects, "ConfigMap", "node-local-dns-dashboard")
