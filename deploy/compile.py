@@ -47,8 +47,8 @@ class CompileModules(build_ext):
         super().run()
 
     def get_source_files(self) -> list[str]:
-        """Nothing beyond the package: C code is made, and goes into no source distribution."""
-        return []
+        """What a source distribution needs beyond the package: this file, which makes the C code."""
+        return [str(Path(__file__).relative_to(ROOT))]
 
 
 def _extensions() -> list[Extension]:
