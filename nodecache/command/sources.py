@@ -20,11 +20,8 @@ _PROGRAMS = ("node-cache", "nodecache")
 _MANIFEST_ENDINGS = (".yaml", ".yml", ".json")
 _KUBE_DNS = "kube-dns"
 _MANY = 10  # errors: a Corefile with a slip of the pen has fewer
-_FILLED_IN_BY_PEOPLE = (
-    "__PILLAR__DNS__DOMAIN__",
-    "__PILLAR__LOCAL__DNS__",
-    "__PILLAR__DNS__SERVER__",
-)
+_DNS_SERVER = "__PILLAR__DNS__SERVER__"
+_FILLED_IN_BY_PEOPLE = ("__PILLAR__DNS__DOMAIN__", "__PILLAR__LOCAL__DNS__", _DNS_SERVER)
 
 
 class NoConfiguration(Exception):
@@ -44,9 +41,14 @@ class Source:
 
     @property
     def unfilled(self) -> list[str]:
-        """The placeholders that the operator has to fill in, and has not."""
+        """The placeholders that the operator has to fill in, and has not.
+
+        For IPVS mode the documented command leaves one in the Corefile, which the agent removes.
+        """
         texts = (self.text, *self.arguments)
-        return [word for word in _FILLED_IN_BY_PEOPLE if any(word in text for text in texts)]
+        left = [word for word in _FILLED_IN_BY_PEOPLE if any(word in text for text in texts)]
+        is_ipvs = left == [_DNS_SERVER] and not any(_DNS_SERVER in text for text in self.arguments)
+        return [] if is_ipvs else left
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ import subprocess
 
 import kubernetes_validate
 import pytest
+import yaml
 
+from nodecache.command import check
 from nodecache.config.flags import parse_flags
 from nodecache.forward.podlist import SERVICE
 from nodecache.keeper.handover import PATIENCE_SECONDS
@@ -60,6 +62,25 @@ def test_manifest_has_the_five_placeholders():
 @pytest.mark.parametrize("mode", MODES)
 def test_documented_sed_leaves_only_what_the_agent_fills_in(mode):
     assert placeholders(sed(mode, MANIFEST.read_text())) == LEFT_TO_THE_AGENT[mode]
+
+
+@pytest.mark.parametrize("part", ["manifest", "ConfigMap"])
+@pytest.mark.parametrize("mode", MODES)
+def test_check_finds_nothing_wrong_with_it_once_it_is_filled_in(mode, part, tmp_path, capsys):
+    objects = load(sed(mode, MANIFEST.read_text()))
+    file = tmp_path / "filled.yaml"
+    file.write_text(yaml.safe_dump_all(objects if part == "manifest" else [pick(objects, part)]))
+    status = check.main([str(file)], {"KUBE_DNS_UPSTREAM_SERVICE_HOST": "10.96.0.11"})
+    assert (status, capsys.readouterr().err) == (0, "")
+
+
+def test_check_names_a_placeholder_that_is_left_in_the_arguments_alone(tmp_path, capsys):
+    objects = load(sed("ipvs", MANIFEST.read_text()))
+    container_of(objects)["args"][1] += ",__PILLAR__DNS__SERVER__"
+    file = tmp_path / "filled.yaml"
+    file.write_text(yaml.safe_dump_all(objects))
+    assert check.main([str(file)], {}) == 1
+    assert "not filled in yet: __PILLAR__DNS__SERVER__" in capsys.readouterr().err
 
 
 def test_iptables_mode_serves_the_service_address_and_ipvs_mode_does_not():
