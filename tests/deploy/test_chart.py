@@ -202,6 +202,11 @@ def test_a_daemonset_of_other_labels_can_be_taken_over_and_alerts_know_its_pods(
     assert of_pods[monitor["jobLabel"]] == "node-local-dns"
 
 
+def test_a_node_selector_leaves_out_nodes_that_are_not_linux():
+    pod = pick(rendered(nodeSelector={"pool": "web"}), "DaemonSet")["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == {"kubernetes.io/os": "linux", "pool": "web"}
+
+
 def test_pods_of_kube_dns_are_selected_by_the_labels_of_the_values_alone():
     labels = {"app": "coredns"}
     objects = rendered(
