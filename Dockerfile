@@ -48,7 +48,9 @@ RUN apt-get update \
 COPY --from=build /opt/nodecache /opt/nodecache
 # The original's program is /node-cache; scripts that exec it go on working.
 RUN ln -s /opt/nodecache/bin/node-cache /node-cache
-ENV PATH=/opt/nodecache/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+# What the manifest leaves writable: `nodecache check -` puts its input into a folder.
+ENV PATH=/opt/nodecache/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    TMPDIR=/run/nodecache
 LABEL org.opencontainers.image.title="nodecache" \
       org.opencontainers.image.description="A node-local DNS cache for Kubernetes, drop-in for node-local-dns" \
       org.opencontainers.image.licenses="Apache-2.0"

@@ -215,7 +215,9 @@ def test_whatever_the_container_writes_is_on_a_volume(stock):
     args = dict(zip(container["args"][::2], container["args"][1::2], strict=True))
     writable = [m["mountPath"] for m in container["volumeMounts"] if not m.get("readOnly")]
     written = [args[flag] for flag in ("-conf", "-pidfile", "-state")]
-    for file in (*written, args.get("-control", parse_flags((), is_served=False).control)):
+    control = args.get("-control", parse_flags((), is_served=False).control)
+    (temporary,) = re.findall(r"\bTMPDIR=(\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
+    for file in (*written, control, f"{temporary}/check"):
         assert any(f"{file}/".startswith(f"{path}/") for path in writable), file
 
 
