@@ -74,6 +74,17 @@ def test_check_finds_nothing_wrong_with_it_once_it_is_filled_in(mode, part, tmp_
     assert (status, capsys.readouterr().err) == (0, "")
 
 
+def test_with_the_brackets_that_the_readme_asks_for_its_addresses_may_be_ipv6(tmp_path, capsys):
+    assert "write `health [__PILLAR__LOCAL__DNS__]:8080`" in README
+    text = MANIFEST.read_text()
+    text = text.replace("health __PILLAR__LOCAL__DNS__:", "health [__PILLAR__LOCAL__DNS__]:")
+    text = sed("iptables", text).replace("169.254.20.10", "fd00:da7a::10")
+    file = tmp_path / "filled.yaml"
+    file.write_text(text.replace("10.96.0.10", "fd00:10:96::a"))
+    status = check.main([str(file)], {"KUBE_DNS_UPSTREAM_SERVICE_HOST": "fd00:10:96::b"})
+    assert (status, capsys.readouterr().err) == (0, "")
+
+
 def test_check_names_a_placeholder_that_is_left_in_the_arguments_alone(tmp_path, capsys):
     objects = load(sed("ipvs", MANIFEST.read_text()))
     container_of(objects)["args"][1] += ",__PILLAR__DNS__SERVER__"
