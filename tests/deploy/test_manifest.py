@@ -120,7 +120,7 @@ def test_objects_are_those_of_the_stock_file_and_the_pods_of_kube_dns(stock):
 
 
 def test_no_addon_manager_takes_an_object_for_its_own(stock):
-    """AKS, GKE and kube-up prune what has these labels and is applied by somebody else (Azure/AKS#1435)."""
+    """AKS and kube-up prune what has these labels and is applied by somebody else (Azure/AKS#1435)."""
     labels = {label for thing in stock for label in thing["metadata"].get("labels", {})}
     assert labels.isdisjoint({"kubernetes.io/cluster-service", "addonmanager.kubernetes.io/mode"})
 
