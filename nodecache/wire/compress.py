@@ -34,7 +34,8 @@ _NAME_SERVERS: Final = frozenset((int(Rdtype.NS), int(Rdtype.RRSIG)))
 
 def compressed(message: bytes) -> bytes:
     """`message` with every name compressed that RFC 3597 §4 allows; cut if it is too long for a message even so."""
-    return cut_to(*rewritten(message), MAX_MESSAGE_SIZE)[0]
+    wire, ttl_offsets = rewritten(message)
+    return cut_to(wire, ttl_offsets, MAX_MESSAGE_SIZE)[0]
 
 
 def rewritten(
