@@ -94,8 +94,9 @@ class UdpListener:
         """Answer what is queued, as far as the cache can; called once reading has stopped."""
         for _ in range(_MAX_QUEUED):
             self._batch = _MAX_BATCH
+            dropped = self.dropped
             self._readable()
-            if self._batch < _MAX_BATCH:
+            if self._batch < _MAX_BATCH and self.dropped == dropped:  # an error ends a batch, too
                 return
 
     def _readable(self) -> None:

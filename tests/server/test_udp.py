@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
+from time import monotonic
 
 import pytest
 import uvloop
@@ -11,6 +13,7 @@ from nodecache.cache import Budget
 from nodecache.server.replies import ReplyBudget
 from nodecache.server.udp import UdpListener
 from tests.server.test_handler import Door
+from tests.server.zone_harness import ADDRESS
 from tests.wire.messages import query
 
 
@@ -25,6 +28,39 @@ def test_a_listener_begins_to_read_and_stops(make_loop):
         listener.start(loop)
         listener.stop()
         listener.stop()
+
+
+class OneIsGone(socket.socket):
+    """A socket from which nothing can be sent to `gone`."""
+
+    gone: object = None
+
+    def sendto(self, data: bytes, address: object) -> int:
+        if address == self.gone:
+            raise OSError(errno.EHOSTUNREACH, "No route to host")
+        return super().sendto(data, address)
+
+
+def test_a_client_that_is_gone_costs_the_others_nothing_when_the_queue_is_drained():
+    with OneIsGone(type=socket.SOCK_DGRAM) as udp, contextlib.ExitStack() as opened:
+        udp.bind(("127.0.0.1", 0))
+        udp.setblocking(False)
+        clients = [opened.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(3)]
+        for client in clients:
+            client.connect(udp.getsockname())
+        door = Door()
+        door.harness.loop.now = monotonic()
+        door.harness.keep(ADDRESS)
+        listener = UdpListener(udp, door.handler, ReplyBudget(Budget()))
+        for _ in range(2):  # the second one has the reply in the table
+            clients[0].send(query())
+            listener.drain()
+        udp.gone = clients[1].getsockname()
+        for client in clients[1:]:
+            client.send(query())
+        listener.drain()
+        clients[2].setblocking(False)
+        assert clients[2].recv(512)
 
 
 def test_queries_that_wait_are_taken_in_batches_however_far_apart_the_wake_ups_are():
