@@ -199,7 +199,7 @@ class UdpListener:
 
     def take_over(self, noted: JournalEntry) -> bool:
         """Answer a query that a former worker read at this address; False where it is not this listener's."""
-        if noted.label.encode() != self._label:
+        if self._journal is None or noted.label.encode() != self._label:
             return False
         self._handler.handle(noted.packet, self, (noted.host, noted.port), noted.at)
         return True

@@ -10,8 +10,9 @@ import pytest
 import uvloop
 
 from nodecache.cache import Budget
+from nodecache.server.journal import JournalEntry
 from nodecache.server.replies import ReplyBudget
-from nodecache.server.udp import UdpListener
+from nodecache.server.udp import UdpListener, WildcardUdpListener
 from tests.server.test_handler import Door
 from tests.server.zone_harness import ADDRESS
 from tests.wire.messages import query
@@ -61,6 +62,17 @@ def test_a_client_that_is_gone_costs_the_others_nothing_when_the_queue_is_draine
         listener.drain()
         clients[2].setblocking(False)
         assert clients[2].recv(512)
+
+
+def test_a_socket_that_notes_nothing_takes_nothing_over():
+    """Whoever took a worker over could write any label, and the next one died of a reply without a way back."""
+    with socket.socket(type=socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        listener = WildcardUdpListener(udp, Door().handler, ReplyBudget(Budget()))
+        label = "{}:{}".format(*udp.getsockname())
+        assert not listener.take_over(
+            JournalEntry(0.0, label, "127.0.0.1", 53, query("a.other. A"))
+        )
 
 
 def test_queries_that_wait_are_taken_in_batches_however_far_apart_the_wake_ups_are():
