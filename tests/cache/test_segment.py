@@ -1,6 +1,7 @@
 import random
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import settings
@@ -60,6 +61,18 @@ def test_a_smaller_capacity_is_kept_from_the_next_answer_on():
     cache.success.capacity = 10
     fill(cache, range(100, 101))
     assert len(cache) == 10
+
+
+@pytest.mark.parametrize(("capacity", "share"), [(1000, 1.0), (10_000, 0.1)])
+def test_a_much_smaller_limit_is_reached_a_bounded_number_at_a_time(capacity, share):
+    budget, (cache,) = caches(10_000)
+    fill(cache, range(10_000))
+    cache.success.capacity, budget.limit = capacity, int(budget.used * share)
+    sizes = [10_000]
+    while sizes[-1] > 1000:
+        fill(cache, range(-len(sizes), 1 - len(sizes)))
+        sizes.append(len(cache))
+    assert all(0 < before - after <= 500 for before, after in pairwise(sizes))
 
 
 @pytest.mark.parametrize("asked", [0, 1, 2, 3])
