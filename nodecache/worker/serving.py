@@ -29,7 +29,7 @@ from nodecache.server import (
 )
 from nodecache.wire import Query, Rcode, wire_of
 
-from .assembly import BuiltZone, WorkerContext, adjust_cache, build
+from .assembly import BuiltZone, WorkerContext, adjust_cache, bounds_of, build
 from .listener import Listener, tcp_limits
 from .pods import ClusterPods
 
@@ -272,11 +272,19 @@ class Serving:
 
 
 def _asks_alike(old: BuiltZone, block: ServerBlock) -> bool:
-    """Whether a block gets the same answers for the same names, so that the cache stays valid."""
-    return _origins(old.block) == _origins(block)
+    """Whether a block gets the same answers for the same names, and keeps the same, so that the cache stays valid."""
+    return _origins(old.block) == _origins(block) and _rules(old.block) == _rules(block)
 
 
 def _origins(block: ServerBlock) -> tuple[object, ...]:
-    """The options that decide the contents of a block's cache."""
+    """The options that decide a block's answers."""
     made = (block.rewrites, block.templates, block.hosts, block.whoami)
     return block.zones, block.forwards, block.nodecache.suppresses_aaaa, made
+
+
+def _rules(block: ServerBlock) -> tuple[object, ...]:
+    """The options that decide which of its answers a block keeps, and for how long."""
+    cache = block.cache
+    if cache is None:
+        return ()
+    return bounds_of(block, cache), cache.zones, cache.disable_success, cache.disable_denial

@@ -69,12 +69,19 @@ other.example:{other} {{
 TWINS = """
 .:{port} {{
     bind 127.0.0.1
-    cache {seconds}
+    cache
     forward . 192.0.2.1
 }}
 .:{port} {{
     bind 127.0.0.2
-    cache 60
+    cache
+    forward . 192.0.2.1
+}}
+"""
+CACHING = """
+.:{port} {{
+    bind 127.0.0.1
+    {cache}
     forward . 192.0.2.1
 }}
 """
@@ -173,12 +180,32 @@ def test_a_configuration_changes_all_at_once():
 def test_two_blocks_that_ask_alike_keep_a_cache_each_through_every_reload():
     async def scenario(running: Running) -> None:
         caches = []
-        for seconds in (30, 31, 32):
-            await running.change_to(config(TWINS, seconds=seconds))
+        for _ in range(3):
+            await running.change_to(config(TWINS))
             caches.append([made.zone.cache for made in running.serving.built])
         assert caches[0] == caches[1] == caches[2]
         assert caches[0][0] is not caches[0][1]
         assert all(cache.put(b"a", *ANSWER) is not None for cache in caches[0])
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("line", "stays"),
+    [
+        ("cache {\n success 2000\n serve_stale 1h\n prefetch 3\n}", True),
+        ("cache 5", False),
+        ("cache other.example", False),
+        ("cache {\n disable success\n}", False),
+        ("", False),
+    ],
+)
+def test_a_reload_leaves_no_answer_in_the_cache_that_is_not_to_be_kept(line, stays):
+    async def scenario(running: Running) -> None:
+        await running.change_to(config(CACHING, cache="cache"))
+        before = running.serving.built[0].zone.cache
+        await running.change_to(config(CACHING, cache=line))
+        assert (running.serving.built[0].zone.cache is before) is stays
 
     run(scenario)
 
