@@ -17,7 +17,7 @@ class WaitingQueries:
 
     @property
     def are_many(self) -> bool:
-        """Whether there may be no room for a new question while all upstreams are down."""
+        """Whether so many questions are in flight that there may be no room for a new one while all upstreams are down."""
         return len(self.leaders) >= self._limiter.many_while_down
 
     def has_room_while_down(self, query: InflightQuery) -> bool:

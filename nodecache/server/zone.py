@@ -187,9 +187,11 @@ class Zone:
     def _refresh(self, occasion: InflightQuery, entry: Entry, now: float) -> None:
         """Refresh an entry with nobody waiting, once at a time, with a query that gets the full answer.
 
-        So the query has RD: without it upstream may answer with a referral.
+        So the query has RD: without it upstream may answer with a referral. Not while many questions are in flight,
+        since no client's place bounds this one.
         """
-        if occasion.is_for_all and not entry.is_refreshing and entry.key not in self._inflight:
+        is_wanted = occasion.is_for_all and not entry.is_refreshing and not self._waiting.are_many
+        if is_wanted and entry.key not in self._inflight:
             entry.is_refreshing = True
             self.cache.counts.prefetches += 1
             self._send(RefreshQuery(occasion, entry, now), now)

@@ -3,7 +3,8 @@
 import pytest
 
 from nodecache.cache import Bounds, Prefetch
-from nodecache.server.policy import StalePolicy
+from nodecache.server.limiter import InflightLimiter
+from nodecache.server.policy import StalePolicy, ZoneOptions
 from tests.server.zone_harness import ADDRESS, FRESH_ONLY, OTHER, SOA, ZoneHarness, harness
 
 # Stale answers
@@ -125,6 +126,21 @@ def test_serve_stale_immediate_answers_at_once_and_refreshes_behind_it():
     assert (zone.cache.counts.served_stale, zone.cache.counts.prefetches) == (3, 1)
     zone.upstream.says(OTHER)
     assert zone.ask().ttl == 30
+
+
+def test_what_is_fetched_behind_stale_answers_is_bounded_too():
+    policy = ZoneOptions(stale=StalePolicy(client_timeout_seconds=0, ttl=0))
+    zone = ZoneHarness(policy, InflightLimiter(max_queries=8))
+    names = [f"n{number}.example." for number in range(20)]
+    for name in names:
+        zone.keep(f"{name} 30 IN A 192.0.2.1", question=f"{name} A")
+    zone.pass_time(31)
+    assert [zone.ask(f"{name} A").ttl for name in names] == [0] * 20
+    assert zone.zone.in_flight < 8
+    while zone.upstream.open:
+        zone.upstream.fails()
+    zone.ask(f"{names[-1]} A")
+    assert zone.zone.in_flight == 1
 
 
 @pytest.mark.parametrize("client_timeout_seconds", [0, None], ids=["immediate", "verify"])
