@@ -156,16 +156,21 @@ class Zone:
         is_hot = now - entry.counted_at < HOT_SECONDS
         prefetch = self.prefetch
         good_until = reply_changes_at(entry, prefetch, now) if is_hot else 0.0
+        is_due = False
         if prefetch is None:
             entry.counted_at = now
         else:
             note_hits(entry, 1, prefetch, now)
-            if entry.hits >= prefetch.amount and is_due_for_prefetch(entry, prefetch, now):
-                self._refresh(query, entry, now)
-            if entry.is_refreshing:
-                good_until = 0.0  # it is being refreshed: in the reply table the old answer would outlive the new one
+            is_due = entry.hits >= prefetch.amount and is_due_for_prefetch(entry, prefetch, now)
+            if is_due or entry.is_refreshing:
+                good_until = 0.0  # in the reply table the old answer would outlive the new one
         ttl = entry.ttl if self.keeps_ttl else remaining
-        return query.respond_from_cache(entry, ttl, entry.ede, good_until)
+        reply = query.respond_from_cache(entry, ttl, entry.ede, good_until)
+        if (
+            is_due
+        ):  # now: where directives answer at once, the entry is another after that, or evicted
+            self._refresh(query, entry, now)
+        return reply
 
     def wants_prefetch(self, entry: Entry, now: float) -> bool:
         """Whether the next hit on `entry` should come this way, to fetch it again."""

@@ -2,10 +2,13 @@
 
 import pytest
 
+from nodecache.cache import Prefetch
 from nodecache.server.chain import Chain
 from nodecache.server.directive import AskNext, AskServer, Client, Steps
+from nodecache.server.policy import ZoneOptions
+from nodecache.server.records import Record, Sections, reply_of
 from nodecache.server.requery import with_question
-from nodecache.wire import Query
+from nodecache.wire import Answer, Query
 from tests.server.zone_harness import ADDRESS, FRESH_ONLY, ZoneHarness
 from tests.wire.messages import name
 
@@ -31,6 +34,28 @@ def test_those_who_wait_behind_directives_are_noted_until_they_are_answered():
     assert zone.udp.noted == {}
     assert zone.ask().has_reply
     assert zone.udp.noted == {}
+
+
+class Growing:
+    """Answers at once, each time with more addresses."""
+
+    name = "growing"
+    size = 1
+
+    def serve(self, query: Query, client: Client) -> Answer:
+        self.size += 5
+        addresses = [Record(query.qname, 1, 1, 30, bytes([192, 0, 2, n])) for n in range(self.size)]
+        return reply_of(query, Sections(addresses), written_by=self.name)
+
+
+def test_a_hit_is_told_before_directives_fetch_it_again_and_leave_no_room_for_it():
+    options = ZoneOptions(stale=None, prefetch=Prefetch(amount=1, percentage=50))
+    zone = ZoneHarness(options, below=[Growing()])
+    first = zone.ask()
+    zone.budget.limit = zone.budget.used
+    zone.pass_time(16)
+    pod = zone.ask()
+    assert (pod.reply.answer, pod.ttl) == (first.reply.answer, 14)
 
 
 class Alias:

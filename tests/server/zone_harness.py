@@ -210,7 +210,8 @@ class ZoneHarness:
         self.loop = FakeLoop()
         self.upstream = FakeSource()
         stale = self.options.stale
-        self.cache = Cache(Budget(), 100, 100, stale.seconds if stale else 0)
+        self.budget = Budget()
+        self.cache = Cache(self.budget, 100, 100, stale.seconds if stale else 0)
         self.zone = Zone(
             self.options,
             self.cache,
