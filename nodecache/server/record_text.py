@@ -12,8 +12,11 @@ from .records import Record
 
 _DEFAULT_TTL = 3600  # miekg/dns's own
 _MAX_TTL = 0xFFFFFFFF
+_MAX_CLASS = 0xFFFF
 _TTL_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_TTL = re.compile(r"(\d+[smhdw]?)+", re.IGNORECASE)
+_TTL = re.compile(
+    r"(?=\d)(?:\d+[smhdw])*\d*", re.IGNORECASE
+)  # linear in the text, which a stranger may write
 _TTL_PART = re.compile(r"(\d+)([smhdw]?)", re.IGNORECASE)
 # A space with a backslash is part of a name, as miekg/dns writes one, and parts no words.
 _ESCAPED_SPACE = re.compile(r"(?<!\\)((?:\\\\)*)\\ ")
@@ -61,7 +64,12 @@ def _seconds(word: str) -> int:
 
 def _class_of(word: str) -> int | None:
     match = _CLASS_NUMBER.fullmatch(word)
-    return int(match[1]) if match else CLASSES.get(word.upper())
+    if match is None:
+        return CLASSES.get(word.upper())
+    number = int(match[1])
+    if number > _MAX_CLASS:
+        raise ValueError(f"no class: {word!r}")
+    return number
 
 
 def _with_data(name: bytes, ttl: int, rdclass: int, word: str, data: str) -> Record:
