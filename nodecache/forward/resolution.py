@@ -235,10 +235,8 @@ class Resolution:
         elif self._group.may_retry(state, now):
             self._group.counts.retried += 1
             self._send_again(state, now, by_stream=state.next_transport())
-        if not (state.open or self.is_done):
-            self._proceed(
-                now
-            )  # what it paused for is not to be had: it ends now, not at its deadline
+        if not (state.open or self.is_done):  # what it paused for is not to be had
+            self._proceed(now)
 
     def _time_out(self, state: RetryState) -> None:
         if state.best is not None:
