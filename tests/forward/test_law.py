@@ -17,6 +17,7 @@ from nodecache.forward import (
     UpstreamSettings,
 )
 from nodecache.wire import Rcode, read_query
+from tests.forward.fakes import A, qtype_of
 from tests.scenarios.simulated import SimulatedWorld
 
 HOSTS = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
@@ -138,6 +139,10 @@ class Chaos:
                 stream.is_cut_off = True
             elif what != "nothing":
                 stream.end(None if what == "end" else ConnectionResetError(104, "reset"))
+        for outgoing in self.world.sent[-3:]:
+            way = outgoing.way
+            if outgoing.transport == "UDP" and not way.is_closed and self.random.random() < 0.3:
+                way.receiver.refused(OSError(113, "No route to host"), self.world.now)
 
     def wait(self) -> None:
         self.world.advance(self.random.choice([0.001, 0.01, 0.05, 0.3, 1.0, 12.0]))
@@ -171,6 +176,9 @@ def test_every_query_ends_once_by_its_deadline(seed, count, options):
         if number not in chaos.cancelled:
             assert chaos.ended[number] <= deadline + TWO_TICKS
     assert chaos.forwarder.in_flight == 0
+    chaos.world.advance(40)
+    ways = [each.way for each in chaos.world.sent if qtype_of(each.packet) == A]
+    assert all(way.is_closed for way in ways)
 
 
 @pytest.mark.parametrize("seed", range(3))
