@@ -105,11 +105,19 @@ class Network:
 
 
 _WILDCARDS = ("", "0.0.0.0", "::")
+_NOBODYS = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # RFC 5737, RFC 3849
 
 
 def _is_local(host: str) -> bool:
-    """Whether `host` is an address of this machine: only such a one can be bound."""
+    """Whether `host` is an address of this machine: only such a one can be bound.
+
+    With `ip_nonlocal_bind`, which nodes with keepalived have, any can: then it is not known to be.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return _can_be_bound(family, host) and not _can_be_bound(family, _NOBODYS[family])
+
+
+def _can_be_bound(family: socket.AddressFamily, host: str) -> bool:
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind((host, 0))
