@@ -4,6 +4,7 @@
 stream.
 """
 
+import contextlib
 import ssl
 
 from nodecache.forward.runtime import Stream, StreamReceiver
@@ -17,10 +18,12 @@ _READ_OCTETS = 65536
 def tls_context(settings: TlsSettings) -> ssl.SSLContext:
     """What `tls [CERT KEY] [CA]` asks for; the system's authorities where no CA is named.
 
-    TLS 1.2 and 1.3 as CoreDNS. OSError, or its kind ssl.SSLError, where a file will not do.
+    TLS 1.2 and 1.3 as CoreDNS, and no renegotiation either: while it lasts nothing can be written.
+    OSError, or its kind ssl.SSLError, where a file will not do.
     """
     context = ssl.create_default_context(cafile=settings.authority_file or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
     if settings.certificate_file:
         context.load_cert_chain(settings.certificate_file, settings.key_file)
     return context
@@ -87,8 +90,15 @@ class TlsStream(Layer[Stream]):
             self._fail(failure, now)
 
     def _fail(self, error: ssl.SSLError | None, now: float) -> None:
-        self._flush()  # an alert, where there is one to send
+        self._say_goodbye()
         self._end(error, now)
+
+    def _say_goodbye(self) -> None:
+        """Send close_notify, which RFC 8446 §6.1 demands, or the alert of a failure; theirs is not waited for."""
+        if self._is_open:
+            with contextlib.suppress(ssl.SSLError):
+                self._session.unwrap()
+        self._flush()
 
     def _flush(self) -> None:
         if self._stream is not None and self._outgoing.pending:
@@ -110,3 +120,8 @@ class TlsStream(Layer[Stream]):
         except ssl.SSLError:
             return  # the session is broken; reading will say how
         self._flush()
+
+    def close(self) -> None:
+        """Close at once; no callback comes any more."""
+        self._say_goodbye()
+        super().close()

@@ -175,6 +175,22 @@ def test_a_farewell_ends_the_stream_after_what_came_before(certificates):
     assert told.events[-2:] == [("received", b"last"), ("closed", None)]
 
 
+def test_the_server_is_told_that_we_close(certificates):
+    """unbound logs an error for each connection that ends without (RFC 8446 §6.1)."""
+    server = Server(certificates, Told(), client_context(certificates))
+    server.shake_hands()
+    server.stream.close()
+    assert server.plain.is_closed
+    assert server.read() == b""
+
+
+def test_what_closes_before_it_is_open_says_nothing(certificates):
+    server = Server(certificates, Told(), client_context(certificates))
+    server.stream.close()
+    assert server.plain.is_closed
+    assert server.plain.written == b""
+
+
 def test_the_end_of_the_plain_stream_is_told_once(certificates):
     told = Told()
     server = Server(certificates, told, client_context(certificates))
@@ -188,6 +204,11 @@ def test_the_end_of_the_plain_stream_is_told_once(certificates):
 
 def test_old_versions_are_not_spoken(certificates):
     assert client_context(certificates).minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def test_no_server_may_renegotiate(certificates):
+    """Queries written meanwhile were lost."""
+    assert client_context(certificates).options & ssl.OP_NO_RENEGOTIATION
 
 
 def test_a_missing_file_is_an_error_when_it_is_made():
