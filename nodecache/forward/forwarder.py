@@ -42,7 +42,11 @@ class Forwarder(UpstreamGroup):
         self._except_zones = frozenset(map(wire_of, settings.except_zones))
         self.takes_all = settings.from_zone == "." and not settings.except_zones
         self._destinations = destinations
-        destinations.follow(self.set_upstreams, self.runtime, self.is_silent)
+        try:
+            destinations.follow(self.set_upstreams, self.runtime, self.is_silent)
+        except (OSError, ValueError):
+            destinations.close()
+            raise
 
     def set_upstreams(self, endpoints: Sequence[Endpoint]) -> None:
         """Ask these upstreams from now on; queries in flight to others are still answered.

@@ -1,11 +1,14 @@
 """Where a `forward` to the cluster DNS address sends queries: to the pods behind it, and to itself."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2s
 from typing import Protocol
 
 from .runtime import DNS_PORT, Endpoint, Runtime
+
+log = logging.getLogger("plugin/forward")
 
 # Each node keeps connections to so many pods at most, each node to others: kube-dns with 100 pods
 # must not have connections from every node to every pod.
@@ -66,13 +69,20 @@ class PodDestinations:
     ) -> None:
         """Tell the endpoints now, and again whenever they change."""
         self._tell = tell
-        self._source.follow(self._update)
+        self._source.follow(self._changed)
         self._update()
 
     def close(self) -> None:
         """Follow no more."""
         self._tell = None
-        self._source.leave(self._update)
+        self._source.leave(self._changed)
+
+    def _changed(self) -> None:
+        """There are other pods. Where the forwarder cannot ask them, it is no fault of who tells them."""
+        try:
+            self._update()
+        except (OSError, ValueError) as error:
+            log.error("upstreams stay as they were: %s", error)
 
     def _update(self) -> None:
         if self._tell is not None:

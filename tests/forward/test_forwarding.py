@@ -184,6 +184,18 @@ def test_what_cannot_be_opened_leaves_nothing_open(tmp_path):
     assert upstreams.all() == []
 
 
+def test_an_upstream_that_cannot_be_asked_leaves_no_name_that_is_resolved_for_ever(tmp_path):
+    """Its reload was refused, and what it had begun to resolve went on until the end."""
+    world = SimulatedWorld()
+    upstreams = UpstreamRegistry(world)
+    options = f"tls {tmp_path}/gone.pem\n resolver 10.0.0.53"
+    with pytest.raises(OSError, match="No such file"):
+        open_forwarders(block(f". tls://dns.example tls://10.0.0.1 {{\n {options}\n}}"), upstreams)
+    assert upstreams.all() == []
+    world.advance(10)
+    assert world.is_quiet
+
+
 def test_our_own_directive_sets_hedging_and_the_pools_size():
     found = settings(". 10.0.0.1", own="nodecache {\n hedge off\n pool 2\n}")
     assert not found.hedges

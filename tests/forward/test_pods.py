@@ -14,6 +14,7 @@ from nodecache.forward import (
     Pod,
     PodDestinations,
     Settings,
+    TlsSettings,
     UpstreamRegistry,
     UpstreamSettings,
 )
@@ -173,6 +174,17 @@ def test_nothing_follows_the_list_once_closed():
     node.forwarder.close()
     node.known.change_to(OTHER)
     assert node.upstreams.all() == []
+
+
+def test_pods_that_cannot_be_asked_change_nothing(tmp_path, caplog):
+    """Who told them got the error, and neither told others nor asked for the list again."""
+    node = Node(ONE, service=Endpoint("10.96.0.11", 853, scheme="tls"))
+    before = node.endpoints
+    files = TlsSettings(authority_file=str(tmp_path / "gone.pem"))
+    node.forwarder.settings = Settings(upstream=UpstreamSettings(tls=files))
+    node.known.change_to(OTHER)
+    assert node.endpoints == before
+    assert "upstreams stay as they were" in caplog.text
 
 
 def test_what_a_pod_was_asked_is_told_for_five_minutes_after_it_left():
