@@ -47,7 +47,7 @@ def destination(word: str) -> Destination:
     scheme, rest = _split_scheme(word)
     if scheme == "https" and "/" in rest:
         raise ValueError(f"must have no path (/dns-query is asked), not {word!r}")
-    rest, server_name = _split_server_name(rest) if scheme != "dns" else (rest, "")
+    rest, name = _split_server_name(rest) if scheme != "dns" else (rest, "")
     host, number = _split_port(rest, _DEFAULT_PORTS[scheme], word)
     kind: Literal["address", "file", "name"]
     if is_ip(host):
@@ -62,7 +62,7 @@ def destination(word: str) -> Destination:
         raise ValueError(
             f"must be an IP address, a file like resolv.conf or a host name, not {word!r}"
         )
-    return Destination(kind, host, number, scheme, server_name)
+    return Destination(kind, host, number, scheme, name and server_name(name))
 
 
 def _split_scheme(word: str) -> tuple[Literal["dns", "tls", "https"], str]:
@@ -84,6 +84,13 @@ def _split_server_name(rest: str) -> tuple[str, str]:
     name, colon, number = after.partition(":")
     closing = "]" if before.startswith("[") else ""
     return before + closing + colon + number, name.removesuffix("]")
+
+
+def server_name(word: str) -> str:
+    """The name on a server's certificate, without a last dot: Go takes that off, OpenSSL does not."""
+    if not (is_ip(word) or _HOST_NAME.fullmatch(word)):
+        raise NobodyThere(f"must name the server by a host name, not {word!r}")
+    return word.removesuffix(".")
 
 
 def _split_port(rest: str, default: int, word: str) -> tuple[str, int]:

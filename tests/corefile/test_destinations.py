@@ -24,6 +24,7 @@ from nodecache.corefile.destinations import destination
         ("tls://9.9.9.9%q.net:854", Destination("address", "9.9.9.9", 854, "tls", "q.net")),
         ("tls://[2400::1%q.net]:853", Destination("address", "2400::1", 853, "tls", "q.net")),
         ("tls://2400::1%q.net", Destination("address", "2400::1", 853, "tls", "q.net")),
+        ("tls://9.9.9.9%q.net.", Destination("address", "9.9.9.9", 853, "tls", "q.net")),
         ("/etc/resolv.conf", Destination("file", "/etc/resolv.conf")),
         ("./resolv.conf", Destination("file", "./resolv.conf")),
         ("ns.example.org", Destination("name", "ns.example.org")),

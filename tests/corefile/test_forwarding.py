@@ -61,6 +61,8 @@ def test_destinations_are_kept_as_written_and_read():
             },
         ),
         ("tls_servername dns.quad9.net", {"tls_servername": "dns.quad9.net"}),
+        ("tls_servername dns.quad9.net.", {"tls_servername": "dns.quad9.net"}),
+        ("tls_servername 9.9.9.9", {"tls_servername": "9.9.9.9"}),
         ("policy round_robin", {"policy": "round_robin"}),
         ("health_check 5s", {"health_check_seconds": 5.0}),
         (
@@ -99,6 +101,7 @@ def test_options_are_read(options, fields):
         ("read_timeout 0s", "read_timeout must be above 0, not '0s'"),
         ("tls a b c d", "tls takes no more words, but there is 'd'"),
         ("tls_servername", "tls_servername needs a value"),
+        ("tls_servername a..b", "tls_servername must name the server by a host name, not 'a..b'"),
         ("policy fastest", "policy must be one of random, round_robin, sequential, not 'fastest'"),
         ("health_check", "health_check needs a value"),
         ("health_check no_rec", "health_check must be a duration such as 30s"),
@@ -146,6 +149,13 @@ def test_a_destination_whose_port_is_none_is_left_out(port):
         f"Corefile:{line}: forward: left out: TO must have a port from 1 to 65535, not '{host}:{port}'"
         for line, host in [(2, "10.0.0.1"), (3, "10.0.0.3")]
     )
+
+
+@pytest.mark.parametrize("name", ["a..b", ".a", "x" * 64])
+def test_a_destination_with_a_name_that_no_certificate_has_is_left_out(name):
+    """Each query to it ended in an error of ours, and was counted as in flight for ever."""
+    (found,) = corefile(f". {{\nforward . tls://10.0.0.1%{name} 10.0.0.2\n}}").blocks[0].forwards
+    assert found.to == ("10.0.0.2",)
 
 
 @pytest.mark.parametrize("word", ["10.0.0.0/24", "fd00::/64", "tls://10.0.0.1/32", "10.0.0.1/"])

@@ -5,7 +5,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from nodecache.corefile import values
-from nodecache.corefile.destinations import Destination, NobodyThere, TlsOptions, destination
+from nodecache.corefile.destinations import (
+    Destination,
+    NobodyThere,
+    TlsOptions,
+    destination,
+    server_name,
+)
 from nodecache.corefile.lexer import Token
 from nodecache.corefile.mnemonics import rcode
 from nodecache.corefile.names import zone_name, zone_names
@@ -141,7 +147,7 @@ _FORWARD = {
     "max_connect_attempts": single("max_connect_attempts", values.whole(0, _MAX_UINT32)),
     "read_timeout": single("read_timeout_seconds", values.positive_duration),
     "tls": Option(_tls),
-    "tls_servername": single("tls_servername", str),
+    "tls_servername": single("tls_servername", server_name),
     "policy": single("policy", values.one_of("random", "round_robin", "sequential")),
     "health_check": Option(_health_check),
     "max_concurrent": single("max_concurrent", values.whole(0)),
