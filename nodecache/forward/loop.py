@@ -103,7 +103,7 @@ class LoopProbe:
 
     def came_back(self) -> None:
         """The probe came back as a client's query: a loop."""
-        self._is_back = True
+        self._is_back, self._sent = True, 0
         upstream = self.upstream
         if not upstream.health.is_looping:
             upstream.quarantine(is_looping=True)
@@ -124,10 +124,7 @@ class LoopProbe:
         """An answer came from elsewhere: no loop."""
         if self.is_done or self._is_back or attempt.question != self.query.question:
             return  # an answer to a probe that came back is what we ourselves said to it
-        if self.upstream.health.is_looping:
-            self.upstream.quarantine(is_looping=False)
-            log.info("upstream %s no longer leads back to this server", self.upstream.to)
-        self._watch.forget(self.upstream)
+        self._leads_elsewhere()
 
     def attempt_failed(
         self, attempt: Attempt, reason: str, now: float, *, is_connect: bool = False
@@ -145,15 +142,22 @@ class LoopProbe:
     def slowed(self, attempt: Attempt, now: float) -> None:
         """The timer decides."""
 
-    def _unanswered(self) -> None:
-        self._timer = None
+    def _leads_elsewhere(self) -> None:
         if self.upstream.health.is_looping:
+            self.upstream.quarantine(is_looping=False)
+            log.info("upstream %s no longer leads back to this server", self.upstream.to)
+        self._watch.forget(self.upstream)
+
+    def _unanswered(self) -> None:
+        """It went elsewhere, or was lost: some servers never answer HINFO, and may be asked all the same."""
+        self._timer = None
+        if self._sent >= _MAX_PROBES:
+            self._leads_elsewhere()
+        elif self.upstream.health.is_looping:
             self._try_later(RETRY_SECONDS)
-        elif self._sent < _MAX_PROBES:
+        else:
             self._watch.expect_no_more(self)
             self.begin()
-        else:
-            self._watch.forget(self.upstream)
 
     def _try_later(self, seconds: float) -> None:
         def again() -> None:
