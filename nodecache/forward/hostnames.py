@@ -6,6 +6,7 @@ newer ones are known.
 """
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -73,7 +74,7 @@ class _Name:
         self._changed = changed
         self._found: dict[int, tuple[str, ...]] = {}
         self._awaited = 0
-        self._shortest_ttl = _LONGEST_SECONDS
+        self._shortest_ttl = math.inf  # of the addresses that this look brought
         self._failures = 0
         self._timer: Timer | None = None
         self._is_closed = False
@@ -86,7 +87,7 @@ class _Name:
     def resolve(self) -> None:
         """Ask for A and AAAA at once."""
         now = self._forwarder.runtime.clock()
-        self._shortest_ttl = _LONGEST_SECONDS
+        self._shortest_ttl = math.inf
         self._awaited = len(_TYPES)
         for rdtype in _TYPES:
             query = read_query(probe_query(0, self._name, rdtype, Flag.RD))
@@ -128,9 +129,9 @@ class _Name:
             self._sleep()
 
     def _sleep(self) -> None:
-        if self.addresses:
+        if self._shortest_ttl < math.inf:
             self._failures = 0
-            seconds = max(self._shortest_ttl, _SHORTEST_SECONDS)
+            seconds = min(max(self._shortest_ttl, _SHORTEST_SECONDS), _LONGEST_SECONDS)
         else:
             seconds = min(_FIRST_RETRY_SECONDS * 2**self._failures, _LAST_RETRY_SECONDS)
             self._failures = min(self._failures + 1, 10)

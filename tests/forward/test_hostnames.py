@@ -6,6 +6,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
+import pytest
 
 from nodecache.forward import (
     Destinations,
@@ -152,6 +153,21 @@ def test_what_was_known_outlives_a_failing_resolver():
         resolver.world.advance(31)
         resolver.answer(rcode)
         assert resolver.names.addresses("dns.example") == ("192.0.2.1",)
+
+
+@pytest.mark.parametrize("rcode", ["SERVFAIL", "NXDOMAIN"])
+def test_a_name_that_could_not_be_resolved_again_is_asked_for_again_soon(rcode):
+    """Its old addresses stayed for five minutes, whatever their TTL had been."""
+    resolver = resolver_that_told(ttl=10)
+    resolver.world.advance(10.1)
+    resolver.records = {}
+    for _ in range(20):
+        resolver.answer(rcode)
+        resolver.world.advance(0.1)
+    resolver.records = {"A": ["192.0.2.2"]}
+    resolver.world.advance(4)
+    resolver.answer()
+    assert resolver.names.addresses("dns.example") == ("192.0.2.2",)
 
 
 def test_a_silent_resolver_is_asked_again_and_again():
