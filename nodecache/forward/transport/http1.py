@@ -43,7 +43,7 @@ class Http1:
         return b"".join(each for each in outgoing if each)
 
     def _send_next(self) -> None:
-        if self._asked is not None or not self._waiting:
+        if self._asked is not None or self.is_over or not self._waiting:
             return
         self._asked = self._waiting.popleft()
         request = request_for(self._asked, self._endpoint)

@@ -56,6 +56,16 @@ def test_a_get_has_no_body():
     assert told.endswith(b"application/dns-message\r\n\r\n")
 
 
+def test_nothing_is_asked_after_the_last_response():
+    """Where that answered a connection that was thought dead, queries that waited were written to it at once."""
+    http = asking()
+    http.to_send()
+    http.receive(response(ANSWER, "200 OK", "Connection: close"))
+    assert http.is_over
+    http.request(QUERY)
+    assert http.to_send() == b""
+
+
 def test_requests_go_one_after_the_other_and_responses_come_in_any_pieces():
     http = asking(3)
     told = [b"HTTP/1.1 103 Early Hints\r\n\r\n" + response(), chunked(ANSWER[:5], ANSWER[5:])]
