@@ -171,7 +171,9 @@ class StreamPool:
         self.counts.connections_lost += 1
         answered = connection.answered
         self.query_limit.closed_with_pending(answered, len(owed), connection.opened_at, now)
-        reason = f"read tcp {connection.path}: {error_text(error)}" if error else connection.end
+        reason = (
+            f"read tcp {connection.path}: read: {error_text(error)}" if error else connection.end
+        )
         has_worked = answered > 0 or len(owed) > 1
 
         def lost(attempt: OutgoingQuery, now: float) -> None:
@@ -186,10 +188,9 @@ class StreamPool:
 
     def retire(self, connection: StreamConnection) -> None:
         """It left queries unanswered for too long: send nothing more on it."""
-        path = connection.path
         connection.stream.close()
         self.upstream.work_queue.submit(
-            self._drop(connection), failing(f"read tcp {path}: i/o timeout")
+            self._drop(connection), failing(f"read tcp {connection.path}: i/o timeout")
         )
 
     def suspect(self, connection: StreamConnection, now: float, *, is_unacknowledged: bool) -> None:

@@ -237,6 +237,18 @@ def test_the_end_of_a_connection_is_told_in_gos_words(octets, told):
     assert [outcome.reason for outcome in stage.outcomes] == [told]
 
 
+def test_a_reset_is_told_with_both_ends():
+    """The socket is gone by then, and our end with it: `read tcp ->10.0.0.1:53`."""
+    stage = Stage(upstream=TCP)
+    stage.ask()
+    for _ in range(60):
+        stage.sent()[-1].way.end(ConnectionResetError(104, "Connection reset by peer"))
+        stage.world.advance(0.1)
+    (failure,) = stage.outcomes
+    assert failure.reason.startswith("read tcp 10.0.0.1:400")
+    assert failure.reason.endswith("->10.0.0.1:53: read: connection reset by peer")
+
+
 def test_a_slow_upstreams_queries_are_spread_over_its_connections():
     stage = Stage(settings=Settings(upstream=TCP, hedges=False))
     for _ in range(80):

@@ -155,6 +155,7 @@ class SimulatedStream:
     def close(self) -> None:
         self.is_closed = True
         self.is_open = False
+        self.local = ""
 
     def deliver(self, packet: bytes) -> None:
         self.deliver_octets(len(packet).to_bytes(2, "big") + packet)

@@ -56,7 +56,7 @@ class DatagramSocket:
     """One socket on a random port, and the queries that left from it.
 
     `is_proven`: it brought the latest answer it had to. `is_suspect`: it owes one for too long.
-    It is neither before its first answer.
+    It is neither before its first answer. `path` is both ends, as of a connection.
     """
 
     __slots__ = (
@@ -67,6 +67,7 @@ class DatagramSocket:
         "is_proven",
         "is_spent",
         "is_suspect",
+        "path",
         "pending",
         "uses",
     )
@@ -84,11 +85,7 @@ class DatagramSocket:
         self.datagram: Datagram = upstream.runtime.open_datagram(
             upstream.endpoint, self, upstream.settings.source_address
         )
-
-    @property
-    def path(self) -> str:
-        """Both ends as Go writes them: `10.0.0.1:1234->10.96.0.10:53`."""
-        return f"{self.datagram.local}->{self._pool.upstream.to}"
+        self.path = f"{self.datagram.local}->{upstream.to}"
 
     def received(self, packet: bytes, now: float) -> None:
         """Give an answer to its query."""

@@ -59,7 +59,8 @@ class ConnectionOwner(Protocol):
 class StreamConnection:
     """One connection. It tells each query's ask what became of it.
 
-    `answered_at` is when the last answer came, `answered_query_at` when its query was sent.
+    `answered_at` is when the last answer came, `answered_query_at` when its query was sent. `path` is both
+    ends as Go writes them, `10.0.0.1:1234->10.96.0.10:53`: an end is told when the socket is gone.
 
     Usable: open, not suspected of being dead, and neither too old nor used up. An answer clears
     a suspicion; what is spent is closed once nothing is owed.
@@ -81,6 +82,7 @@ class StreamConnection:
         "is_unread",
         "old_at",
         "opened_at",
+        "path",
         "pending",
         "sent",
         "strays",
@@ -100,6 +102,7 @@ class StreamConnection:
         self.answered = 0
         self.answered_at = self.answered_query_at = -math.inf
         self.strays = 0
+        self.path = ""
         self.is_open = False
         self.is_suspect = False
         self.is_rerouted = False
@@ -115,11 +118,6 @@ class StreamConnection:
     def room(self) -> int:
         """How many more queries it may take."""
         return MAX_PENDING - len(self.pending)
-
-    @property
-    def path(self) -> str:
-        """Both ends as Go writes them: `10.0.0.1:1234->10.96.0.10:53`."""
-        return f"{self.stream.local}->{self._pool.upstream.to}"
 
     @property
     def end(self) -> str:
@@ -147,6 +145,7 @@ class StreamConnection:
     def opened(self, now: float) -> None:
         """It may be used."""
         self.is_open = True
+        self.path = f"{self.stream.local}->{self._pool.upstream.to}"
         self._pool.opened(self, now)
 
     def received(self, data: bytes, now: float) -> None:
