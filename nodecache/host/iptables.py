@@ -136,21 +136,27 @@ def _read_line(table: str, words: list[str]) -> Listed:
     return Listed(table, chain, tuple(words[2:]), packets, after("--comment"), address, named)
 
 
-def find_variant(in_use: InUse = legacy_tables) -> Steps[str]:
-    """Where kube-proxy's chains are: "nft", "legacy", or "" (the system's choice) for nowhere.
+def asked_for_good(command: Command) -> Steps[Result]:
+    """The result of a program whose answer holds as long as we live.
 
-    Raises RulesError when the lock is taken.
+    Raises RulesError, to be asked again, where it gave none: it was killed, could not be started, or found
+    the lock taken. Not knowing is no reason to choose the other way.
     """
+    result = yield command
+    if result.code is None or (not result.is_ok and _is_locked(result)):
+        raise problem(result, str(command))
+    return result
+
+
+def find_variant(in_use: InUse = legacy_tables) -> Steps[str]:
+    """Where kube-proxy's chains are: "nft", "legacy", or "" (the system's choice) for nowhere."""
     for table, chain in _KUBE_CHAINS:
         for variant in VARIANTS:
             if variant == "legacy" and table not in in_use(4):
                 continue
             listing = (binary(variant, 4), *LOCK_WAIT, "-n", "-L", chain, "1", "-t", table)
-            found = yield Command(listing)
-            if found.is_ok:
+            if (yield from asked_for_good(Command(listing))).is_ok:
                 return variant
-            if _is_locked(found):  # not knowing is no reason to choose the other one
-                raise problem(found, f"{table} {chain}")
     return ""
 
 
@@ -161,9 +167,8 @@ def has_socket_match(variant: str, versions: Iterable[int]) -> Steps[bool]:
         chain = (binary(variant, version), *LOCK_WAIT, "-t", "raw")
         yield Command((*chain, "-N", _TRIAL_CHAIN))
         for protocol in ("tcp", "udp"):
-            tried = yield Command((*chain, "-A", _TRIAL_CHAIN, "-p", protocol, *_OUR_SOCKET))
-            if _is_locked(tried):
-                raise problem(tried, "raw")
+            rule = ("-A", _TRIAL_CHAIN, "-p", protocol, *_OUR_SOCKET)
+            tried = yield from asked_for_good(Command((*chain, *rule)))
             reason = reason or ("" if tried.is_ok else tried.reason)
         yield Command((*chain, "-F", _TRIAL_CHAIN))
         yield Command((*chain, "-X", _TRIAL_CHAIN))

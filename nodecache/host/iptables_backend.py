@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from .commands import Command, Job, Steps
 from .foreign import ForeignFilters
-from .iptables import Iptables, binary, find_variant, has_socket_match
+from .iptables import Iptables, asked_for_good, binary, find_variant, has_socket_match
 from .nftables import NFT, RulesError
 from .options import HostOptions
 from .pod_chain import PodChain
@@ -107,7 +107,7 @@ class IptablesBackend:
             self.fail_open = FailOpen.SOCKET if is_by_socket else FailOpen.LEASE
             log.info("packet rules through %s", binary(variant, 4))
             rules = all_rules(options, self.fail_open)
-            has_nft = (yield Command((NFT, "--version"))).is_ok
+            has_nft = (yield from asked_for_good(Command((NFT, "--version")))).is_ok
             self.variant = yield from _resolved(variant)
             self._iptables = Iptables(variant, rules)
             if any(rule.table == "nat" for rule in rules):
@@ -131,5 +131,5 @@ def _resolved(variant: str) -> Steps[str]:
     """Which variant the system's choice ("") is."""
     if variant:
         return variant
-    told = yield Command((binary("", 4), "--version"))
+    told = yield from asked_for_good(Command((binary("", 4), "--version")))
     return "nft" if "nf_tables" in told.stdout else "legacy"

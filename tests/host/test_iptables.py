@@ -21,6 +21,10 @@ ADDRESSES = (ip("169.254.20.10"), ip("fd00::10"))
 RULES = all_rules(HostOptions(addresses=ADDRESSES), FailOpen.SOCKET)
 OF_RAW = [rule for rule in RULES if rule.table != "nat"]
 
+LOCKED = Result(4, stderr="Another app is currently holding the xtables lock.")
+KILLED = Result(None, stderr="killed: not done after 8 s")
+no_answer = pytest.mark.parametrize("refusal", [LOCKED, KILLED], ids=["locked", "killed"])
+
 
 class Kernel:
     """Stands for iptables and the kernel: chains of rules, printed as `-S` prints them."""
@@ -28,7 +32,7 @@ class Kernel:
     def __init__(self) -> None:
         self.chains: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
         self.commands: list[tuple[str, ...]] = []
-        self.is_locked = False
+        self.refusal: Result | None = None
         self.has_socket_match = True
 
     def run(self, job) -> object:
@@ -41,8 +45,8 @@ class Kernel:
 
     def answer(self, command: Command) -> Result:
         self.commands.append(command.argv)
-        if self.is_locked:
-            return Result(4, stderr="Another app is currently holding the xtables lock.")
+        if self.refusal is not None:
+            return self.refusal
         program, _, _, *rest = command.argv
         if rest[:2] == ["-t", "raw"]:
             return self.tried(rest[2:])
@@ -172,7 +176,7 @@ def test_packets_are_summed_over_addresses_by_what_the_rule_is_for(kernel):
 
 
 def test_a_taken_lock_ends_the_attempt_and_has_its_own_errortype(kernel):
-    kernel.is_locked = True
+    kernel.refusal = LOCKED
     with pytest.raises(RulesError) as caught:
         kernel.run(Iptables("nft", RULES).ensure())
     assert caught.value.errortype == "iptables_lock"
@@ -195,9 +199,10 @@ def test_legacy_tables_that_are_not_in_use_are_never_named(kernel):
     assert not any("legacy" in words[0] for words in kernel.commands)
 
 
-def test_not_knowing_the_variant_for_a_taken_lock_is_no_reason_to_choose_one(kernel):
-    kernel.is_locked = True
-    with pytest.raises(RulesError, match="xtables lock"):
+@no_answer
+def test_not_knowing_the_variant_is_no_reason_to_choose_one(kernel, refusal):
+    kernel.refusal = refusal
+    with pytest.raises(RulesError, match=refusal.reason):
         kernel.run(find_variant())
 
 
@@ -232,10 +237,17 @@ def test_a_kernel_without_the_match_on_sockets_is_found_out_and_said_once(kernel
     assert kernel.commands[-1][-2:] == ("-X", "NODECACHE-TRIAL")
 
 
-def test_a_taken_lock_is_no_reason_to_do_without_the_match(kernel):
-    kernel.is_locked = True
-    with pytest.raises(RulesError, match="xtables lock"):
+@no_answer
+def test_not_knowing_whether_there_is_the_match_is_no_reason_to_do_without_it(kernel, refusal):
+    kernel.refusal = refusal
+    with pytest.raises(RulesError, match=refusal.reason):
         kernel.run(has_socket_match("nft", (4,)))
+
+
+def test_a_lock_that_was_waited_for_is_an_answer(kernel):
+    """iptables tells that it waits, and then does what it was to do."""
+    kernel.refusal = Result(0, stderr=LOCKED.stderr)
+    assert kernel.run(has_socket_match("nft", (4,)))
 
 
 def test_rules_without_the_match_give_way_to_those_with_it(kernel):
