@@ -49,6 +49,7 @@ class Interface:
         self.index = 0
         self.former: tuple[Address, ...] = ()  # in the alias that an earlier agent left
         self.refused: set[Address] = set()  # held by somebody else: not fought over
+        self._removed: set[Address] = set()  # of the former ones
 
     def check(self) -> None:
         """Raise HostError if a link of that name is not ours to change; change nothing."""
@@ -104,11 +105,19 @@ class Interface:
                 raise self._error(error) from None
 
     def remove(self) -> None:
-        """Delete the link with its addresses, if it is ours."""
+        """Delete the link with its addresses, if it is ours.
+
+        If an agent with other addresses has taken it over, only those are removed that it does not have.
+        """
         try:
             link = self._netlink.link(self._options.interface)
-            if link is not None and _is_ours(link, self._options.interface_kind):
+            if link is None or not _is_ours(link, self._options.interface_kind):
+                return
+            if link.alias in ("", self._alias()):
                 self._netlink.delete_link(link.index)
+                return
+            for address in set(self._options.addresses).difference(_listed(link.alias)):
+                self._netlink.delete_address(link.index, address, address.max_prefixlen)
         except OSError as error:
             if error.errno != errno.ENODEV:
                 raise self._error(error) from None
@@ -156,12 +165,16 @@ class Interface:
             raise HostError(f"interface {link.name} is there already, with {texts}: {elsewhere}")
 
     def _remove_former(self, link: Link, held: list[LinkAddress]) -> None:
-        """Remove unwanted addresses that an earlier agent added; warn once of those of others."""
+        """Remove unwanted addresses that an earlier agent added; warn once of those of others.
+
+        Each once: if one comes back, that agent lives, until a next one with other addresses is ready.
+        """
         unwanted = [one for one in held if one.address not in self._options.addresses]
         for one in unwanted:
-            if one.address in self.former:
+            if one.address in self.former and one.address not in self._removed:
                 log.info("removing %s from %s: no longer wanted", one.address, link.name)
                 self._netlink.delete_address(link.index, one.address, one.prefix_size)
+                self._removed.add(one.address)
             elif not one.address.is_link_local or one.address.version == 4:
                 self._tell(f"{one.address} on {link.name} is not ours and is left alone")
 

@@ -89,6 +89,34 @@ def test_a_former_lifes_address_that_is_no_longer_wanted_is_removed(kernel):
     assert ours.former == (OTHER,)
 
 
+@pytest.fixture
+def beside_the_next(kernel):
+    """An agent beside the next one, which has other addresses: a rollout that changes -localip."""
+    old, new = interface(kernel), Interface(HostOptions(addresses=(OTHER, SERVICE)), kernel)
+    wanted = {OTHER: 0, SERVICE: 10}
+    old.ensure(WANTED)
+    new.ensure(wanted)
+    old.ensure(WANTED)
+    return old, lambda: new.ensure(wanted)
+
+
+def test_two_agents_with_other_addresses_do_not_fight_over_them(kernel, beside_the_next):
+    old, look_again = beside_the_next
+    kernel.calls.clear()
+    for _ in range(3):
+        assert not look_again()
+        assert not old.ensure(WANTED)
+    assert kernel.calls == []
+    assert on_ours(kernel) == {(LOCAL, None), (OTHER, None), (SERVICE, 10)}
+
+
+def test_an_agent_that_ends_leaves_the_link_to_one_that_has_taken_it_over(kernel, beside_the_next):
+    old, look_again = beside_the_next
+    old.remove()
+    assert on_ours(kernel) == {(OTHER, None), (SERVICE, 10)}
+    assert not look_again()
+
+
 def test_a_strangers_address_on_our_link_is_left_alone_and_told_once(kernel, caplog):
     left_behind(kernel, held=[(OTHER, 24)])
     ours = interface(kernel)
