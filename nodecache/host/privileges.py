@@ -5,10 +5,13 @@ names for these. Everything raises OSError with the kernel's errno unless it say
 """
 
 import ctypes
+import logging
 import os
 import struct
 from collections.abc import Iterable
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 # linux/capability.h
 CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP = 5, 6, 7, 8
@@ -61,17 +64,24 @@ def keeper_needs(*, sets_up_host: bool) -> frozenset[int]:
 def become_worker(uid: int = NOBODY, gid: int = NOBODY) -> None:
     """Give up every capability and, as root, become another user.
 
-    A process that is not root keeps its user. The OOM killer is told to prefer this process to the
+    A process that is not root keeps its user, and so does root where that is not permitted (no CAP_SETUID or
+    CAP_SETGID), or there is no such user in its namespace. The OOM killer is told to prefer this process to the
     keeper, since the worker can be replaced. `die_with_parent` stays in force, although
     the kernel forgets it at a change of user.
     """
     _go_before_keeper()
     signal = _death_signal()
-    if os.geteuid() == 0 and uid != 0 and has_capability(CAP_SETUID):
+    if os.geteuid() == 0 and uid != 0:
         _bound(0)  # first: it takes a capability that the change of user takes away
-        os.setgroups([])
-        os.setresgid(gid, gid, gid)
-        os.setresuid(uid, uid, uid)  # leaving uid 0 empties the capabilities
+        try:
+            os.setgroups([])
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)  # leaving uid 0 empties the capabilities
+        except OSError as error:
+            log.warning(
+                "the worker stays root, without capabilities: %s (CAP_SETUID, CAP_SETGID, user namespace)",
+                error.strerror,
+            )
     keep_only(())
     _prctl(_PR_SET_DUMPABLE, 0)
     die_with_parent(signal)

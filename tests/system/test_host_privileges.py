@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from nodecache.host import privileges
+from tests.helpers.agent import Agent as Loopback
 from tests.needs import need_node
 from tests.system.netns import LOCAL, SERVICE, wait_until
 from tests.system.on_node import Agent
@@ -12,7 +13,7 @@ from tests.system.on_node import Agent
 CAP_SYS_RESOURCE = 24  # linux/capability.h; containers have it only when privileged
 
 pytestmark = pytest.mark.system
-need_node()
+need_node("setpriv", "unshare")
 
 
 def status(pid: int) -> dict[str, str]:
@@ -41,6 +42,29 @@ def test_the_worker_may_nothing_and_the_keeper_what_it_needs(world, tmp_path):
     assert Path(f"/proc/{agent.process.pid}/oom_score_adj").read_text().strip() == keepers
     assert Path(f"/proc/{agent.worker}/oom_score_adj").read_text().strip() == workers
     assert agent.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(
+            ["setpriv", "--bounding-set=-setuid", "--inh-caps=-setuid"], id="no CAP_SETUID"
+        ),
+        pytest.param(
+            ["setpriv", "--bounding-set=-setgid", "--inh-caps=-setgid"], id="no CAP_SETGID"
+        ),
+        pytest.param(["unshare", "--user", "--map-root-user"], id="user namespace of one user"),
+    ],
+)
+def test_a_worker_that_cannot_become_nobody_serves_as_root_without_capabilities(tmp_path, before):
+    with Loopback(tmp_path, ".:{port} {\n bind 127.0.0.1\n whoami\n}\n", before=before) as agent:
+        assert "the worker stays root, without capabilities" in agent.log
+        worker = status(agent.worker)
+        assert worker["Uid"].split() == ["0"] * 4
+        for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+            assert int(worker[kind], 16) == 0
+        assert worker["NoNewPrivs"] == "1"
+        assert agent.stop() == 0
 
 
 def test_a_replaced_worker_may_as_little_and_dies_with_its_keeper(world, tmp_path):
