@@ -139,14 +139,20 @@ class LineHandler(logging.Handler):
 
     def tick(self) -> None:
         """Sum up floods that have ended, and tell how many lines were lost; once a second."""
-        self._write_summaries(self._floods.ended(self._clock()))
-        self._report_lost_lines()
+        self._sum_up(self._clock())
 
     def close(self) -> None:
         """Sum up what is held back, window over or not."""
-        self._write_summaries(self._floods.ended(float("inf")))
-        self._report_lost_lines()
+        self._sum_up(float("inf"))
         super().close()
+
+    def _sum_up(self, now: float) -> None:
+        self.acquire()  # threads that read files have lines as well
+        try:
+            self._write_summaries(self._floods.ended(now))
+            self._report_lost_lines()
+        finally:
+            self.release()
 
     def _write_summaries(self, summaries: Iterator[logging.LogRecord]) -> None:
         for summary in summaries:

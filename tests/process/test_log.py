@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import threading
 
 import pytest
 
@@ -152,6 +153,33 @@ def test_lost_lines_are_told_though_no_other_line_follows(logger, sink):
     sink.is_stuck = False
     handler_of(logger).tick()
     assert sink.lines == ["[WARNING] 1 log lines were lost because nobody read them in time"]
+
+
+def test_a_line_of_another_thread_waits_for_the_summaries(logger, sink, clock):
+    """Files are read in threads, which sum up what has ended too."""
+    for text in ("one", "other"):
+        for _ in range(12):
+            logger.info(text)
+    clock.now = 20.0
+    threads = []
+
+    def write(line):
+        if not threads:
+            threads.append(threading.Thread(target=logger.info, args=("file",)))
+            threads[0].start()
+            threads[0].join(0.2)  # it would be through by then
+        sink.lines.append(line)
+        return True
+
+    sink.lines.clear()
+    sink.write = write
+    handler_of(logger).tick()
+    threads[0].join()
+    assert [line.partition(" plugin/errors: ")[2][:6] for line in sink.lines] == [
+        "2 more",
+        "2 more",
+        "file",
+    ]
 
 
 def test_json_line_has_the_keys_of_coredns(json_logger, sink):
