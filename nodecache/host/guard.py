@@ -14,6 +14,10 @@ from .probe import QUESTION, Outcome, Probe, Target
 
 log = logging.getLogger(__name__)
 
+# Whether one that says nothing for longer hangs, builds a configuration or gets no CPU, the keeper
+# finds out; here it is judged by its answers while it is heard.
+UNHEARD_SECONDS = 2.0
+
 
 class Verdict(enum.Enum):
     """What the keeper is to do with the worker."""
@@ -41,6 +45,7 @@ class Guard:
         self._targets = targets or self._own_targets
         self._lease: Lease | None = None
         self._probe_at = math.inf
+        self._alive_at = -math.inf
         self._is_closing = False
         self.answered = 0
         self.unanswered = 0
@@ -69,6 +74,7 @@ class Guard:
 
     def worker_alive(self, now: float) -> None:
         """A heartbeat: it counts as an answer only while there is no address to probe."""
+        self._alive_at = now
         if self._lease is not None and not self._is_closing and not list(self._targets(now)):
             self._carry_out(self._lease.answered(now), now)
 
@@ -147,6 +153,8 @@ class Guard:
             elif action is Action.RESTORE:
                 log.info("answers again: restoring %s", self._leased())
                 self.host.restore(now)
+            elif now > self._alive_at + UNHEARD_SECONDS:
+                self.worker_ready(now)  # patience begins anew
             else:
                 log.warning("the worker answers nothing (%s): replacing it", self._silent())
                 self._probe.cancel()

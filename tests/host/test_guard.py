@@ -107,9 +107,26 @@ def test_an_answered_probe_renews(host, worker):
 def test_a_silent_worker_is_replaced_once_and_then_the_addresses_are_withdrawn(host):
     guard = Guard(host, targets=lambda now: [(ip("192.0.2.1"), 53)])
     guard.worker_ready(0.0)
-    verdicts = [guard.turn(float(now)) for now in range(10)]
+    verdicts = []
+    for now in range(10):
+        guard.worker_alive(float(now))
+        verdicts.append(guard.turn(float(now)))
     assert [now for now, verdict in enumerate(verdicts) if verdict is Verdict.REPLACE] == [5]
     assert host.noted == ["bring_up", "withdraw"]
+
+
+def test_a_worker_that_is_not_heard_is_not_replaced_for_its_answers(host):
+    """It may build a configuration or get no CPU, which the keeper measures; its addresses go all the same."""
+    guard = Guard(host, targets=lambda now: [(ip("192.0.2.1"), 53)])
+    guard.worker_ready(0.0)
+    guard.worker_alive(0.0)
+    assert {guard.turn(float(now)) for now in range(20)} == {Verdict.KEEP}
+    assert host.noted == ["bring_up", "withdraw"]
+    verdicts = set()
+    for now in range(20, 26):  # it is heard again, and answers nothing
+        guard.worker_alive(float(now))
+        verdicts.add(guard.turn(float(now)))
+    assert Verdict.REPLACE in verdicts
 
 
 def test_the_addresses_come_back_after_three_answers(host, worker):
@@ -117,6 +134,7 @@ def test_the_addresses_come_back_after_three_answers(host, worker):
     guard = Guard(host, targets=lambda now: target)
     guard.worker_ready(0.0)
     for now in range(9):
+        guard.worker_alive(float(now))
         guard.turn(float(now))
     target[0] = worker.target
     guard.worker_ready(9.0)
