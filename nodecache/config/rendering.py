@@ -169,8 +169,7 @@ def kubedns_folder(flags: Flags) -> str | None:
 
 def watched_paths(flags: Flags) -> tuple[str, ...]:
     """What the text is made from: files, and folders of files."""
-    folder = kubedns_folder(flags)
-    paths = [flags.base_corefile, *([folder] if folder else [])]
+    paths = [flags.base_corefile, flags.kubedns_folder or DEFAULT_KUBEDNS_FOLDER]
     if not os.path.lexists(flags.base_corefile):
         paths.append(flags.conf or _DEFAULT_CONF)
     return tuple(paths)

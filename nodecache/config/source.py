@@ -110,6 +110,7 @@ class ConfigSource:
         if (kept := self._state.last_good()) is not None:
             self._kube_dns = kept.kube_dns
         self._imports: tuple[str, ...] = ()
+        self._is_rendered = False  # from a base Corefile, when it was last read
         self.errors = 0
         self.failures = 0
         self.is_current = True
@@ -130,7 +131,7 @@ class ConfigSource:
     @property
     def _paths(self) -> tuple[str, ...]:
         """What the configuration is made of, as far as it is known."""
-        return (*watched_paths(self._flags), *self._imports)
+        return tuple(dict.fromkeys((*watched_paths(self._flags), *self._imports)))
 
     def changed(self, now: float) -> Config | None:
         """A valid configuration that differs from the one served; None where there is none."""
@@ -211,21 +212,23 @@ class ConfigSource:
         return config
 
     def _read_watched(self) -> Config:
-        before = self._paths
-        try:
-            config = self._read()
-        except CorefileError:
-            if self._paths == before:
-                raise
-        else:
-            if self._paths == before:
-                return config
-        # Other files are imported now. They must be watched before they are read.
-        self._watcher.watch(self._paths, self._now)
-        return self._read()
+        """The configuration, every file of it watched before it was read."""
+        while True:
+            try:
+                config = self._read()
+            except CorefileError:
+                if self._paths == self._watcher.paths:
+                    raise
+            else:
+                if self._paths == self._watcher.paths:
+                    return config
+            self._watcher.watch(self._paths, self._now)  # other files are imported now
 
     def _read(self) -> Config:
         found = corefile_text(self._flags, self._env, self._service_address, self._kube_dns)
+        if self._is_rendered and not found.is_rendered:  # `-conf` is but what we wrote ourselves
+            raise CorefileError(self._flags.base_corefile, 1, "is no longer there")
+        self._is_rendered = found.is_rendered
         config = self._config(found)
         if found.is_rendered and self._flags.conf:
             self._write(found)

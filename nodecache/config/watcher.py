@@ -52,7 +52,7 @@ class Watcher:
         """When to call `changed` even if the descriptor stays silent."""
         self._looked_at = 0.0
         self._poll_seconds = POLL_SECONDS
-        self._paths: tuple[str, ...] = ()
+        self.paths: tuple[str, ...] = ()
         self._names: dict[int, set[str]] = {}
         """The names that matter, by watch descriptor; "" stands for every one."""
         self._digest = b""
@@ -60,7 +60,7 @@ class Watcher:
 
     def watch(self, paths: Iterable[str], now: float) -> None:
         """Watch these paths from now on; as they are now is how they are known."""
-        self._paths = tuple(dict.fromkeys(paths))
+        self.paths = tuple(paths)
         self._look(now)
 
     def look_every(self, seconds: float) -> None:
@@ -107,7 +107,7 @@ class Watcher:
         is_watched = self._add_watches()
         self._looked_at = now
         self.due_at = now + (self._poll_seconds if is_watched else POLL_SECONDS_WITHOUT_INOTIFY)
-        self._digest = digest(self._paths)
+        self._digest = digest(self.paths)
 
     def _add_watches(self) -> bool:
         """Watch the folders in which a change of the paths would show; whether each could be."""
@@ -115,7 +115,7 @@ class Watcher:
         if self._inotify is None:
             return False
         is_complete = True
-        for folder, name in dict.fromkeys(each for path in self._paths for each in _places(path)):
+        for folder, name in dict.fromkeys(each for path in self.paths for each in _places(path)):
             try:
                 descriptor = self._inotify.add_watch(folder, _MASK)
             except OSError:  # not there (yet), not ours to read, no watches left

@@ -250,3 +250,4 @@ def test_what_the_text_is_made_from_is_watched(folder, tmp_path):
     )  # fmt: skip
     (folder / "Corefile.base").unlink()
     assert watched_paths(flags_for(folder))[-1] == str(folder / "Corefile")
+    assert watched_paths(parse_flags([], is_served=False))[1] == "/etc/kube-dns"

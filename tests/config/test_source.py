@@ -1,4 +1,5 @@
 import shutil
+from ipaddress import ip_address
 
 import pytest
 
@@ -85,6 +86,36 @@ def test_an_import_whose_quote_is_never_closed_is_told_and_the_next_corefile_is_
     assert node.later(source) is None
     assert source.failures == 1
     node.write("Corefile.base", ". {\n whoami\n}\n")
+    assert node.later(source) is not None
+
+
+def test_a_base_that_goes_is_told_and_what_was_made_of_it_stays_in_force(node):
+    source = node.source()
+    source.keep_good(source.read_or_last_good())
+    node.base.unlink()
+    assert node.later(source) is None
+    assert (source.failures, source.is_current) == (1, False)
+    node.write("Corefile", "a {\n whoami\n}\n")
+    assert node.later(source) is None
+    node.base.write_text(BASE)
+    assert node.later(source) is None
+    assert source.is_current
+
+
+def test_an_import_that_comes_while_another_is_read_is_watched(node):
+    for name in ("a", "b"):
+        node.write(f"{name}.conf", "whoami\n")
+    base = ". {{\n import {}.conf\n forward . __PILLAR__CLUSTER__DNS__\n}}\n"
+
+    def look_up(_):  # asked for after the base was read, which then changes
+        node.write("Corefile.base", base.format("b"))
+        return ip_address("10.96.0.10")
+
+    node.write("Corefile.base", base.format("a"))
+    source = ConfigSource(node.flags, {}, lambda _: [], node.now, look_up=look_up)
+    node.open.append(source)
+    source.keep_good(source.read_or_last_good())
+    node.write("b.conf", "errors\n")
     assert node.later(source) is not None
 
 
