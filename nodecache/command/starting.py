@@ -7,11 +7,13 @@ from time import monotonic
 from nodecache.config.flags import Flags
 from nodecache.config.source import ConfigSource
 from nodecache.corefile import CorefileError
-from nodecache.host import Guard, Host, HostError, HostOptions, netlink
+from nodecache.host import Guard, Host, HostError, HostOptions
 from nodecache.keeper.keeper import Keeper
 from nodecache.process.descriptors import raise_limit
 from nodecache.process.sockets import CannotListen
 from nodecache.worker import agent
+
+from .interfaces import interface_addresses
 
 log = logging.getLogger(__name__)
 
@@ -37,17 +39,6 @@ def run(flags: Flags) -> int:
     except (HostError, CannotListen, OSError) as error:
         log.critical("%s", error)
     return 1
-
-
-def interface_addresses(name: str) -> list[str]:
-    """The addresses that an interface has now, for `bind NAME`."""
-    # A link-local IPv6 address means nothing without its interface: RFC 4007 §11.
-    return [
-        f"{each.address}%{name}"
-        if each.address.is_link_local and each.address.version == 6
-        else str(each.address)
-        for each in netlink.addresses_on(name) or ()
-    ]
 
 
 def host_options(flags: Flags) -> HostOptions:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from nodecache.command.interfaces import interface_addresses
 from nodecache.config.plan import listen_addresses, served_zones, with_own_interface
 from nodecache.corefile import CorefileError, ForwardOptions, nameservers
 from nodecache.corefile.values import ip
@@ -23,6 +24,7 @@ UPSTREAMS = "upstreams"
 _PATIENCE_SECONDS = 1.5
 _SLOW_SECONDS = 0.5
 _AT_ONCE = 32
+_HEADER_OCTETS = 12  # RFC 1035 §4.1.1: all that is looked at
 _YOUNG_SECONDS = 600.0
 # qname ".", qtype NS (2), class IN: what CoreDNS's health checks ask
 _ROOT = b"\0" + struct.pack("!HH", 2, 1)
@@ -69,9 +71,9 @@ def check_sockets(subject: Subject) -> Iterator[Finding]:
 def _listened(subject: Subject) -> Iterator[tuple[str, int]]:
     assert subject.corefile is not None
     try:
-        resolve = with_own_interface(subject.flags, lambda _: [])
+        resolve = with_own_interface(subject.flags, interface_addresses)
         listened = listen_addresses(served_zones(subject.corefile, resolve))
-    except CorefileError:
+    except (CorefileError, OSError):  # no such interface, no netlink
         return
     for address in listened:
         own = [str(each) for each in subject.flags.local_ips]
@@ -209,7 +211,8 @@ def exchange(
             asking.connect((host, port))
             if kind is socket.SOCK_STREAM:
                 asking.sendall(struct.pack("!H", len(packet)) + packet)
-                reply = asking.recv(4096)[2:]
+                with asking.makefile("rb") as stream:  # one recv may bring the length alone
+                    reply = stream.read(2 + _HEADER_OCTETS)[2:]
             else:
                 asking.send(packet)
                 reply = asking.recv(4096)

@@ -3,6 +3,7 @@
 import socket
 import threading
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 
 import pytest
 
@@ -91,6 +92,29 @@ def test_an_upstream_is_judged_by_how_it_is_asked(by, options, level, words):
         text = f". {{\n    forward . {HOST}:{port} {{\n        {options}\n    }}\n}}\n"
         found = one(network.check_upstreams(subject_of(corefile=text)))
     assert (found.level, words in found.what) == (level, True)
+
+
+class Dribbling(socket.socket):
+    """A socket whose octets come one by one."""
+
+    def recv(self, *_: int) -> bytes:
+        return super().recv(1)
+
+    def recv_into(self, buffer: bytearray, *_: int) -> int:
+        return super().recv_into(memoryview(buffer)[:1])
+
+
+def test_a_reply_by_tcp_may_come_in_pieces(monkeypatch):
+    with server() as port:
+        dribbling = SimpleNamespace(**vars(socket) | {"socket": Dribbling})
+        monkeypatch.setattr(network, "socket", dribbling)  # the server's sockets stay as they are
+        assert network.exchange(HOST, port, socket.SOCK_STREAM) is not None
+
+
+def test_an_interface_that_is_bound_is_asked_at_its_addresses():
+    text = f".:{free_port()} {{\n    bind lo {{\n        except ::1\n    }}\n    whoami\n}}\n"
+    found = list(network.check_sockets(subject_of(corefile=text)))
+    assert f"{HOST}:" in found[0].what
 
 
 def test_queries_that_somebody_else_answers_do_not_reach_the_agent():
