@@ -59,6 +59,8 @@ def zone_keys(word: str, default_port: int) -> tuple[ZoneKey, ...]:
     if rest.endswith(":"):
         raise ValueError(f"must have a port after the last colon, not {word!r}")
     zone, port = _split_port(rest)
+    if not zone.isprintable():
+        raise UnservedKey(f"must be a name that can be asked for, not {word!r}")
     if port is not None and not 0 < port <= 65535:
         raise UnservedKey(f"must have a port from 1 to 65535, not {word!r}")
     if port is None:
@@ -84,9 +86,12 @@ def _split_port(word: str) -> tuple[str, int | None]:
 
 def _zones(word: str) -> tuple[str, ...]:
     address, slash, _ = word.rpartition("/")
-    if slash and fits(ip, address):
+    if not slash or not fits(ip, address):
+        return (zone_name(word),)
+    try:
         return reverse_zones(word)
-    return (zone_name(word),)
+    except ValueError as error:  # for CoreDNS a name, which nobody asks for
+        raise UnservedKey(str(error)) from None
 
 
 def reverse_zones(word: str) -> tuple[str, ...]:

@@ -143,6 +143,8 @@ class Option:
 
     read: Callable[[Arguments], Fields]
     join: Callable[[Any, Any], Any] | None = None
+    is_lax: bool = False
+    """Whether CoreDNS passes over words too many: then they are a warning."""
 
 
 Table = Mapping[str, Option]
@@ -198,7 +200,10 @@ def read_options(statement: Statement, table: Table, context: Context) -> Fields
             context.faults.append(fault)
             continue
         try:
-            _add(fields, option, Arguments(name, words))
+            arguments = Arguments(name, words)
+            _add(fields, option, arguments)
+            if surplus := arguments.following:
+                context.warn(name, f"{name.text} takes no more words: {surplus!r} has no effect")
         except Fault as fault:
             context.faults.append(_within(name, fault))
     return fields
@@ -207,7 +212,8 @@ def read_options(statement: Statement, table: Table, context: Context) -> Fields
 def _add(fields: Fields, option: Option, arguments: Arguments) -> None:
     """Read one option, and join what it says with what was said before."""
     read = option.read(arguments)
-    arguments.end()
+    if not option.is_lax:
+        arguments.end()
     for key, value in read.items():
         if option.join is None or key not in fields:
             fields[key] = value

@@ -163,7 +163,6 @@ def test_acl_is_read(body, expected):
         ("hosts {\nttl 0\n}", "hosts: ttl must be a whole number from 1 to 65535, not '0'"),
         ("hosts {\nttl 65536\n}", "hosts: ttl must be a whole number from 1 to 65535"),
         ("hosts {\nreload -1s\n}", "hosts: reload must be at least 0s, not '-1s'"),
-        ("hosts {\nno_reverse x\n}", "hosts: no_reverse takes no more words"),
         ("hosts {\nfallthrough\n1.1.1.1 a\n}", "hosts: unknown option '1.1.1.1'"),
         ("hosts {\nfallthrough_unsupported\n}", "hosts: fallthrough_unsupported needs fallthrough"),
         ("template", "template: class is missing"),

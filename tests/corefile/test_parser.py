@@ -192,6 +192,31 @@ def test_a_key_whose_port_is_none_is_left_out():
     )
 
 
+@pytest.mark.parametrize("key", ["10.0.0.0/33", "10.0.0.0/", "fd00::/129:53", '"a.\u200bb"'])
+def test_a_key_that_is_a_name_for_coredns_alone_is_left_out(key):
+    """CoreDNS serves the name `10.0.0.0/33`, which nobody asks for, and the other blocks."""
+    found = corefile(f"{key} {{\nwhoami\n}}\n. {{\nwhoami\n}}")
+    assert [block.zone_names for block in found.blocks] == [(".",)]
+    assert found.left_out[0].startswith("Corefile:1: left out: the key of a server block must be")
+
+
+@pytest.mark.parametrize(
+    ("option", "surplus"),
+    [
+        ("cache {{\nsuccess 100 30 5 {}\n}}", "7"),
+        ("cache {{\ndenial 100 30 5 {}\n}}", "7"),
+        ("hosts {{\nttl 60 {}\n}}", "s"),
+        ("hosts {{\nno_reverse {}\n}}", "yes"),
+    ],
+)
+def test_a_word_too_many_that_coredns_passes_over_is_a_warning(option, surplus):
+    found = corefile(f". {{\n{option.format(surplus)}\n}}")
+    plain = corefile(f". {{\n{option.format('')}\n}}")
+    (told,) = found.warnings
+    assert told.endswith(f" takes no more words: {surplus!r} has no effect")
+    assert (found.blocks, plain.warnings) == (plain.blocks, ())
+
+
 @pytest.mark.parametrize("line", ["forward . {}", "hosts {}", "errors {{\nconsolidate 1m {}\n}}"])
 def test_single_quotes_are_told_of(line):
     """They are a part of the word, as in CoreDNS, and no file has that name."""

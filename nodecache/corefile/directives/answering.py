@@ -1,6 +1,7 @@
 """Directives that make or change answers: hosts, template, dns64, loadbalance, acl, any, minimal, whoami."""
 
 import operator
+from dataclasses import replace
 from ipaddress import IPv6Network
 from typing import Any
 
@@ -74,8 +75,8 @@ def _inline(line: tuple[Token, ...], context: Context) -> str:
 _HOSTS = {
     "fallthrough": Option(_fallthrough),
     "fallthrough_unsupported": flag("fallthrough_unsupported"),
-    "no_reverse": flag("has_reverse", value=False),
-    "ttl": single("ttl", values.whole(1, 65535)),
+    "no_reverse": replace(flag("has_reverse", value=False), is_lax=True),
+    "ttl": replace(single("ttl", values.whole(1, 65535)), is_lax=True),
     "reload": single("reload_seconds", values.duration(0)),
 }
 

@@ -56,7 +56,7 @@ def _capacity(kind: str) -> Option:
             fields[f"{kind}_min_ttl"] = arguments.take("least TTL", values.whole(0))
         return fields
 
-    return Option(read)
+    return Option(read, is_lax=True)
 
 
 def _prefetch(arguments: Arguments) -> Fields:
