@@ -8,6 +8,7 @@ there are none, or none that may be read, clients keep their addresses.
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
@@ -50,15 +51,13 @@ def read_pods(folder: str) -> dict[str, str]:
 
 def _oldest_first(folder: str) -> list[Path]:
     found: list[tuple[int, Path]] = []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if len(found) == _MAX_FILES:
-                    break
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if len(found) == _MAX_FILES:
+                break
+            with suppress(FileNotFoundError):  # it went away with its pod
                 if entry.is_file(follow_symlinks=False):
                     found.append((entry.stat(follow_symlinks=False).st_mtime_ns, Path(entry.path)))
-    except OSError:
-        pass
     return [path for _, path in sorted(found)]
 
 

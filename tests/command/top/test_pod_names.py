@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import contextmanager
 from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,22 @@ def test_what_is_no_file_too_large_or_away_is_passed_over(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert read_pods(str(tmp_path)) == {}
     assert read_pods(str(tmp_path / "none")) == {}
+
+
+def test_a_file_that_goes_while_they_are_listed_takes_no_other_with_it(tmp_path, monkeypatch):
+    put(tmp_path, "a", b"")
+    put(tmp_path, "b", cached())
+    listed = os.scandir
+
+    @contextmanager
+    def scandir(folder):
+        with listed(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        (tmp_path / "a").unlink()
+        yield found
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert read_pods(str(tmp_path))["10.244.0.2"] == CART
 
 
 def test_the_folder_is_read_again_after_ten_seconds(tmp_path):
