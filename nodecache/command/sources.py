@@ -76,6 +76,7 @@ class SourceFolder:
     def relabel(self, message: object) -> str:
         """A message with the source's label for the file, and without the addresses used for the check."""
         told = str(message).replace(f"{self.folder}/Corefile", self.source.label)
+        told = told.replace(f"{self.folder}/kube-dns/", f"ConfigMap {_KUBE_DNS}, ")
         return told.replace(UNKNOWN_ADDRESS, CLUSTER_DNS)
 
 

@@ -264,6 +264,12 @@ def test_an_error_in_a_config_map_is_told_by_its_name_and_line(check_file):
     assert err.startswith("ConfigMap node-local-dns, Corefile:7: cahce: there is no such directive")
 
 
+def test_an_error_in_the_stub_domains_of_a_manifest_is_told_by_their_config_map(check_file):
+    status, _, err = check_file("all.yaml", CONFIG_MAP % "cache" + STUBS.replace("192.0.2.1", "?"))
+    assert status == 1
+    assert err.startswith("ConfigMap kube-dns, stubDomains:1: acme.test: must be an IP address")
+
+
 def test_a_list_of_objects_is_looked_through(check_file):
     import yaml
 
