@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from nodecache.config.cluster_dns import ClusterDns, cluster_dns
 from nodecache.config.flags import FlagError, Flags, HelpWanted, flag_usage, parse_flags
+from nodecache.config.plan import check_places
 from nodecache.config.rendering import (
     CorefileText,
     cluster_dns_addresses,
@@ -117,7 +118,9 @@ def _check_flags(argv: Sequence[str], env: Mapping[str, str], agent_command: str
 
 def _read(flags: Flags, env: Mapping[str, str], *, is_beside_agent: bool = False) -> Checked:
     text = corefile_text(flags, env, look_up if is_beside_agent else None)
-    return Checked(text=text, corefile=text.parse(flags, env))
+    corefile = text.parse(flags, env)
+    check_places(corefile, flags)
+    return Checked(text=text, corefile=corefile)
 
 
 def _show(checked: Checked, said: Callable[[object], str] = str) -> None:

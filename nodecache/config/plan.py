@@ -52,6 +52,11 @@ def served_zones(corefile: Corefile, resolve: Resolve) -> tuple[ServedZone, ...]
     return tuple(found.values())
 
 
+def check_places(corefile: Corefile, flags: Flags) -> None:
+    """Raise CorefileError for what can be seen anywhere: an interface of the node stands for itself."""
+    served_zones(corefile, with_own_interface(flags, lambda name: [name]))
+
+
 def _hosts(block: ServerBlock, resolve: Resolve) -> Iterable[str]:
     """The addresses of a block's `bind`, interfaces resolved, each line's exceptions left out."""
     if block.bind is None:

@@ -77,6 +77,22 @@ def test_an_unfilled_base_is_told_as_such(run):
     assert "Corefile:7: __PILLAR__CLUSTER__DNS__: the environment has no KUBE_DNS_SERVICE" in err
 
 
+@pytest.mark.parametrize(
+    ("key", "bind", "other"),
+    [
+        (".", "::1", "0:0:0:0:0:0:0:1"),
+        (".", "FD00::1", "fd00::1"),
+        (".", "nodelocaldns", "169.254.20.10"),
+        ("tls://.:53", "::1", "::1"),
+    ],
+)
+def test_a_zone_that_is_twice_at_one_address_is_an_error_as_for_the_agent(run, key, bind, other):
+    text = f"{key} {{\n bind {bind}\n whoami\n}}\n. {{\n bind {other} eth0 eth1\n whoami\n}}\n"
+    status, out, err = run(text, "-localip", "169.254.20.10", "-basecorefile=")
+    assert (status, out) == (1, "")
+    assert err.startswith("Corefile:5: cannot serve dns://.:53 on ")
+
+
 def test_a_broken_template_is_told_by_its_line(run):
     text = '. {\n template IN A {\n  answer "{{ if }}"\n }\n template IN A {\n  answer "{{ else }}"\n }\n}\n'
     status, out, err = run(text)

@@ -5,6 +5,7 @@ from ipaddress import ip_address
 
 from nodecache.command.sources import faults_of
 from nodecache.config.flags import Flags
+from nodecache.config.plan import check_places
 from nodecache.config.rendering import Lookup, corefile_text
 from nodecache.corefile import Corefile, CorefileError, nameservers
 
@@ -28,6 +29,7 @@ def read_corefile(
     try:
         text = corefile_text(flags, env, lookup)
         corefile = text.parse(flags, env)
+        check_places(corefile, flags)
     except CorefileError as error:
         return None, [
             broken(
