@@ -55,6 +55,11 @@ class HostAddresses(Protocol):
         """Stop asking."""
 
 
+def _unknown(_: Endpoint) -> bool:
+    """Whether an endpoint is silent, where nobody asks it."""
+    return False
+
+
 class Destinations:
     """The endpoints of one directive, kept up to date.
 
@@ -82,7 +87,7 @@ class Destinations:
         self._told: Sequence[Endpoint] = ()
         self._fault = ""
         self._tell: Callable[[Sequence[Endpoint]], None] | None = None
-        self._is_silent: Callable[[Endpoint], bool]
+        self._is_silent: Callable[[Endpoint], bool] = _unknown
         self._timer: Timer | None = None
 
     def follow(
@@ -106,12 +111,14 @@ class Destinations:
             self._poll_files(runtime)
 
     def close(self) -> None:
-        """Stop following."""
+        """Stop following; the follower is forgotten."""
         self._tell = None
+        self._is_silent = _unknown
         if self._timer is not None:
             self._timer.cancel()
         if self._names is not None:
             self._names.close()
+            self._names = None
 
     def _poll_files(self, runtime: Runtime) -> None:
         def look() -> None:

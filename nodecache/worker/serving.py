@@ -97,6 +97,7 @@ class Serving:
         self._switch(config, sockets, built, routing, fresh)
         for gone in old:
             gone.close(keeps_cache=id(gone) in kept)
+            gone.zone.above = None  # a cycle, and the collector does not see what is frozen
 
     async def _read_ahead(self, config: Config) -> list[HostsFile]:
         """Read large files in a thread, so that queries are answered meanwhile; not at the start."""

@@ -1,6 +1,7 @@
 """A configuration is taken whole or not at all."""
 
 import asyncio
+import gc
 import logging
 import mmap
 import socket
@@ -216,6 +217,50 @@ def test_what_clients_by_tcp_do_not_read_is_bounded_at_all_addresses_together():
         limits = [each.tcp.limits.held_octets for each in running.serving.listeners.values()]
         assert len(limits) == 2
         assert sum(limits) <= 24 << 20
+
+    run(scenario)
+
+
+ALIKE = """
+.:{port} {{
+    bind {host}
+    cache
+    forward . 192.0.2.1
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    "directives",
+    [
+        "errors",
+        "log\ndns64\nloadbalance\nacl {{\n allow\n}}\nany\nminimal\nmetadata",
+        "hosts {{\n 192.0.2.9 a.example\n fallthrough\n}}\nrewrite name b.example c.example\nwhoami",
+        "dnstap tcp://127.0.0.1:{nobody}\ntrace zipkin 127.0.0.1:{nobody}",
+        "forward x.example /etc/resolv.conf",
+    ],
+    ids=["nothing more", "above the cache", "below it", "observers", "a file"],
+)
+def test_a_reload_leaves_nothing_to_the_garbage_collector(directives):
+    """It would stay for ever: after a reload what there is is frozen, cycles of garbage as well."""
+    text = ALIKE.replace("{host}", f"127.0.0.1\n{directives}") + ALIKE.replace(
+        "{host}", "127.0.0.2"
+    )
+    asked = config(text, nobody=free_port())
+
+    async def scenario(running: Running) -> None:
+        await running.change_to(asked)
+        gc.collect()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            await running.change_to(asked)
+            await asyncio.sleep(0)
+            gc.collect()
+            left = {type(each) for each in gc.garbage}
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+        assert {each for each in left if each.__module__.startswith("nodecache")} == set()
 
     run(scenario)
 

@@ -23,6 +23,10 @@ _LOOK_SECONDS = 10.0
 _OCTETS_PER_MIB = 1 << 20
 
 
+def _nothing() -> None:
+    """Nobody is to be told."""
+
+
 class _Stream(asyncio.Protocol):
     """One reader's connection: the handshake, then frames as long as it takes them."""
 
@@ -76,6 +80,7 @@ class _Stream(asyncio.Protocol):
 
     def end(self) -> None:
         """Send what is left, and close; at once where the reader takes nothing now, and may never."""
+        self._taking = self._lost = _nothing  # its owner is not held by it any more
         if self.transport is None:
             return
         if self.is_taking:
@@ -117,6 +122,7 @@ class TapClient:
         self._look.cancel()
         if self._connecting is not None:
             self._connecting.cancel()
+            self._connecting = None
         self._flush()
         self._stream.end()
 
