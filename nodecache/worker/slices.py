@@ -26,10 +26,11 @@ NAMESPACE = "kube-system"
 _SERVICE_LABEL = "kubernetes.io/service-name"
 _UDP_NAME, _TCP_NAME = "dns", "dns-tcp"  # the ports, in every kube-dns since 1.6
 
-# The server ends a watch after the first, and the next goes on from there. After the second all is
-# listed anew, since a dead server ends nothing, and the token of the service account is read again.
-_SERVER_SECONDS = 240
-_LIST_SECONDS = 300.0
+# All is listed anew after the first, without a word: a dead server ends nothing, and where many slices
+# change, the version of the last change to ours is soon too old to go on from (410). The server may
+# end a watch before that, but is not asked to.
+_LIST_SECONDS = 240.0
+_SERVER_SECONDS = 300
 # A server that cannot be reached is asked again after the first, doubling up to the last. All nodes
 # of a cluster do so: at moments of their own.
 _FIRST_RETRY_SECONDS = 1.0
