@@ -166,8 +166,8 @@ class Zone:
                 good_until = 0.0  # in the reply table the old answer would outlive the new one
         ttl = entry.ttl if self.keeps_ttl else remaining
         reply = query.respond_from_cache(entry, ttl, entry.ede, good_until)
-        # Not before: where directives answer at once, the entry is another after that, or evicted.
         if is_due:
+            # After the reply: where directives answer at once, the entry is another by then, or gone.
             self._refresh(query, entry, now)
         return reply
 
