@@ -22,9 +22,6 @@ class Loop:
         self.later = callback
         return self
 
-    def cancel(self) -> None:
-        self.later = None
-
     def turn(self) -> None:
         due, self.soon = self.soon, []
         for callback in due:
