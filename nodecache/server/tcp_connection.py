@@ -98,8 +98,15 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
-        self._transport = transport = cast("asyncio.Transport", transport)
-        self._peer = transport.get_extra_info("peername") or self._peer
+        transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        if (
+            peer is None
+        ):  # it was reset before it was accepted: what it asked is read, and nobody hears a reply
+            transport.abort()
+            return
+        self._transport = transport
+        self._peer = peer
         self.local = (transport.get_extra_info("sockname") or self.local)[:2]
         transport.set_write_buffer_limits(high=self._limits.unsent_octets)
         self._listener.opened(self)
@@ -112,7 +119,7 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Octets came: the whole messages among them are queries."""
-        if self._has_asked_all:
+        if self._has_asked_all or self._transport is None:
             return
         now = monotonic()
         if not len(self._frames):

@@ -222,6 +222,18 @@ def test_one_who_does_not_read_is_closed_in_time_after_the_listener_was():
     assert wire.is_closed
 
 
+def test_a_client_that_is_gone_before_it_was_accepted_asks_nothing():
+    """It has no address: directives that look at it (`acl`) took that for a fault of ours."""
+    listener, loop, echo = listening()
+    connection, wire = TcpConnection(listener, loop), Wire()
+    wire.get_extra_info = lambda name: None
+    connection.connection_made(wire)
+    deliver(connection, framed(b"query"))
+    connection.connection_lost(None)
+    assert wire.is_closed
+    assert (echo.handled, len(listener.connections)) == (0, 0)
+
+
 async def listen_and_ask_for_the_backlog() -> int:
     with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as server:
         listener = TcpListener(server, Echo())
