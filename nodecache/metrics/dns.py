@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from nodecache.server import DirectiveCounts
+from nodecache.server.counts import OTHER_TYPE
 from nodecache.server.mnemonics import type_text
 
 from .exposition import Family, counter, gauge, histogram, singles
@@ -10,13 +11,10 @@ from .scrape import Scrape
 
 _ZONE = ("server", "zone", "view")
 
-# The types that CoreDNS tells apart (plugin/metrics/vars).
-_TYPES = frozenset((1, 2, 5, 6, 12, 15, 16, 28, 33, 43, 46, 47, 48, 50, 64, 65, 251, 252, 255))
-
 
 def type_label(qtype: int) -> str:
     """The `type` label of a query; rare types share one, which bounds the number of series."""
-    return type_text(qtype) if qtype in _TYPES else "other"
+    return "other" if qtype == OTHER_TYPE else type_text(qtype)
 
 
 def dns_families(scrape: Scrape) -> Iterator[Family]:

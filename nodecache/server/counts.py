@@ -16,6 +16,13 @@ K = TypeVar("K")
 # plugin/pkg/… request and response sizes, in octets.
 SIZE_BOUNDS: Final = (0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16e3, 32e3, 48e3, 64e3)
 
+# The types that CoreDNS tells apart (plugin/metrics/vars). Strangers may ask for any of 65,536, and every scrape
+# would go through all of those.
+_TYPES: Final = frozenset(
+    (1, 2, 5, 6, 12, 15, 16, 28, 33, 43, 46, 47, 48, 50, 64, 65, 251, 252, 255)
+)
+OTHER_TYPE: Final = 0
+
 # More kinds of replies than this are folded at once: somebody plays with sizes.
 _MAX_TALLIES: Final = 20_000
 
@@ -58,7 +65,7 @@ class ServerCounts:
     duration: Histogram = field(default_factory=lambda: Histogram(DURATION_BOUNDS))
     """Seconds from query to reply."""
     requests: dict[tuple[str, str, int], int] = field(default_factory=dict)
-    """By transport (`udp`, `tcp`), family (`1` IPv4, `2` IPv6) and qtype."""
+    """By transport (`udp`, `tcp`), family (`1` IPv4, `2` IPv6) and qtype, rare ones as `OTHER_TYPE`."""
     responses: dict[tuple[str, str], int] = field(default_factory=dict)
     """By rcode text and the directive that answered, empty for the server itself."""
     request_size: dict[str, Histogram] = field(default_factory=dict)
@@ -85,7 +92,8 @@ class ServerCounts:
 
     def _add(self, tally: Tally, times: int) -> None:
         transport = tally.transport
-        _add(self.requests, (transport, tally.family, tally.qtype), times)
+        qtype = tally.qtype if tally.qtype in _TYPES else OTHER_TYPE
+        _add(self.requests, (transport, tally.family, qtype), times)
         _add(self.responses, (rcode_text(tally.rcode), tally.written_by), times)
         _sizes(self.request_size, transport).observe(tally.request_size, times)
         _sizes(self.response_size, transport).observe(tally.response_size, times)

@@ -45,6 +45,11 @@ def class_text(rdclass: int) -> str:
     return _CLASS_TEXTS.get(rdclass) or f"CLASS{rdclass}"
 
 
+def label_of(text: str) -> str:
+    """A type's or class's text as a metric's label: those without a name share one, as strangers may ask for any."""
+    return text if text in _TYPES or text in CLASSES else "other"
+
+
 def rcode_word(rcode: int) -> str:
     """`NXDOMAIN`; the number where it has no name. 16 is BADSIG here, as in miekg/dns."""
     return _RCODES.get(rcode) or str(rcode)

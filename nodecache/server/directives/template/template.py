@@ -8,6 +8,7 @@ from nodecache.corefile import TemplateOptions
 from nodecache.forward import Failure
 from nodecache.server.directive import AskServer, Client, Result, Steps, refusal
 from nodecache.server.directives.counts import DirectiveCounts, Labels
+from nodecache.server.mnemonics import label_of
 from nodecache.server.patterns import Pattern
 from nodecache.server.record_text import record_of
 from nodecache.server.records import Record, Sections, rebuilt, reply_of, sections_of
@@ -149,7 +150,7 @@ class Templates:
 
 def _labels(data: Struct, client: Client) -> Labels:
     zone, rdclass, rdtype = (str(data.fields[name]) for name in ("Zone", "Class", "Type"))
-    return (client.server, zone, "", rdclass, rdtype)
+    return (client.server, zone, "", label_of(rdclass), label_of(rdtype))
 
 
 def _failed(reason: str) -> Failure:

@@ -150,6 +150,13 @@ def test_other_rcodes_are_said_once(rcode):
     assert dns.rcode.to_text(told(outcome(template(rcode=number), "a.")).rcode()) == rcode
 
 
+def test_types_and_classes_without_a_name_are_counted_as_one():
+    counts = DirectiveCounts()
+    for number in range(260, 5000, 17):
+        outcome(template(ANY, ANY, rcode=3), "a.", f"TYPE{number}", f"CLASS{number}", counts=counts)
+    assert len(counts.template_matches) < 5
+
+
 def test_a_template_that_cannot_be_filled_in_is_an_error():
     counts = DirectiveCounts()
     options = template(answers=("{{ index .Match 7 }} 5 IN A 10.0.0.1",))
