@@ -15,7 +15,7 @@ from nodecache.wire import Answer, Flag, Query, Rcode, Rdtype, read_query
 
 from .failure import Failure
 from .probe import probe_query
-from .records import addresses_in
+from .records import FoundAddresses, addresses_in
 from .runtime import Timer
 
 if TYPE_CHECKING:
@@ -37,20 +37,29 @@ _TYPES = (Rdtype.A, Rdtype.AAAA)
 class HostNames:
     """Host names and their addresses. `changed` is called when one of them gets others.
 
-    `forwarder` asks the resolvers, and is closed with this.
+    `forwarder` asks the resolvers, and is closed with this. `last_found` outlives it: a reload begins with
+    what was found for each name before.
     """
 
-    def __init__(self, forwarder: "Forwarder", changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        forwarder: "Forwarder",
+        changed: Callable[[], None],
+        last_found: dict[str, FoundAddresses],
+    ) -> None:
         self._forwarder = forwarder
         self._changed = changed
+        self._last_found = last_found
         self._names: dict[str, _Name] = {}
 
     def addresses(self, name: str) -> Sequence[str]:
-        """The addresses known now, IPv4 first; empty until the first answer."""
+        """The addresses known now, IPv4 first; empty until the first answer ever."""
         known = self._names.get(name)
         if known is None:
-            known = self._names[name] = _Name(name, self._forwarder, self._changed)
+            found = dict(self._last_found.get(name, ()))
+            known = self._names[name] = _Name(name, self._forwarder, self._changed, found)
             known.resolve()
+        self._last_found[name] = known.found
         return known.addresses
 
     def refresh(self, name: str) -> None:
@@ -68,11 +77,13 @@ class HostNames:
 class _Name:
     """One name: its addresses by type, and when to ask again."""
 
-    def __init__(self, name: str, forwarder: "Forwarder", changed: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, forwarder: "Forwarder", changed: Callable[[], None], found: FoundAddresses
+    ) -> None:
         self._name = name
         self._forwarder = forwarder
         self._changed = changed
-        self._found: dict[int, tuple[str, ...]] = {}
+        self.found = found
         self._awaited = 0
         self._shortest_ttl = math.inf  # of the addresses that this look brought
         self._failures = 0
@@ -82,7 +93,7 @@ class _Name:
     @property
     def addresses(self) -> tuple[str, ...]:
         """All known addresses, IPv4 first."""
-        return tuple(address for rdtype in _TYPES for address in self._found.get(rdtype, ()))
+        return tuple(address for rdtype in _TYPES for address in self.found.get(rdtype, ()))
 
     def resolve(self) -> None:
         """Ask for A and AAAA at once."""
@@ -116,13 +127,13 @@ class _Name:
         before = self.addresses
         if isinstance(outcome, Answer) and outcome.rcode == Rcode.NOERROR:
             addresses = addresses_in(outcome, query.qtype)
-            self._found[query.qtype] = addresses
+            self.found[query.qtype] = addresses
             if addresses and outcome.lowest_ttl is not None:
                 self._shortest_ttl = min(self._shortest_ttl, outcome.lowest_ttl)
         elif isinstance(outcome, Failure):
             log.warning("upstream %s: %s", self._name, outcome.reason)
         if not self.addresses and before:
-            self._found[query.qtype] = before  # an empty answer is no reason to lose the last
+            self.found[query.qtype] = before  # an empty answer is no reason to lose the last
         if self.addresses != before:
             self._changed()
         if not self._awaited:

@@ -17,6 +17,9 @@ _PORT = Struct("!H")
 _PORT_PLACE, _TARGET_PLACE = 4, 6  # behind priority and weight
 _ADDRESS_TYPES = (Rdtype.A, Rdtype.AAAA)
 
+FoundAddresses = dict[int, tuple[str, ...]]
+"""The addresses of one name, by type."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecords:

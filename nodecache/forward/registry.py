@@ -11,6 +11,7 @@ from nodecache.wire import Query
 
 from .counts import UpstreamCounts
 from .loop import LoopWatch
+from .records import FoundAddresses
 from .runtime import Endpoint, Runtime
 from .settings import UpstreamSettings
 from .ticker import Ticker
@@ -34,6 +35,8 @@ class UpstreamRegistry:
         self.own_addresses: frozenset[tuple[str, int]] = frozenset()
         self.ticker = Ticker(runtime)
         self._counts: dict[str, UpstreamCounts] = {}  # by address, the newest last
+        self.last_found: dict[str, FoundAddresses] = {}
+        """The addresses of the host names of upstreams: a reload goes on with them."""
         self._gone_pods: dict[str, float] = {}  # by address; when they left
         self._upstreams: dict[tuple[Endpoint, UpstreamSettings], Upstream] = {}
         self.on_silent: Callable[[Endpoint, float], None] | None = None

@@ -92,7 +92,9 @@ def _open_forwarder(
             _destination(each, options.tls_servername, options.doh_method)
             for each in options.destinations
         ],
-        lambda changed: HostNames(_resolver_forwarder(options.resolver, upstreams), changed),
+        lambda changed: HostNames(
+            _resolver_forwarder(options.resolver, upstreams), changed, upstreams.last_found
+        ),
         waits=waits,
     )
     return Forwarder(settings, upstreams, destinations)

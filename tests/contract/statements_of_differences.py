@@ -219,7 +219,11 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
     "Snippets take": ("corefile/test_structure.py::test_a_snippet_takes_arguments",),
     "`cache {}`": ("corefile/test_caching.py::test_a_first_number_is_the_ttl_and_the_rest_are_zones",),
     "What passes by chance": ("corefile/test_structure.py::test_what_coredns_lets_pass_by_chance_is_a_warning", "corefile/test_parser.py::test_a_word_too_many_that_coredns_passes_over_is_a_warning"),
-    "A host name as TO": ("forward/test_hostnames.py::test_a_name_is_asked_for_again_when_its_addresses_expire", "forward/test_hostnames.py::test_a_name_has_no_addresses_before_the_first_answer"),
+    "A host name as TO": (
+        "forward/test_hostnames.py::test_a_name_is_asked_for_again_when_its_addresses_expire",
+        "forward/test_hostnames.py::test_a_name_has_no_addresses_before_the_first_answer",
+        "forward/test_hostnames.py::test_a_reload_goes_on_with_the_addresses_there_were",
+    ),
     "`-b false`": ("config/test_flags.py::test_a_switch_takes_its_value_with_an_equals_sign",),
     "A wrong value of a flag": ("system/test_agent.py::test_a_wrong_flag_is_one_line_that_names_it_and_exit_2",),
     "`ready`, `acl`, `any`": ("contract/test_corefile_reference.py::test_the_order_of_directives_is_the_chain_s",),

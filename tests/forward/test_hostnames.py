@@ -37,7 +37,7 @@ class Resolver:
 
     def make_names(self, changed: Callable[[], None]) -> HostNames:
         forwarder = Forwarder(Settings(), self.upstreams, Destinations([RESOLVER]))
-        return HostNames(forwarder, changed)
+        return HostNames(forwarder, changed, self.upstreams.last_found)
 
     def _changed(self) -> None:
         self.changes += 1
@@ -136,6 +136,18 @@ def test_a_name_that_moved_is_followed_when_its_old_address_refuses():
     world.advance(1.1)
     resolver.answer(ttl=300)
     assert [upstream.to for upstream in forwarder.upstreams] == ["192.0.2.2:53"]
+
+
+def test_a_reload_goes_on_with_the_addresses_there_were():
+    """Until they were resolved anew there was no upstream: each query was SERVFAIL at once."""
+    resolver = resolver_that_told(ttl=300)
+    named = Destinations([HostName(Endpoint("dns.example"))], resolver.make_names)
+    reloaded = Forwarder(Settings(), resolver.upstreams, named)
+    resolver.names.close()
+    assert [upstream.to for upstream in reloaded.upstreams] == ["192.0.2.1:53"]
+    resolver.records = {"A": ["192.0.2.2"]}
+    resolver.answer()
+    assert [upstream.to for upstream in reloaded.upstreams] == ["192.0.2.2:53"]
 
 
 def test_a_short_ttl_is_believed_for_five_seconds():
