@@ -78,6 +78,7 @@ class StreamPool:
             self._runtime.call_soon(partial(fail, attempt, now))
             return
         self._waiting.append(attempt)
+        self.upstream.watch()  # it may be too soon to dial, and nothing else under way
         attempt.slowed(now)
 
     def _flush(self) -> None:

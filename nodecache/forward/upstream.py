@@ -80,14 +80,14 @@ class Upstream(Peer):
         return is_busy
 
     def housekeep(self, now: float) -> bool:
-        """Close idle and old connections; False where none is open."""
+        """Close idle and old connections; False where none is open or waited for."""
         if self.is_retired and not self.in_flight:
             self.close()
             return False
         if now >= self._datagrams_again_at:
             self.is_stream_only, self._datagrams_again_at = False, math.inf
         is_open = self.streams.housekeep(now) | self.datagrams.housekeep(now)
-        return is_open or self._datagrams_again_at < math.inf
+        return is_open or self._is_watched or self._datagrams_again_at < math.inf
 
     def retire(self) -> None:
         """No forwarder uses it any more: close it once nothing is in flight."""
