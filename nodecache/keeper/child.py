@@ -103,7 +103,8 @@ class Worker:
             check_sealed(message.descriptors[0], MAX_CACHE_OCTETS)
 
     def is_silent(self, now: float) -> bool:
-        """Whether it was silent, or left a message unanswered, for too long."""
+        """Whether it was silent, or left a message unanswered, for too long; asked in every turn."""
+        self.heartbeats.looked(now)
         is_building = not self.is_ready or self.owes("reload")
         return self.heartbeats.is_lost(now, is_building=is_building) or now > self._reload_by
 

@@ -4,6 +4,7 @@ A worker sends two heartbeats a second. If its container has used up its share o
 is busy, it is late with them but does not hang. The kernel counts how long a process waits for a CPU,
 being throttled included (`/proc/PID/schedstat`, the second number).
 A process that is stopped, asleep, or in an endless loop does not wait for a CPU.
+Where everything stood still, the keeper too (a paused machine, a frozen container), no time is counted.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ SILENT_SECONDS = 2.0
 BUILD_SECONDS = 20.0  # nothing is said while a configuration is built
 UNMEASURED_SECONDS = 5.0  # where the kernel does not count who waits
 LONGEST_SECONDS = 60.0  # whatever it waited for
+LOOK_SECONDS = 1.0  # the keeper looks as often, or it did not run itself
 _NANOSECOND = 1e-9
 
 
@@ -34,12 +36,19 @@ class Heartbeats:
     ) -> None:
         self._pid = pid
         self._waited = waited
+        self._looked_at = now
         self.heard(now)
 
     def heard(self, now: float) -> None:
         """Note a message from it."""
         self.heard_at = now
         self._waited_before = self._waited(self._pid)
+
+    def looked(self, now: float) -> None:
+        """Note that the keeper looks. Of the time since it last did, only what is usual counts as silence."""
+        pause = max(now - self._looked_at - LOOK_SECONDS, 0.0)
+        self.heard_at = min(self.heard_at + pause, now)
+        self._looked_at = now
 
     def is_lost(self, now: float, *, is_building: bool) -> bool:
         """Whether it has been silent for longer than a worker that can run would be."""

@@ -50,6 +50,32 @@ def test_there_is_an_end_to_what_is_forgiven():
     assert heartbeats.is_lost(LONGEST_SECONDS + 1, is_building=False)
 
 
+def test_a_time_in_which_the_keeper_did_not_run_itself_does_not_count():
+    """After a pause of the whole machine, the worker may be let run after the keeper."""
+    heartbeats = Heartbeats(1, 100.0, Waiting())
+    for now in (100.5, 150.0):
+        heartbeats.looked(now)
+        assert not heartbeats.is_lost(now, is_building=False)
+    for tenths in range(12):
+        heartbeats.looked(150.0 + tenths / 10)
+    assert heartbeats.is_lost(151.1, is_building=False)
+
+
+def test_what_is_heard_after_a_pause_is_not_taken_for_later_than_it_was():
+    heartbeats = Heartbeats(1, 100.0, Waiting())
+    heartbeats.heard(150.0)
+    for tenths in range(22):
+        heartbeats.looked(150.0 + tenths / 10)
+    assert heartbeats.is_lost(152.1, is_building=False)
+
+
+def test_a_keeper_that_always_looks_late_notices_silence_all_the_same():
+    heartbeats = Heartbeats(1, 100.0, Waiting())
+    for now in (110.0, 120.0, 130.0):
+        heartbeats.looked(now)
+    assert heartbeats.is_lost(130.0, is_building=False)
+
+
 def test_while_it_builds_it_need_not_say_anything_for_longer():
     heartbeats = Heartbeats(1, 0.0, Waiting())
     assert not heartbeats.is_lost(BUILD_SECONDS, is_building=True)
