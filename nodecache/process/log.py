@@ -9,10 +9,12 @@ the container runtime stamps each one. `-log-format json` writes one object a li
 keys CoreDNS uses for it (`time`, `level`, `msg`, `plugin`, and what a record adds as `fields`).
 """
 
+import contextlib
 import json
 import logging
 import os
 import select
+import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -98,9 +100,9 @@ class Sink:
     """A file descriptor that is written to only while that cannot block."""
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+        self._descriptor = _without_waiting(descriptor)
         self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLOUT)
+        self._poll.register(self._descriptor, select.POLLOUT)
 
     def write(self, line: str) -> bool:
         """Write `line` and a newline; False where it had to be given up."""
@@ -115,6 +117,19 @@ class Sink:
             return os.write(self._descriptor, chunk) == len(chunk)
         except OSError:  # nobody reads any more; DNS goes on
             return False
+
+
+def _without_waiting(descriptor: int) -> int:
+    """Another end of the same pipe, where it is one, that never blocks.
+
+    Keeper and worker write to one pipe: what polls as writable may be filled by the other one just then.
+    The flag is not set on the end that we were given, which others may have too.
+    """
+    with contextlib.suppress(OSError):  # no /proc, or not ours to open
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            return os.open(f"/proc/self/fd/{descriptor}", flags)
+    return descriptor
 
 
 class LineHandler(logging.Handler):

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import select
 import threading
 
 import pytest
@@ -231,6 +232,27 @@ def test_full_pipe_costs_lines_and_not_time():
         assert 0 < taken < 100
         assert os.read(reader, 1 << 20).count(b"\n") == taken
         assert sink.write("back")
+
+
+def test_a_pipe_that_another_process_fills_at_that_moment_costs_lines_and_not_time(monkeypatch):
+    reader, writer = os.pipe()
+
+    class Racing:
+        """Says what was true, before another process wrote."""
+
+        def register(self, descriptor, events):
+            pass
+
+        def poll(self, seconds):
+            other = os.open(f"/proc/self/fd/{writer}", os.O_WRONLY | os.O_NONBLOCK)
+            with os.fdopen(other, "wb", buffering=0) as file:
+                while file.write(b"x" * 4096):
+                    pass
+            return [(writer, select.POLLOUT)]
+
+    monkeypatch.setattr(log.select, "poll", Racing)
+    with os.fdopen(reader, "rb"), os.fdopen(writer, "wb"):
+        assert not Sink(writer).write("too late")
 
 
 def test_closed_pipe_is_no_error():
