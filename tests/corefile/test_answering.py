@@ -183,6 +183,10 @@ def test_acl_is_read(body, expected):
         ("loadbalance fair", "loadbalance: policy must be round_robin or weighted, not 'fair'"),
         ("loadbalance round_robin x", "loadbalance: it takes no more words, but there is 'x'"),
         ("loadbalance weighted", "loadbalance: weight file is missing"),
+        (
+            "loadbalance weighted /w {\nreload -5s\n}",
+            "loadbalance: reload must be at least 0s, not '-5s'",
+        ),
         ("loadbalance {\nreload 5s\n}", "loadbalance: unknown option 'reload'"),
         ("loadbalance {\nprefer 10.0.0.1\n}", "loadbalance: prefer must be a network in CIDR"),
         ("acl {\npermit\n}", "acl: must be allow, block, filter or drop, not 'permit'"),

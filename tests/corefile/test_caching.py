@@ -56,6 +56,10 @@ def test_a_first_number_is_the_ttl_and_the_rest_are_zones(words, expected):
             CacheOptions(denial_capacity=10, denial_ttl=15, denial_min_ttl=2, has_denial=True),
         ),
         ("success -5 1 0", CacheOptions(success_capacity=-5, success_ttl=1, success_min_ttl=0)),
+        (
+            "success 10 9999999999 9999999999",
+            CacheOptions(success_capacity=10, success_ttl=2**31 - 1, success_min_ttl=2**31 - 1),
+        ),
         ("prefetch 10", CacheOptions(prefetch=PrefetchOptions(amount=10))),
         ("prefetch 0", CacheOptions(prefetch=PrefetchOptions(amount=0))),
         (

@@ -173,7 +173,7 @@ def loadbalance(statement: Statement, context: Context) -> LoadbalanceOptions:
 _LOADBALANCE = {
     "prefer": Option(lambda a: {"prefer": a.rest(ITSELF, values.network)}, operator.add)
 }
-_WEIGHTED = {"reload": single("reload_seconds", values.go_duration)}
+_WEIGHTED = {"reload": single("reload_seconds", values.duration(0))}
 
 
 def acl(statement: Statement, context: Context) -> AclOptions:

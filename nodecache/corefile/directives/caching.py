@@ -21,7 +21,8 @@ from nodecache.corefile.reading import (
 
 _SERVFAIL_MAX_SECONDS = 300.0  # RFC 2308 §7.1
 _RECHECK_MAX_SECONDS = 300.0
-_MAX_TTL = 2**32 - 1
+_MAX_UINT32 = 2**32 - 1
+_MAX_TTL = 2**31 - 1  # RFC 2181 §8
 
 
 def cache(statement: Statement, context: Context) -> CacheOptions:
@@ -29,7 +30,7 @@ def cache(statement: Statement, context: Context) -> CacheOptions:
     arguments = statement.arguments
     fields: dict[str, Any] = {}
     if values.fits(values.integer, arguments.following):
-        ttl = arguments.take("TTL", values.whole(1))
+        ttl = arguments.take("TTL", _ttl(1))
         fields |= {"success_ttl": ttl, "denial_ttl": ttl, "has_denial": True}
     zones = arguments.rest("zone", _zones_of_cache)
     fields |= {"zones": sum(zones, ())}
@@ -37,6 +38,12 @@ def cache(statement: Statement, context: Context) -> CacheOptions:
     _apply_stale_policy(statement, fields)
     _tell_of_none(statement, context)
     return CacheOptions(**fields)
+
+
+def _ttl(lowest: int) -> values.Reader[int]:
+    """Seconds, `lowest` or more; more than a TTL can be are as many as it can."""
+    read = values.whole(lowest)
+    return lambda word: min(read(word), _MAX_TTL)
 
 
 def _zones_of_cache(word: str) -> tuple[str, ...]:
@@ -50,10 +57,10 @@ def _capacity(kind: str) -> Option:
     def read(arguments: Arguments) -> Fields:
         fields: Fields = {f"{kind}_capacity": arguments.take("capacity", values.integer)}
         if len(arguments):
-            fields[f"{kind}_ttl"] = arguments.take("TTL", values.whole(1))
+            fields[f"{kind}_ttl"] = arguments.take("TTL", _ttl(1))
             fields |= {"has_denial": True} if kind == "denial" else {}
         if len(arguments):
-            fields[f"{kind}_min_ttl"] = arguments.take("least TTL", values.whole(0))
+            fields[f"{kind}_min_ttl"] = arguments.take("least TTL", _ttl(0))
         return fields
 
     return Option(read, is_lax=True)
@@ -90,7 +97,7 @@ def _serve_stale(arguments: Arguments) -> Fields:
 
 
 def _ttl_duration(word: str) -> int:
-    seconds = values.duration(0, _MAX_TTL)(word)
+    seconds = values.duration(0, _MAX_UINT32)(word)
     if seconds % 1:
         raise ValueError(f"must be whole seconds, not {word!r}")
     return int(seconds)
