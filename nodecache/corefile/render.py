@@ -110,12 +110,12 @@ def _take_force_tcp(statement: Statement, lines: list[str]) -> set[int]:
     for number in over_tcp:  # which may hold other words: the brace before it, say
         lines[number - 1] = lines[number - 1].replace(_FORCE_TCP, "", 1).rstrip()
     emptied = {number for number in over_tcp if not lines[number - 1].strip()}
-    if len(over_tcp) < len(statement.lines) or not over_tcp:
+    if not over_tcp or statement.end is None:
         return emptied
-    assert statement.end is not None
     opening, closing = statement.words[-1].line, statement.end.line
-    head, _, rest = lines[opening - 1].rpartition("{")
-    if rest.strip() or lines[closing - 1].strip() != "}":  # comments: the empty block stays
+    head, _, *rest = lines[opening - 1].rpartition("{")
+    rest += lines[opening : closing - 1]
+    if "".join(rest).strip() or lines[closing - 1].strip() != "}":  # options, imports, comments
         return emptied
     lines[opening - 1] = head.rstrip()
     return set(range(opening + 1, closing + 1))

@@ -83,6 +83,11 @@ def test_without_an_address_the_placeholder_goes_and_the_caller_is_told_of_its_l
             id="on the line of the brace, beside other options",
         ),
         pytest.param(
+            "forward . __PILLAR__UPSTREAM__SERVERS__ {\n  force_tcp\n  import more.conf\n}\n",
+            "forward . 2.2.2.2:10053 3.3.3.3 {\n  import more.conf\n}\n",
+            id="beside options of a file",
+        ),
+        pytest.param(
             "forward . __PILLAR__UPSTREAM__SERVERS__ {\n  force_tcp }\nloop\n",
             "forward . 2.2.2.2:10053 3.3.3.3\nloop\n",
             id="on the line of the closing brace",
