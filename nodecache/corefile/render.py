@@ -93,26 +93,34 @@ def _over_udp(base: str) -> list[tuple[int, str]]:
     gone: set[int] = set()
     for block in structure(base, "", NO_SOURCES).blocks:
         for statement in block.statements:
-            if _is_upstream_over_tcp(statement):
+            if _asks_upstream_servers(statement, lines):
                 gone |= _take_force_tcp(statement, lines)
     return [(number, line) for number, line in enumerate(lines, start=1) if number not in gone]
 
 
-def _is_upstream_over_tcp(statement: Statement) -> bool:
+def _asks_upstream_servers(statement: Statement, lines: list[str]) -> bool:
+    """Whether it is a `forward` with the placeholder, which is no argument of a snippet that others import."""
     return statement.name.text == "forward" and any(
-        _UPSTREAM_SERVERS in word.text for word in statement.words[1:]
+        _UPSTREAM_SERVERS in word.text and _UPSTREAM_SERVERS in lines[word.line - 1]
+        for word in statement.words[1:]
     )
 
 
 def _take_force_tcp(statement: Statement, lines: list[str]) -> set[int]:
-    """The numbers of the lines to leave out; a block that has nothing else goes as a whole."""
-    over_tcp = [line[0].line for line in statement.lines if line[0].text == _FORCE_TCP]
+    """The numbers of the lines to leave out; a block that has nothing else goes as a whole.
+
+    What the block imports stays: others may import it too.
+    """
+    if statement.end is None:
+        return set()
+    opening, closing = statement.words[-1].line, statement.end.line
+    found = [line[0].line for line in statement.lines if line[0].text == _FORCE_TCP]
+    over_tcp = [number for number in found if opening <= number <= closing]
     for number in over_tcp:  # which may hold other words: the brace before it, say
         lines[number - 1] = lines[number - 1].replace(_FORCE_TCP, "", 1).rstrip()
     emptied = {number for number in over_tcp if not lines[number - 1].strip()}
-    if not over_tcp or statement.end is None:
+    if not over_tcp:
         return emptied
-    opening, closing = statement.words[-1].line, statement.end.line
     head, _, *rest = lines[opening - 1].rpartition("{")
     rest += lines[opening : closing - 1]
     if "".join(rest).strip() or lines[closing - 1].strip() != "}":  # options, imports, comments

@@ -113,6 +113,25 @@ def test_a_forward_in_a_snippet_is_switched_too():
     assert text(base, CUSTOM) == ("(up) {\nforward . 2.2.2.2:10053 3.3.3.3\n}\n. {\nimport up\n}\n")
 
 
+@pytest.mark.parametrize(
+    "base",
+    [
+        (
+            "(tcp) {\nforce_tcp\n}\n"
+            "a {\nforward . 1.1.1.1 {\nimport tcp\n}\n}\n"
+            ". {\nforward . __PILLAR__UPSTREAM__SERVERS__ {\nimport tcp\n}\n}\n"
+        ),
+        (
+            "(up) {\nforward . {args[0]} {\nforce_tcp\n}\n}\n"
+            "a {\nimport up 1.1.1.1\n}\n. {\nimport up __PILLAR__UPSTREAM__SERVERS__\n}\n"
+        ),
+    ],
+    ids=["an option", "a forward"],
+)
+def test_force_tcp_that_is_imported_stays_for_those_who_import_it(base):
+    assert corefile(text(base, CUSTOM)).blocks[0].forwards[0].force_tcp
+
+
 def test_without_custom_servers_force_tcp_stays():
     base = ". {\nforward . __PILLAR__UPSTREAM__SERVERS__ {\nforce_tcp\n}\n}\n"
     assert text(base) == base.replace("__PILLAR__UPSTREAM__SERVERS__", "/etc/resolv.conf")
