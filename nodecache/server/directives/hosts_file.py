@@ -109,6 +109,7 @@ class HostsFile:
         """Seconds since 1970, 0 before it was read."""
         self._zones = ZoneNames(zones)
         self._has_reverse = has_reverse
+        self._is_read = False  # by a thread, at the moment
         self._seen: tuple[int, int] | None = None
 
     def refresh(self) -> bool:
@@ -116,9 +117,18 @@ class HostsFile:
 
         Raises OSError where it is there but cannot be read.
 
-        Reads and parses in whatever thread it is called in; what queries see changes at the end,
-        in one step.
+        Reads and parses in whatever thread it is called in, unless another one does so already; what
+        queries see changes at the end, in one step.
         """
+        if self._is_read:
+            return False
+        self._is_read = True
+        try:
+            return self._read()
+        finally:
+            self._is_read = False
+
+    def _read(self) -> bool:
         try:
             with Path(self.path).open(encoding="utf-8", errors="replace") as file:
                 state = os.fstat(file.fileno())

@@ -163,6 +163,21 @@ def test_a_changed_file_is_read_again_and_a_lost_one_is_kept(tmp_path):
     assert read.hosts.ipv4
 
 
+def test_a_file_that_several_blocks_use_is_read_by_one_thread_at_a_time(tmp_path, monkeypatch):
+    path = tmp_path / "hosts"
+    path.write_text("\n".join(LINES))
+    file = HostsFile(str(path), ["."], has_reverse=True)
+    others: list[bool] = []
+
+    def parsed(lines, zones, *, has_reverse):
+        others.append(file.refresh())  # as another thread does meanwhile
+        return parse_hosts(lines, zones, has_reverse=has_reverse)
+
+    monkeypatch.setattr("nodecache.server.directives.hosts_file.parse_hosts", parsed)
+    assert file.refresh()
+    assert others == [False]
+
+
 def test_those_who_want_the_same_of_a_file_share_it_as_long_as_anybody_does():
     mine, ours = (hosts_file("/hosts", ["a."], has_reverse=True) for _ in range(2))
     assert mine is ours
