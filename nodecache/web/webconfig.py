@@ -167,7 +167,7 @@ def _headers(section: Value) -> dict[str, str]:
             raise ValueError(f"invalid value for {name}: {told!r}")
         if not told.isascii() or not told.isprintable():
             raise ValueError(f"invalid value for {name}: {told!r}")
-        headers[name] = told
+        headers[name] = told.strip()  # RFC 9110 §5.5; Go does so when it writes them
     return headers
 
 

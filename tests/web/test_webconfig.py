@@ -5,6 +5,7 @@ import os
 import ssl
 from http import HTTPStatus
 
+import h11
 import pytest
 import uvloop
 import yaml
@@ -65,6 +66,14 @@ def test_versions_suites_and_headers_are_chosen(folder):
         "ECDHE-RSA-AES256-SHA",
     }
     assert secured.headers == {"X-Frame-Options": "deny"}
+
+
+@pytest.mark.parametrize("value", ["max-age=1", " max-age=1 ", "", " "])
+def test_a_header_is_one_that_may_be_sent(folder, value):
+    text = f'http_server_config:\n  headers:\n    Strict-Transport-Security: "{value}"\n'
+    headers = list(opened(folder, text).headers.items())
+    response = h11.Response(status_code=200, headers=[*headers, ("Content-Length", "0")])
+    assert (b"strict-transport-security", value.strip().encode()) in list(response.headers)
 
 
 @pytest.mark.parametrize(
