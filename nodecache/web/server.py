@@ -191,15 +191,16 @@ async def read_request(http: h11.Connection, reader: asyncio.StreamReader) -> Re
     Raises MalformedRequest, and TimeoutError where the rest of it does not come in time.
     """
     request: Request | None = None
+    has_begun = False
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(IDLE_SECONDS) as limit:
         while True:
             event = _next_event(http)
             if event is h11.NEED_DATA:
-                has_begun = bool(http.trailing_data[0])
-                http.receive_data(await reader.read(MAX_HEAD_OCTETS))
-                if not has_begun:
+                if http.trailing_data[0] and not has_begun:
+                    has_begun = True
                     limit.reschedule(loop.time() + EXCHANGE_SECONDS)
+                http.receive_data(await reader.read(MAX_HEAD_OCTETS))
             elif isinstance(event, h11.Request):
                 request = _request(event)
             elif isinstance(event, h11.EndOfMessage):
