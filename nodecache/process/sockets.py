@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 from .listen import ListenAddress
 
-# Python has no name for these (linux/in.h, linux/in6.h).
-_FREEBIND_4 = (socket.IPPROTO_IP, 15)
-_FREEBIND_6 = (socket.IPPROTO_IPV6, 78)
-_TRANSPARENT_4 = (socket.IPPROTO_IP, 19)
-_TRANSPARENT_6 = (socket.IPPROTO_IPV6, 75)
+# Python has no name for these (linux/in.h). The kernel takes them for sockets of IPv6 too, whose own
+# name for the first is of Linux 4.15.
+_FREEBIND = (socket.IPPROTO_IP, 15)
+_TRANSPARENT = (socket.IPPROTO_IP, 19)
 _SNDBUFFORCE, _RCVBUFFORCE = 32, 33  # asm-generic/socket.h
 _BACKLOG = 1024  # connections waiting while a worker is replaced; the kernel caps it at somaxconn
 # Enough for ten thousand queries while a worker is replaced; the kernel doubles it.
@@ -51,10 +50,9 @@ class Sockets:
         the socket accepts have as well; what it permits is not made use of.
         """
         for each in (self.udp, self.tcp):
-            option = _TRANSPARENT_4 if each.family == socket.AF_INET else _TRANSPARENT_6
             # Without CAP_NET_ADMIN no rule of ours is there either.
             with contextlib.suppress(OSError):
-                each.setsockopt(*option, int(is_on))
+                each.setsockopt(*_TRANSPARENT, int(is_on))
 
     def close(self) -> None:
         """Close our copies."""
@@ -128,7 +126,7 @@ def _bound(address: ListenAddress, kind: socket.SocketKind) -> socket.socket:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if is_ipv6:
             server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, bool(address.host))
-        server.setsockopt(*(_FREEBIND_6 if is_ipv6 else _FREEBIND_4), 1)
+        server.setsockopt(*_FREEBIND, 1)
         server.bind((host, address.port))
         if kind is socket.SOCK_STREAM:
             server.listen(_BACKLOG)

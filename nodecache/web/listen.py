@@ -3,9 +3,8 @@
 import errno
 import socket
 
-# linux/in.h and linux/in6.h: bind to an address that the host does not have yet.
+# linux/in.h: bind to an address that the host does not have yet, of IPv6 too.
 _IP_FREEBIND = 15
-_IPV6_FREEBIND = 78
 
 # IPv6 is left out of the kernel, or switched off on this host.
 _NO_IPV6 = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
@@ -66,9 +65,7 @@ def _listen(family: int, name: tuple[object, ...]) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, name[0] != "::")
-            listener.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
-        else:
-            listener.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        listener.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
         listener.bind(name)
         listener.listen(socket.SOMAXCONN)
         listener.setblocking(False)

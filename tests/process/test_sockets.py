@@ -61,3 +61,10 @@ def test_the_mark_is_set_whatever_another_process_has_made_of_it(host, option):
                     theirs.setsockopt(*option, not is_on)
     finally:
         pair.close()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.77", "2001:db8::77"])
+def test_an_address_is_bound_before_the_host_has_it(host):
+    pair = sockets.open_sockets(ListenAddress(host, 0))
+    assert pair.udp.getsockname()[0] == pair.tcp.getsockname()[0] == host
+    pair.close()
