@@ -49,8 +49,12 @@ def choose_backend(options: HostOptions, run: Run) -> Backend:
     if options.rules in ("auto", "nftables"):
         refused: dict[FailOpen, str] = {}
         for fail_open in FailOpen:
-            script = table_script(options, fail_open)
-            checked = run(Command((NFT, "-c", "-f", "-"), script, VERSION_SECONDS))
+            check = Command(
+                (NFT, "-c", "-f", "-"), table_script(options, fail_open), VERSION_SECONDS
+            )
+            checked = run(check)
+            if checked.code is None:  # no answer: by now the modules may be there
+                checked = run(check)
             if checked.is_ok:
                 for reason in refused.values():
                     log.info(

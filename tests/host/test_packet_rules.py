@@ -57,6 +57,14 @@ def test_a_kernel_that_cannot_match_on_sockets_gets_the_rules_without_and_one_li
     assert "fail open by the lease alone" in caplog.text
 
 
+def test_an_nft_that_had_to_be_killed_is_asked_once_more():
+    """At the boot of a node it may have to wait for kernel modules."""
+    results = iter([Result(None, stderr="killed: not done after 10 s"), Result(0)])
+    options = HostOptions(addresses=(ip("10.96.0.10"),))
+    backend = choose_backend(options, lambda _: next(results))
+    assert backend == Backend("nftables", FailOpen.SOCKET)
+
+
 def test_ipv6_is_asked_of_its_own_program():
     assert chosen("iptables", nft=LACK, iptables=Result(0), version="fd00::10").name == "iptables"
 
