@@ -55,6 +55,8 @@ def choose_backend(options: HostOptions, run: Run) -> Backend:
             checked = run(check)
             if checked.code is None:  # no answer: by now the modules may be there
                 checked = run(check)
+            if checked.is_ok:  # some are built without JSON
+                checked = run(Command((NFT, "-j", "list", "tables"), "", VERSION_SECONDS))
             if checked.is_ok:
                 for reason in refused.values():
                     log.info(

@@ -8,6 +8,7 @@ from nodecache.host.packet_rules import Backend, PacketRules, choose_backend
 from tests.host.kernel import carry_out
 
 LACK_OF_MATCH = Result(1, stderr="Error: Could not process rule: No such file or directory")
+DONE = Result(0)
 LACK = Result(NOT_FOUND, stderr="nft: No such file or directory")
 
 
@@ -18,10 +19,13 @@ def chosen(
     iptables: Result,
     version: str = "10.96.0.10",
     has_match: bool = True,
+    json: Result = DONE,
 ) -> Backend:
-    """What is chosen where `nft -c` and `iptables --version` end like this."""
+    """What is chosen where `nft -c`, `nft -j` and `iptables --version` end like this."""
 
     def run(command: Command) -> Result:
+        if command.argv[:2] == ("nft", "-j"):
+            return json
         if command.argv[0] == "nft":
             assert command.argv[1:] == ("-c", "-f", "-")
             assert "notrack" in command.stdin
@@ -59,10 +63,17 @@ def test_a_kernel_that_cannot_match_on_sockets_gets_the_rules_without_and_one_li
 
 def test_an_nft_that_had_to_be_killed_is_asked_once_more():
     """At the boot of a node it may have to wait for kernel modules."""
-    results = iter([Result(None, stderr="killed: not done after 10 s"), Result(0)])
+    results = iter([Result(None, stderr="killed: not done after 10 s"), Result(0), Result(0)])
     options = HostOptions(addresses=(ip("10.96.0.10"),))
     backend = choose_backend(options, lambda _: next(results))
     assert backend == Backend("nftables", FailOpen.SOCKET)
+
+
+def test_an_nft_that_cannot_list_as_json_is_not_used(caplog):
+    """Each look would find the table missing, and each change of ours is a reason to look."""
+    no_json = Result(1, stderr="Error: JSON support not compiled-in")
+    assert chosen("auto", nft=Result(0), iptables=Result(0), json=no_json).name == "iptables"
+    assert "using iptables; nftables: Error: JSON support not compiled-in" in caplog.text
 
 
 def test_ipv6_is_asked_of_its_own_program():
