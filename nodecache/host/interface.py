@@ -113,10 +113,11 @@ class Interface:
             link = self._netlink.link(self._options.interface)
             if link is None or not _is_ours(link, self._options.interface_kind):
                 return
-            if link.alias in ("", self._alias()):
+            ours, listed = set(self._options.addresses), set(_listed(link.alias))
+            if not listed or listed == ours:
                 self._netlink.delete_link(link.index)
                 return
-            for address in set(self._options.addresses).difference(_listed(link.alias)):
+            for address in ours - listed:
                 self._netlink.delete_address(link.index, address, address.max_prefixlen)
         except OSError as error:
             if error.errno != errno.ENODEV:

@@ -146,6 +146,14 @@ def test_a_link_that_is_not_ours_is_refused_and_left_as_it_was(kernel, left, wor
     assert kernel.calls == []
 
 
+@pytest.mark.parametrize("alias", [ALIAS, f"nodecache {SERVICE} {LOCAL}", "nodecache", ""])
+def test_a_link_with_our_addresses_is_deleted_at_the_end(kernel, alias):
+    """A successor that has given the node back may name them in another order, or had no room for them."""
+    left_behind(kernel, alias=alias, held=[(LOCAL, 32)])
+    interface(kernel).remove()
+    assert kernel.links == {}
+
+
 def test_a_foreign_link_is_not_deleted_at_the_end(kernel):
     left_behind(kernel, kind="veth")
     interface(kernel).remove()
