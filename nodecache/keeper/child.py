@@ -163,7 +163,13 @@ class Worker:
         except ChildProcessError:
             return "exited unseen"
         code = os.waitstatus_to_exitcode(status)
-        return f"exited with {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+        return f"exited with {code}" if code >= 0 else f"killed by {_signal_name(-code)}"
+
+
+def _signal_name(number: int) -> str:
+    """`SIGKILL` and the like; most real-time signals have no name."""
+    names = (each.name for each in signal.Signals if each == number)
+    return next(names, f"signal {number}")
 
 
 def fork_worker(body: Callable[[Channel], int], now: float) -> Worker:

@@ -120,11 +120,11 @@ class Supervisor:
             self.worker.finish(seconds)
 
     def _on_died(self, worker: Worker, now: float) -> None:
+        pause = self._respawn.ended(now, is_hung=worker.fault == "hung")
+        self.worker, self._respawn_at = None, now + pause  # whatever fails below
         self._loop.forget(worker.channel)
         how = worker.reap()
         self.deaths[worker.fault or how.partition(" ")[0]] += 1
-        pause = self._respawn.ended(now, is_hung=worker.fault == "hung")
-        self.worker, self._respawn_at = None, now + pause  # whatever fails below
         if self._owner.is_worker_wanted:
             log.warning("worker %d %s; the next one starts in %.1f s", worker.pid, how, pause)
         self._owner.worker_ended(now)

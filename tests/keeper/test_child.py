@@ -38,10 +38,13 @@ def test_a_worker_tells_through_its_channel_and_ends_with_its_status():
     assert wait_for_end(worker) == "exited with 3"
 
 
-def test_a_killed_worker_is_told_by_name():
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGRTMIN + 3, "signal 37")]
+)
+def test_a_killed_worker_is_told_by_name(number, name):
     worker = fork_worker(lambda _: time.sleep(60), monotonic())
-    worker.kill()
-    assert wait_for_end(worker) == "killed by SIGKILL"
+    os.kill(worker.pid, number)
+    assert wait_for_end(worker) == f"killed by {name}"
 
 
 def test_a_kernel_without_pidfd_is_enough(monkeypatch):

@@ -75,10 +75,12 @@ def supervised(owner):
     made.close()
 
 
-def test_a_worker_that_ends_is_replaced_at_once(supervised, owner):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGRTMIN + 3])
+def test_a_worker_that_ends_is_replaced_at_once(supervised, owner, number):
+    """Whatever ended it: Python has no name for a real-time signal."""
     supervisor = supervised.supervisor
     first = supervisor.worker
-    os.kill(first.pid, signal.SIGKILL)
+    os.kill(first.pid, number)
     supervised.turn_until(lambda: supervisor.worker not in (first, None))
     assert owner.told == ["gone"]
     assert supervisor.deaths == {"killed": 1}
