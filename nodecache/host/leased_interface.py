@@ -64,7 +64,13 @@ class LeasedInterface:
         self.is_held = True
         self._lease_until = now + self._options.lease_seconds
         if self._netlink is not None and self._monitor is None:
-            self._monitor = LinkMonitor(self._netlink.port_id)
+            try:
+                self._monitor = LinkMonitor(self._netlink.port_id)
+            except OSError as error:
+                log.warning(
+                    "changes of interfaces are noticed late, each -syncinterval: %s", error.strerror
+                )
+                return
             poller.register(self._monitor.fileno(), select.EPOLLIN)
 
     def ensure(self, now: float) -> None:

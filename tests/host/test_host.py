@@ -2,12 +2,13 @@
 
 import errno
 import json
+import os
 import time
 from ipaddress import ip_address as ip
 
 import pytest
 
-from nodecache.host import Host, HostError, HostOptions, privileges
+from nodecache.host import Host, HostError, HostOptions, leased_interface, privileges
 from nodecache.host.commands import Command, Job
 from tests.host.kernel import FakeNetlink
 
@@ -44,6 +45,18 @@ def test_checking_touches_nothing(host, kernel):
 def test_brought_up_the_leased_address_has_an_end_and_the_other_none(host, kernel):
     host.bring_up(100.0)
     assert lifetimes(kernel) == {LOCAL: None, SERVICE: 10}
+
+
+def test_without_a_descriptor_for_the_kernels_notifications_the_host_is_brought_up(
+    host, kernel, monkeypatch, caplog
+):
+    def refuse(_):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(leased_interface, "LinkMonitor", refuse)
+    host.bring_up(100.0)
+    assert lifetimes(kernel) == {LOCAL: None, SERVICE: 10}
+    assert "noticed late, each -syncinterval: Too many open files" in caplog.text
 
 
 def test_renewing_extends_the_leased_address_alone(host, kernel):
