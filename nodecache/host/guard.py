@@ -46,6 +46,7 @@ class Guard:
         self._lease: Lease | None = None
         self._probe_at = math.inf
         self._alive_at = -math.inf
+        self._can_ask = True
         self._is_closing = False
         self.answered = 0
         self.unanswered = 0
@@ -73,9 +74,11 @@ class Guard:
             self._carry_out(self._lease.due(now), now)
 
     def worker_alive(self, now: float) -> None:
-        """A heartbeat: it counts as an answer only while there is no address to probe."""
+        """A heartbeat: it counts as an answer only while there is no address to probe, or no means."""
         self._alive_at = now
-        if self._lease is not None and not self._is_closing and not list(self._targets(now)):
+        if self._lease is None or self._is_closing:
+            return
+        if not self._can_ask or not list(self._targets(now)):
             self._carry_out(self._lease.answered(now), now)
 
     def turn(self, now: float) -> Verdict:
@@ -132,7 +135,8 @@ class Guard:
             self._probe_at = now + lease.probe_seconds
             if not targets:
                 return []
-            self._probe.start(targets, now, lease.probe_seconds)
+            if not self._start(targets, now, lease.probe_seconds):
+                return []
         outcome = self._probe.turn(now)
         if outcome is Outcome.ANSWERED:
             self.answered += 1
@@ -141,6 +145,22 @@ class Guard:
             self.unanswered += 1
             return lease.unanswered(now)
         return []
+
+    def _start(self, targets: Iterable[Target], now: float, seconds: float) -> bool:
+        """Start a probe; False where that cannot be done, which says nothing about the worker."""
+        could_ask = self._can_ask
+        try:
+            self._probe.start(targets, now, seconds)
+        except OSError as error:  # no descriptor or memory is left
+            self._probe.cancel()
+            self._can_ask = False
+            if could_ask:
+                log.warning(
+                    "the worker cannot be asked, its heartbeats must do: %s", error.strerror
+                )
+        else:
+            self._can_ask = True
+        return self._can_ask
 
     def _carry_out(self, actions: list[Action], now: float) -> Verdict:
         verdict = Verdict.KEEP

@@ -149,8 +149,8 @@ class Probe:
                 exchange = Exchange(target, kind, self._question)
                 if exchange.outcome is Outcome.WAITING:
                     exchange.turn()
-                self._exchanges.append(exchange)
                 self._poller.register(exchange.fileno(), exchange.events)
+                self._exchanges.append(exchange)
                 self._poll(exchange)
 
     def turn(self, now: float) -> Outcome:

@@ -1,13 +1,16 @@
 """The guard over a host that only notes what it is told, and a worker that answers or does not."""
 
 import contextlib
+import errno
+import os
 import select
 import socket
 from ipaddress import ip_address as ip
+from pathlib import Path
 
 import pytest
 
-from nodecache.host import Guard, HostOptions, Verdict
+from nodecache.host import Guard, HostOptions, Verdict, probe
 from tests.helpers.agent import free_port
 
 LOOPBACK, SERVICE = ip("127.0.0.1"), ip("10.96.0.10")
@@ -74,6 +77,10 @@ def host():
     host = NotedHost()
     yield host
     host.poller.close()
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def probed(guard: Guard, now: float, worker: Worker) -> Verdict:
@@ -157,6 +164,32 @@ def test_a_heartbeat_counts_only_where_nothing_can_be_asked(host, worker):
         guard.worker_alive(float(now))
         verdicts.add(guard.turn(float(now)))
     assert verdicts == {Verdict.KEEP, Verdict.REPLACE}
+
+
+def test_a_worker_that_cannot_be_asked_is_not_blamed(host, worker, monkeypatch, caplog):
+    """The table of open files of the node is full, and it serves on the sockets that it has."""
+    left = iter(range(1))
+
+    class Refused(probe.Exchange):
+        def __init__(self, *arguments):
+            if next(left, None) is None:
+                raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+            super().__init__(*arguments)
+
+    guard = Guard(host, targets=lambda now: [worker.target])
+    guard.worker_ready(0.0)
+    open_before = open_files()
+    with monkeypatch.context() as patched:
+        patched.setattr(probe, "Exchange", Refused)
+        for now in range(20):
+            guard.worker_alive(float(now))
+            assert guard.turn(float(now)) is Verdict.KEEP
+    assert "withdraw" not in host.noted
+    assert host.noted.count("renew") > 4
+    assert open_files() == open_before
+    assert caplog.text.count("cannot be asked, its heartbeats must do") == 1
+    probed(guard, 20.0, worker)
+    assert guard.state()["probes"] == {"answered": 1, "unanswered": 0}
 
 
 def test_after_giving_back_nothing_is_probed_renewed_or_replaced(host, worker):
