@@ -211,28 +211,23 @@ class HandoverSocket:
 
     def _open(self, now: float) -> None:
         """Listen for a successor. A name that is taken becomes free when its owner ends."""
-        server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-        server.setblocking(False)
         try:
-            server.bind(self._path)
-            server.listen(MAX_WAITING)
+            self._socket = _listening(self._path)
         except OSError as error:
-            server.close()
             self._open_at = now + RETRY_SECONDS
             if not self._is_told:
                 self._is_told = True
                 log.warning("no hand-over to a next agent for now: %s", error.strerror)
             return
-        self._socket = server
-        self._poller.register(server.fileno(), select.EPOLLIN)
+        self._poller.register(self._socket.fileno(), select.EPOLLIN)
 
     def is_taken(self) -> bool:
         """Whether another agent has the name that was ours; to be asked after `close`."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as trial:
-            try:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as trial:
                 trial.bind(self._path)
-            except OSError as error:
-                return error.errno == errno.EADDRINUSE
+        except OSError as error:  # also where there is no descriptor to find it out
+            return error.errno == errno.EADDRINUSE
         return False
 
     def close(self) -> None:
@@ -247,6 +242,19 @@ class HandoverSocket:
         self.close()
         for link in (*self._links.values(), *(silent for silent, _ in self._silent.values())):
             link.close()
+
+
+def _listening(path: str) -> socket.socket:
+    """A socket at which a successor finds us. OSError where the name is taken, or no descriptor is left."""
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    try:
+        server.setblocking(False)
+        server.bind(path)
+        server.listen(MAX_WAITING)
+    except OSError:
+        server.close()
+        raise
+    return server
 
 
 def _check(peer: socket.socket) -> None:

@@ -239,6 +239,23 @@ def test_whose_name_has_gone_to_another_agent_can_tell(old, name, address):
     assert not old.door.is_taken()
 
 
+def test_without_a_descriptor_it_is_tried_again_and_nobody_is_taken_for_another_agent(
+    name, address, monkeypatch
+):
+    def refuse(*_):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    keeper = Keeper(name, address)
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "socket", refuse)
+        keeper.door.turn(100.0)
+        assert keeper.door.next_wake() == 101.0
+        assert not keeper.door.is_taken()
+    keeper.door.turn(101.0)
+    assert keeper.door.next_wake() == float("inf")
+    keeper.close()
+
+
 def test_agents_of_other_addresses_ports_or_interfaces_have_other_names():
     arguments = [
         ["-localip", "169.254.20.10,10.96.0.10"],
