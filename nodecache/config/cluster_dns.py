@@ -7,6 +7,7 @@ from nodecache.corefile import Corefile, ForwardOptions, ServerBlock
 from nodecache.corefile.values import ip
 
 DEFAULT_DOMAIN = "cluster.local."
+_DNS_PORT = 53
 _REVERSE = ("in-addr.arpa.", "ip6.arpa.")
 
 
@@ -40,9 +41,15 @@ def cluster_dns(corefile: Corefile, addresses: frozenset[str]) -> ClusterDns | N
 
 
 def is_asked_by(options: ForwardOptions, address: str) -> bool:
-    """Whether a `forward` asks the cluster DNS address, and nobody else."""
-    hosts = [there.host for there in options.destinations]
-    return len(hosts) == 1 and usual_forms(hosts) == {address}
+    """Whether a `forward` asks the cluster DNS address, and nobody else.
+
+    Behind another port of it may be another server, and which port that is on the pods is not told.
+    """
+    if len(options.destinations) != 1:
+        return False
+    (there,) = options.destinations
+    is_told = there.scheme != "dns" or there.port == _DNS_PORT
+    return is_told and usual_forms([there.host]) == {address}
 
 
 def _domains(block: ServerBlock) -> list[str]:

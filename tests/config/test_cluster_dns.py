@@ -42,6 +42,11 @@ def test_a_line_with_other_upstreams_as_well_stays_as_it_is():
     assert found("a.example {\nforward . 10.96.0.11 9.9.9.9\n}\n", "10.96.0.11") is None
 
 
+def test_another_port_of_the_address_is_asked_there_and_not_at_the_pods():
+    assert found("a.example {\nforward . 10.96.0.11:5353\n}\n", "10.96.0.11") is None
+    assert found("a.example {\nforward . tls://10.96.0.11:8853\n}\n", "10.96.0.11") is not None
+
+
 def test_nothing_where_the_pods_are_not_to_be_asked():
     text = "a.example {\nnodecache {\nendpoints off\n}\nforward . 10.96.0.11\n}\n"
     assert found(text, "10.96.0.11") is None
