@@ -22,8 +22,8 @@ class ClusterDns:
 def cluster_dns(corefile: Corefile, addresses: frozenset[str]) -> ClusterDns | None:
     """The first of `addresses` that a `forward` names; None where none does, or none may.
 
-    The domain is that of the first block to ask it for more than addresses' names; where there is
-    but the block of all names, the usual one.
+    The domain is the usual one if a block asks it for that, or if none but the block of all names does;
+    else that of the first block to ask it for more than addresses' names.
     """
     asking = [
         (address, block)
@@ -36,8 +36,9 @@ def cluster_dns(corefile: Corefile, addresses: frozenset[str]) -> ClusterDns | N
     if not asking:
         return None
     address = asking[0][0]
-    domains = (name for to, block in asking if to == address for name in _domains(block))
-    return ClusterDns(address, next(domains, DEFAULT_DOMAIN))
+    domains = [name for to, block in asking if to == address for name in _domains(block)]
+    is_usual = not domains or DEFAULT_DOMAIN in domains
+    return ClusterDns(address, DEFAULT_DOMAIN if is_usual else domains[0])
 
 
 def is_asked_by(options: ForwardOptions, address: str) -> bool:

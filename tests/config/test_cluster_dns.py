@@ -28,6 +28,11 @@ def test_domain_is_that_of_the_block_that_asks_the_cluster_dns_address():
     assert found(STOCK, "10.96.0.11", "10.96.0.10") == ClusterDns("10.96.0.11", "home.example.")
 
 
+def test_another_domain_that_kube_dns_forwards_may_stand_first():
+    text = "corp.example {\nforward . 10.96.0.11\n}\ncluster.local {\nforward . 10.96.0.11\n}\n"
+    assert found(text, "10.96.0.11") == ClusterDns("10.96.0.11", "cluster.local.")
+
+
 def test_reverse_zones_and_the_block_of_all_names_tell_no_domain():
     text = "in-addr.arpa 0.96.10.in-addr.arpa . {\nforward . 10.96.0.11\n}\n"
     assert found(text, "10.96.0.11") == ClusterDns("10.96.0.11", "cluster.local.")
