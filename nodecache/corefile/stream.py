@@ -63,6 +63,8 @@ class Stream:
         self.imports: list[str] = []
         self.imported: dict[str, str] = {}
         """The text of each file that was read, by path."""
+        self.last: Token | None = None
+        """The word taken last."""
         self._words: deque[Token | _ImportMark] = deque(words)
         self._open: set[str] = set()
         """The snippets and files that the next word is imported from."""
@@ -89,6 +91,7 @@ class Stream:
         head = self.head
         assert head is not None
         self._words.popleft()
+        self.last = head
         return head
 
     def take_replaced(self) -> Token:

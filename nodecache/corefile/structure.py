@@ -119,7 +119,14 @@ class _Parser:
             if depth == 0:
                 return
             yield word
-        raise Fault(brace, "the block opened here is never closed")
+        raise self._never_closed(brace)
+
+    def _never_closed(self, brace: Token) -> Fault:
+        """What is told of a brace at the end of the text, which a quote may have taken to itself."""
+        reason, last = "the block opened here is never closed", self._stream.last
+        if last is not None and "\n" in last.text:
+            reason += f"; is the quote closed that opens in line {last.line}?"
+        return Fault(brace, reason)
 
     def _block(self, keys: list[Token]) -> None:
         """The directives of a server block; without braces, all the rest of the text."""
@@ -135,7 +142,7 @@ class _Parser:
         if opening is not None and closing is None:
             # CoreDNS looks only whether the last word is a brace, even if another block's.
             if not statements or statements[-1].end is None:
-                raise Fault(opening, "the block opened here is never closed")
+                raise self._never_closed(opening)
             self._warn(opening, "the block opened here is never closed, only its last directive's")
         if opening is None and closing is not None:
             self._warn(closing, "a '}' without its '{' ends the block")
@@ -196,7 +203,7 @@ class _Parser:
     def _end(self, brace: Token, *, is_empty: bool) -> Token:
         """The brace that closes a directive's block."""
         if self._stream.head is None:
-            raise Fault(brace, "the block opened here is never closed")
+            raise self._never_closed(brace)
         closing = self._stream.take()
         follower = self._stream.head
         if not closing.is_first and not is_empty:

@@ -343,6 +343,20 @@ def test_imports_that_cannot_be_are_told(text, expected):
     assert faults(cut(text))[0].startswith(f"/etc/Corefile:{expected}")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '. {\ntemplate IN A {\nanswer "{{ .Name }} 60 IN A 192.0.2.1\n}\n}\n',
+        '. {\nerrors\nlog . "{remote}\n}\n',
+        '(a) {\nerrors\nlog . "{remote}\n}\n',
+    ],
+)
+def test_a_quote_that_takes_the_closing_brace_is_named(text):
+    told = faults(cut(text))
+    assert told
+    assert all(each.endswith("; is the quote closed that opens in line 3?") for each in told)
+
+
 def test_files_cannot_be_imported_without_a_reader():
     found = structure("import a", "Corefile", Sources({}))
     assert faults(found) == ["Corefile:1: import: files cannot be read here ('a')"]
