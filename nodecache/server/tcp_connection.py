@@ -88,6 +88,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._peer: tuple[Any, ...] = ("", 0)
         self._unsent: list[bytes] = []
+        self._unsent_octets = 0
         self._is_flush_due = False
         self._has_ended = False
         self._is_read = True
@@ -187,6 +188,9 @@ class TcpConnection(asyncio.BufferedProtocol):
         """Queue a reply; all of a loop turn's leave in one write."""
         self._active_at = monotonic()
         self._unsent.append(framed(reply))
+        self._unsent_octets += len(reply)
+        if self._unsent_octets > self._limits.unsent_octets:  # many may be answered in one turn
+            self._weigh()
         self.forget(address)
 
     def forget(self, address: Any) -> None:  # noqa: ARG002 - one client
@@ -205,7 +209,7 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     def _flush(self) -> None:
         self._is_flush_due = False
-        unsent, self._unsent = self._unsent, []
+        unsent = self._take_unsent()
         if self._transport is None or self._transport.is_closing():
             return
         if unsent:
@@ -214,6 +218,11 @@ class TcpConnection(asyncio.BufferedProtocol):
         if self._frames.has_message:
             self._listener.serve(self, monotonic())
         self._close_if_done()
+
+    def _take_unsent(self) -> list[bytes]:
+        unsent, self._unsent = self._unsent, []
+        self._unsent_octets = 0
+        return unsent
 
     def pause_writing(self) -> None:
         """The client does not read: take no more of its queries."""
@@ -231,10 +240,13 @@ class TcpConnection(asyncio.BufferedProtocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return 0
-        return len(self._frames) + transport.get_write_buffer_size()
+        return len(self._frames) + self._unsent_octets + transport.get_write_buffer_size()
 
     def _weigh(self) -> None:
-        if self._transport is not None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            self._take_unsent()  # nobody will read it
+        else:
             self._listener.weigh(self, self.octets())
 
     # Ending
@@ -252,6 +264,7 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """Close at once."""
+        self._take_unsent()
         if self._transport is not None:
             self._transport.abort()
 

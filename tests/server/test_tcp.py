@@ -179,6 +179,30 @@ def test_those_who_hold_most_go_where_all_hold_too_much():
     assert [wire.is_closed for _, wire in clients] == [False, True, False, False]
 
 
+def test_replies_that_come_all_at_once_are_not_held_beyond_the_bound():
+    """Equal questions have one answer: 4,096 with 64 KiB each were 268 MB until the loop's next turn."""
+    listener, loop, _ = listening(TcpLimits(held_octets=1_000_000))
+    asked: list[TcpConnection] = []
+    listener.handler.handle = lambda packet, transport, address, now: asked.append(transport)
+    clients = [client_of(listener, loop) for _ in range(10)]
+    for connection, _ in clients:
+        deliver(connection, framed(b"query") * 50)
+    while loop.soon:
+        loop.turn()
+    assert len(asked) == 500
+    most = 0
+    (modest, its_wire), *_ = clients
+    for connection in asked:
+        connection.send(b"reply" if connection is modest else bytes(50_000), None)
+        most = max(most, sum(len(reply) for each, _ in clients for reply in each._unsent))
+    assert most < 2_000_000
+    while loop.soon:
+        loop.turn()
+    assert [wire.is_closed for _, wire in clients] == [False] + [True] * 9
+    assert its_wire.replies() == [b"reply"] * 50
+    assert [connection.waiting for connection, _ in clients] == [0] * 10
+
+
 def test_one_connection_too_many_is_told_and_closes_the_one_idle_for_longest(caplog):
     """Clients lost their connections with nothing in the log, where few files may be open."""
     listener, loop, _ = listening(TcpLimits(connections=2))
