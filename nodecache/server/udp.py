@@ -85,7 +85,8 @@ class UdpListener:
             self._loop = None
 
     def close(self) -> None:
-        """Drop all replies: this listener is not used any more."""
+        """Close the socket, also the second descriptor of it that a sampler reads by, and drop all replies."""
+        self.socket.close()
         now = monotonic()
         self.replies.close(now)
         self._alike.close(now)

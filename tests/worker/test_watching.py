@@ -173,6 +173,24 @@ def test_a_listener_that_goes_while_it_is_watched_leaves_no_descriptor():
     asyncio.run(run())
 
 
+def test_nobody_is_bound_any_more_to_an_address_that_goes_while_it_is_watched():
+    """Queries for it belong to another agent, or to kube-dns, and nobody would have read them."""
+
+    async def run():
+        running = Running(asyncio.get_running_loop())
+        await running.change_to(config(RUNNING))
+        watch = SampledListeners(running.serving, sampler())
+        watch.cover()
+        (address,) = running.serving.listeners
+        running.serving.pause([address])
+        with socket.socket(type=socket.SOCK_DGRAM) as another:
+            another.bind((address.host, address.port))
+        watch.end()
+        running.serving.close()
+
+    asyncio.run(run())
+
+
 def test_quantiles_are_the_bounds_below_which_replies_were_sent():
     buckets = [90, 5, 4, *[0] * 13, 1]
     assert quantiles(buckets) == {"p50": 0.25, "p95": 0.5, "p99": 1.0}
