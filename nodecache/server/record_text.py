@@ -14,9 +14,8 @@ _DEFAULT_TTL = 3600  # miekg/dns's own
 _MAX_TTL = 0xFFFFFFFF
 _MAX_CLASS = 0xFFFF
 _TTL_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_TTL = re.compile(
-    r"(?=\d)(?:\d+[smhdw])*\d*", re.IGNORECASE
-)  # linear in the text, which a stranger may write
+# Linear in the text, which a stranger may write.
+_TTL = re.compile(r"(?=\d)(?:\d+[smhdw])*\d*", re.IGNORECASE)
 _TTL_PART = re.compile(r"(\d+)([smhdw]?)", re.IGNORECASE)
 # A space with a backslash is part of a name, as miekg/dns writes one, and parts no words.
 _ESCAPED_SPACE = re.compile(r"(?<!\\)((?:\\\\)*)\\ ")

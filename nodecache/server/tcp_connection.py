@@ -101,9 +101,8 @@ class TcpConnection(asyncio.BufferedProtocol):
         """A client connected."""
         transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
-        if (
-            peer is None
-        ):  # it was reset before it was accepted: what it asked is read, and nobody hears a reply
+        if peer is None:
+            # It was reset before it was accepted: what it asked would be read, and nobody hears a reply.
             transport.abort()
             return
         self._transport = transport
