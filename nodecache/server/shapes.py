@@ -24,7 +24,7 @@ from .replies import ZoneBinding
 
 _AD: Final = int(Flag.AD)
 _NO_AD: Final = 0xFFFF & ~_AD
-_MAX_SHAPES: Final = 2048  # at about 1 KiB each
+_MAX_SHAPES: Final = 2048  # at 1 to 3 KiB each, with the denials that its reader knows
 
 
 class Shape:

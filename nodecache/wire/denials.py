@@ -12,7 +12,8 @@ from .constants import HEADER_SIZE, POINTER_BITS, POINTER_MASK
 from .reader import read_answer
 
 _DENIALS: Final = (Kind.NXDOMAIN, Kind.NODATA)
-_MAX_KNOWN: Final = 16  # at about 500 octets each
+# At about 500 octets each. A server tells all names the same within a second, two servers perhaps another TTL each.
+_MAX_KNOWN: Final = 4
 
 
 class KnownDenial:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nodecache.wire import read_query
+from nodecache.wire import AnswerReader, read_query
 from tests.server.twins import ANSWERS, COREFILE, ODD, PODS, asked, twins
-from tests.wire.messages import query
+from tests.wire.messages import query, response
 
 POD = PODS[0]
 FIRST = asked("x.example.", "A", "RD", 0, wants_dnssec=False)
@@ -213,6 +213,15 @@ def test_a_denial_that_was_read_for_one_name_is_known_for_others(what: str):
     reader = pair.knowing.handler.zones.shapes.of_packet(FIRST).reader
     assert reader.known == 1 + (what not in ("written out", "long tail"))
     assert len(pair.knowing.zone.cache) == 4
+
+
+def test_few_denials_are_known_at_once():
+    """There is a reader for each of 2,048 shapes at an address; with 16 denials each they took 18 MB."""
+    reader = AnswerReader()
+    for ttl in range(15):
+        soa = f"example. {ttl} IN SOA ns.example. root.example. 1 7200 1800 86400 17"
+        reader.read(response("x.example. A", authority=(soa,), rcode="NXDOMAIN"), len(FIRST))
+        assert 0 < reader.known <= 4
 
 
 @pytest.mark.parametrize("target", [11, 12, 13, 14, 15, 16])
