@@ -22,5 +22,5 @@ def read_unsound(
         return read_answer(attempt.with_question(packet)), False
     answer = read_cut_answer(packet, question_end)
     if attempt.by_stream and not (answer.has_answers and len(answer.wire) == len(packet)):
-        raise fault
+        raise MalformedMessage(str(fault))  # itself, it would hold this frame, which holds it
     return answer, True

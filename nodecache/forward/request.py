@@ -52,6 +52,9 @@ class FollowUp(AttemptOwner, Protocol):
     def cancel(self) -> None:
         """Nobody waits any more."""
 
+    def release(self) -> None:
+        """The request is over: forget its attempts, which know who owns them."""
+
 
 class RequestForwarder:
     """What a request needs of its forwarder. `unwelcome_rcodes` are those of answers that may not be final.
@@ -149,11 +152,13 @@ class Request(Attempt):
     def release(self) -> None:
         """Close the request.
 
-        The references to and from the resolution are cut: the cycle would have to wait for the
-        garbage collector.
+        The references to and from the resolution are cut, and its own to its attempts: the cycles would
+        have to wait for the garbage collector, which does not look at what is older than a moment.
         """
         self.is_open = False
-        self.resolution = None
+        if self.resolution is not None:
+            self.resolution.release()
+            self.resolution = None
         self.observer = None
         self.forwarder.in_flight -= 1
 
@@ -167,6 +172,7 @@ class Request(Attempt):
             self.release()
         elif self.resolution is not None:
             self.resolution.cancel()
+            self.resolution = None
 
     def delegate_to(self, resolution: FollowUp) -> None:
         """Leave the query to another forwarder (`next`); `resolution` holds that request."""

@@ -55,6 +55,10 @@ class Resolution:
         if self._delegate is not None:
             self._delegate.cancel()
 
+    def release(self) -> None:
+        """The request is over."""
+        self._state = None
+
     # What becomes of an attempt
 
     def answered(self, attempt: Attempt, packet: bytes, now: float) -> None:

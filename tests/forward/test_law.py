@@ -1,7 +1,10 @@
 """The law of the package: every query ends exactly once, by its deadline, whatever happens."""
 
+import contextlib
+import gc
 import logging
 import random
+from collections.abc import Iterator
 
 import dns.message
 import pytest
@@ -17,7 +20,7 @@ from nodecache.forward import (
     UpstreamSettings,
 )
 from nodecache.wire import Rcode, read_query
-from tests.forward.fakes import A, qtype_of
+from tests.forward.fakes import A, Stage, empty_response, qtype_of
 from tests.scenarios.simulated import SimulatedWorld
 
 HOSTS = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
@@ -190,3 +193,47 @@ def test_nothing_is_left_when_all_is_closed(seed):
     chaos.upstreams.close()
     assert chaos.world.is_quiet
     assert not any(s.is_open for m in chaos.world.machines.values() for s in m.streams)
+
+
+@contextlib.contextmanager
+def garbage() -> Iterator[set[str]]:
+    """The kinds of what is left to the garbage collector meanwhile; known at the end."""
+    kinds: set[str] = set()
+    gc.collect()
+    gc.disable()
+    try:
+        yield kinds
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        kinds |= {type(each).__name__ for each in gc.garbage}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+
+
+OF_A_QUERY = {"CallbackRequest", "LaterAttempt", "Query", "Resolution", "RetryState"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_query_waits_for_the_garbage_collector(seed):
+    """It never looks at what has lived for a moment: each query that was asked again stayed for good."""
+    chaos = Chaos(seed, {"policy": "random", "force_tcp": seed == 0, "max_fails": 2}, 2)
+    with garbage() as left:
+        chaos.run(200)
+        chaos.asks.clear()
+    assert not left & OF_A_QUERY
+
+
+def test_no_query_waits_for_it_because_its_answer_cannot_be_read():
+    """The error held the frames that it went through, and these held it."""
+    stage = Stage(upstream=UpstreamSettings(force_tcp=True))
+    with garbage() as left:
+        for _ in range(5):
+            stage.ask()
+            (outgoing,) = stage.sent()[-1:]
+            packet = bytearray(empty_response(outgoing.packet))
+            packet[7] = 3  # answers, of which there is none
+            outgoing.answer(bytes(packet))
+            stage.world.advance(6)
+    assert not left & OF_A_QUERY
