@@ -64,7 +64,13 @@ class DohStream(Layer[TlsStream]):
         if error is None and self._codec is not None:
             with contextlib.suppress(BrokenHttp):
                 self._pass_on(self._codec.receive(b""), now)
+        self._drop_codec()
         super().closed(error, now)
+
+    def _drop_codec(self) -> None:
+        codec, self._codec = self._codec, None
+        if isinstance(codec, Http2):
+            codec.take_apart()
 
     def _pass_on(self, answers: list[bytes], now: float) -> None:
         if answers:
@@ -85,3 +91,8 @@ class DohStream(Layer[TlsStream]):
         for message in self._frames.feed(data):
             self._codec.request(message)
         self._flush()
+
+    def close(self) -> None:
+        """Close at once; no callback comes any more."""
+        self._drop_codec()
+        super().close()

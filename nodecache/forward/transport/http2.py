@@ -89,6 +89,14 @@ class Http2:
         """What has to be sent since the last time."""
         return self._http.data_to_send()
 
+    def take_apart(self) -> None:
+        """Drop all that h2 keeps for the connection.
+
+        It has a table of its own methods, a cycle, and the garbage collector does not look at what is older
+        than a moment: each connection would leave 24 KiB.
+        """
+        vars(self._http).clear()
+
     def _send_waiting(self) -> None:
         http = self._http
         while self._waiting and not self._is_ending:

@@ -1,5 +1,8 @@
 """DNS over HTTPS without sockets: the stream that the pool sees."""
 
+import gc
+import weakref
+
 import dns.message
 import pytest
 from hyperframe.frame import DataFrame, GoAwayFrame, SettingsFrame
@@ -112,3 +115,23 @@ def test_a_stream_that_is_closed_tells_nothing():
     stream.closed(None, 1.0)
     assert carrier.is_closed
     assert told.kinds == ["opened"]
+
+
+@pytest.mark.parametrize("end", ["ours", "theirs", "an error", "GOAWAY"])
+def test_a_connection_that_ended_does_not_wait_for_the_garbage_collector(end):
+    """h2's knows itself, and what is older than a moment is not looked at: each stayed for good."""
+    gc.collect()
+    gc.disable()
+    try:
+        stream, _, _ = opened("h2")
+        stream.write(framed(QUERY))
+        gone = weakref.ref(stream._codec._http)
+        if end == "ours":
+            stream.close()
+        elif end == "GOAWAY":
+            stream.received(SettingsFrame(0).serialize() + GoAwayFrame(0).serialize(), 1.0)
+        else:
+            stream.closed(OSError("gone") if end == "an error" else None, 1.0)
+        assert gone() is None
+    finally:
+        gc.enable()
