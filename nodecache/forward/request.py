@@ -200,6 +200,11 @@ class CallbackRequest(Request):
         super().__init__(query, AnswerReader(), transport_name, deadline)
         self._done: Callable[[Answer | Failure], None] | None = done
 
+    def cancel(self) -> None:
+        """Nobody waits any more."""
+        self._done = None
+        super().cancel()
+
     def done(self, outcome: Answer | Failure) -> None:
         """Take the outcome."""
         done, self._done = self._done, None  # the callback may hold a reference to this request

@@ -19,6 +19,7 @@ from nodecache.forward import (
     UpstreamRegistry,
     UpstreamSettings,
 )
+from nodecache.forward.names import plain_query
 from nodecache.wire import Rcode, read_query
 from tests.forward.fakes import A, Stage, empty_response, qtype_of
 from tests.scenarios.simulated import SimulatedWorld
@@ -237,3 +238,21 @@ def test_no_query_waits_for_it_because_its_answer_cannot_be_read():
             outgoing.answer(bytes(packet))
             stage.world.advance(6)
     assert not left & OF_A_QUERY
+
+
+def test_who_cancels_a_query_waits_for_it_neither():
+    """The callback is the asker's, who knows the query."""
+
+    class Asker:
+        def __init__(self, stage: Stage) -> None:
+            query, now = read_query(plain_query(1, b"\0", A, 0)), stage.world.now
+            self.request = stage.forwarder.ask(query, now + 5, self.hear, now)
+
+        def hear(self, outcome: object) -> None:
+            pass
+
+    stage = Stage()
+    with garbage() as left:
+        Asker(stage).request.cancel()
+        stage.world.advance(10)
+    assert "Asker" not in left
