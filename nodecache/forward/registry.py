@@ -76,11 +76,12 @@ class UpstreamRegistry:
         key = endpoint, settings
         upstream = self._upstreams.get(key)
         if upstream is None:
-            self._gone_pods.pop(str(endpoint), None)
-            counts = self._counts.pop(str(endpoint), None) or UpstreamCounts(str(endpoint))
+            counts = self._counts.get(str(endpoint)) or UpstreamCounts(str(endpoint))
             upstream = Upstream(endpoint, settings, self.runtime, self.ticker, counts)
             upstream.on_silent = self._fell_silent
             self._upstreams[key] = upstream
+            self._gone_pods.pop(counts.to, None)
+            self._counts.pop(counts.to, None)
             self._counts[counts.to] = counts
             if self.own_addresses:
                 self._check_own(upstream)

@@ -224,6 +224,16 @@ def test_the_counts_of_addresses_that_come_and_go_do_not_pile_up():
     assert {"10.96.0.10:53", "10.244.3.249:53", "10.244.3.248:53"} <= set(told)
 
 
+def test_an_upstream_that_cannot_be_asked_with_other_settings_is_told_as_before(tmp_path):
+    """A reload that was refused took its counts out of the metrics, and they began at 0 again later."""
+    (forwarder,), upstreams = opened(". tls://10.0.0.1")
+    forwarder.upstreams[0].counts.malformed = 7
+    files = TlsSettings(authority_file=str(tmp_path / "gone.pem"))
+    with pytest.raises(OSError, match="No such file"):
+        upstreams.acquire(forwarder.upstreams[0].endpoint, UpstreamSettings(tls=files))
+    assert [counts.malformed for counts in upstreams.counts()] == [7]
+
+
 def test_upstreams_that_cannot_all_be_asked_change_nothing(tmp_path):
     (forwarder,), upstreams = opened(". 10.0.0.1")
     files = TlsSettings(authority_file=str(tmp_path / "gone.pem"))
