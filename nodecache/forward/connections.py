@@ -72,10 +72,7 @@ class Connections:
     def _settle_on(self, connection: StreamConnection) -> StreamConnection:
         room = self._capacity.room_in_turn(connection)
         if limit := self._query_limit.queries:
-            left = limit - connection.sent
-            if left <= 1:
-                connection.is_spent = True
-            room = min(room, left)
+            room = min(room, limit - connection.sent)
         self._chosen, self._room = connection, room - 1
         return connection
 
@@ -98,8 +95,11 @@ class Connections:
     def flush(self) -> None:
         """Write what was added in this turn of the loop; the next one's queries choose anew."""
         self._chosen, self._room = None, 0
+        limit = self._query_limit.queries
         for connection in self.open:
             connection.flush()
+            if 0 < limit <= connection.sent:
+                connection.is_spent = True
 
     def avoid(self, connection: StreamConnection) -> None:
         """The next query takes another one."""

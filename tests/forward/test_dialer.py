@@ -1,8 +1,8 @@
-"""When connections are opened."""
+"""When connections are opened, and closed."""
 
 from nodecache.forward import Settings
 from tests.forward.fakes import Stage
-from tests.forward.test_pool import TCP, quick
+from tests.forward.test_pool import TCP, connections, quick
 
 
 def test_a_query_that_comes_too_soon_to_dial_waits_for_that_and_no_longer():
@@ -23,3 +23,21 @@ def test_a_query_that_comes_too_soon_to_dial_waits_for_that_and_no_longer():
     stage.world.advance(0.3)
     stage.answer(stage.sent()[-1:])
     assert len(stage.outcomes) == 1500 + 24 + 1
+
+
+def test_a_connection_that_had_all_the_queries_that_the_server_takes_on_it_is_closed():
+    """Where the last ones left in one turn it stayed for its idle time: hundreds, and none more could be opened."""
+    stage = quick(Stage(upstream=TCP))
+    for _ in range(2):
+        stage.world.advance(1)
+        now = stage.world.now
+        stage.upstream.streams.query_limit.closed_with_pending(5, 2, now, now)
+    for number in range(200):
+        stage.world.settle = lambda: None  # the loop's turn does not end
+        for _ in range(2 + number % 2):
+            stage.ask()
+        del stage.world.settle
+        stage.world.advance(0.005)
+        stage.answer(stage.sent()[-3:])
+    assert len(stage.outcomes) == 1500 + 500
+    assert connections(stage) < 5
