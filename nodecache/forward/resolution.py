@@ -214,7 +214,7 @@ class Resolution:
         if self._request.is_awaited and group.settings.hedges and group.budget.spend(now):
             group.counts.hedged += 1
             if another is not None:
-                self._send(another, now)
+                self._send_to_another(another, now)
             else:
                 self._send_elsewhere(state, now, by_stream=state.latest.by_stream)
 
@@ -262,8 +262,7 @@ class Resolution:
         following = self._group.next_upstream(state.asked, now)
         if following is not None and may_try:
             self._group.counts.failed_over += 1
-            self.query = self._request.query  # who knew no OPT was the one before
-            self._send(following, now)
+            self._send_to_another(following, now)
         elif state.best is not None:
             self._finish(state.best)
         elif may_try and state.queries_left > 0 and now < self.deadline:
@@ -287,7 +286,7 @@ class Resolution:
         elif group.policy.is_exchangeable:
             upstream = group.equal_upstream(state.asked, now) or upstream
         if upstream is not state.latest.upstream:
-            self._send(upstream, now)
+            self._send_to_another(upstream, now)
         elif state.queries_left > 0:
             by_stream ^= state.room(by_stream=by_stream) <= 0
             self._send_elsewhere(state, now, by_stream=by_stream)
@@ -307,6 +306,11 @@ class Resolution:
         """One more attempt, to `upstream`."""
         attempt = self._attempt(upstream, now, by_stream=by_stream)
         upstream.send(attempt, now)
+
+    def _send_to_another(self, upstream: Upstream, now: float) -> None:
+        """One more attempt, to an upstream that need not be as the ones before: they may have known no OPT."""
+        self.query = self._request.query
+        self._send(upstream, now)
 
     def _send_elsewhere(self, state: RetryState, now: float, *, by_stream: bool) -> None:
         """One more attempt, to the same upstream on another way."""
@@ -338,7 +342,7 @@ class Resolution:
         request.delegate_to(self)
         transport = request.transport_name
         done = request.delegate_answered
-        self._delegate = following.ask(self.query, self.deadline, done, now, transport)
+        self._delegate = following.ask(request.query, self.deadline, done, now, transport)
         self._delegate.observer = observer
         self._delegate.is_awaited = request.is_awaited
 
