@@ -58,7 +58,7 @@ WHAT_FOR: dict[str, tuple[str, Callable[[], Thing]]] = {
     "NET_BIND_SERVICE": ("gets ready", lambda: gets_ready),
     "NET_RAW": ("opens the raw socket of legacy iptables", lambda: raw_sockets_open),
     "SETUID": ("has a worker that is nobody", lambda: worker_is_nobody),
-    "SETGID": ("gets ready", lambda: gets_ready),
+    "SETGID": ("has a worker that is nobody", lambda: worker_is_nobody),
     "SETPCAP": ("has a worker that can never get rights", lambda: worker_can_never_get_rights),
     "KILL": ("replaces a worker that hangs", HungWorkerIsReplaced),
 }
