@@ -18,6 +18,7 @@ CLUSTER_DNS = "__PILLAR__CLUSTER__DNS__"
 UNKNOWN_ADDRESS = "192.0.2.255"
 _PROGRAMS = ("node-cache", "nodecache")
 _MANIFEST_ENDINGS = (".yaml", ".yml", ".json")
+_COREFILE_ENDINGS = ("", ".conf", ".corefile")  # others in a folder are programs, notes and the like
 _KUBE_DNS = "kube-dns"
 _MANY = 10  # errors: a Corefile with a slip of the pen has fewer
 _DNS_SERVER = "__PILLAR__DNS__SERVER__"
@@ -131,7 +132,9 @@ def _sources_in_folder(
                 objects += _objects(str(file), text)
             except NoConfiguration as error:
                 not_understood.append(error)
-        elif is_like_a_corefile(text) or file.name.startswith("Corefile"):
+        elif file.name.startswith("Corefile") or (
+            file.suffix in _COREFILE_ENDINGS and is_like_a_corefile(text)
+        ):
             corefiles.append(Source(label=str(file), text=text))
     found = [*corefiles, *_sources_of(objects)]
     if not found and not not_understood:

@@ -362,6 +362,7 @@ def test_standard_input_and_a_folder(capsys, tmp_path, monkeypatch):
     (tmp_path / "cm.yaml").write_text(CONFIG_MAP % "cache")
     (tmp_path / "Corefile").write_text(". {\n  whoami\n}\n")
     (tmp_path / "notes").write_text("nothing of interest\n")
+    (tmp_path / "make.py").write_text("import os\n")
     capsys.readouterr()
     assert check.main([str(tmp_path)], {}) == 0
     out = capsys.readouterr().out
