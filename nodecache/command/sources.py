@@ -18,11 +18,8 @@ CLUSTER_DNS = "__PILLAR__CLUSTER__DNS__"
 UNKNOWN_ADDRESS = "192.0.2.255"
 _PROGRAMS = ("node-cache", "nodecache")
 _MANIFEST_ENDINGS = (".yaml", ".yml", ".json")
-_COREFILE_ENDINGS = (
-    "",
-    ".conf",
-    ".corefile",
-)  # others in a folder are programs, notes and the like
+# Other files in a folder are programs, notes and the like.
+_COREFILE_ENDINGS = ("", ".conf", ".corefile")
 _KUBE_DNS = "kube-dns"
 _MANY = 10  # errors: a Corefile with a slip of the pen has fewer
 _DNS_SERVER = "__PILLAR__DNS__SERVER__"
