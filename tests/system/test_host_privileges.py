@@ -71,9 +71,9 @@ def test_a_replaced_worker_may_as_little_and_dies_with_its_keeper(world, tmp_pat
     agent = Agent(world, tmp_path, [LOCAL, SERVICE]).wait_ready()
     first = agent.kill_worker()
     wait_until(lambda: agent.worker_or_none() not in (None, first))
-    wait_until(lambda: status(agent.worker)["CapBnd"] == "0" * 16)
+    wait_until(lambda: status(agent.worker)["Uid"].split() == ["65534"] * 4)
     second = agent.worker
-    assert status(second)["Uid"].split() == ["65534"] * 4
+    assert status(second)["CapBnd"] == "0" * 16  # which went before
     agent.process.kill()
     agent.process.wait()
     wait_until(lambda: not Path(f"/proc/{second}").exists())
