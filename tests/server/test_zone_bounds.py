@@ -68,16 +68,6 @@ def test_the_memory_of_a_failure_takes_no_room():
     assert zone.limiter.refused == 0
 
 
-def test_those_who_wait_are_noted_until_they_are_answered():
-    zone = ZoneHarness()
-    zone.ask()
-    zone.ask("b.example. A")
-    assert len(zone.udp.noted) == 2
-    zone.upstream.says(ADDRESS)
-    zone.upstream.fails()
-    assert zone.udp.noted == {}
-
-
 def test_while_upstream_is_down_new_questions_have_three_quarters_of_the_places():
     """With 1,024, whatever the memory, 1,611 of 4,200 failed beside an upstream that hung for 6.5 s; now 687."""
     zone = ZoneHarness(limiter=InflightLimiter(max_queries=1024))

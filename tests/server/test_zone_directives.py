@@ -23,9 +23,10 @@ class Passing:
         return answer
 
 
-def test_those_who_wait_behind_directives_are_noted_until_they_are_answered():
+@pytest.mark.parametrize("above", [[], [Passing()]], ids=["no directive above", "one above"])
+def test_those_who_wait_are_noted_until_they_are_answered(above):
     zone = ZoneHarness()
-    zone.zone.above = Chain([Passing()], zone.zone.terminal())
+    zone.zone.above = Chain(above, zone.zone.terminal()) if above else None
     zone.ask()
     zone.ask("b.example. A")
     assert len(zone.udp.noted) == 2
